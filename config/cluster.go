@@ -1,0 +1,136 @@
+package config
+
+import "time"
+
+// ClusterType is Cluster.type: where the endpoints come from.
+type ClusterType uint8
+
+// The types.
+const (
+	ClusterStatic ClusterType = iota
+	ClusterStrictDNS
+	ClusterEDS
+)
+
+// LBPolicy is the algorithm of a cluster.
+type LBPolicy uint8
+
+// The algorithms.
+const (
+	RoundRobin LBPolicy = iota
+	LeastRequest
+	Random
+)
+
+// DNSFamily is Cluster.dns_lookup_family.
+type DNSFamily uint8
+
+// The families.
+const (
+	DNSAuto DNSFamily = iota // IPv6 addresses, and IPv4 when there are none
+	DNSV4Only
+	DNSV6Only
+	DNSV4Preferred
+	DNSAll
+)
+
+// Defaults of envoy.config.cluster.v3.
+const (
+	DefaultMaxConnections  = 1024
+	DefaultMaxPending      = 1024
+	DefaultMaxRequests     = 1024
+	DefaultMaxRetries      = 3
+	DefaultPanicThreshold  = 50 // percent
+	DefaultOverprovision   = 140
+	DefaultDNSRefresh      = 5 * time.Second
+	DefaultUpstreamIdle    = time.Hour
+	DefaultLeastRqChoices  = 2
+	DefaultMaxResponseKB   = 60
+	DefaultMaxResponseHdrs = 100
+)
+
+// Thresholds are the circuit breakers of one priority of a cluster, over all workers.
+type Thresholds struct {
+	MaxConnections uint32
+	MaxPending     uint32
+	MaxRequests    uint32
+	MaxRetries     uint32
+}
+
+// Cluster is envoy.config.cluster.v3.Cluster.
+type Cluster struct {
+	Name        string
+	AltStatName string
+	Type        ClusterType
+	// EDSName is the name of the ClusterLoadAssignment that an EDS cluster subscribes to.
+	EDSName string
+	// Assignment is the inline load_assignment of a STATIC or STRICT_DNS cluster.
+	Assignment *ClusterLoadAssignment
+
+	ConnectTimeout time.Duration
+	BufferLimit    uint32
+	MaxHeaderKB    uint32 // max_response_headers_kb
+	MaxHeaderCount uint32
+
+	LB                LBPolicy
+	LocalityWeighted  bool
+	ChoiceCount       uint32  // least request
+	ActiveRequestBias float64 // least request
+	PanicThreshold    uint32  // percent
+
+	DNSFamily     DNSFamily
+	DNSRefresh    time.Duration
+	RespectDNSTTL bool
+
+	Breakers Thresholds // of priority DEFAULT
+	// HighBreakers are those of priority HIGH.
+	HighBreakers Thresholds
+
+	// IdleTimeout closes a pooled connection that was not used for so long.
+	IdleTimeout time.Duration
+	// MaxRequestsPerConnection closes a pooled connection after so many requests, 0 means never.
+	MaxRequestsPerConnection uint32
+	MaxConnectionDuration    time.Duration
+	EnableTrailers           bool
+
+	// AddedViaAPI tells a cluster that came by CDS from one of the bootstrap.
+	AddedViaAPI bool
+}
+
+// HealthStatus is the health that a control plane gives an endpoint.
+type HealthStatus uint8
+
+// The statuses.
+const (
+	HealthUnknown HealthStatus = iota // usable
+	HealthHealthy
+	HealthUnhealthy
+	HealthDraining
+	HealthTimeout
+	HealthDegraded
+)
+
+// ClusterLoadAssignment is envoy.config.endpoint.v3.ClusterLoadAssignment.
+type ClusterLoadAssignment struct {
+	Name          string
+	Localities    []LocalityEndpoints
+	Overprovision uint32 // overproviding_factor, percent; 140 by default
+}
+
+// LocalityEndpoints are the endpoints of one locality and priority.
+type LocalityEndpoints struct {
+	Region, Zone, SubZone string
+	Priority              uint32
+	// Weight is the locality's share under locality weighting; 0 gets no traffic then.
+	Weight    uint32
+	Endpoints []Endpoint
+}
+
+// Endpoint is one host.
+type Endpoint struct {
+	// Address is an IP except in a STRICT_DNS cluster's inline assignment, where IP holds the name to resolve.
+	Address  Address
+	Hostname string
+	Weight   uint32 // at least 1
+	Health   HealthStatus
+}

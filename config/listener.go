@@ -1,0 +1,129 @@
+package config
+
+import "time"
+
+// Defaults of envoy.config.listener.v3 and the HTTP connection manager, applied by decoders where a field is absent.
+const (
+	DefaultBufferLimit        = 1 << 20 // per_connection_buffer_limit_bytes
+	DefaultMaxHeaderKB        = 60      // max_request_headers_kb
+	DefaultMaxHeaderCount     = 100     // max_headers_count
+	DefaultConnectionIdle     = time.Hour
+	DefaultStreamIdle         = 5 * time.Minute
+	DefaultRouteTimeout       = 15 * time.Second
+	DefaultConnectTimeout     = 5 * time.Second
+	DefaultDrainTimeout       = 5 * time.Second
+	DefaultDelayedClose       = time.Second
+	DefaultServerName         = "envoy"
+	DefaultInitialFetchExpiry = 15 * time.Second // initial_fetch_timeout
+)
+
+// Listener is a socket to accept connections on and what to do with them.
+type Listener struct {
+	Name       string
+	StatPrefix string // stat_prefix, empty: derived from the address
+	Address    Address
+	// BufferLimit is the soft limit in bytes of what is buffered per connection and direction.
+	BufferLimit uint32
+	// HTTP is the HTTP connection manager of the listener's only filter chain.
+	HTTP *HTTPConnectionManager
+}
+
+// Address is an IP address and port.
+type Address struct {
+	IP   string // textual IPv4 or IPv6 address
+	Port uint32 // 0 to 65535; 0 for a listener means any free port
+}
+
+// ServerHeader tells what becomes of the server field of responses (server_header_transformation).
+type ServerHeader uint8
+
+// The transformations.
+const (
+	ServerOverwrite ServerHeader = iota
+	ServerAppendIfAbsent
+	ServerPassThrough
+)
+
+// UnderscoreAction tells what becomes of request fields with an underscore in the name
+// (headers_with_underscores_action).
+type UnderscoreAction uint8
+
+// The actions.
+const (
+	UnderscoreAllow UnderscoreAction = iota
+	UnderscoreReject
+	UnderscoreDrop
+)
+
+// HTTPConnectionManager is envoy.extensions.filters.network.http_connection_manager.v3 as far as it has a function here.
+type HTTPConnectionManager struct {
+	StatPrefix string
+
+	// RouteConfigName names the RouteConfiguration asked for by RDS; it is empty when Routes holds an inline one.
+	RouteConfigName string
+	Routes          *RouteConfiguration
+
+	// Filters are the HTTP filters in order, without the terminal router.
+	Filters []HTTPFilter
+	Router  Router
+
+	ServerName   string
+	ServerHeader ServerHeader
+	Via          string
+
+	UseRemoteAddress          bool
+	XFFNumTrustedHops         uint32
+	SkipXFFAppend             bool
+	InternalAddresses         []string // CIDR blocks of internal_address_config; none by default
+	GenerateRequestID         bool
+	PreserveExternalRequestID bool
+	AlwaysSetRequestID        bool // always_set_request_id_in_response
+	Proxy100Continue          bool
+
+	NormalizePath         bool
+	MergeSlashes          bool
+	StripMatchingHostPort bool
+	StripAnyHostPort      bool
+	StripTrailingHostDot  bool
+
+	AcceptHTTP10         bool
+	DefaultHostForHTTP10 string
+	EnableTrailers       bool
+	Underscores          UnderscoreAction
+	MaxHeaderKB          uint32
+	MaxHeaderCount       uint32
+
+	// Timeouts. 0 means none, except where the default comment says otherwise.
+	ConnectionIdle        time.Duration // idle_timeout
+	StreamIdle            time.Duration // stream_idle_timeout
+	RequestTimeout        time.Duration // request_timeout
+	RequestHeadersTimeout time.Duration // request_headers_timeout
+	MaxConnectionDuration time.Duration // max_connection_duration
+	MaxStreamDuration     time.Duration // max_stream_duration
+	DrainTimeout          time.Duration
+	DelayedClose          time.Duration // delayed_close_timeout
+	// MaxRequestsPerConnection closes a connection after so many requests, 0 means never.
+	MaxRequestsPerConnection uint32
+
+	// Upgrades holds the lower-case protocols that may be upgraded to (upgrade_configs), such as "websocket".
+	Upgrades []Upgrade
+}
+
+// Upgrade allows or forbids one protocol of the Upgrade field.
+type Upgrade struct {
+	Type    string // lower-case
+	Enabled bool
+}
+
+// HTTPFilter is one entry of http_filters that is not the router.
+type HTTPFilter struct {
+	Name     string
+	Disabled bool
+	// Config is the filter's own decoded configuration.
+	Config any
+}
+
+// Router is envoy.extensions.filters.http.router.v3.
+type Router struct {
+	SuppressEnvoyHeaders bool
+}

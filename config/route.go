@@ -1,0 +1,211 @@
+package config
+
+import (
+	"regexp"
+	"time"
+)
+
+// RouteConfiguration is envoy.config.route.v3.RouteConfiguration.
+type RouteConfiguration struct {
+	Name         string
+	VirtualHosts []*VirtualHost
+	HeaderMutations
+	InternalOnlyHeaders       []string
+	IgnorePortInHostMatching  bool
+	MostSpecificMutationsWins bool // most_specific_header_mutations_wins
+}
+
+// VirtualHost is a set of domains and the ordered routes below them.
+type VirtualHost struct {
+	Name string
+	// Domains are lower-case: exact, "*.suffix" or "*suffix", "prefix.*" or "prefix*", or "*". "host:*" stands for host
+	// with any port.
+	Domains []string
+	Routes  []*Route
+	HeaderMutations
+	RequireTLS                    TLSRequirement
+	IncludeRequestAttemptCount    bool
+	IncludeAttemptCountInResponse bool
+}
+
+// TLSRequirement is VirtualHost.require_tls.
+type TLSRequirement uint8
+
+// The requirements.
+const (
+	TLSNone TLSRequirement = iota
+	TLSExternalOnly
+	TLSAll
+)
+
+// Route matches requests and says what to do with them. Exactly one of Forward, Redirect and Direct is set.
+type Route struct {
+	// Name is the xDS name or, where there is none, a stable one made of the virtual host's name and the route's match.
+	Name  string
+	Match RouteMatch
+
+	Forward  *Forward
+	Redirect *Redirect
+	Direct   *DirectResponse
+
+	HeaderMutations
+}
+
+// PathKind tells how RouteMatch.Path is compared.
+type PathKind uint8
+
+// The path matches of RouteMatch.path_specifier.
+const (
+	PathPrefix PathKind = iota
+	PathExact
+	PathSeparatedPrefix // "/foo" matches "/foo", "/foo/..." and not "/foobar"
+	PathRegex           // the whole path without query matches Regex
+)
+
+// RouteMatch is envoy.config.route.v3.RouteMatch. All parts must match.
+type RouteMatch struct {
+	Kind          PathKind
+	Path          string
+	Regex         *regexp.Regexp // anchored at both ends by the decoder; only with PathRegex
+	CaseSensitive bool
+	Headers       []HeaderMatcher
+	Query         []QueryMatcher
+	GRPC          bool // only requests with content-type application/grpc
+	// Fraction is the share of requests that match, in parts of a million, RuntimeFractionAll for all.
+	Fraction uint32
+}
+
+// FractionAll is the Fraction that every request falls into.
+const FractionAll = 1_000_000
+
+// StringKind tells how a StringMatcher compares.
+type StringKind uint8
+
+// The kinds of envoy.type.matcher.v3.StringMatcher.
+const (
+	StringExact StringKind = iota
+	StringPrefix
+	StringSuffix
+	StringContains
+	StringRegex
+)
+
+// StringMatcher compares a string. With IgnoreCase, Value is lower-case.
+type StringMatcher struct {
+	Kind       StringKind
+	Value      string
+	Regex      *regexp.Regexp // anchored at both ends; only with StringRegex
+	IgnoreCase bool
+}
+
+// HeaderKind tells what a HeaderMatcher asks.
+type HeaderKind uint8
+
+// The questions of envoy.config.route.v3.HeaderMatcher.
+const (
+	HeaderPresent HeaderKind = iota // present (or absent, with Invert)
+	HeaderString
+	HeaderRange
+)
+
+// HeaderMatcher matches a request field. ":method", ":authority", ":path" and ":scheme" name the parts of the head.
+type HeaderMatcher struct {
+	Name                string // lower-case
+	Kind                HeaderKind
+	String              StringMatcher
+	Start, End          int64 // HeaderRange: Start <= value < End
+	Present             bool  // HeaderPresent: false asks for absence
+	Invert              bool
+	TreatMissingAsEmpty bool
+}
+
+// QueryMatcher matches a query parameter by its first value.
+type QueryMatcher struct {
+	Name    string
+	Present *bool // present_match; nil when String is asked
+	String  StringMatcher
+}
+
+// Forward sends a request to a cluster.
+type Forward struct {
+	// Clusters are the targets and their weights; a plain cluster is one entry of weight 1.
+	Clusters []WeightedCluster
+	// ClusterNotFoundStatus answers when the cluster is unknown: 503 by default.
+	ClusterNotFoundStatus int
+
+	PrefixRewrite string
+	RegexRewrite  *Rewrite
+
+	HostRewrite         string // host_rewrite_literal
+	HostRewriteHeader   string // host_rewrite_header, lower-case
+	AutoHostRewrite     bool
+	AppendForwardedHost bool // append_x_forwarded_host
+
+	// Timeout bounds the exchange from the end of the request to the end of the response; 0 means none.
+	Timeout time.Duration
+	// IdleTimeout overrides the connection manager's stream idle timeout when set.
+	IdleTimeout *time.Duration
+
+	Upgrades []Upgrade
+}
+
+// WeightedCluster is one share of a traffic split.
+type WeightedCluster struct {
+	Name   string
+	Weight uint32
+	HeaderMutations
+	HostRewrite string
+}
+
+// Rewrite replaces every match of Pattern with Substitution, in Go's syntax ($1 and so on).
+type Rewrite struct {
+	Pattern      *regexp.Regexp
+	Substitution string
+}
+
+// Redirect answers with a location.
+type Redirect struct {
+	Status        int // 301, 302, 303, 307 or 308
+	Scheme        string
+	HTTPSRedirect bool
+	Host          string
+	Port          uint32
+	Path          string // path_redirect
+	PrefixRewrite string
+	RegexRewrite  *Rewrite
+	StripQuery    bool
+}
+
+// DirectResponse answers without an upstream.
+type DirectResponse struct {
+	Status int
+	Body   []byte // at most 4096 bytes unless max_direct_response_body_size_bytes says otherwise
+}
+
+// AppendAction is HeaderValueOption.append_action.
+type AppendAction uint8
+
+// The actions.
+const (
+	AppendIfExistsOrAdd AppendAction = iota
+	AddIfAbsent
+	OverwriteIfExistsOrAdd
+	OverwriteIfExists
+)
+
+// HeaderValue is one field to add.
+type HeaderValue struct {
+	Name   string // lower-case
+	Value  string // may hold %...% command operators
+	Action AppendAction
+	// KeepEmpty adds the field even when its value turns out empty.
+	KeepEmpty bool
+}
+
+// HeaderMutations are the fields added to and removed from requests and responses at one level of the configuration.
+type HeaderMutations struct {
+	RequestAdd     []HeaderValue
+	RequestRemove  []string
+	ResponseAdd    []HeaderValue
+	ResponseRemove []string
+}
