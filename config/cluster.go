@@ -114,7 +114,7 @@ const (
 type ClusterLoadAssignment struct {
 	Name          string
 	Localities    []LocalityEndpoints
-	Overprovision uint32 // overproviding_factor, percent; 140 by default
+	Overprovision uint32 // overprovisioning_factor, percent; 140 by default
 }
 
 // LocalityEndpoints are the endpoints of one locality and priority.

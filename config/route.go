@@ -71,7 +71,7 @@ type RouteMatch struct {
 	Headers       []HeaderMatcher
 	Query         []QueryMatcher
 	GRPC          bool // only requests with content-type application/grpc
-	// Fraction is the share of requests that match, in parts of a million, RuntimeFractionAll for all.
+	// Fraction is the share of requests that match, in parts of a million, FractionAll for all.
 	Fraction uint32
 }
 

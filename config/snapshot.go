@@ -1,0 +1,74 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Snapshot is one consistent set of resources. It and all it refers to are read-only.
+type Snapshot struct {
+	// Generation counts the snapshots of a Store from 1.
+	Generation uint64
+	Listeners  map[string]*Listener
+	Routes     map[string]*RouteConfiguration // by RDS name; inline ones are in their listener
+	Clusters   map[string]*Cluster
+	Endpoints  map[string]*ClusterLoadAssignment // by EDS name
+	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
+	Overlay    Overlay
+}
+
+// RouteConfiguration returns the routes that a connection manager uses now, nil while they are not known.
+func (s *Snapshot) RouteConfiguration(hcm *HTTPConnectionManager) *RouteConfiguration {
+	if hcm.RouteConfigName == "" {
+		return hcm.Routes
+	}
+	return s.Routes[hcm.RouteConfigName]
+}
+
+// Assignment returns the endpoints of a cluster, nil while they are not known.
+func (s *Snapshot) Assignment(c *Cluster) *ClusterLoadAssignment {
+	switch c.Type {
+	case ClusterEDS:
+		return s.Endpoints[c.EDSName]
+	case ClusterStrictDNS:
+		return s.Resolved[c.Name]
+	default:
+		return c.Assignment
+	}
+}
+
+// ClusterNames returns the names of all clusters, sorted: the position of a name is the index by which compiled routes
+// of this snapshot refer to the cluster.
+func (s *Snapshot) ClusterNames() []string { return slices.Sorted(maps.Keys(s.Clusters)) }
+
+// ListenerNames returns the names of all listeners, sorted.
+func (s *Snapshot) ListenerNames() []string { return slices.Sorted(maps.Keys(s.Listeners)) }
+
+// Overlay is what ModuleService laid over the configuration, by route name. It outlives updates by file and xDS.
+type Overlay struct {
+	RateLimits map[string]RateLimit
+	Weights    map[string][]WeightedCluster
+}
+
+// RateLimit is a token bucket on a route, over all workers together.
+type RateLimit struct {
+	RequestsPerSecond int32 // at least 1
+	BurstSize         int32 // at least 1
+}
+
+// check refuses a set of resources that cannot run together.
+func (s *Snapshot) check() error {
+	taken := make(map[Address]string, len(s.Listeners))
+	for _, name := range s.ListenerNames() {
+		l := s.Listeners[name]
+		if l.Address.Port == 0 {
+			continue
+		}
+		if other, ok := taken[l.Address]; ok {
+			return fmt.Errorf("listener %q: address %s is taken by listener %q", name, l.Address, other)
+		}
+		taken[l.Address] = name
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+)
+
+// Source is one of the writers of a Store. Where two give a resource of the same name, the one listed first wins:
+// what a file says cannot be changed over xDS.
+type Source uint8
+
+// The sources.
+const (
+	SourceFile Source = iota
+	SourceXDS
+	SourceDNS
+	SourceModuleService
+
+	sourceCount
+)
+
+// Changes is what a Delta does to the resources of one kind.
+type Changes[T any] struct {
+	Set    map[string]T
+	Remove []string
+	// Replace removes everything of this source that is not in Set.
+	Replace bool
+}
+
+// Delta is a change of a source's resources. An empty part leaves that kind as it is.
+type Delta struct {
+	Listeners Changes[*Listener]
+	Routes    Changes[*RouteConfiguration]
+	Clusters  Changes[*Cluster]
+	Endpoints Changes[*ClusterLoadAssignment]
+	Resolved  Changes[*ClusterLoadAssignment]
+	// Overlay replaces the overlay when it is not nil.
+	Overlay *Overlay
+}
+
+// resources are what one source has given.
+type resources struct {
+	listeners map[string]*Listener
+	routes    map[string]*RouteConfiguration
+	clusters  map[string]*Cluster
+	endpoints map[string]*ClusterLoadAssignment
+	resolved  map[string]*ClusterLoadAssignment
+}
+
+// Store holds the current Snapshot. Every change goes through Apply, one at a time.
+type Store struct {
+	mu      sync.Mutex // guards all below
+	sources [sourceCount]resources
+	current *Snapshot
+	install func(prev, next *Snapshot) error
+}
+
+// NewStore returns a Store with an empty Snapshot. Each new Snapshot is given to install before it becomes the current
+// one; when install refuses it, the change is undone. Calls of install do not overlap.
+func NewStore(install func(prev, next *Snapshot) error) *Store {
+	return &Store{install: install, current: &Snapshot{}}
+}
+
+// Current returns the snapshot that is in force.
+func (s *Store) Current() *Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// Apply makes the change d of source src: a new Snapshot is built and installed, or nothing changes and the error says why.
+func (s *Store) Apply(src Source, d Delta) error {
+	return s.Update(src, func(*Snapshot) (Delta, error) { return d, nil })
+}
+
+// Update is Apply with a change computed from the current snapshot, while no other writer can come between.
+func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, err := change(s.current)
+	if err != nil {
+		return err
+	}
+	sources := s.sources
+	r := &sources[src]
+	r.listeners = d.Listeners.apply(r.listeners)
+	r.routes = d.Routes.apply(r.routes)
+	r.clusters = d.Clusters.apply(r.clusters)
+	r.endpoints = d.Endpoints.apply(r.endpoints)
+	r.resolved = d.Resolved.apply(r.resolved)
+	next := s.build(&sources, &d)
+	if err := next.check(); err != nil {
+		return err
+	}
+	if err := s.install(s.current, next); err != nil {
+		return fmt.Errorf("generation %d: %w", next.Generation, err)
+	}
+	s.sources, s.current = sources, next
+	return nil
+}
+
+// build merges the sources. A kind that d does not touch is shared with the current snapshot.
+func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
+	next := *s.current
+	next.Generation++
+	if d.Listeners.any() {
+		next.Listeners = merge(sources, func(r *resources) map[string]*Listener { return r.listeners })
+	}
+	if d.Routes.any() {
+		next.Routes = merge(sources, func(r *resources) map[string]*RouteConfiguration { return r.routes })
+	}
+	if d.Clusters.any() {
+		next.Clusters = merge(sources, func(r *resources) map[string]*Cluster { return r.clusters })
+	}
+	if d.Endpoints.any() {
+		next.Endpoints = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.endpoints })
+	}
+	if d.Resolved.any() {
+		next.Resolved = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.resolved })
+	}
+	if d.Overlay != nil {
+		next.Overlay = *d.Overlay
+	}
+	return &next
+}
+
+// any reports whether c can change something.
+func (c *Changes[T]) any() bool { return len(c.Set) > 0 || len(c.Remove) > 0 || c.Replace }
+
+// apply returns old with the changes made, old itself when there are none.
+func (c *Changes[T]) apply(old map[string]T) map[string]T {
+	if !c.any() {
+		return old
+	}
+	if c.Replace {
+		return maps.Clone(c.Set)
+	}
+	next := make(map[string]T, len(old)+len(c.Set))
+	maps.Copy(next, old)
+	for _, name := range c.Remove {
+		delete(next, name)
+	}
+	maps.Copy(next, c.Set)
+	return next
+}
+
+// merge lays the sources' resources over each other. A kind that only one source has is not copied.
+func merge[T any](sources *[sourceCount]resources, kind func(*resources) map[string]T) map[string]T {
+	var merged map[string]T
+	copied := false
+	for src := int(sourceCount) - 1; src >= 0; src-- {
+		from := kind(&sources[src])
+		switch {
+		case len(from) == 0:
+		case merged == nil:
+			merged = from
+		default:
+			if !copied {
+				merged, copied = maps.Clone(merged), true
+			}
+			maps.Copy(merged, from)
+		}
+	}
+	return merged
+}
