@@ -1,0 +1,114 @@
+package load
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+const (
+	// readBuffer holds a header section of the size a proxy of the lab sends;
+	// bodies pass through it unseen.
+	readBuffer = 8 << 10
+	// perSource is how many connections share one source address: well below the
+	// 28,000 ephemeral ports that an address has towards one destination by
+	// default, so that ports in TIME_WAIT leave room.
+	perSource = 8192
+)
+
+type step string
+
+const (
+	stepConnect step = "connect"
+	stepWrite   step = "write"
+	stepRead    step = "read"
+)
+
+// stepError says at which step an exchange failed.
+type stepError struct {
+	step step
+	err  error
+}
+
+func (e *stepError) Error() string { return fmt.Sprintf("%s: %v", e.step, e.err) }
+func (e *stepError) Unwrap() error { return e.err }
+
+// conn is one client connection, opened by its first exchange and again by the
+// first after close. It is used by one goroutine.
+type conn struct {
+	address string
+	source  net.IP
+	tcp     net.Conn
+	reader  *bufio.Reader
+}
+
+func newConn(address string, source net.IP) *conn {
+	return &conn{address: address, source: source}
+}
+
+// source returns the loopback address that connection i comes from.
+func source(i int) net.IP {
+	return net.IPv4(127, 0, 0, byte(1+i/perSource))
+}
+
+// exchange sends request and reads its response whole. A connection that failed
+// must be closed before the next exchange.
+func (c *conn) exchange(request []byte, deadline time.Time) (response, error) {
+	if err := c.open(deadline); err != nil {
+		return response{}, &stepError{stepConnect, err}
+	}
+	if err := c.tcp.SetDeadline(deadline); err != nil {
+		return response{}, &stepError{stepConnect, err}
+	}
+	if _, err := c.tcp.Write(request); err != nil {
+		return response{}, &stepError{stepWrite, err}
+	}
+	answer, err := readResponse(c.reader, nil)
+	if err != nil {
+		return response{}, &stepError{stepRead, err}
+	}
+	return answer, nil
+}
+
+func (c *conn) open(deadline time.Time) error {
+	if c.tcp != nil {
+		return nil
+	}
+	dialer := net.Dialer{Deadline: deadline, LocalAddr: &net.TCPAddr{IP: c.source}, KeepAlive: -1}
+	tcp, err := dialer.Dial("tcp4", c.address)
+	if err != nil {
+		return err
+	}
+	c.tcp = tcp
+	if c.reader == nil {
+		c.reader = bufio.NewReaderSize(tcp, readBuffer)
+	}
+	c.reader.Reset(tcp)
+	return nil
+}
+
+func (c *conn) close() {
+	if c.tcp != nil {
+		c.tcp.Close()
+		c.tcp = nil
+	}
+}
+
+// appendRequest appends the bytes of the GET request that config asks for.
+func appendRequest(b []byte, config Config) []byte {
+	b = append(b, "GET "...)
+	b = append(b, config.Path...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, config.Address...)
+	b = append(b, "\r\n"...)
+	for _, h := range config.Headers {
+		b = append(b, strings.NewReplacer("\r", "", "\n", "").Replace(h)...)
+		b = append(b, "\r\n"...)
+	}
+	if config.NewConnections {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}

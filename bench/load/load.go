@@ -1,0 +1,193 @@
+// Package load makes HTTP/1.1 load for the lab: a closed loop of keep-alive
+// connections, each sending its next request when the last was answered, and a
+// holder of many idle connections. Requests are bytes made once; responses are
+// read strictly enough that a proxy which answers wrongly cannot look fast.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/hist"
+)
+
+const (
+	// maxConnections bounds Config.Connections; each costs two goroutines' worth
+	// of memory here and a descriptor on both sides.
+	maxConnections = 100_000
+	// exchangeTimeout bounds one exchange, connecting included. A proxy that
+	// needs longer under this load is broken, and the round counts a timeout.
+	exchangeTimeout = 10 * time.Second
+	// errorPause keeps a connection that fails from spinning.
+	errorPause = 10 * time.Millisecond
+)
+
+// Config says what load to make.
+type Config struct {
+	// Address of the server, host:port.
+	Address string
+	// Path is the request target.
+	Path string
+	// Headers are sent after Host, each as "name: value".
+	Headers []string
+	// Connections is the number of connections, each with one request in flight.
+	Connections int
+	// Duration is how long new requests are started.
+	Duration time.Duration
+	// NewConnections opens a connection per request and asks the server to close it.
+	NewConnections bool
+}
+
+// Errors counts what went wrong, by step. Every error is one lost request.
+type Errors struct {
+	Connect uint64 `json:"connect"`
+	Read    uint64 `json:"read"` // malformed and short responses included
+	Write   uint64 `json:"write"`
+	Timeout uint64 `json:"timeout"`
+	Status  uint64 `json:"status"` // any status that is not 2xx
+}
+
+// Total returns the sum.
+func (e Errors) Total() uint64 { return e.Connect + e.Read + e.Write + e.Timeout + e.Status }
+
+// Add returns the sums by step.
+func (e Errors) Add(o Errors) Errors {
+	return Errors{e.Connect + o.Connect, e.Read + o.Read, e.Write + o.Write, e.Timeout + o.Timeout, e.Status + o.Status}
+}
+
+// Result is what a run of load saw. It is printed as JSON by the load processes.
+type Result struct {
+	Requests uint64        `json:"requests"` // responses read in full, whatever their status
+	Bytes    uint64        `json:"bytes"`    // of those responses
+	Elapsed  time.Duration `json:"elapsed_ns"`
+	P50      time.Duration `json:"p50_ns"`
+	P90      time.Duration `json:"p90_ns"`
+	P99      time.Duration `json:"p99_ns"`
+	P999     time.Duration `json:"p999_ns"`
+	Max      time.Duration `json:"max_ns"`
+	Errors   Errors        `json:"errors"`
+}
+
+// RequestsPerSecond returns the mean rate; 0 for an empty run.
+func (r Result) RequestsPerSecond() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Requests) / r.Elapsed.Seconds()
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Connections < 1 || c.Connections > maxConnections:
+		return fmt.Errorf("connections: %d is not in [1, %d]", c.Connections, maxConnections)
+	case c.Duration <= 0:
+		return fmt.Errorf("duration: %v is not positive", c.Duration)
+	case len(c.Path) == 0 || c.Path[0] != '/':
+		return fmt.Errorf("path: %q does not begin with /", c.Path)
+	}
+	return nil
+}
+
+// run is the state that the connections of one Run share.
+type run struct {
+	config   Config
+	request  []byte
+	requests atomic.Uint64
+	bytes    atomic.Uint64
+	latency  hist.Histogram
+
+	connectErrors, readErrors, writeErrors, timeouts, statusErrors atomic.Uint64
+}
+
+// Run makes load until the duration has passed or ctx ends, and lets requests in
+// flight finish. Failed requests are counted in the result; the error is only
+// about config.
+func Run(ctx context.Context, config Config) (Result, error) {
+	if err := config.check(); err != nil {
+		return Result{}, err
+	}
+	r := &run{config: config, request: appendRequest(nil, config)}
+	ctx, cancel := context.WithTimeout(ctx, config.Duration)
+	defer cancel()
+	start := time.Now()
+	var group sync.WaitGroup
+	for i := range config.Connections {
+		group.Go(func() { r.connection(ctx, i) })
+	}
+	group.Wait()
+	return r.result(time.Since(start)), nil
+}
+
+// connection makes requests one after another until ctx ends.
+func (r *run) connection(ctx context.Context, i int) {
+	c := newConn(r.config.Address, source(i))
+	defer c.close()
+	for ctx.Err() == nil {
+		start := time.Now()
+		response, err := c.exchange(r.request, start.Add(exchangeTimeout))
+		if err != nil {
+			r.countError(err)
+			c.close()
+			pause(ctx, errorPause)
+			continue
+		}
+		r.latency.Record(time.Since(start))
+		r.requests.Add(1)
+		r.bytes.Add(uint64(response.size))
+		if response.status/100 != 2 {
+			r.statusErrors.Add(1)
+		}
+		if r.config.NewConnections || response.close {
+			c.close()
+		}
+	}
+}
+
+func (r *run) countError(err error) {
+	var timeout net.Error
+	var step *stepError
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		r.timeouts.Add(1)
+	case errors.As(err, &step) && step.step == stepConnect:
+		r.connectErrors.Add(1)
+	case errors.As(err, &step) && step.step == stepWrite:
+		r.writeErrors.Add(1)
+	default:
+		r.readErrors.Add(1)
+	}
+}
+
+func (r *run) result(elapsed time.Duration) Result {
+	return Result{
+		Requests: r.requests.Load(),
+		Bytes:    r.bytes.Load(),
+		Elapsed:  elapsed,
+		P50:      r.latency.Quantile(0.50),
+		P90:      r.latency.Quantile(0.90),
+		P99:      r.latency.Quantile(0.99),
+		P999:     r.latency.Quantile(0.999),
+		Max:      r.latency.Max(),
+		Errors: Errors{
+			Connect: r.connectErrors.Load(),
+			Read:    r.readErrors.Load(),
+			Write:   r.writeErrors.Load(),
+			Timeout: r.timeouts.Load(),
+			Status:  r.statusErrors.Load(),
+		},
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,145 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+const (
+	// maxFields bounds the header section of a response in lines.
+	maxFields = 100
+	// maxBody bounds a response, far above any scenario's.
+	maxBody = 1 << 30
+)
+
+// response is what the generator needs to know of a response it has read.
+type response struct {
+	status int
+	size   int  // of the body, in bytes
+	close  bool // the server announced that it closes the connection
+}
+
+var (
+	errStatusLine = errors.New("status line is not HTTP/1.1 SP 3DIGIT SP reason (RFC 9112 section 4)")
+	errLength     = errors.New("response needs exactly one content-length of 1 to 10 digits")
+	errFields     = fmt.Errorf("response has more than %d header lines", maxFields)
+	errBody       = fmt.Errorf("content-length is above %d", maxBody)
+)
+
+// readResponse reads one response framed by content-length. The lab's origin
+// sends no other framing and a proxy has no reason to change it, so everything
+// else is an error. The body is appended to *body unless that is nil.
+func readResponse(r *bufio.Reader, body *[]byte) (response, error) {
+	line, err := readLine(r)
+	if err != nil {
+		return response{}, err
+	}
+	var resp response
+	if resp.status, err = parseStatus(line); err != nil {
+		return response{}, err
+	}
+	if resp.size, resp.close, err = readFields(r); err != nil {
+		return response{}, err
+	}
+	if body == nil {
+		_, err = r.Discard(resp.size)
+	} else {
+		*body = make([]byte, resp.size)
+		_, err = io.ReadFull(r, *body)
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return resp, err
+}
+
+// readLine returns a line without its CRLF, valid until the next read.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	line, ok := bytes.CutSuffix(line, []byte("\r\n"))
+	if !ok {
+		return nil, errors.New("response line does not end in CRLF")
+	}
+	return line, nil
+}
+
+func parseStatus(line []byte) (int, error) {
+	const prefix = "HTTP/1.1 "
+	rest, ok := bytes.CutPrefix(line, []byte(prefix))
+	if !ok || len(rest) < 4 || rest[3] != ' ' {
+		return 0, errStatusLine
+	}
+	status, err := strconv.ParseUint(string(rest[:3]), 10, 16)
+	if err != nil || status < 100 {
+		return 0, errStatusLine
+	}
+	return int(status), nil
+}
+
+func readFields(r *bufio.Reader) (size int, closes bool, err error) {
+	size = -1
+	for range maxFields {
+		line, err := readLine(r)
+		if err != nil {
+			return 0, false, noEOF(err)
+		}
+		if len(line) == 0 {
+			if size < 0 {
+				return 0, false, errLength
+			}
+			return size, closes, nil
+		}
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 {
+			return 0, false, fmt.Errorf("header line %q: want name: value", line)
+		}
+		value = bytes.Trim(value, " \t")
+		switch {
+		case bytes.EqualFold(name, []byte("content-length")):
+			if size >= 0 {
+				return 0, false, errLength
+			}
+			if size, err = parseLength(value); err != nil {
+				return 0, false, err
+			}
+		case bytes.EqualFold(name, []byte("transfer-encoding")):
+			return 0, false, errLength
+		case bytes.EqualFold(name, []byte("connection")):
+			closes = bytes.EqualFold(value, []byte("close"))
+		}
+	}
+	return 0, false, errFields
+}
+
+func parseLength(value []byte) (int, error) {
+	if len(value) == 0 || len(value) > 10 {
+		return 0, errLength
+	}
+	n := 0
+	for _, d := range value {
+		if d < '0' || d > '9' {
+			return 0, errLength
+		}
+		n = n*10 + int(d-'0')
+	}
+	if n > maxBody {
+		return 0, errBody
+	}
+	return n, nil
+}
+
+// noEOF turns the end of input in the middle of a response into an error that
+// says so; only before its first byte is io.EOF a plain close.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+// Package origin is the upstream server of the load lab: it answers any size
+// asked for as cheaply as it can, so that the proxy in front of it is what gets
+// measured.
+//
+//	/16  /1k  /64k  /1m   that many bytes, k = 1024, m = 1024*1024
+//	/bytes/N              N bytes
+//	/headers              the request's header section as it arrived
+//
+// Everything else is answered 404.
+package origin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// MaxBody bounds the size of an answer. All answers are slices of one array
+	// of this size.
+	MaxBody = 16 << 20
+	// maxRequestBody bounds what a scenario may upload.
+	maxRequestBody = 16 << 20
+	// maxConnections bounds the connections from all proxies together, far above
+	// any upstream pool of the lab.
+	maxConnections = 64 << 10
+	// readBuffer bounds the header section of a request.
+	readBuffer = 16 << 10
+	// idleTimeout is longer than any run, so that the origin never closes a
+	// pooled connection under a proxy.
+	idleTimeout = time.Hour
+	// shutdownGrace bounds the wait for requests in flight at the end.
+	shutdownGrace = time.Second
+)
+
+// ParseSize returns the number of bytes that the path of a request asks for;
+// false when it asks for none or for more than MaxBody.
+func ParseSize(path []byte) (int, bool) {
+	digits, ok := bytes.CutPrefix(path, []byte("/bytes/"))
+	unit := 1
+	if !ok {
+		if digits, ok = bytes.CutPrefix(path, []byte("/")); !ok {
+			return 0, false
+		}
+		digits, unit = cutUnit(digits)
+	}
+	if len(digits) == 0 {
+		return 0, false
+	}
+	n := 0
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		if n = n*10 + int(d-'0'); n > MaxBody {
+			return 0, false
+		}
+	}
+	if n *= unit; n > MaxBody {
+		return 0, false
+	}
+	return n, true
+}
+
+func cutUnit(size []byte) (digits []byte, unit int) {
+	if d, ok := bytes.CutSuffix(size, []byte("k")); ok {
+		return d, 1 << 10
+	}
+	if d, ok := bytes.CutSuffix(size, []byte("m")); ok {
+		return d, 1 << 20
+	}
+	return size, 1
+}
+
+// Serve answers connections of ln until ctx ends, then closes ln and returns nil.
+func Serve(ctx context.Context, ln net.Listener) error {
+	server := newServer()
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("origin on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	if err := server.ShutdownWithContext(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("origin on %s: shut down: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+func newServer() *fasthttp.Server {
+	body := bytes.Repeat([]byte{'x'}, MaxBody)
+	return &fasthttp.Server{
+		Name:               "origin",
+		Handler:            func(ctx *fasthttp.RequestCtx) { answer(ctx, body) },
+		Concurrency:        maxConnections,
+		ReadBufferSize:     readBuffer,
+		MaxRequestBodySize: maxRequestBody,
+		IdleTimeout:        idleTimeout,
+		CloseOnShutdown:    true,
+	}
+}
+
+func answer(ctx *fasthttp.RequestCtx, body []byte) {
+	path := ctx.URI().PathOriginal()
+	if n, ok := ParseSize(path); ok {
+		ctx.Response.SetBodyRaw(body[:n])
+		return
+	}
+	if string(path) == "/headers" {
+		ctx.SetBody(ctx.Request.Header.RawHeaders())
+		return
+	}
+	ctx.SetStatusCode(fasthttp.StatusNotFound)
+}
