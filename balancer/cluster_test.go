@@ -34,7 +34,7 @@ func weigh(hosts []*Host) []*Host {
 	return hosts
 }
 
-// weighted returns one host per weight.
+// withWeights returns one host per weight.
 func withWeights(weights ...uint32) []*Host {
 	hosts := fleet(len(weights))
 	for i, h := range hosts {

@@ -83,16 +83,16 @@ func (p *Picker) take(s *schedule) *Host {
 		return s.pickLeastWeighted(p.bias)
 	case uniform:
 		return s.pickRandom(p.rnd)
-	default:
-		return nil
+	case noHosts:
 	}
+	return nil
 }
 
 // newSchedule returns the schedule of one list of hosts.
 func (p *Picker) newSchedule(hosts []*Host, kind Kind) schedule {
 	switch {
 	case len(hosts) == 0:
-		return schedule{}
+		return schedule{method: noHosts}
 	case len(hosts) == 1:
 		return schedule{hosts: hosts, method: rotate}
 	case kind == RoundRobin:
