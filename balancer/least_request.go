@@ -14,7 +14,8 @@ func newLeastRequest(hosts []*Host, bias float64, rnd *rand.PCG) schedule {
 	}
 	e := newEDF(weights, 0)
 	for i := range e.heap {
-		// Each host starts at a random place between two of its turns, so that workers differ.
+		// Each host starts at a random place between two of its turns, so that workers differ and a busy host is not
+		// sent a burst.
 		entry := &e.heap[i]
 		h := hosts[entry.index]
 		entry.deadline = interval(entry.weight, h.Active, bias).scale(rnd.Uint64())
@@ -24,7 +25,7 @@ func newLeastRequest(hosts []*Host, bias float64, rnd *rand.PCG) schedule {
 }
 
 // chooseLeast draws count hosts, the same more than once if it so happens, and returns the one with the fewest requests
-// in flight, the first drawn of several.
+// in flight.
 func (s *schedule) chooseLeast(count uint32, rnd *rand.PCG) *Host {
 	least := s.hosts[below(rnd, len(s.hosts))]
 	for ; count > 1; count-- {

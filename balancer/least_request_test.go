@@ -103,6 +103,22 @@ func TestLeastRequestStartsWithActive(t *testing.T) {
 	}
 }
 
+// Workers that build their pickers at once do not begin with the same host.
+func TestLeastRequestStartsAnywhere(t *testing.T) {
+	hosts := withWeights(2, 2, 1)
+	first := make(map[*Host]int)
+	for seed := range uint64(1000) {
+		p := pickCase{hosts: hosts, policy: Policy{Kind: LeastRequest, ActiveRequestBias: 1}}.picker(seed)
+		h, _ := p.Pick()
+		first[h]++
+	}
+	for _, h := range hosts {
+		if n := first[h]; n < 100 {
+			t.Errorf("host of weight %d is first %d times of 1000", h.Weight, n)
+		}
+	}
+}
+
 func TestInterval(t *testing.T) {
 	for _, tt := range []struct {
 		weight, active uint32

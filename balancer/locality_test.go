@@ -90,9 +90,9 @@ func TestLocalityWeights(t *testing.T) {
 
 // One usable host among very many still gets something.
 func TestLocalityNeverRoundsToNothing(t *testing.T) {
-	one := weighLocalities(zones(fleet(1), 1), map[Locality]int{zone(0): 15000}, indexWeights(zoneWeights(1)), 100)
-	if len(one) != 1 || one[0].weight != 1 {
-		t.Errorf("got %v, want one locality of weight 1", one)
+	one := weighLocalities(zones(fleet(1), 1), map[Locality]int{zone(0): 15000}, indexWeights(zoneWeights(1000)), 100)
+	if len(one) != 1 || one[0].weight != 1000 {
+		t.Errorf("got %v, want one locality of weight 1000, a hundredth of a percent of its share", one)
 	}
 }
 
