@@ -57,8 +57,9 @@ func New(set *Set, p Policy, rnd *rand.PCG) Picker {
 	return picker
 }
 
-// Pick returns the host of the next request, or nil if none may be used, and whether panic mode chose it, which is what
-// the counter lb_healthy_panic counts.
+// Pick returns the host of the next request, or nil if none may be used, and whether panic mode applied, which is what the
+// counter lb_healthy_panic counts. Envoy counts a cluster without hosts as in panic too: then it is nil and true, unless
+// the threshold is 0.
 func (p *Picker) Pick() (h *Host, panicked bool) {
 	if p.single.method == rotate { // most clusters: one priority, one locality, equal weights
 		return p.single.rotate(), p.panic
