@@ -1,0 +1,258 @@
+package eventloop
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a connection's calls return besides what the kernel says (a syscall.Errno) and io.EOF.
+var (
+	// ErrWouldBlock says that nothing can be done now; the connection's task is woken when that changes.
+	ErrWouldBlock = errors.New("operation would block")
+	// ErrClosed is returned for the use of a connection after Close.
+	ErrClosed = errors.New("connection is closed")
+)
+
+// connEvents is what a connection asks of epoll, once: with edge-triggered delivery no further call is needed, whatever
+// the connection waits for later.
+const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+
+// IdleHandler is told of events of a connection that no task waits for, on the loop's thread.
+type IdleHandler interface {
+	// Ready says that the connection may have become readable, was closed by the peer or failed.
+	Ready(c *Conn)
+}
+
+// connFlags is the state of a Conn, a set of the bits below.
+type connFlags uint16
+
+const (
+	flagConnecting connFlags = 1 << iota // connect has not completed
+	flagReadable                         // a read may succeed
+	flagBlocked                          // the last send took less than was given: wait for EPOLLOUT
+	flagHangup                           // the peer has sent FIN or RST: read on to the end even after a short read
+	flagEOF                              // the end of the peer's bytes was read
+	flagDirty                            // in loop.dirty
+	flagFIN                              // send FIN once everything is written
+	flagFINSent
+	flagClosed
+)
+
+// Conn is a stream socket on a Loop. It and its methods belong to the loop's thread.
+//
+// Output is gathered and sent when the turn ends; input is read straight into the caller's buffer. A Conn that nobody
+// reads or writes holds no buffer.
+type Conn struct {
+	loop       *Loop
+	fd         int
+	generation uint32
+	flags      connFlags
+
+	task *Task // woken on events; nil: handler is told
+	idle IdleHandler
+
+	head, tail *chunk // gathered output
+	buffered   int    // bytes in it
+	wakeBelow  int    // wake once buffered is less than this; 0: never
+
+	failure      error // why the connection can be neither written nor read any more
+	writeFailure error // why it cannot be written any more
+
+	remote, local netip.AddrPort
+
+	bytesRead, bytesWritten uint64
+}
+
+// newConn registers fd, which must be non-blocking, and owns it from then on, also when it fails.
+func (l *Loop) newConn(fd int, flags connFlags, remote netip.AddrPort) (*Conn, error) {
+	c := &Conn{loop: l, fd: fd, flags: flags, remote: remote}
+	generation, err := l.register(fd, c, connEvents)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	c.generation = generation
+	return c, nil
+}
+
+// Loop returns the loop that the connection belongs to.
+func (c *Conn) Loop() *Loop { return c.loop }
+
+// SetTask has t woken on the connection's events; nil has the IdleHandler told instead.
+func (c *Conn) SetTask(t *Task) { c.task = t }
+
+// SetIdleHandler sets who is told of events while the connection has no task.
+func (c *Conn) SetIdleHandler(h IdleHandler) { c.idle = h }
+
+// RemoteAddr returns the peer's address.
+func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// LocalAddr returns the address of our end.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	if !c.local.IsValid() && c.flags&flagClosed == 0 {
+		c.local = localAddress(c.fd)
+	}
+	return c.local
+}
+
+// BytesRead returns the number of bytes taken from the kernel.
+func (c *Conn) BytesRead() uint64 { return c.bytesRead }
+
+// BytesWritten returns the number of bytes handed to the kernel.
+func (c *Conn) BytesWritten() uint64 { return c.bytesWritten }
+
+// Err returns why the connection cannot be used any more, nil while it can. The end of input is not an error.
+func (c *Conn) Err() error { return c.failure }
+
+// WriteErr returns why output is dropped, nil while it is not.
+func (c *Conn) WriteErr() error {
+	if c.failure != nil {
+		return c.failure
+	}
+	return c.writeFailure
+}
+
+// Connected reports whether a dialled connection is established. It fails with the reason when it cannot be.
+func (c *Conn) Connected() (bool, error) {
+	if c.failure != nil {
+		return false, c.failure
+	}
+	return c.flags&flagConnecting == 0, nil
+}
+
+// EOF reports whether everything that the peer sent has been read.
+func (c *Conn) EOF() bool { return c.flags&flagEOF != 0 }
+
+// Readable reports whether a read may find bytes, the end of input, or an error.
+func (c *Conn) Readable() bool { return c.flags&flagReadable != 0 || c.failure != nil }
+
+// PeerGone reports whether the peer has closed its side or the connection, as far as the kernel has told.
+func (c *Conn) PeerGone() bool { return c.flags&(flagHangup|flagEOF) != 0 || c.failure != nil }
+
+// handleEvents takes note of what epoll reports and wakes who waits.
+func (c *Conn) handleEvents(events uint32) {
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		c.flags |= flagHangup | flagReadable
+	}
+	if events&unix.EPOLLIN != 0 {
+		c.flags |= flagReadable
+	}
+	news := events&^unix.EPOLLOUT != 0
+	if c.flags&flagConnecting != 0 {
+		if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+			return
+		}
+		c.finishConnect()
+		news = true
+		if c.buffered > 0 {
+			c.markDirty()
+		}
+	}
+	if events&unix.EPOLLOUT != 0 && c.flags&flagBlocked != 0 {
+		c.flags &^= flagBlocked
+		c.markDirty()
+	}
+	if news {
+		c.wake()
+	}
+}
+
+func (c *Conn) wake() {
+	switch {
+	case c.task != nil:
+		c.task.Wake()
+	case c.idle != nil:
+		c.idle.Ready(c)
+	}
+}
+
+func (c *Conn) finishConnect() {
+	c.flags &^= flagConnecting
+	code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = syscall.Errno(code)
+	}
+	if err != nil {
+		c.fail(fmt.Errorf("connect to %s: %w", c.remote, err))
+	}
+}
+
+// fail makes err the answer to every later read and write and drops the gathered output.
+func (c *Conn) fail(err error) {
+	if c.failure == nil {
+		c.failure = err
+	}
+	c.dropOutput()
+}
+
+// Read reads into b, which must not be empty, what is there. It returns ErrWouldBlock when nothing is, and io.EOF at the
+// end of the peer's bytes.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.failure != nil {
+		return 0, c.failure
+	}
+	if c.flags&flagEOF != 0 {
+		return 0, io.EOF
+	}
+	if c.flags&flagReadable == 0 {
+		return 0, ErrWouldBlock
+	}
+	n, errno := rawRecv(c.fd, b)
+	switch {
+	case errno == unix.EAGAIN:
+		c.flags &^= flagReadable
+		return 0, ErrWouldBlock
+	case errno == unix.EINTR:
+		return 0, ErrWouldBlock // still readable: the caller's next try reads
+	case errno != 0:
+		c.fail(errno)
+		return 0, errno
+	case n == 0:
+		c.flags |= flagEOF
+		return 0, io.EOF
+	}
+	// A short read has emptied the socket, and what arrives later is a new event (epoll(7), "edge-triggered"). The
+	// exception is a FIN that came with the event already seen.
+	if n < len(b) && c.flags&flagHangup == 0 {
+		c.flags &^= flagReadable
+	}
+	c.bytesRead += uint64(n)
+	return n, nil
+}
+
+// Close closes the socket at once. Output that was gathered and not sent is tried once and then dropped.
+func (c *Conn) Close() {
+	if c.flags&flagClosed != 0 {
+		return
+	}
+	c.flush()
+	c.release()
+}
+
+// Abort closes the connection with a reset, so that the peer cannot take what it has for the whole.
+func (c *Conn) Abort() {
+	if c.flags&flagClosed != 0 {
+		return
+	}
+	_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
+	c.release()
+}
+
+func (c *Conn) release() {
+	c.dropOutput()
+	c.flags |= flagClosed
+	if c.failure == nil {
+		c.failure = ErrClosed
+	}
+	c.loop.forget(c.fd)
+	_ = unix.Close(c.fd)
+	c.task, c.idle = nil, nil
+}
+
+// Closed reports whether Close or Abort was called.
+func (c *Conn) Closed() bool { return c.flags&flagClosed != 0 }

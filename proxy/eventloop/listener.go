@@ -1,0 +1,157 @@
+package eventloop
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// acceptsPerTurn bounds the connections taken from one listener in a turn, so that a flood of new ones does not starve
+	// those that are there.
+	acceptsPerTurn = 64
+	// listenBacklog is cut by the kernel to net.core.somaxconn.
+	listenBacklog = 4096
+	// acceptPause is how long a listener rests after accept failed for want of descriptors or memory.
+	acceptPause = 100 * time.Millisecond
+)
+
+// AcceptHandler takes new connections, on the loop's thread.
+type AcceptHandler interface {
+	// Accepted owns c from then on.
+	Accepted(c *Conn)
+	// AcceptFailed reports an accept that failed for want of resources; the listener goes on after a pause.
+	AcceptFailed(err error)
+}
+
+// Listener is a listening socket on a Loop. It belongs to the loop's thread, but for the creation of its socket.
+type Listener struct {
+	loop    *Loop
+	fd      int
+	handler AcceptHandler
+	pause   Timer
+	closed  bool
+}
+
+// ListenSocket binds a listening TCP socket with SO_REUSEPORT. Several sockets may listen on the same address, one per
+// worker. It may be called on any goroutine; the caller owns the descriptor.
+func ListenSocket(address netip.AddrPort, ipv6Only bool) (fd int, err error) {
+	family := unix.AF_INET6
+	if address.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("listen on %s: socket: %w", address, err)
+	}
+	if err = bindAndListen(fd, address, family == unix.AF_INET6, ipv6Only); err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return fd, nil
+}
+
+func bindAndListen(fd int, address netip.AddrPort, ipv6, ipv6Only bool) error {
+	options := []struct {
+		level, name, value int
+		text               string
+	}{
+		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1, "SO_REUSEADDR"},
+		{unix.SOL_SOCKET, unix.SO_REUSEPORT, 1, "SO_REUSEPORT"},
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1, "TCP_NODELAY"}, // inherited by what is accepted
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return fmt.Errorf("setsockopt %s: %w", o.text, err)
+		}
+	}
+	if ipv6 {
+		only := 0
+		if ipv6Only {
+			only = 1
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
+			return fmt.Errorf("setsockopt IPV6_V6ONLY: %w", err)
+		}
+	}
+	if err := unix.Bind(fd, sockaddr(address)); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	if err := unix.Listen(fd, listenBacklog); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
+}
+
+// SocketAddress returns the address that a socket is bound to.
+func SocketAddress(fd int) netip.AddrPort { return localAddress(fd) }
+
+// Listen accepts connections from a listening socket, which the Listener owns from then on.
+func (l *Loop) Listen(fd int, h AcceptHandler) (*Listener, error) {
+	ln := &Listener{loop: l, fd: fd, handler: h}
+	if _, err := l.register(fd, ln, unix.EPOLLIN); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return ln, nil
+}
+
+// handleEvents accepts what waits, up to a bound: delivery is level-triggered, so the rest is reported again.
+func (ln *Listener) handleEvents(uint32) {
+	for range acceptsPerTurn {
+		var raw unix.RawSockaddrAny
+		fd, errno := rawAccept(ln.fd, &raw)
+		switch errno {
+		case 0:
+			ln.accepted(fd, &raw)
+		case unix.EAGAIN:
+			return
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			ln.rest()
+			ln.handler.AcceptFailed(fmt.Errorf("accept: %w", errno))
+			return
+		default:
+			// The connection failed while it waited (accept(2), "error handling"): there may be more behind it.
+		}
+		if ln.closed {
+			return
+		}
+	}
+}
+
+func (ln *Listener) accepted(fd int, raw *unix.RawSockaddrAny) {
+	c, err := ln.loop.newConn(fd, 0, addressOf(raw))
+	if err != nil {
+		ln.handler.AcceptFailed(err)
+		return
+	}
+	ln.handler.Accepted(c)
+}
+
+// rest stops accepting for a while: level-triggered delivery would spin otherwise.
+func (ln *Listener) rest() {
+	_ = unix.EpollCtl(ln.loop.epoll, unix.EPOLL_CTL_DEL, ln.fd, nil)
+	ln.loop.forget(ln.fd)
+	ln.loop.SetTimer(&ln.pause, acceptPause, ln)
+}
+
+// Expired ends the rest. It implements Expirer.
+func (ln *Listener) Expired(*Timer) {
+	if _, err := ln.loop.register(ln.fd, ln, unix.EPOLLIN); err != nil {
+		ln.handler.AcceptFailed(err)
+		ln.loop.SetTimer(&ln.pause, acceptPause, ln)
+	}
+}
+
+// Close stops accepting and closes the socket.
+func (ln *Listener) Close() {
+	if ln.closed {
+		return
+	}
+	ln.closed = true
+	ln.loop.StopTimer(&ln.pause)
+	ln.loop.forget(ln.fd)
+	_ = unix.Close(ln.fd)
+}
