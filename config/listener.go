@@ -55,12 +55,26 @@ const (
 	UnderscoreDrop
 )
 
+// EscapedSlashes tells what becomes of a request whose path has an escaped slash, %2F or %5C
+// (path_with_escaped_slashes_action).
+type EscapedSlashes uint8
+
+// The actions.
+const (
+	EscapedSlashesKeep                EscapedSlashes = iota
+	EscapedSlashesReject                             // answered with 400
+	EscapedSlashesUnescapeAndRedirect                // answered with 307 to the unescaped path
+	EscapedSlashesUnescapeAndForward
+)
+
 // HTTPConnectionManager is envoy.extensions.filters.network.http_connection_manager.v3 as far as it has a function here.
 type HTTPConnectionManager struct {
 	StatPrefix string
 
 	// RouteConfigName names the RouteConfiguration asked for by RDS; it is empty when Routes holds an inline one.
 	RouteConfigName string
+	// RouteFetchTimeout bounds the wait for the first answer of RDS (initial_fetch_timeout); 0 waits for ever.
+	RouteFetchTimeout time.Duration
 	Routes          *RouteConfiguration
 
 	// Filters are the HTTP filters in order, without the terminal router.
@@ -80,6 +94,7 @@ type HTTPConnectionManager struct {
 	AlwaysSetRequestID        bool // always_set_request_id_in_response
 	Proxy100Continue          bool
 
+	EscapedSlashes        EscapedSlashes
 	NormalizePath         bool
 	MergeSlashes          bool
 	StripMatchingHostPort bool
