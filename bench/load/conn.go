@@ -2,10 +2,15 @@ package load
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -76,7 +81,12 @@ func (c *conn) open(deadline time.Time) error {
 	if c.tcp != nil {
 		return nil
 	}
-	dialer := net.Dialer{Deadline: deadline, LocalAddr: &net.TCPAddr{IP: c.source}, KeepAlive: -1}
+	dialer := net.Dialer{
+		Deadline:       deadline,
+		LocalAddr:      &net.TCPAddr{IP: c.source},
+		KeepAlive:      -1,
+		ControlContext: portAtConnect,
+	}
 	tcp, err := dialer.Dial("tcp4", c.address)
 	if err != nil {
 		return err
@@ -87,6 +97,17 @@ func (c *conn) open(deadline time.Time) error {
 	}
 	c.reader.Reset(tcp)
 	return nil
+}
+
+// portAtConnect leaves the choice of the local port to connect, which has the whole
+// range for every destination and finds a port fast; bind would search for one that
+// is free towards all (ip(7), IP_BIND_ADDRESS_NO_PORT).
+func portAtConnect(_ context.Context, _, _ string, raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	})
+	return errors.Join(err, failed)
 }
 
 func (c *conn) close() {

@@ -59,7 +59,7 @@ func Hold(ctx context.Context, config Config) (*Held, error) {
 
 // greet makes the first request of an idle connection.
 func (c *conn) greet(request []byte) error {
-	resp, err := c.exchange(request, time.Now().Add(exchangeTimeout))
+	resp, err := c.exchange(request, time.Now().Add(Timeout))
 	switch {
 	case err != nil:
 		return err

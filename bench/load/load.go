@@ -20,9 +20,9 @@ const (
 	// maxConnections bounds Config.Connections; each costs two goroutines' worth
 	// of memory here and a descriptor on both sides.
 	maxConnections = 100_000
-	// exchangeTimeout bounds one exchange, connecting included. A proxy that
+	// Timeout bounds one exchange, connecting included. A proxy that
 	// needs longer under this load is broken, and the round counts a timeout.
-	exchangeTimeout = 10 * time.Second
+	Timeout = 10 * time.Second
 	// errorPause keeps a connection that fails from spinning.
 	errorPause = 10 * time.Millisecond
 )
@@ -129,7 +129,7 @@ func (r *run) connection(ctx context.Context, i int) {
 	defer c.close()
 	for ctx.Err() == nil {
 		start := time.Now()
-		response, err := c.exchange(r.request, start.Add(exchangeTimeout))
+		response, err := c.exchange(r.request, start.Add(Timeout))
 		if err != nil {
 			r.countError(err)
 			c.close()

@@ -12,7 +12,8 @@ const haproxyConnections = 1024
 
 // haproxyTemplate leaves buffers and statistics at their defaults. Limits that the
 // host does not grant are warned about, not fatal: only client connections count
-// against maxconn, and the pool of the one server is small.
+// against maxconn, and few upstream connections are added to them. Its pool of idle
+// upstream connections has no upper bound by default.
 var haproxyTemplate = template.Must(template.New("haproxy.cfg").Parse(`global
     nbthread 1
     maxconn {{.Connections}}
@@ -37,20 +38,20 @@ frontend bench
     default_backend origin
 
 backend origin
-    server origin {{.Origin}} pool-low-conn {{.Pool}}
+    server origin {{.Origin}}
 `))
 
 func configureHAProxy(s Spec) (Launch, error) {
 	var text strings.Builder
 	err := haproxyTemplate.Execute(&text, struct {
 		Spec
-		Connections, Pool int
-	}{s, s.MaxConnections + haproxyConnections, UpstreamPool})
+		Connections int
+	}{s, s.MaxConnections + haproxyConnections})
 	if err != nil {
 		return Launch{}, err
 	}
 	return Launch{
 		Files: map[string]string{"haproxy.cfg": text.String()},
-		Args:  []string{"-db", "-q", "-f", filepath.Join(s.Dir, "haproxy.cfg")},
+		Args:  []string{"-db", "-f", filepath.Join(s.Dir, "haproxy.cfg")},
 	}, nil
 }

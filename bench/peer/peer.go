@@ -33,7 +33,8 @@ type Spec struct {
 	Root bool
 }
 
-// UpstreamPool is the least number of idle upstream connections each proxy keeps.
+// UpstreamPool is the least number of idle upstream connections that each proxy may
+// keep, several times what a scenario uses at once.
 const UpstreamPool = 256
 
 // Launch is a configured proxy, ready to be started.

@@ -34,6 +34,7 @@ func Args(config load.Config, threads int, script string) []string {
 		"--threads", strconv.Itoa(max(1, min(threads, config.Connections))),
 		"--connections", strconv.Itoa(config.Connections),
 		"--duration", strconv.FormatInt(seconds, 10) + "s",
+		"--timeout", strconv.Itoa(int(load.Timeout/time.Second)) + "s",
 		"--script", script,
 	}
 	for _, h := range config.Headers {

@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+)
+
+// Generator names a load generator.
+type Generator string
+
+const (
+	// Auto is Wrk where there is one, otherwise Own.
+	Auto Generator = "auto"
+	// Wrk is the program of that name, found on the PATH.
+	Wrk Generator = "wrk"
+	// Own is package load in a process of its own.
+	Own Generator = "own"
+)
+
+// Limits of Options: what is longer than a working day is a mistake.
+const (
+	maxRounds   = 100
+	maxDuration = 10 * time.Minute
+)
+
+// Proxy is a proxy under test.
+type Proxy struct {
+	Kind peer.Kind
+	Path string // of its program
+}
+
+// Options say what to run.
+type Options struct {
+	Proxies   []Proxy
+	Scenarios []Scenario
+	// Rounds each proxy is measured in every scenario, in [1, 100].
+	Rounds int
+	// Duration of the measured part of a round, whole seconds in [1s, 10m].
+	Duration time.Duration
+	// Warmup is the part of a round before it, whole seconds in [1s, 10m].
+	Warmup time.Duration
+	// Load names the generator.
+	Load Generator
+	// Self is the path of a program with the sub-commands origin, load and idle.
+	Self string
+	// Progress receives a line per round.
+	Progress io.Writer
+}
+
+func (o Options) check() error {
+	switch {
+	case len(o.Proxies) == 0:
+		return fmt.Errorf("no proxy to measure: name one with --proxy or --peer, or install nginx or haproxy")
+	case len(o.Scenarios) == 0:
+		return fmt.Errorf("no scenario to measure")
+	case o.Rounds < 1 || o.Rounds > maxRounds:
+		return fmt.Errorf("rounds: %d is not in [1, %d]", o.Rounds, maxRounds)
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"duration", o.Duration}, {"warmup", o.Warmup}} {
+		if d.value < time.Second || d.value > maxDuration || d.value%time.Second != 0 {
+			return fmt.Errorf("%s: %v is not a whole number of seconds in [1s, %v]", d.name, d.value, maxDuration)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/load"
+)
+
+// Report is the outcome of a run, as it is written in JSON.
+type Report struct {
+	Started   time.Time        `json:"started"`
+	Machine   Machine          `json:"machine"`
+	Load      Generator        `json:"load"`
+	Duration  time.Duration    `json:"duration_ns"`
+	Warmup    time.Duration    `json:"warmup_ns"`
+	Proxies   []ProxyInfo      `json:"proxies"`
+	Scenarios []ScenarioReport `json:"scenarios"`
+	Goals     []GoalResult     `json:"goals"`
+}
+
+// ProxyInfo identifies a proxy that was measured.
+type ProxyInfo struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
+
+// ScenarioReport holds what was measured in one scenario.
+type ScenarioReport struct {
+	Scenario Scenario  `json:"scenario"`
+	Rounds   []Round   `json:"rounds"`
+	Summary  []Summary `json:"summary"` // per proxy, in the order of Report.Proxies
+}
+
+// Round is one proxy measured once.
+type Round struct {
+	Proxy string `json:"proxy"`
+	Round int    `json:"round"` // from 1
+	// Error says why the round has no result; "" for a round that has.
+	Error string `json:"error,omitempty"`
+
+	// Of throughput scenarios.
+	Load load.Result `json:"load_result"`
+	// UserCPU and SystemCPU are the time the proxy's processes used for the whole
+	// of Load, together TotalCPU. FineCPU says that the total came from nanosecond
+	// counters, see proc.CPU.
+	TotalCPU  time.Duration `json:"total_cpu_ns"`
+	UserCPU   time.Duration `json:"user_cpu_ns"`
+	SystemCPU time.Duration `json:"system_cpu_ns"`
+	FineCPU   bool          `json:"fine_cpu"`
+
+	// Of idle scenarios: resident bytes of the proxy's processes before and after
+	// the connections were opened.
+	BaseRSS int64 `json:"base_rss"`
+	IdleRSS int64 `json:"idle_rss"`
+}
+
+// failed says whether the round has no result or lost requests.
+func (r Round) failed() bool { return r.Error != "" || r.Load.Errors.Total() > 0 }
+
+// cpuPerRequest returns microseconds.
+func (r Round) cpuPerRequest() float64 { return r.perRequest(r.TotalCPU) }
+
+// perRequest divides a CPU time by the requests of the round, in microseconds.
+func (r Round) perRequest(cpu time.Duration) float64 {
+	if r.Load.Requests == 0 {
+		return 0
+	}
+	return float64(cpu) / float64(time.Microsecond) / float64(r.Load.Requests)
+}
+
+// Summary is what the rounds of one proxy in one scenario come to: medians, and
+// spreads as half the range divided by the median.
+type Summary struct {
+	Proxy  string `json:"proxy"`
+	Rounds int    `json:"rounds"` // with a result
+	Failed int    `json:"failed"` // without a result, or with errors
+
+	RequestsPerSecond       float64     `json:"requests_per_second"`
+	RequestsPerSecondSpread float64     `json:"requests_per_second_spread"`
+	CPU                     float64     `json:"cpu_us_per_request"`
+	UserCPU                 float64     `json:"user_cpu_us_per_request"`
+	SystemCPU               float64     `json:"system_cpu_us_per_request"`
+	CPUSpread               float64     `json:"cpu_spread"`
+	Busy                    float64     `json:"busy"` // CPU time over wall time: 1 is a whole CPU
+	P50                     float64     `json:"p50_us"`
+	P99                     float64     `json:"p99_us"`
+	Errors                  load.Errors `json:"errors"`
+	// CPURatio is the median over rounds of this proxy's CPU per request over the
+	// peer's in the same round, by peer.
+	CPURatio map[string]float64 `json:"cpu_ratio,omitempty"`
+
+	BytesPerConnection       float64 `json:"bytes_per_connection"`
+	BytesPerConnectionSpread float64 `json:"bytes_per_connection_spread"`
+	BaseRSS                  float64 `json:"base_rss"`
+	IdleRSS                  float64 `json:"idle_rss"`
+	// MemoryRatio is the like of CPURatio for bytes per connection.
+	MemoryRatio map[string]float64 `json:"memory_ratio,omitempty"`
+}
+
+// Failed says whether any round had errors or no result.
+func (r Report) Failed() bool {
+	for _, s := range r.Scenarios {
+		for _, round := range s.Rounds {
+			if round.failed() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// summarize fills in the summaries of names, in their order.
+func (s *ScenarioReport) summarize(names []string) {
+	s.Summary = nil
+	for _, name := range names {
+		sum := Summary{Proxy: name}
+		for _, r := range s.Rounds {
+			if r.Proxy == name {
+				sum.count(r)
+			}
+		}
+		if s.Scenario.Measure == Idle {
+			s.summarizeIdle(&sum)
+			sum.MemoryRatio = s.ratios(name, names, s.bytesPerConnection)
+		} else {
+			s.summarizeThroughput(&sum)
+			sum.CPURatio = s.ratios(name, names, Round.cpuPerRequest)
+		}
+		s.Summary = append(s.Summary, sum)
+	}
+}
+
+func (s *Summary) count(r Round) {
+	if r.Error == "" {
+		s.Rounds++
+	}
+	if r.failed() {
+		s.Failed++
+	}
+	s.Errors = s.Errors.Add(r.Load.Errors)
+}
+
+func (s *ScenarioReport) summarizeThroughput(sum *Summary) {
+	rate := s.values(sum.Proxy, func(r Round) float64 { return r.Load.RequestsPerSecond() })
+	sum.RequestsPerSecond, sum.RequestsPerSecondSpread = median(rate), spread(rate)
+	cpu := s.values(sum.Proxy, Round.cpuPerRequest)
+	sum.CPU, sum.CPUSpread = median(cpu), spread(cpu)
+	sum.UserCPU = median(s.values(sum.Proxy, func(r Round) float64 { return r.perRequest(r.UserCPU) }))
+	sum.SystemCPU = median(s.values(sum.Proxy, func(r Round) float64 { return r.perRequest(r.SystemCPU) }))
+	sum.Busy = median(s.values(sum.Proxy, func(r Round) float64 { return r.TotalCPU.Seconds() / r.Load.Elapsed.Seconds() }))
+	sum.P50 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P50) }))
+	sum.P99 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P99) }))
+}
+
+func (s *ScenarioReport) summarizeIdle(sum *Summary) {
+	each := s.values(sum.Proxy, s.bytesPerConnection)
+	sum.BytesPerConnection, sum.BytesPerConnectionSpread = median(each), spread(each)
+	sum.BaseRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.BaseRSS) }))
+	sum.IdleRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.IdleRSS) }))
+}
+
+func (s *ScenarioReport) bytesPerConnection(r Round) float64 {
+	return float64(r.IdleRSS-r.BaseRSS) / float64(s.Scenario.Connections)
+}
+
+// values returns value of every round of the proxy that has a result.
+func (s *ScenarioReport) values(proxy string, value func(Round) float64) []float64 {
+	var xs []float64
+	for _, r := range s.Rounds {
+		if r.Proxy == proxy && r.Error == "" {
+			xs = append(xs, value(r))
+		}
+	}
+	return xs
+}
+
+// ratios compares the proxy with every other one, round by round: what slows the
+// machine for a while slows both.
+func (s *ScenarioReport) ratios(proxy string, names []string, value func(Round) float64) map[string]float64 {
+	ratios := make(map[string]float64)
+	for _, other := range names {
+		var xs []float64
+		for _, r := range s.Rounds {
+			for _, o := range s.Rounds {
+				if r.Proxy == proxy && o.Proxy == other && r.Round == o.Round &&
+					r.Error == "" && o.Error == "" && value(o) > 0 {
+					xs = append(xs, value(r)/value(o))
+				}
+			}
+		}
+		if other != proxy && len(xs) > 0 {
+			ratios[other] = median(xs)
+		}
+	}
+	return ratios
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

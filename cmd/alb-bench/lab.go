@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+)
+
+// Defaults make a run of about three minutes with both peers.
+const (
+	defaultRounds   = 5
+	defaultDuration = 5 * time.Second
+	defaultWarmup   = time.Second
+)
+
+var errRounds = errors.New("some rounds failed")
+
+// labFlags is the command line of the lab.
+type labFlags struct {
+	proxy     string
+	peers     stringList
+	scenarios string
+	rounds    int
+	duration  time.Duration
+	warmup    time.Duration
+	load      string
+	json      string
+}
+
+func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
+	var f labFlags
+	flags := flag.NewFlagSet("alb-bench", flag.ContinueOnError)
+	flags.StringVar(&f.proxy, "proxy", "", "`path` of proxy-alb; empty leaves it out")
+	flags.Var(&f.peers, "peer", "`name=path` of a peer, nginx or haproxy; an empty path leaves it out (default: as found on the PATH)")
+	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+scenarioNames())
+	flags.IntVar(&f.rounds, "rounds", defaultRounds, "`number` of rounds per proxy and scenario")
+	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
+	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
+	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator`: auto, wrk or own")
+	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
+	return f, parse(flags, args, stderr)
+}
+
+func scenarioNames() string {
+	var names []string
+	for _, s := range bench.Scenarios() {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
+	f, err := parseLabFlags(args, stderr)
+	if err != nil {
+		return err
+	}
+	scenarios, err := bench.FindScenarios(strings.Split(f.scenarios, ","))
+	if err != nil {
+		return usagef(stderr, "%v", err)
+	}
+	proxies, err := f.proxies(stderr)
+	if err != nil {
+		return usagef(stderr, "%v", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	report, err := bench.Run(ctx, bench.Options{
+		Proxies:   proxies,
+		Scenarios: scenarios,
+		Rounds:    f.rounds,
+		Duration:  f.duration,
+		Warmup:    f.warmup,
+		Load:      bench.Generator(f.load),
+		Self:      self,
+		Progress:  stderr,
+	})
+	if err != nil {
+		return err
+	}
+	return finish(report, f.json, stdout)
+}
+
+// finish prints the report, writes it to file unless that is "", and fails when
+// rounds failed.
+func finish(report bench.Report, file string, stdout io.Writer) error {
+	if err := report.WriteText(stdout); err != nil {
+		return err
+	}
+	if file != "" {
+		text, err := json.MarshalIndent(report, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if report.Failed() {
+		return errRounds
+	}
+	return nil
+}
+
+// proxies finds what to measure. A proxy that was named must be there; peers that
+// were not are left out when they are missing, and stderr says so.
+func (f labFlags) proxies(stderr io.Writer) ([]bench.Proxy, error) {
+	paths := map[string]string{peer.ProxyALB: f.proxy}
+	for _, p := range f.peers {
+		name, path, ok := strings.Cut(p, "=")
+		if !ok || name != peer.Nginx && name != peer.HAProxy {
+			return nil, fmt.Errorf("peer %q: want %s=path or %s=path", p, peer.Nginx, peer.HAProxy)
+		}
+		paths[name] = path
+	}
+	var found []bench.Proxy
+	for _, kind := range peer.Kinds() {
+		path, named := paths[kind.Name]
+		if named && path == "" {
+			fmt.Fprintf(stderr, "%s: left out as asked\n", kind.Name)
+			continue
+		}
+		program, err := kind.Find(path)
+		if err != nil && named {
+			return nil, err
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "left out: %v\n", err)
+			continue
+		}
+		found = append(found, bench.Proxy{Kind: kind, Path: program})
+	}
+	return found, nil
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench"
+	"github.com/penguintechinc/marchproxy-alb/bench/load"
+	"github.com/penguintechinc/marchproxy-alb/bench/origin"
+)
+
+// runOrigin serves package origin until it is interrupted.
+func runOrigin(ctx context.Context, args []string, _ io.Reader, _, stderr io.Writer) error {
+	flags := flag.NewFlagSet("alb-bench origin", flag.ContinueOnError)
+	listen := flags.String("listen", "127.0.0.1:0", "`address` to listen on")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "origin listens on %s\n", ln.Addr())
+	return origin.Serve(ctx, ln)
+}
+
+// loadFlags adds the flags that load and idle have in common.
+func loadFlags(flags *flag.FlagSet, config *load.Config) {
+	flags.StringVar(&config.Address, "address", "127.0.0.1:10000", "`address` of the server")
+	flags.StringVar(&config.Path, "path", "/16", "request `target`")
+	flags.IntVar(&config.Connections, "connections", 64, "`number` of connections")
+}
+
+// runLoad makes load and prints the load.Result as JSON.
+func runLoad(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
+	var config load.Config
+	var headers stringList
+	flags := flag.NewFlagSet("alb-bench load", flag.ContinueOnError)
+	loadFlags(flags, &config)
+	flags.DurationVar(&config.Duration, "duration", 5*time.Second, "`time` during which requests are started")
+	flags.BoolVar(&config.NewConnections, "new-connections", false, "open a connection per request")
+	flags.Var(&headers, "header", "`name: value` to send, may be repeated")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	config.Headers = headers
+	result, err := load.Run(ctx, config)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(result)
+}
+
+// runIdle opens connections and holds them until the end of its input.
+func runIdle(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var config load.Config
+	flags := flag.NewFlagSet("alb-bench idle", flag.ContinueOnError)
+	loadFlags(flags, &config)
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	held, err := load.Hold(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	fmt.Fprintln(stdout, bench.HoldReady)
+	input := make(chan struct{})
+	go func() {
+		io.Copy(io.Discard, stdin)
+		close(input)
+	}()
+	select {
+	case <-input:
+	case <-ctx.Done():
+	}
+	fmt.Fprintln(stdout, bench.HoldClosed, held.Closed())
+	return nil
+}
