@@ -75,7 +75,7 @@ type HTTPConnectionManager struct {
 	RouteConfigName string
 	// RouteFetchTimeout bounds the wait for the first answer of RDS (initial_fetch_timeout); 0 waits for ever.
 	RouteFetchTimeout time.Duration
-	Routes          *RouteConfiguration
+	Routes            *RouteConfiguration
 
 	// Filters are the HTTP filters in order, without the terminal router.
 	Filters []HTTPFilter
