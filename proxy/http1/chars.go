@@ -1,0 +1,171 @@
+package http1
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// tokenLower maps each token character (RFC 9110 section 5.6.2) to its lower-case form and every other byte to 0. It is
+// never written.
+var tokenLower = buildTokenLower()
+
+func buildTokenLower() (table [256]byte) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") {
+		table[c] = c
+	}
+	for c := byte('A'); c <= 'Z'; c++ {
+		table[c] = c | 0x20
+	}
+	return table
+}
+
+// hostCharacter holds the characters of a reg-name (RFC 3986 section 3.2.2) except the comma, which would let two joined
+// Host fields pass for one, and the percent sign, which has a rule of its own. It is never written.
+var hostCharacter = buildHostCharacter()
+
+func buildHostCharacter() (table [256]bool) {
+	for c := range table {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		table[c] = letter || c >= '0' && c <= '9'
+	}
+	for _, c := range []byte("-._~!$&'()*+;=") {
+		table[c] = true
+	}
+	return table
+}
+
+// notHex is the hexDigit of a byte that is none.
+const notHex = 0xff
+
+// hexDigit maps each hexadecimal digit to its value and every other byte to notHex. It is never written.
+var hexDigit = buildHexDigit()
+
+func buildHexDigit() (table [256]byte) {
+	for c := range table {
+		table[c] = notHex
+	}
+	for c := byte('0'); c <= '9'; c++ {
+		table[c] = c - '0'
+	}
+	for c := byte('a'); c <= 'f'; c++ {
+		table[c], table[c-0x20] = c-'a'+10, c-'a'+10
+	}
+	return table
+}
+
+// Eight bytes are looked at as one word: ones times c repeats c in each byte, highs are the top bits.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// lessMask sets the top bit of each byte of w that is less than n, n <= 128. A borrow may set it in a byte above one that
+// is less, so only the lowest bit set is exact.
+func lessMask(w, n uint64) uint64 { return (w - ones*n) &^ w & highs }
+
+// equalMask sets the top bit of each byte of w that equals c. As with lessMask only the lowest bit set is exact.
+func equalMask(w, c uint64) uint64 {
+	x := w ^ ones*c
+	return (x - ones) &^ x & highs
+}
+
+// indexControl returns the index at or after i of the first control character other than HTAB, len(b) when there is
+// none. Everything else may be part of a field value (RFC 9110 section 5.5).
+func indexControl(b []byte, i int) int {
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		mask := lessMask(w, 0x20) | equalMask(w, 0x7f)
+		if mask == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(mask) / 8
+		if b[i] != '\t' {
+			return i
+		}
+		i++
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c < 0x20 && c != '\t' || c == 0x7f {
+			break
+		}
+	}
+	return i
+}
+
+// indexNotTarget returns the index at or after i of the first byte that cannot be part of a request target, len(b) when
+// there is none. Allowed are visible ASCII characters except #. That is more than a URI may hold and what Envoy lets
+// pass; bytes above 0x7e have to be percent-encoded.
+func indexNotTarget(b []byte, i int) int {
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		mask := lessMask(w, 0x21) | equalMask(w, 0x7f) | equalMask(w, '#') | w&highs
+		if mask != 0 {
+			return i + bits.TrailingZeros64(mask)/8
+		}
+		i += 8
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c < 0x21 || c > 0x7e || c == '#' {
+			break
+		}
+	}
+	return i
+}
+
+// isSpace reports whether c is optional whitespace (RFC 9110 section 5.6.3).
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// trimSpace returns b without optional whitespace around it.
+func trimSpace(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// isToken reports whether b equals the lower-case token, ignoring ASCII case and nothing else: bytes.EqualFold would
+// take the Kelvin sign for a k.
+func isToken(b []byte, token string) bool {
+	if len(b) != len(token) {
+		return false
+	}
+	for i := range b {
+		if tokenLower[b[i]] != token[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// nextElement cuts the first element off a comma-separated list (RFC 9110 section 5.6.1) and trims it. rest is nil after
+// the last one.
+func nextElement(list []byte) (element, rest []byte) {
+	for i, c := range list {
+		if c == ',' {
+			return trimSpace(list[:i]), list[i+1:]
+		}
+	}
+	return trimSpace(list), nil
+}
+
+// parseLength parses a Content-Length value: digits only, no leading zero, at most 2^63-1. RFC 9110 section 8.6 allows
+// leading zeros; they are refused because others read them as octal.
+func parseLength(b []byte) (n int64, ok bool) {
+	const maxDigits = 19 // of 2^63-1
+	if len(b) == 0 || len(b) > maxDigits || b[0] == '0' && len(b) > 1 {
+		return 0, false
+	}
+	var v uint64
+	for _, c := range b {
+		d := c - '0'
+		if d > 9 {
+			return 0, false
+		}
+		v = v*10 + uint64(d) // 19 digits fit 64 bits
+	}
+	return int64(v), v <= 1<<63-1
+}

@@ -1,0 +1,84 @@
+package http1
+
+import (
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+)
+
+// ServerConn is the server's side of an HTTP/1 connection: requests in, responses out, one pair after the other. Requests
+// that a client sends ahead wait in the read buffer and then in the kernel. It belongs to the loop's thread.
+type ServerConn struct {
+	wire
+	parser RequestParser
+
+	head    bool            // the request is HEAD: no response body
+	version message.Version // of the request
+	closing bool            // the response says or implies that the connection closes
+}
+
+// Init makes s the server's side of c. limits is shared and read-only.
+func (s *ServerConn) Init(c *eventloop.Conn, limits *Limits) {
+	*s = ServerConn{wire: wire{conn: c, limits: limits, bodyDone: true}}
+}
+
+// ReadHead reads the next request head into req. It returns eventloop.ErrWouldBlock while the head is not complete,
+// io.EOF when the client closed, and an Error for a request that must be refused; then SetRefused knows what of the
+// request line matters for the answer.
+func (s *ServerConn) ReadHead(req *message.Request) error {
+	for {
+		if s.start < s.end {
+			n, refused := s.parser.Parse(s.unread(), req, s.limits)
+			if refused != noError {
+				s.noteRequest(req)
+				s.bodyDone = true
+				return refused
+			}
+			if n > 0 {
+				s.start += n
+				s.noteRequest(req)
+				s.expectBody(s.parser.Framing(), req.ContentLength)
+				return nil
+			}
+		}
+		if err := s.fillHead(); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *ServerConn) noteRequest(req *message.Request) {
+	s.head = string(req.Method) == "HEAD"
+	s.version = req.Version
+	s.closing = req.Close
+}
+
+// HeadStarted reports whether some bytes of the next request were read.
+func (s *ServerConn) HeadStarted() bool { return s.start < s.end }
+
+// WriteHead gathers a response head. An informational one (1xx but 101) may come before the final one. With close, the
+// response tells the client that the connection ends.
+func (s *ServerConn) WriteHead(resp *message.Response, close bool) {
+	if resp.Status < 200 && resp.Status != 101 {
+		s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, FramingNone, HeadOptions{}))
+		return
+	}
+	s.out = ResponseFraming(resp, s.head, s.version)
+	s.closing = s.closing || close || s.out == FramingClose
+	opts := HeadOptions{Close: s.closing, HTTP10: s.version == message.HTTP10}
+	s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, s.out, opts))
+}
+
+// CloseDelimited reports whether the end of the response body is told by closing the connection.
+func (s *ServerConn) CloseDelimited() bool { return s.out == FramingClose }
+
+// Closing reports whether the connection must close after the current response.
+func (s *ServerConn) Closing() bool { return s.closing }
+
+// EndExchange lets go of the request. It reports whether bytes of the next one were read already.
+func (s *ServerConn) EndExchange() (more bool) {
+	s.endMessage()
+	return s.start < s.end
+}
+
+// Release lets go of all buffers. The connection itself is the caller's to close.
+func (s *ServerConn) Release() { s.release() }

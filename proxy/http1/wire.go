@@ -1,0 +1,198 @@
+package http1
+
+import (
+	"io"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+)
+
+// wire is what the two sides of an HTTP/1 connection have in common: the bytes read and not consumed yet, the body being
+// decoded and the framing of the body being written. It belongs to the loop's thread.
+type wire struct {
+	conn   *eventloop.Conn
+	limits *Limits
+
+	buf        []byte // nil while the connection is idle
+	start, end int    // buf[start:end] is read and not consumed
+	held       []byte // an earlier buffer that the current message head points into
+
+	body     BodyDecoder
+	bodyDone bool
+	out      Framing
+}
+
+// minRead is the room in a buffer below which a read is not worth its system call.
+const minRead = 2 << 10
+
+// unread returns what was read and not consumed.
+func (w *wire) unread() []byte { return w.buf[w.start:w.end] }
+
+// fillHead reads more of a message head, which must stay contiguous.
+func (w *wire) fillHead() error {
+	if !w.conn.Readable() {
+		return eventloop.ErrWouldBlock // and no buffer is taken to wait with
+	}
+	if w.buf == nil {
+		w.buf = w.conn.Loop().AcquireBuffer(eventloop.ReadBufferSize)
+		w.start, w.end = 0, 0
+	}
+	if w.end == len(w.buf) {
+		w.makeRoom()
+	}
+	return w.read()
+}
+
+// makeRoom moves the unread bytes to the start of the buffer, or to a larger one when they fill it. The parser bounds it:
+// it refuses a head that exceeds its limit before the buffer grows far beyond that.
+func (w *wire) makeRoom() {
+	if w.start > 0 {
+		w.end = copy(w.buf, w.unread())
+		w.start = 0
+		return
+	}
+	loop := w.conn.Loop()
+	larger := loop.AcquireBuffer(4 * len(w.buf))
+	copy(larger, w.buf)
+	loop.ReleaseBuffer(w.buf)
+	w.buf = larger
+}
+
+// fillBody reads more of a message body, without touching the head in front of it.
+func (w *wire) fillBody() error {
+	if !w.conn.Readable() {
+		return eventloop.ErrWouldBlock
+	}
+	switch {
+	case w.held == nil:
+		w.held = w.buf
+		rest := w.unread()
+		w.buf = w.conn.Loop().AcquireBuffer(max(w.bodyBuffer(), len(rest)+minRead))
+		w.start, w.end = 0, copy(w.buf, rest)
+	case w.start == w.end:
+		w.start, w.end = 0, 0
+	case len(w.buf)-w.end < minRead:
+		w.end = copy(w.buf, w.unread())
+		w.start = 0
+	}
+	return w.read()
+}
+
+// bodyBuffer returns the size to read a body with: large reads for what is known to be large or has no known end.
+func (w *wire) bodyBuffer() int {
+	if n := w.body.Remaining(); n >= 0 && n <= eventloop.ReadBufferSize {
+		return eventloop.ReadBufferSize
+	}
+	return eventloop.LargeBufferSize
+}
+
+func (w *wire) read() error {
+	n, err := w.conn.Read(w.buf[w.end:])
+	w.end += n
+	return err
+}
+
+// ReadBody returns the next bytes of the body, which are valid until the next call, and whether the body ended with
+// them. It returns eventloop.ErrWouldBlock when none are there, io.ErrUnexpectedEOF when the peer closed in the middle,
+// and an Error for a malformed body.
+func (w *wire) ReadBody() (data []byte, done bool, err error) {
+	for !w.bodyDone {
+		data, n, done, refused := w.body.Next(w.unread())
+		w.start += n
+		if refused != noError {
+			return nil, false, refused
+		}
+		if done {
+			w.bodyDone = true
+			return data, true, nil
+		}
+		if len(data) > 0 {
+			return data, false, nil
+		}
+		if n > 0 && w.start < w.end {
+			continue
+		}
+		switch err := w.fillBody(); err {
+		case nil:
+		case io.EOF:
+			if !w.body.EOF() {
+				return nil, false, io.ErrUnexpectedEOF
+			}
+			w.bodyDone = true
+		default:
+			return nil, false, err
+		}
+	}
+	return nil, true, nil
+}
+
+// BodyDone reports whether the body being read has ended.
+func (w *wire) BodyDone() bool { return w.bodyDone }
+
+// Trailers returns the trailers of the body that ended, nil when there were none or they are not enabled. They are valid
+// until the next message.
+func (w *wire) Trailers() *message.Fields { return w.body.Trailers() }
+
+// expectBody prepares for the body of the head just parsed.
+func (w *wire) expectBody(f Framing, length int64) {
+	w.body.Init(f, length, w.limits)
+	w.bodyDone = f == FramingNone
+}
+
+// WriteBody gathers body bytes in the framing that the head announced. p is not kept.
+func (w *wire) WriteBody(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if w.out != FramingChunked {
+		w.conn.Write(p)
+		return
+	}
+	w.conn.Commit(AppendChunkHeader(w.conn.AppendBuffer(), len(p)))
+	w.conn.Write(p)
+	w.conn.Write(crlf)
+}
+
+// WriteEnd ends the body. Trailers may be nil and are only sent where the framing has a place for them.
+func (w *wire) WriteEnd(trailers *message.Fields) {
+	if w.out == FramingChunked {
+		w.conn.Commit(AppendLastChunk(w.conn.AppendBuffer(), trailers))
+	}
+}
+
+// crlf ends chunk data. It is never written.
+var crlf = []byte("\r\n")
+
+// SwitchToTunnel makes both directions raw bytes: what follows the head is the body, until the peer closes its side.
+func (w *wire) SwitchToTunnel() {
+	w.expectBody(FramingClose, message.UnknownLength)
+	w.out = FramingClose
+}
+
+// endMessage lets go of the message that was read. The bytes of the next one, if any were read, are kept.
+func (w *wire) endMessage() {
+	loop := w.conn.Loop()
+	if w.held != nil {
+		loop.ReleaseBuffer(w.held)
+		w.held = nil
+	}
+	if w.start == w.end && w.buf != nil {
+		loop.ReleaseBuffer(w.buf)
+		w.buf, w.start, w.end = nil, 0, 0
+	}
+}
+
+// release lets go of everything when the connection is closed.
+func (w *wire) release() {
+	w.start = w.end
+	w.endMessage()
+}
+
+// Conn returns the connection underneath.
+func (w *wire) Conn() *eventloop.Conn { return w.conn }
+
+// Pending returns the number of bytes gathered for writing that the kernel has not taken.
+func (w *wire) Pending() int { return w.conn.Buffered() }
+
+// HasUnread reports whether bytes were read that belong to no message yet.
+func (w *wire) HasUnread() bool { return w.start < w.end }
