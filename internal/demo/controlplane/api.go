@@ -3,6 +3,7 @@ package controlplane
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -15,8 +16,11 @@ const (
 	idleTimeout = time.Minute
 	// maxAPIConnections bounds connections, and with MaxConfigBytes the memory that requests can take.
 	maxAPIConnections = 16
-	configPath        = "/v1/config"
-	healthPath        = "/healthz"
+	// maxDiscardBytes is how much of a body beyond MaxConfigBytes is read and dropped so that the client, which reads only after it has written, gets to see the
+	// refusal instead of a reset connection.
+	maxDiscardBytes = 64 << 20
+	configPath      = "/v1/config"
+	healthPath      = "/healthz"
 )
 
 // applied answers a POST that was taken.
@@ -39,10 +43,12 @@ func (s *Server) startHTTP() {
 		ErrorHandler:       handleUnreadable,
 		Concurrency:        maxAPIConnections,
 		MaxRequestBodySize: MaxConfigBytes,
+		StreamRequestBody:  true, // handlePost keeps the limit, see maxDiscardBytes
 		ReadTimeout:        requestTimeout,
 		WriteTimeout:       requestTimeout,
 		IdleTimeout:        idleTimeout,
 		CloseOnShutdown:    true,
+		Logger:             printer(s.opts.Logf),
 	}
 	s.serving.Go(func() {
 		if err := s.httpServer.Serve(s.httpLn); err != nil {
@@ -74,7 +80,12 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 }
 
 func (s *Server) handlePost(ctx *fasthttp.RequestCtx) {
-	config, err := DecodeConfig(ctx.PostBody())
+	body, err := readBody(ctx.RequestBodyStream())
+	if err != nil {
+		writeError(ctx, err)
+		return
+	}
+	config, err := DecodeConfig(body)
 	if err != nil {
 		writeError(ctx, err)
 		return
@@ -86,6 +97,29 @@ func (s *Server) handlePost(ctx *fasthttp.RequestCtx) {
 	}
 	writeJSON(ctx, fasthttp.StatusOK, applied{Status: "ok", Version: config.Version, XDSVersion: version})
 }
+
+// readBody returns at most MaxConfigBytes from stream, which is nil for a request without a body.
+func readBody(stream io.Reader) ([]byte, error) {
+	if stream == nil {
+		return nil, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(stream, MaxConfigBytes+1))
+	if err != nil {
+		return nil, fieldErrorf("", "the body cannot be read: %s", err)
+	}
+	if len(body) > MaxConfigBytes {
+		// An error here is the client's going away, to which there is nothing to add.
+		_, _ = io.CopyN(io.Discard, stream, maxDiscardBytes)
+		return nil, fieldErrorf("", "the body has more than %d bytes", MaxConfigBytes)
+	}
+	return body, nil
+}
+
+// printer gives the HTTP server's own log lines to a Logf.
+type printer func(format string, args ...any)
+
+// Printf implements fasthttp.Logger.
+func (p printer) Printf(format string, args ...any) { p("control plane: "+format, args...) }
 
 // writeError answers 400 for what the client can mend and 500 for the rest.
 func writeError(ctx *fasthttp.RequestCtx, err error) {
@@ -99,10 +133,6 @@ func writeError(ctx *fasthttp.RequestCtx, err error) {
 
 // handleUnreadable answers a request that ended in an error before handle saw it.
 func handleUnreadable(ctx *fasthttp.RequestCtx, err error) {
-	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
-		writeError(ctx, fieldErrorf("", "the body has more than %d bytes", MaxConfigBytes))
-		return
-	}
 	writeJSON(ctx, fasthttp.StatusBadRequest, refused{Error: "the request cannot be read: " + err.Error()})
 }
 

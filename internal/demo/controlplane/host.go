@@ -53,7 +53,7 @@ func isDomain(domain string) bool {
 	if domain == anyHost {
 		return true
 	}
-	if domain == "" || len(domain) > maxHostBytes {
+	if domain == "" || len(domain) > maxHostBytes || strings.HasSuffix(domain, ":") {
 		return false
 	}
 	pattern, wildBefore := strings.CutPrefix(domain, "*")
