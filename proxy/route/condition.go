@@ -1,0 +1,112 @@
+package route
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+)
+
+// head is what conditions look at.
+type head struct {
+	request *message.Request
+	query   []byte // without "?"
+	random  uint64
+}
+
+// conditions are what a route asks beside the path. All must hold.
+type conditions struct {
+	none     bool // nothing is asked
+	grpc     bool
+	fraction uint32 // in parts of a million
+	headers  []headerMatcher
+	query    []queryMatcher
+}
+
+func compileConditions(m *config.RouteMatch) (conditions, error) {
+	c := conditions{grpc: m.GRPC, fraction: m.Fraction}
+	for i := range m.Headers {
+		matcher, err := compileHeader(&m.Headers[i])
+		if err != nil {
+			return c, fmt.Errorf("header %q: %w", m.Headers[i].Name, err)
+		}
+		c.headers = append(c.headers, matcher)
+	}
+	for i := range m.Query {
+		q := &m.Query[i]
+		value, err := compileString(&q.String)
+		if err != nil {
+			return c, fmt.Errorf("query parameter %q: %w", q.Name, err)
+		}
+		c.query = append(c.query, queryMatcher{name: q.Name, present: q.Present, value: value})
+	}
+	c.none = !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
+	return c, nil
+}
+
+func (c *conditions) match(h *head) bool {
+	return c.none || c.matchAll(h)
+}
+
+// matchAll asks in Envoy's order, which is also from cheap to dear.
+func (c *conditions) matchAll(h *head) bool {
+	if c.fraction < config.FractionAll && h.random%config.FractionAll >= uint64(c.fraction) {
+		return false
+	}
+	if c.grpc && !isGRPC(&h.request.Fields) {
+		return false
+	}
+	for i := range c.headers {
+		if !c.headers[i].match(h.request) {
+			return false
+		}
+	}
+	for i := range c.query {
+		if !c.query[i].match(h.query) {
+			return false
+		}
+	}
+	return true
+}
+
+// isGRPC reports whether the content type is application/grpc or application/grpc+something. grpc-web is not gRPC.
+func isGRPC(fields *message.Fields) bool {
+	const grpc = "application/grpc"
+	value, _ := fields.Get(message.NameContentType)
+	return hasPrefix(value, grpc, false) && (len(value) == len(grpc) || value[len(grpc)] == '+')
+}
+
+// queryMatcher asks for a parameter of the query.
+type queryMatcher struct {
+	name    string
+	present *bool // nil when value is asked
+	value   stringMatcher
+}
+
+func (m *queryMatcher) match(query []byte) bool {
+	value, found := queryValue(query, m.name)
+	if m.present != nil {
+		return found == *m.present
+	}
+	return found && m.value.match(value)
+}
+
+// queryValue returns the first value of a query parameter, empty for one without "=". Like Envoy it decodes neither
+// names nor values.
+func queryValue(query []byte, name string) (value []byte, found bool) {
+	for len(query) > 0 {
+		var parameter []byte
+		parameter, query, _ = bytes.Cut(query, []byte{'&'})
+		if !hasPrefix(parameter, name, false) {
+			continue
+		}
+		switch rest := parameter[len(name):]; {
+		case len(rest) == 0:
+			return nil, true
+		case rest[0] == '=':
+			return rest[1:], true
+		}
+	}
+	return nil, false
+}

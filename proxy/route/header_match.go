@@ -1,0 +1,98 @@
+package route
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+)
+
+// headerMatcher is a compiled config.HeaderMatcher.
+type headerMatcher struct {
+	field               requestField
+	kind                config.HeaderKind
+	present, invert     bool
+	treatMissingAsEmpty bool
+	start, end          int64
+	value               stringMatcher
+}
+
+func compileHeader(m *config.HeaderMatcher) (headerMatcher, error) {
+	h := headerMatcher{
+		field:               newRequestField(m.Name),
+		kind:                m.Kind,
+		present:             m.Present,
+		invert:              m.Invert,
+		treatMissingAsEmpty: m.TreatMissingAsEmpty,
+		start:               m.Start,
+		end:                 m.End,
+	}
+	if m.Kind > config.HeaderRange {
+		return h, fmt.Errorf("header match of kind %d is unknown", m.Kind)
+	}
+	var err error
+	h.value, err = compileString(&m.String)
+	return h, err
+}
+
+// match asks a request. A field that is absent matches no question about its value, inverted or not, unless the
+// configuration says to treat it as empty.
+func (m *headerMatcher) match(r *message.Request) bool {
+	value, count := m.field.values(r)
+	switch {
+	case m.kind == config.HeaderPresent:
+		return ((count > 0) == m.present) != m.invert
+	case count == 0 && !m.treatMissingAsEmpty:
+		return false
+	case count > 1:
+		return m.matchJoined(&r.Fields) != m.invert
+	case m.kind == config.HeaderRange:
+		return m.inRange(value) != m.invert
+	default:
+		return m.value.match(value) != m.invert
+	}
+}
+
+// matchJoined asks the joined lines of a repeated field.
+func (m *headerMatcher) matchJoined(fields *message.Fields) bool {
+	if m.kind == config.HeaderString && m.value.kind == config.StringRegex {
+		return m.value.match(m.field.appendJoined(nil, fields))
+	}
+	var buffer [joinBuffer]byte
+	joined := m.field.appendJoined(buffer[:0], fields)
+	if m.kind == config.HeaderRange {
+		return m.inRange(joined)
+	}
+	return m.value.matchLiteral(joined)
+}
+
+func (m *headerMatcher) inRange(value []byte) bool {
+	n, ok := parseInt(value)
+	return ok && m.start <= n && n < m.end
+}
+
+// parseInt parses a whole decimal number with an optional sign and optional white space around it.
+func parseInt(s []byte) (n int64, ok bool) {
+	s = bytes.Trim(s, " \t")
+	negative := len(s) > 0 && s[0] == '-'
+	if negative || len(s) > 0 && s[0] == '+' {
+		s = s[1:]
+	}
+	if len(s) == 0 {
+		return 0, false
+	}
+	// Summing up below zero reaches the least number, which has no positive counterpart.
+	for _, b := range s {
+		digit := int64(b) - '0'
+		if digit < 0 || digit > 9 || n < (math.MinInt64+digit)/10 {
+			return 0, false
+		}
+		n = n*10 - digit
+	}
+	if negative {
+		return n, true
+	}
+	return -n, n != math.MinInt64
+}

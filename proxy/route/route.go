@@ -1,0 +1,97 @@
+package route
+
+import (
+	"fmt"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// Route is a compiled route.
+type Route struct {
+	Name string
+	// Index is the position of the route in Table.Routes, for whoever keeps counters or limiters per route.
+	Index       int
+	Config      *config.Route
+	VirtualHost *VirtualHost
+
+	path       pathMatcher
+	conditions conditions
+
+	targets []Target
+	total   uint64 // sum of the weights of targets
+
+	rewrite   rewriter
+	redirect  redirect
+	hostField requestField // host_rewrite_header; no name for none
+
+	mutatesRequest, mutatesResponse bool
+	mostSpecificLast                bool
+	request, response               []*mutations // of all levels but the target's, in the order of evaluation
+}
+
+func (c *compiler) route(vh *VirtualHost, rc *config.Route) (*Route, error) {
+	r := &Route{Name: rc.Name, Config: rc, VirtualHost: vh, mostSpecificLast: c.config.MostSpecificMutationsWins}
+	var err error
+	if r.path, err = compilePath(&rc.Match); err != nil {
+		return nil, fmt.Errorf("match: %w", err)
+	}
+	if r.conditions, err = compileConditions(&rc.Match); err != nil {
+		return nil, fmt.Errorf("match: %w", err)
+	}
+	if err := c.action(r); err != nil {
+		return nil, err
+	}
+	request, response, err := compileMutations(&rc.HeaderMutations)
+	if err != nil {
+		return nil, err
+	}
+	r.request = mutationOrder(r.mostSpecificLast, request, vh.request, c.request)
+	r.response = mutationOrder(r.mostSpecificLast, response, vh.response, c.response)
+	r.mutatesRequest, r.mutatesResponse = len(r.request) > 0, len(r.response) > 0
+	for i := range r.targets {
+		r.mutatesRequest = r.mutatesRequest || r.targets[i].request != nil
+		r.mutatesResponse = r.mutatesResponse || r.targets[i].response != nil
+	}
+	return r, nil
+}
+
+// action compiles the one action that the route has.
+func (c *compiler) action(r *Route) error {
+	forward, redirect := r.Config.Forward, r.Config.Redirect
+	actions := 0
+	for _, set := range []bool{forward != nil, redirect != nil, r.Config.Direct != nil} {
+		if set {
+			actions++
+		}
+	}
+	switch {
+	case actions != 1:
+		return fmt.Errorf("%d actions, want exactly one of route, redirect and direct_response", actions)
+	case forward != nil:
+		return c.forward(r)
+	case redirect != nil:
+		var err error
+		if r.redirect, err = newRedirect(redirect); err != nil {
+			return err
+		}
+		r.rewrite, err = newRewriter(redirect.PrefixRewrite, redirect.RegexRewrite)
+		return err
+	}
+	return nil
+}
+
+func (c *compiler) forward(r *Route) error {
+	forward := r.Config.Forward
+	if err := c.targets(r); err != nil {
+		return err
+	}
+	if !validTarget(forward.HostRewrite) {
+		return fmt.Errorf("host_rewrite_literal %q: spaces and control characters are not allowed", forward.HostRewrite)
+	}
+	if forward.HostRewriteHeader != "" {
+		r.hostField = newRequestField(forward.HostRewriteHeader)
+	}
+	var err error
+	r.rewrite, err = newRewriter(forward.PrefixRewrite, forward.RegexRewrite)
+	return err
+}

@@ -1,0 +1,83 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// Target is one cluster that a route forwards to.
+type Target struct {
+	Name string
+	// Index is the position of the cluster in the snapshot's sorted names, -1 for an unknown one.
+	Index  int
+	Config *config.WeightedCluster
+
+	end               uint64 // sum of the weights up to and with this one
+	request, response *mutations
+}
+
+// targets compiles the split of a forwarding route, or the one laid over it.
+func (c *compiler) targets(r *Route) error {
+	split := r.Config.Forward.Clusters
+	if overlay, ok := c.options.Weights[r.Name]; ok {
+		split = overlaySplit(split, overlay)
+	}
+	r.targets = make([]Target, len(split))
+	for i := range split {
+		target := &r.targets[i]
+		target.Name, target.Config, target.Index = split[i].Name, &split[i], -1
+		if index, ok := c.options.ClusterIndex(target.Name); ok {
+			target.Index = index
+		}
+		var err error
+		if target.request, target.response, err = compileMutations(&split[i].HeaderMutations); err != nil {
+			return fmt.Errorf("cluster %q: %w", target.Name, err)
+		}
+		if !validTarget(split[i].HostRewrite) {
+			return fmt.Errorf("cluster %q: host_rewrite_literal %q: spaces and control characters are not allowed",
+				target.Name, split[i].HostRewrite)
+		}
+		r.total += uint64(split[i].Weight)
+		target.end = r.total
+	}
+	if r.total == 0 {
+		return errors.New("the weights of its clusters add up to 0, want at least 1")
+	}
+	return nil
+}
+
+// overlaySplit returns overlay, in which the clusters that split has too are as there but for their weight.
+func overlaySplit(split, overlay []config.WeightedCluster) []config.WeightedCluster {
+	result := make([]config.WeightedCluster, len(overlay))
+	for i := range overlay {
+		result[i] = overlay[i]
+		for j := range split {
+			if split[j].Name == overlay[i].Name {
+				result[i] = split[j]
+				result[i].Weight = overlay[i].Weight
+				break
+			}
+		}
+	}
+	return result
+}
+
+// PickCluster returns the cluster that random falls on, each in proportion to its weight; those of weight 0 get nothing.
+// It returns nil for a route that does not forward.
+func (r *Route) PickCluster(random uint64) *Target {
+	switch len(r.targets) {
+	case 0:
+		return nil
+	case 1:
+		return &r.targets[0]
+	}
+	value := random % r.total
+	for i := range r.targets {
+		if value < r.targets[i].end {
+			return &r.targets[i]
+		}
+	}
+	return nil
+}
