@@ -1,0 +1,19 @@
+// Package ads is the transport of xDS: a client of the aggregated discovery service in its state-of-the-world form, over
+// one gRPC stream. It follows https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
+//
+// It knows no resource type. A caller describes each with a [Type]: its URL, how a resource is decoded, and what becomes
+// of a response. The client keeps the conversation: per type one version and one nonce, one answer to every response,
+// subscriptions sent again in their first order on a new stream, reconnection with jittered exponential back-off.
+//
+// # Order and coalescing
+//
+// One goroutine, that of [Client.Run], owns the stream: it takes a response, hands it to the type's Handle, and sends all
+// that is due before it takes the next. A subscription changed from inside Handle is queued before the answer to that
+// response, so a server sees the EDS request that a CDS response caused first, and the acknowledgement of CDS after it.
+// There is at most one request per type in the queue, made when it is sent: it carries the names of then, and the answer
+// if one is due. [Client.Subscribe] takes the whole list, so a batch of changes is one call and one request.
+//
+// # Limitations
+//
+// There is no incremental (delta) form, no resource TTL, and no xdstp names.
+package ads

@@ -1,0 +1,215 @@
+package ads
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// received is what one Recv gave.
+type received struct {
+	response *discoveryv3.DiscoveryResponse
+	err      error
+}
+
+// serve opens a stream to target and keeps it until it ends. It reports whether any response came, and why it ended.
+func (c *Client) serve(ctx context.Context, target string) (heard bool, err error) {
+	conn, err := grpc.NewClient(target, c.dial...)
+	if err != nil {
+		return false, fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.opts.Metadata))
+	defer cancel()
+	rpc, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
+	if err != nil {
+		return false, fmt.Errorf("open: %w", err)
+	}
+	var receiver sync.WaitGroup
+	responses := make(chan received)
+	receiver.Go(func() { receive(ctx, rpc, responses) })
+	defer receiver.Wait()
+	defer cancel()
+
+	c.streamOpened()
+	defer c.streamEnded()
+	for {
+		if err := c.flush(rpc); err != nil {
+			return heard, err
+		}
+		select {
+		case <-c.wake:
+		case r := <-responses:
+			if r.err != nil {
+				return heard, endOf(r.err)
+			}
+			heard = true
+			c.take(ctx, r.response)
+		case <-ctx.Done():
+			return heard, context.Cause(ctx)
+		}
+	}
+}
+
+// receive passes on what comes until the stream ends or ctx is done.
+func receive(ctx context.Context, rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient, out chan<- received) {
+	for {
+		response, err := rpc.Recv()
+		select {
+		case out <- received{response, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// endOf words the end of a stream.
+func endOf(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("closed by the server")
+	}
+	return err
+}
+
+// streamOpened makes a request of every subscribed type due, in order of first subscription.
+func (c *Client) streamOpened() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stream++
+	c.open, c.nodeSent, c.state.Connected = true, false, true
+	for _, s := range c.order {
+		c.enqueue(s)
+	}
+}
+
+func (c *Client) streamEnded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open, c.queue, c.state.Connected = false, nil, false
+	for _, s := range c.order {
+		s.streamEnded()
+	}
+}
+
+// flush sends the requests that are due.
+func (c *Client) flush(rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient) error {
+	for {
+		request := c.due()
+		if request == nil {
+			return nil
+		}
+		err := rpc.Send(request)
+		if errors.Is(err, io.EOF) {
+			// The stream has ended, and only receiving says why: serve gets to know it from there.
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
+	}
+}
+
+// due takes the first request off the queue, nil when none is due.
+func (c *Client) due() *discoveryv3.DiscoveryRequest {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		return nil
+	}
+	request := c.queue[0].request()
+	c.queue = c.queue[1:]
+	if !c.opts.NodeOnFirstMessageOnly || !c.nodeSent {
+		request.Node, c.nodeSent = c.opts.Node, true
+	}
+	return request
+}
+
+// take handles a response and makes its answer due.
+func (c *Client) take(ctx context.Context, r *discoveryv3.DiscoveryResponse) {
+	s, wanted := c.noteResponse(r)
+	if s == nil {
+		c.log.Warn("response of a type that nobody subscribed to is dropped", zap.String("type_url", r.GetTypeUrl()))
+		return
+	}
+	if !wanted {
+		c.answerUnwanted(s, r)
+		return
+	}
+	resources, err := s.decode(r.GetResources())
+	if err == nil {
+		err = s.Handle(ctx, Response{Version: r.GetVersionInfo(), Resources: resources})
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	c.answer(s, r.GetVersionInfo(), err)
+}
+
+// noteResponse notes the nonce. It returns no subscription for a type that was never subscribed to, and wanted false
+// when no resource of it is wanted any more.
+func (c *Client) noteResponse(r *discoveryv3.DiscoveryResponse) (s *subscription, wanted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Heard, c.state.LastError = true, ""
+	if id := r.GetControlPlane().GetIdentifier(); id != "" {
+		c.state.Identifier = id
+	}
+	s = c.byURL[r.GetTypeUrl()]
+	if s == nil || !s.subscribed {
+		return nil, false
+	}
+	s.nonce = r.GetNonce()
+	return s, s.Wildcard || len(s.names) > 0
+}
+
+// answerUnwanted answers a response that came after the last name was unsubscribed: its version is taken when it is
+// empty, too, and not taken otherwise.
+func (c *Client) answerUnwanted(s *subscription, r *discoveryv3.DiscoveryResponse) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(r.GetResources()) == 0 {
+		s.version = r.GetVersionInfo()
+	}
+	c.enqueue(s)
+}
+
+// answer accepts version, or refuses it when err says why.
+func (c *Client) answer(s *subscription, version string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		s.accepted(version, time.Now())
+		c.enqueue(s)
+		return
+	}
+	c.log.Warn("response is refused", zap.String("type_url", s.URL), zap.String("version", version), zap.Error(err))
+	if again := s.rejected(version, err); !again {
+		c.enqueue(s)
+		return
+	}
+	c.answerLater(s)
+}
+
+// answerLater makes the answer due after RepeatedRefusalDelay, unless a change of the subscription carries it before. The
+// caller holds mu.
+func (c *Client) answerLater(s *subscription) {
+	stream := c.stream
+	time.AfterFunc(RepeatedRefusalDelay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.stream == stream && s.refusal != nil {
+			c.enqueue(s)
+		}
+	})
+}

@@ -1,0 +1,62 @@
+package xds
+
+import (
+	"errors"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+)
+
+// Static applies the listeners and clusters of the bootstrap, all at once or none.
+func (m *Manager) Static() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.applyFile(m.boot)
+}
+
+// ReloadFile replaces the listeners and clusters of the bootstrap by those of b, all at once or none. What else b says has
+// no effect before a restart of the process; /config_dump shows b from then on.
+func (m *Manager) ReloadFile(b *bootstrap.Bootstrap) error {
+	if b == nil {
+		return errors.New("xds: reload without a bootstrap")
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.applyFile(b); err != nil {
+		return err
+	}
+	if m.phase >= phaseClusters {
+		m.clusters.resubscribe()
+	}
+	if m.phase >= phaseListeners {
+		m.listeners.resubscribe()
+	}
+	select {
+	case m.events <- func() {}: // so that Run looks at deadlines again
+	default: // it will, after what is in the queue
+	}
+	return nil
+}
+
+// applyFile makes the static resources of b those of the store, and b the bootstrap in force.
+func (m *Manager) applyFile(b *bootstrap.Bootstrap) error {
+	clusters := make(map[string]*config.Cluster, len(b.Clusters))
+	for _, c := range b.Clusters {
+		clusters[c.Name] = c
+	}
+	listeners := make(map[string]*config.Listener, len(b.Listeners))
+	for _, l := range b.Listeners {
+		listeners[l.Name] = l
+	}
+	err := m.store.Apply(config.SourceFile, config.Delta{
+		Clusters:  config.Changes[*config.Cluster]{Set: clusters, Replace: true},
+		Listeners: config.Changes[*config.Listener]{Set: listeners, Replace: true},
+	})
+	if err != nil {
+		return err
+	}
+	m.clusters.static, m.listeners.static = clusters, listeners
+	m.boot, m.bootApplied = b, time.Now()
+	return nil
+}
