@@ -32,12 +32,8 @@ type generator struct {
 // gets the rest.
 func newGenerator(options Options, dir string, cpus int) (generator, error) {
 	own := generator{name: Own, path: options.Self, args: ownArgs, parse: parseOwn}
-	switch options.Load {
-	case Own:
+	if options.Load == Own {
 		return own, nil
-	case Auto, Wrk:
-	default:
-		return generator{}, fmt.Errorf("load generator %q: want %s, %s or %s", options.Load, Auto, Wrk, Own)
 	}
 	path, err := exec.LookPath("wrk")
 	if err != nil {

@@ -40,7 +40,7 @@ type lab struct {
 // Report.Failed; the error is for what made the whole impossible, the end of ctx
 // included. All processes have ended when it returns.
 func Run(ctx context.Context, options Options) (report Report, err error) {
-	if err := options.check(); err != nil {
+	if err := options.Check(); err != nil {
 		return Report{}, err
 	}
 	l, err := newLab(options)
@@ -187,27 +187,45 @@ func (l *lab) throughput(ctx context.Context, s Scenario, p *runningProxy, r *Ro
 	if _, err := l.generate(ctx, config); err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
-	before, err := p.sampleCPU()
+	config.Duration = l.options.Duration
+	before, err := l.sample(p)
 	if err != nil {
 		return err
 	}
-	config.Duration = l.options.Duration
 	if r.Load, err = l.generate(ctx, config); err != nil {
 		return err
 	}
-	after, err := p.sampleCPU()
+	after, err := l.sample(p)
 	if err != nil {
 		return err
 	}
-	cpu, err := after.Since(before)
+	cpu, err := after.proxy.Since(before.proxy)
 	if err != nil {
 		return err
 	}
 	r.TotalCPU, r.UserCPU, r.SystemCPU, r.FineCPU = cpu.Total, cpu.User, cpu.System, cpu.Fine
+	if !l.machine.Shared {
+		r.Foreign = after.busy.Foreign(before.busy, cpu.Total)
+	}
 	if r.Load.Requests == 0 {
 		return errors.New("no request was answered")
 	}
 	return nil
+}
+
+// sample is what is read before and after the measured part of a round.
+type sample struct {
+	proxy proc.CPUSample
+	busy  proc.BusyTime // of the proxy's CPUs
+}
+
+func (l *lab) sample(p *runningProxy) (sample, error) {
+	busy, err := proc.FS{}.SampleBusy(l.machine.ProxyCPUs)
+	if err != nil {
+		return sample{}, err
+	}
+	cpu, err := p.sampleCPU()
+	return sample{proxy: cpu, busy: busy}, err
 }
 
 func (l *lab) progress(format string, args ...any) {

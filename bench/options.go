@@ -50,7 +50,8 @@ type Options struct {
 	Progress io.Writer
 }
 
-func (o Options) check() error {
+// Check says what is wrong with the options: Run refuses them for the same reasons.
+func (o Options) Check() error {
 	switch {
 	case len(o.Proxies) == 0:
 		return fmt.Errorf("no proxy to measure: name one with --proxy or --peer, or install nginx or haproxy")
@@ -58,6 +59,11 @@ func (o Options) check() error {
 		return fmt.Errorf("no scenario to measure")
 	case o.Rounds < 1 || o.Rounds > maxRounds:
 		return fmt.Errorf("rounds: %d is not in [1, %d]", o.Rounds, maxRounds)
+	}
+	switch o.Load {
+	case Auto, Wrk, Own:
+	default:
+		return fmt.Errorf("load generator %q: want %s, %s or %s", o.Load, Auto, Wrk, Own)
 	}
 	for _, d := range []struct {
 		name  string

@@ -48,6 +48,9 @@ type Round struct {
 	UserCPU   time.Duration `json:"user_cpu_ns"`
 	SystemCPU time.Duration `json:"system_cpu_ns"`
 	FineCPU   bool          `json:"fine_cpu"`
+	// Foreign is the fraction of the proxy's CPUs that others used meanwhile, in
+	// [0, 1]; 0 when the CPU is shared anyway.
+	Foreign float64 `json:"foreign"`
 
 	// Of idle scenarios: resident bytes of the proxy's processes before and after
 	// the connections were opened.
@@ -83,6 +86,7 @@ type Summary struct {
 	SystemCPU               float64     `json:"system_cpu_us_per_request"`
 	CPUSpread               float64     `json:"cpu_spread"`
 	Busy                    float64     `json:"busy"` // CPU time over wall time: 1 is a whole CPU
+	Foreign                 float64     `json:"foreign"`
 	P50                     float64     `json:"p50_us"`
 	P99                     float64     `json:"p99_us"`
 	Errors                  load.Errors `json:"errors"`
@@ -149,6 +153,7 @@ func (s *ScenarioReport) summarizeThroughput(sum *Summary) {
 	sum.UserCPU = median(s.values(sum.Proxy, func(r Round) float64 { return r.perRequest(r.UserCPU) }))
 	sum.SystemCPU = median(s.values(sum.Proxy, func(r Round) float64 { return r.perRequest(r.SystemCPU) }))
 	sum.Busy = median(s.values(sum.Proxy, func(r Round) float64 { return r.TotalCPU.Seconds() / r.Load.Elapsed.Seconds() }))
+	sum.Foreign = median(s.values(sum.Proxy, func(r Round) float64 { return r.Foreign }))
 	sum.P50 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P50) }))
 	sum.P99 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P99) }))
 }

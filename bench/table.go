@@ -9,6 +9,9 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 )
 
+// noResult stands for the numbers of a proxy none of whose rounds went through.
+const noResult = "no result"
+
 // ratioPeers are the peers that have a column.
 func ratioPeers() []string { return []string{peer.Nginx, peer.HAProxy} }
 
@@ -18,6 +21,7 @@ func (r Report) WriteText(w io.Writer) error {
 	r.writeHeading(&b)
 	r.writeThroughput(&b)
 	r.writeIdle(&b)
+	r.writeDisturbances(&b)
 	r.writeFailures(&b)
 	for _, g := range r.Goals {
 		fmt.Fprintln(&b, g)
@@ -46,6 +50,10 @@ func (r Report) writeThroughput(b *strings.Builder) {
 			continue
 		}
 		for _, sum := range s.Summary {
+			if sum.Rounds == 0 {
+				t.row(s.Scenario.Name, sum.Proxy, noResult)
+				continue
+			}
 			cells := []string{
 				s.Scenario.Name, sum.Proxy,
 				fmt.Sprintf("%.0f", sum.RequestsPerSecond), percent(sum.RequestsPerSecondSpread),
@@ -68,6 +76,10 @@ func (r Report) writeIdle(b *strings.Builder) {
 			continue
 		}
 		for _, sum := range s.Summary {
+			if sum.Rounds == 0 {
+				t.row(s.Scenario.Name, sum.Proxy, noResult)
+				continue
+			}
 			cells := []string{
 				s.Scenario.Name, sum.Proxy,
 				fmt.Sprintf("%.0f", sum.BytesPerConnection), percent(sum.BytesPerConnectionSpread),
@@ -77,6 +89,21 @@ func (r Report) writeIdle(b *strings.Builder) {
 		}
 	}
 	t.flush()
+}
+
+// foreignLimit is the fraction of the proxy's CPU used by others above which a
+// measurement counts as disturbed: an idle machine stays well below.
+const foreignLimit = 0.05
+
+// writeDisturbances names what should be measured again on a quieter machine.
+func (r Report) writeDisturbances(b *strings.Builder) {
+	for _, s := range r.Scenarios {
+		for _, sum := range s.Summary {
+			if sum.Foreign > foreignLimit {
+				fmt.Fprintf(b, "disturbed: %s %s: others used %s of the proxy's cpu\n", s.Scenario.Name, sum.Proxy, percent(sum.Foreign))
+			}
+		}
+	}
 }
 
 // writeFailures lists the rounds that make the run a failure.

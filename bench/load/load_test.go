@@ -1,0 +1,211 @@
+package load
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counter is an HTTP server that counts requests and connections.
+type counter struct {
+	*httptest.Server
+	requests, connections atomic.Int64
+}
+
+// serve starts a server that passes each request to handle. After stopAfter requests
+// it calls stop, which makes runs end by count and not by time.
+func serve(t *testing.T, stopAfter int64, stop func(), handle http.HandlerFunc) *counter {
+	t.Helper()
+	c := &counter{}
+	c.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.requests.Add(1) == stopAfter {
+			stop()
+		}
+		handle(w, r)
+	}))
+	c.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			c.connections.Add(1)
+		}
+	}
+	c.Start()
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *counter) address() string { return c.Listener.Addr().String() }
+
+func hello(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }
+
+func TestRunKeepsConnections(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wrong atomic.Int64
+	server := serve(t, 500, cancel, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-A") != "b" || r.URL.Path != "/p" || r.Method != http.MethodGet {
+			wrong.Add(1)
+		}
+		hello(w, r)
+	})
+	config := Config{Address: server.address(), Path: "/p", Headers: []string{"x-a: b"}, Connections: 4, Duration: time.Hour}
+	result, err := Run(ctx, config)
+	if err != nil || result.Errors.Total() != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if n := uint64(server.requests.Load()); result.Requests != n || n < 500 || result.Bytes != 5*n {
+		t.Errorf("%d requests and %d bytes counted, the server saw %d", result.Requests, result.Bytes, n)
+	}
+	if n := server.connections.Load(); n != 4 {
+		t.Errorf("%d connections, want 4", n)
+	}
+	if wrong.Load() != 0 {
+		t.Errorf("%d requests were not as asked", wrong.Load())
+	}
+	if result.P50 <= 0 || result.P50 > result.P99 || result.P99 > result.Max || result.RequestsPerSecond() <= 0 {
+		t.Errorf("latency or rate: %+v", result)
+	}
+}
+
+func TestRunNewConnections(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := serve(t, 50, cancel, hello)
+	config := Config{Address: server.address(), Path: "/", Connections: 2, Duration: time.Hour, NewConnections: true}
+	result, err := Run(ctx, config)
+	if err != nil || result.Errors.Total() != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if c, r := server.connections.Load(), server.requests.Load(); c != r {
+		t.Errorf("%d connections for %d requests", c, r)
+	}
+}
+
+func TestRunCountsErrors(t *testing.T) {
+	tests := []struct {
+		name   string
+		handle http.HandlerFunc
+		count  func(Errors) uint64
+	}{
+		{"status", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(302) }, func(e Errors) uint64 { return e.Status }},
+		{"chunked", func(w http.ResponseWriter, r *http.Request) {
+			hello(w, r)
+			w.(http.Flusher).Flush()
+		}, func(e Errors) uint64 { return e.Read }},
+		{"aborted", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, func(e Errors) uint64 { return e.Read }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			server := serve(t, 3, cancel, test.handle)
+			result, err := Run(ctx, Config{Address: server.address(), Path: "/", Connections: 1, Duration: time.Hour})
+			if err != nil || test.count(result.Errors) != 3 || result.Errors.Total() != 3 {
+				t.Errorf("%+v, %v, want 3 errors", result.Errors, err)
+			}
+		})
+	}
+}
+
+func TestRunCountsConnectErrors(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	config := Config{Address: ln.Addr().String(), Path: "/", Connections: 1, Duration: 3 * errorPause}
+	result, err := Run(t.Context(), config)
+	if err != nil || result.Errors.Connect == 0 || result.Requests != 0 {
+		t.Errorf("%+v, %v, want connect errors", result, err)
+	}
+}
+
+func TestRunRefusesConfig(t *testing.T) {
+	good := Config{Address: "127.0.0.1:1", Path: "/", Connections: 1, Duration: time.Second}
+	for name, change := range map[string]func(*Config){
+		"no connections":       func(c *Config) { c.Connections = 0 },
+		"too many connections": func(c *Config) { c.Connections = maxConnections + 1 },
+		"no duration":          func(c *Config) { c.Duration = 0 },
+		"no path":              func(c *Config) { c.Path = "" },
+		"relative path":        func(c *Config) { c.Path = "x" },
+	} {
+		config := good
+		change(&config)
+		if _, err := Run(t.Context(), config); err == nil {
+			t.Errorf("%s: want an error", name)
+		}
+	}
+}
+
+func TestHold(t *testing.T) {
+	const n = 200
+	server := serve(t, -1, nil, hello)
+	held, err := Hold(t.Context(), Config{Address: server.address(), Path: "/", Connections: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if got := server.requests.Load(); got != n {
+		t.Errorf("%d requests, want one on each of %d connections", got, n)
+	}
+	if got := held.Closed(); got != 0 {
+		t.Errorf("%d connections closed, want none", got)
+	}
+	if got := server.connections.Load(); got != n {
+		t.Errorf("%d connections, want %d", got, n)
+	}
+	server.CloseClientConnections()
+	if got := held.Closed(); got != n {
+		t.Errorf("%d connections closed, want all %d", got, n)
+	}
+}
+
+func TestHoldFails(t *testing.T) {
+	for name, handle := range map[string]http.HandlerFunc{
+		"status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+		"close": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Connection", "close")
+			hello(w, r)
+		},
+	} {
+		server := serve(t, -1, nil, handle)
+		if held, err := Hold(t.Context(), Config{Address: server.address(), Path: "/", Connections: 3}); err == nil {
+			held.Close()
+			t.Errorf("%s: want an error", name)
+		}
+	}
+}
+
+func TestProbe(t *testing.T) {
+	server := serve(t, -1, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(418)
+		hello(w, r)
+	})
+	status, body, err := Probe(server.address(), "/", 10*time.Second)
+	if err != nil || status != 418 || string(body) != "hello" {
+		t.Errorf("got %d, %q, %v", status, body, err)
+	}
+}
+
+func TestSourcesLeavePorts(t *testing.T) {
+	seen := make(map[string]int)
+	for i := range maxConnections {
+		seen[source(i).String()]++
+	}
+	for address, n := range seen {
+		if n > perSource || !strings.HasPrefix(address, "127.0.0.") {
+			t.Errorf("%d connections from %s", n, address)
+		}
+	}
+}
+
+func TestHeaderCannotSplitRequest(t *testing.T) {
+	request := string(appendRequest(nil, Config{Address: "h", Path: "/", Headers: []string{"a: b\r\n\r\nGET / HTTP/1.1"}}))
+	if strings.Count(request, "\r\n\r\n") != 1 {
+		t.Errorf("%q", request)
+	}
+}
