@@ -1,10 +1,171 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
 package resource
 
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
+var (
+	clusterFields = fields{
+		"name": decoded, "alt_stat_name": decoded, "type": decoded, "cluster_type": decoded, "eds_cluster_config": decoded,
+		"connect_timeout": decoded, "per_connection_buffer_limit_bytes": decoded, "lb_policy": decoded,
+		"load_assignment": decoded, "load_balancing_policy": decoded, "least_request_lb_config": decoded,
+		"round_robin_lb_config": decoded, "common_lb_config": decoded, "circuit_breakers": decoded,
+		"max_requests_per_connection": decoded, "common_http_protocol_options": decoded, "http_protocol_options": decoded,
+		"http2_protocol_options": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
+		"respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
+
+		"metadata":                       noEffect,
+		"upstream_http_protocol_options": noEffect, // about the server name in TLS, which there is none of
+		// Without active health checks there is no health to ignore or to close connections on.
+		"ignore_health_on_host_removal": noEffect, "close_connections_on_host_health_failure": noEffect,
+		// Statistics beyond the ones that every cluster has.
+		"track_timeout_budgets": noEffect, "track_cluster_stats": noEffect,
+		"cleanup_interval": noEffect, // of clusters of type ORIGINAL_DST
+
+		"wait_for_warm_on_init": onlyTrue, "use_tcp_for_dns_lookups": onlyFalse,
+		"connection_pool_per_downstream_connection": onlyFalse,
+	}
+	edsFields        = fields{"eds_config": decoded, "service_name": decoded}
+	breakerFields    = fields{"thresholds": decoded}
+	thresholdsFields = fields{
+		"priority": decoded, "max_connections": decoded, "max_pending_requests": decoded, "max_requests": decoded,
+		"max_retries":     decoded,
+		"track_remaining": noEffect, // a choice of statistics
+	}
+)
+
 // Cluster decodes a cluster. AddedViaAPI is left false.
-func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) { return nil, nil }
+//
+// A cluster of type STRICT_DNS without load_assignment becomes one of type EDS under its own name: control planes exist
+// that send such clusters and give the endpoints by EDS.
+func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
+	root := newReport("cluster", c.GetName())
+	if !root.validate(c) {
+		return nil, root.err()
+	}
+	if c.GetName() == "" {
+		root.in("name").errorf("must not be empty")
+	}
+	root.only(c, clusterFields)
+	out := &config.Cluster{
+		Name:           c.GetName(),
+		AltStatName:    c.GetAltStatName(),
+		ConnectTimeout: root.positive("connect_timeout", c.GetConnectTimeout(), config.DefaultConnectTimeout),
+		BufferLimit:    orUint32(c.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
+	}
+	root.transportSocket(c.GetTransportSocket())
+	root.discovery(c, out)
+	root.balancing(c, out)
+	root.in("circuit_breakers").circuitBreakers(c.GetCircuitBreakers(), out)
+	root.upstreamProtocol(c, out)
+	if root.failed() {
+		return nil, root.err()
+	}
+	return out, nil
+}
+
+// discovery decodes where the endpoints come from.
+func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
+	out.DNSRefresh = a.positive("dns_refresh_rate", c.GetDnsRefreshRate(), config.DefaultDNSRefresh)
+	out.RespectDNSTTL = c.GetRespectDnsTtl()
+	out.DNSFamily = dnsFamily(c.GetDnsLookupFamily())
+	if custom := c.GetClusterType(); custom != nil {
+		a.in("cluster_type").customType(custom, out)
+	} else {
+		switch c.GetType() {
+		case clusterv3.Cluster_STATIC:
+			out.Type = config.ClusterStatic
+		case clusterv3.Cluster_STRICT_DNS:
+			out.Type = config.ClusterStrictDNS
+		case clusterv3.Cluster_EDS:
+			out.Type = config.ClusterEDS
+		default:
+			a.in("type").errorf("%s is not supported, only STATIC, STRICT_DNS and EDS", c.GetType())
+			return
+		}
+	}
+	eds := c.GetEdsClusterConfig()
+	switch {
+	case out.Type == config.ClusterEDS:
+		a.in("eds_cluster_config").eds(c, out)
+	case eds != nil:
+		a.in("eds_cluster_config").errorf("cannot be set on a cluster that is not of type EDS")
+	case out.Type == config.ClusterStrictDNS && c.GetLoadAssignment() == nil:
+		out.Type, out.EDSName, out.EDSFetchTimeout = config.ClusterEDS, c.GetName(), config.DefaultInitialFetchExpiry
+	case out.Type == config.ClusterStrictDNS:
+		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), nameOrIP)
+	case c.GetLoadAssignment() != nil:
+		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), onlyIP)
+	default:
+		out.Assignment = &config.ClusterLoadAssignment{Name: c.GetName(), Overprovision: config.DefaultOverprovision}
+	}
+}
+
+// eds decodes eds_cluster_config.
+func (a *at) eds(c *clusterv3.Cluster, out *config.Cluster) {
+	eds := c.GetEdsClusterConfig()
+	if eds == nil {
+		a.errorf("must be set on a cluster of type EDS")
+		return
+	}
+	a.only(eds, edsFields)
+	out.EDSFetchTimeout = a.in("eds_config").adsSource(eds.GetEdsConfig())
+	if out.EDSName = eds.GetServiceName(); out.EDSName == "" {
+		out.EDSName = c.GetName()
+	}
+}
+
+// circuitBreakers decodes the thresholds of both priorities.
+func (a *at) circuitBreakers(cb *clusterv3.CircuitBreakers, out *config.Cluster) {
+	defaults := config.Thresholds{
+		MaxConnections: config.DefaultMaxConnections,
+		MaxPending:     config.DefaultMaxPending,
+		MaxRequests:    config.DefaultMaxRequests,
+		MaxRetries:     config.DefaultMaxRetries,
+	}
+	out.Breakers, out.HighBreakers = defaults, defaults
+	if cb == nil {
+		return
+	}
+	a.only(cb, breakerFields)
+	seen := make(map[corev3.RoutingPriority]bool)
+	for i, t := range cb.GetThresholds() {
+		place := a.item("thresholds", i)
+		place.only(t, thresholdsFields)
+		if seen[t.GetPriority()] {
+			place.in("priority").errorf("%s is listed twice", t.GetPriority())
+		}
+		seen[t.GetPriority()] = true
+		thresholds := config.Thresholds{
+			MaxConnections: orUint32(t.GetMaxConnections(), defaults.MaxConnections),
+			MaxPending:     orUint32(t.GetMaxPendingRequests(), defaults.MaxPending),
+			MaxRequests:    orUint32(t.GetMaxRequests(), defaults.MaxRequests),
+			MaxRetries:     orUint32(t.GetMaxRetries(), defaults.MaxRetries),
+		}
+		if t.GetPriority() == corev3.RoutingPriority_HIGH {
+			out.HighBreakers = thresholds
+		} else {
+			out.Breakers = thresholds
+		}
+	}
+}
+
+func dnsFamily(f clusterv3.Cluster_DnsLookupFamily) config.DNSFamily {
+	switch f {
+	case clusterv3.Cluster_V4_ONLY:
+		return config.DNSV4Only
+	case clusterv3.Cluster_V6_ONLY:
+		return config.DNSV6Only
+	case clusterv3.Cluster_V4_PREFERRED:
+		return config.DNSV4Preferred
+	case clusterv3.Cluster_ALL:
+		return config.DNSAll
+	default:
+		return config.DNSAuto
+	}
+}

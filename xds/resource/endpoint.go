@@ -1,12 +1,185 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
 package resource
 
 import (
+	"maps"
+	"math"
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// Assignment decodes the endpoints of an EDS cluster.
+// maxPriority is the largest priority of a locality.
+const maxPriority = 127
+
+var (
+	assignmentFields = fields{"cluster_name": decoded, "endpoints": decoded, "policy": decoded}
+	policyFields     = fields{"overprovisioning_factor": decoded}
+	localityFields   = fields{
+		"locality": decoded, "lb_endpoints": decoded, "load_balancer_endpoints": decoded, "load_balancing_weight": decoded,
+		"priority": decoded,
+		// What metadata could choose, transport sockets and subsets, is refused where it is configured.
+		"metadata": noEffect, "proximity": noEffect,
+	}
+	lbEndpointFields = fields{
+		"endpoint": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": noEffect,
+	}
+	endpointFields = fields{
+		"address": decoded, "hostname": decoded,
+		"health_check_config": noEffect, "observability_name": noEffect,
+	}
+)
+
+// Assignment decodes the endpoints of an EDS cluster, which must be IP addresses.
 func Assignment(cla *endpointv3.ClusterLoadAssignment) (*config.ClusterLoadAssignment, error) {
-	return nil, nil
+	root := newReport("cluster load assignment", cla.GetClusterName())
+	if !root.validate(cla) {
+		return nil, root.err()
+	}
+	out := root.assignment(cla, onlyIP)
+	if root.failed() {
+		return nil, root.err()
+	}
+	return out, nil
+}
+
+// localityKey tells localities of one priority apart.
+type localityKey struct {
+	region, zone, subZone string
+	priority              uint32
+}
+
+// assignment decodes endpoints. Localities that are listed more than once are joined, with the last weight, and endpoints
+// that are listed more than once count once, the first time.
+func (a *at) assignment(cla *endpointv3.ClusterLoadAssignment, allowed hosts) *config.ClusterLoadAssignment {
+	a.only(cla, assignmentFields)
+	out := &config.ClusterLoadAssignment{Name: cla.GetClusterName(), Overprovision: config.DefaultOverprovision}
+	if p := cla.GetPolicy(); p != nil {
+		place := a.in("policy")
+		place.only(p, policyFields)
+		out.Overprovision = orUint32(p.GetOverprovisioningFactor(), config.DefaultOverprovision)
+		if out.Overprovision == 0 {
+			place.in("overprovisioning_factor").errorf("must be more than 0")
+		}
+	}
+	index := make(map[localityKey]int)
+	seen := make(map[config.Address]bool)
+	for i, l := range cla.GetEndpoints() {
+		place := a.item("endpoints", i)
+		place.only(l, localityFields)
+		key := localityKey{l.GetLocality().GetRegion(), l.GetLocality().GetZone(), l.GetLocality().GetSubZone(), l.GetPriority()}
+		at, known := index[key]
+		if !known {
+			at = len(out.Localities)
+			index[key] = at
+			out.Localities = append(out.Localities, config.LocalityEndpoints{
+				Region: key.region, Zone: key.zone, SubZone: key.subZone, Priority: key.priority,
+			})
+		}
+		locality := &out.Localities[at]
+		locality.Weight = l.GetLoadBalancingWeight().GetValue()
+		locality.Endpoints = place.endpoints(l, locality.Endpoints, seen, allowed)
+	}
+	a.checkPriorities(out)
+	a.checkWeights(out)
+	return out
+}
+
+// endpoints appends the endpoints of a locality that are not in seen.
+func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint, seen map[config.Address]bool, allowed hosts) []config.Endpoint {
+	field, endpoints := "lb_endpoints", l.GetLbEndpoints()
+	place := a
+	if grouped := l.GetLoadBalancerEndpoints(); grouped != nil {
+		if len(endpoints) > 0 {
+			a.in("lb_endpoints").errorf("cannot be set together with load_balancer_endpoints")
+		}
+		place, endpoints = a.in("load_balancer_endpoints"), grouped.GetLbEndpoints()
+	}
+	for i, e := range endpoints {
+		decodedEndpoint := place.item(field, i).endpoint(e, allowed)
+		if !seen[decodedEndpoint.Address] {
+			seen[decodedEndpoint.Address] = true
+			list = append(list, decodedEndpoint)
+		}
+	}
+	return list
+}
+
+// endpoint decodes one endpoint.
+func (a *at) endpoint(e *endpointv3.LbEndpoint, allowed hosts) config.Endpoint {
+	a.only(e, lbEndpointFields)
+	if e.GetEndpoint() == nil {
+		a.in("endpoint").errorf("must be set")
+		return config.Endpoint{}
+	}
+	place := a.in("endpoint")
+	place.only(e.GetEndpoint(), endpointFields)
+	return config.Endpoint{
+		Address:  place.in("address").address(e.GetEndpoint().GetAddress(), allowed),
+		Hostname: e.GetEndpoint().GetHostname(),
+		Weight:   max(e.GetLoadBalancingWeight().GetValue(), 1),
+		Health:   healthStatus(e.GetHealthStatus()),
+	}
+}
+
+// checkPriorities refuses priorities that leave one out.
+func (a *at) checkPriorities(out *config.ClusterLoadAssignment) {
+	used := make(map[uint32]bool)
+	for _, l := range out.Localities {
+		used[l.Priority] = true
+	}
+	for i, p := range slices.Sorted(maps.Keys(used)) {
+		switch {
+		case p > maxPriority:
+			a.in("endpoints").errorf("priority %d is too large, at most %d is allowed", p, maxPriority)
+			return
+		case p != uint32(i):
+			a.in("endpoints").errorf("priority %d is used but %d is not, priorities must be contiguous from 0", p, i)
+			return
+		}
+	}
+}
+
+// checkWeights refuses weights whose sum does not fit: those of a locality's endpoints, and those of the localities of
+// one priority.
+func (a *at) checkWeights(out *config.ClusterLoadAssignment) {
+	localities := make(map[uint32]uint64)
+	for _, l := range out.Localities {
+		sum := uint64(0)
+		for _, e := range l.Endpoints {
+			sum += uint64(e.Weight)
+		}
+		if sum > math.MaxUint32 {
+			a.in("endpoints").errorf("the sum of the weights in locality %q/%q/%q of priority %d is %d, it must be at most %d",
+				l.Region, l.Zone, l.SubZone, l.Priority, sum, uint32(math.MaxUint32))
+		}
+		localities[l.Priority] += uint64(l.Weight)
+	}
+	for _, p := range slices.Sorted(maps.Keys(localities)) {
+		if localities[p] > math.MaxUint32 {
+			a.in("endpoints").errorf("the sum of the locality weights of priority %d is %d, it must be at most %d",
+				p, localities[p], uint32(math.MaxUint32))
+		}
+	}
+}
+
+func healthStatus(h corev3.HealthStatus) config.HealthStatus {
+	switch h {
+	case corev3.HealthStatus_HEALTHY:
+		return config.HealthHealthy
+	case corev3.HealthStatus_UNHEALTHY:
+		return config.HealthUnhealthy
+	case corev3.HealthStatus_DRAINING:
+		return config.HealthDraining
+	case corev3.HealthStatus_TIMEOUT:
+		return config.HealthTimeout
+	case corev3.HealthStatus_DEGRADED:
+		return config.HealthDegraded
+	default:
+		return config.HealthUnknown
+	}
 }

@@ -1,10 +1,124 @@
 package resource
 
 import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// Listener decodes a listener: a TCP address and one filter chain with an HTTP connection manager.
-func Listener(l *listenerv3.Listener) (*config.Listener, error) { return nil, nil }
+const (
+	connectionManagerMessage = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+	rawBufferMessage         = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+)
+
+var (
+	listenerFields = fields{
+		"name": decoded, "address": decoded, "stat_prefix": decoded, "filter_chains": decoded, "default_filter_chain": decoded,
+		"per_connection_buffer_limit_bytes": decoded,
+
+		"metadata": noEffect, "traffic_direction": noEffect, "drain_type": noEffect, "reuse_port": noEffect,
+		"enable_reuse_port": noEffect, "connection_balance_config": noEffect, "tcp_backlog_size": noEffect,
+		"tcp_fast_open_queue_length": noEffect, "max_connections_to_accept_per_socket_event": noEffect,
+		// There is no global connection limit or overload manager to be excepted from, nor a listener filter to wait for.
+		"ignore_global_conn_limit": noEffect, "bypass_overload_manager": noEffect, "listener_filters_timeout": noEffect,
+		"continue_on_listener_filters_timeout": noEffect,
+
+		"bind_to_port": onlyTrue, "use_original_dst": onlyFalse, "transparent": onlyFalse, "freebind": onlyFalse,
+	}
+	filterChainFields = fields{
+		"filter_chain_match": decoded, "filters": decoded, "transport_socket": decoded,
+		"name": noEffect, "metadata": noEffect, "transport_socket_connect_timeout": noEffect,
+		"use_proxy_proto": onlyFalse,
+	}
+	networkFilterFields = fields{"name": noEffect, "typed_config": decoded}
+)
+
+// Listener decodes a listener: a TCP address and one filter chain, which has an HTTP connection manager and matches
+// every connection.
+func Listener(l *listenerv3.Listener) (*config.Listener, error) {
+	root := newReport("listener", l.GetName())
+	if !root.validate(l) {
+		return nil, root.err()
+	}
+	if l.GetName() == "" {
+		root.in("name").errorf("must not be empty")
+	}
+	root.only(l, listenerFields)
+	out := &config.Listener{
+		Name:        l.GetName(),
+		StatPrefix:  l.GetStatPrefix(),
+		Address:     root.in("address").address(l.GetAddress(), onlyIP),
+		BufferLimit: orUint32(l.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
+	}
+	if place, chain := root.filterChain(l); chain != nil {
+		out.HTTP = place.connectionManagerOf(chain)
+	}
+	if root.failed() {
+		return nil, root.err()
+	}
+	return out, nil
+}
+
+// filterChain returns the only filter chain of a listener.
+func (a *at) filterChain(l *listenerv3.Listener) (*at, *listenerv3.FilterChain) {
+	chains, fallback := l.GetFilterChains(), l.GetDefaultFilterChain()
+	switch {
+	case len(chains) == 0 && fallback == nil:
+		a.in("filter_chains").errorf("must have one filter chain")
+		return nil, nil
+	case len(chains) == 0:
+		return a.in("default_filter_chain"), fallback
+	case len(chains) > 1:
+		a.item("filter_chains", 1).errorf("a second filter chain is not supported")
+	case fallback != nil:
+		a.in("default_filter_chain").errorf("is not supported beside filter_chains")
+	}
+	return a.item("filter_chains", 0), chains[0]
+}
+
+// connectionManagerOf returns the connection manager of a filter chain.
+func (a *at) connectionManagerOf(chain *listenerv3.FilterChain) *config.HTTPConnectionManager {
+	a.only(chain, filterChainFields)
+	if match := chain.GetFilterChainMatch(); match != nil && proto.Size(match) > 0 {
+		a.in("filter_chain_match").errorf("is not supported, only a chain that matches every connection")
+	}
+	a.transportSocket(chain.GetTransportSocket())
+	filters := chain.GetFilters()
+	if len(filters) == 0 {
+		a.in("filters").errorf("must have an HTTP connection manager")
+		return nil
+	}
+	place, filter := a.item("filters", 0), filters[0]
+	if len(filters) > 1 {
+		a.item("filters", 1).errorf("%sis not supported, only one HTTP connection manager", describe(filters[1].ProtoReflect()))
+		return nil
+	}
+	place.only(filter, networkFilterFields)
+	if filter.GetTypedConfig() == nil {
+		place.in("typed_config").errorf("must be set")
+		return nil
+	}
+	if messageName(filter.GetTypedConfig()) != connectionManagerMessage {
+		place.unregistered(filter.GetName(), filter.GetTypedConfig())
+		return nil
+	}
+	place = place.in("typed_config")
+	var hcm hcmv3.HttpConnectionManager
+	if !place.unpack(filter.GetTypedConfig(), &hcm) {
+		return nil
+	}
+	return place.connectionManager(&hcm)
+}
+
+// transportSocket refuses every transport socket except plaintext.
+func (a *at) transportSocket(socket *corev3.TransportSocket) {
+	if socket == nil {
+		return
+	}
+	if packed := socket.GetTypedConfig(); packed == nil || messageName(packed) != rawBufferMessage {
+		a.in("transport_socket").errorf("%sis not supported, only envoy.transport_sockets.raw_buffer", describe(socket.ProtoReflect()))
+	}
+}

@@ -1,12 +1,193 @@
 package resource
 
 import (
+	"fmt"
+	"strings"
+
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// RouteConfiguration decodes a route configuration.
+// defaultMaxBody is max_direct_response_body_size_bytes where it is not set.
+const defaultMaxBody = 4096
+
+var (
+	routeConfigurationFields = fields{
+		"name": decoded, "virtual_hosts": decoded, "internal_only_headers": decoded, "ignore_port_in_host_matching": decoded,
+		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
+		"request_headers_to_remove": decoded, "most_specific_header_mutations_wins": decoded,
+		"max_direct_response_body_size_bytes": decoded,
+
+		"metadata": noEffect,
+		// A route to a cluster that does not exist is legal; it answers with cluster_not_found_response_code.
+		"validate_clusters": onlyFalse,
+	}
+	virtualHostFields = fields{
+		"name": decoded, "domains": decoded, "routes": decoded, "require_tls": decoded,
+		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
+		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded,
+		"include_attempt_count_in_response": decoded,
+
+		"metadata": noEffect, "virtual_clusters": noEffect,
+	}
+	routeFields = fields{
+		"name": decoded, "match": decoded, "route": decoded, "redirect": decoded, "direct_response": decoded,
+		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
+		"request_headers_to_remove": decoded,
+
+		"metadata": noEffect, "decorator": noEffect, "tracing": noEffect, "stat_prefix": noEffect,
+	}
+)
+
+// RouteConfiguration decodes a route configuration. Routes without a name get one that routeNames makes.
 func RouteConfiguration(rc *routev3.RouteConfiguration) (*config.RouteConfiguration, error) {
-	return nil, nil
+	root := newReport("route configuration", rc.GetName())
+	if !root.validate(rc) {
+		return nil, root.err()
+	}
+	if rc.GetName() == "" {
+		root.in("name").errorf("must not be empty")
+	}
+	out := root.routeConfiguration(rc)
+	if root.failed() {
+		return nil, root.err()
+	}
+	return out, nil
+}
+
+// routeConfiguration decodes a route configuration, which has no name when it is inline.
+func (a *at) routeConfiguration(rc *routev3.RouteConfiguration) *config.RouteConfiguration {
+	a.only(rc, routeConfigurationFields)
+	out := &config.RouteConfiguration{
+		Name:                      rc.GetName(),
+		HeaderMutations:           a.headerMutations(rc),
+		InternalOnlyHeaders:       make([]string, 0, len(rc.GetInternalOnlyHeaders())),
+		IgnorePortInHostMatching:  rc.GetIgnorePortInHostMatching(),
+		MostSpecificMutationsWins: rc.GetMostSpecificHeaderMutationsWins(),
+	}
+	for i, name := range rc.GetInternalOnlyHeaders() {
+		out.InternalOnlyHeaders = append(out.InternalOnlyHeaders, a.item("internal_only_headers", i).fieldName(name))
+	}
+	maxBody := orUint32(rc.GetMaxDirectResponseBodySizeBytes(), defaultMaxBody)
+	taken := make(map[string]string)
+	for i, vh := range rc.GetVirtualHosts() {
+		place := a.item("virtual_hosts", i)
+		out.VirtualHosts = append(out.VirtualHosts, place.virtualHost(vh, taken, maxBody))
+	}
+	nameRoutes(out)
+	return out
+}
+
+// virtualHost decodes a virtual host. The domains of the virtual hosts before it are in taken.
+func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBody uint32) *config.VirtualHost {
+	a.only(vh, virtualHostFields)
+	out := &config.VirtualHost{
+		Name:                          vh.GetName(),
+		Domains:                       make([]string, 0, len(vh.GetDomains())),
+		Routes:                        make([]*config.Route, 0, len(vh.GetRoutes())),
+		HeaderMutations:               a.headerMutations(vh),
+		RequireTLS:                    tlsRequirement(vh.GetRequireTls()),
+		IncludeRequestAttemptCount:    vh.GetIncludeRequestAttemptCount(),
+		IncludeAttemptCountInResponse: vh.GetIncludeAttemptCountInResponse(),
+	}
+	for i, domain := range vh.GetDomains() {
+		out.Domains = append(out.Domains, a.item("domains", i).domain(domain, vh.GetName(), taken))
+	}
+	for i, r := range vh.GetRoutes() {
+		out.Routes = append(out.Routes, a.item("routes", i).route(r, maxBody))
+	}
+	return out
+}
+
+// domain checks a domain and that no virtual host has it yet.
+func (a *at) domain(domain, virtualHost string, taken map[string]string) string {
+	domain = strings.ToLower(domain)
+	switch stars := strings.Count(domain, "*"); {
+	case domain == "":
+		a.errorf("must not be empty")
+	case stars > 1, stars == 1 && domain[0] != '*' && domain[len(domain)-1] != '*':
+		a.errorf("%q may have one wildcard, at its beginning or its end", domain)
+	}
+	if other, ok := taken[domain]; ok {
+		if domain == "*" {
+			a.errorf("only one virtual host may have the domain \"*\": %q and %q have it", other, virtualHost)
+		} else {
+			a.errorf("domain %q is in virtual host %q already and again in %q", domain, other, virtualHost)
+		}
+	}
+	taken[domain] = virtualHost
+	return domain
+}
+
+// route decodes a route.
+func (a *at) route(r *routev3.Route, maxBody uint32) *config.Route {
+	a.only(r, routeFields)
+	out := &config.Route{
+		Name:            r.GetName(),
+		Match:           a.in("match").routeMatch(r.GetMatch()),
+		HeaderMutations: a.headerMutations(r),
+	}
+	switch action := r.GetAction().(type) {
+	case *routev3.Route_Route:
+		out.Forward = a.in("route").forward(action.Route)
+	case *routev3.Route_Redirect:
+		out.Redirect = a.in("redirect").redirect(action.Redirect)
+	case *routev3.Route_DirectResponse:
+		out.Direct = a.in("direct_response").directResponse(action.DirectResponse, maxBody)
+	}
+	return out
+}
+
+// nameRoutes gives each route without a name the stable one "virtual host/match:text", with "#2" and so on appended
+// until no other route of the configuration has it.
+func nameRoutes(rc *config.RouteConfiguration) {
+	taken := make(map[string]bool)
+	for _, vh := range rc.VirtualHosts {
+		for _, r := range vh.Routes {
+			taken[r.Name] = true
+		}
+	}
+	count := make(map[string]int)
+	for _, vh := range rc.VirtualHosts {
+		for _, r := range vh.Routes {
+			if r.Name != "" {
+				continue
+			}
+			base := vh.Name + "/" + matchText(&r.Match)
+			for r.Name = base; taken[r.Name]; {
+				if count[base] == 0 {
+					count[base] = 1
+				}
+				count[base]++
+				r.Name = fmt.Sprintf("%s#%d", base, count[base])
+			}
+			taken[r.Name] = true
+		}
+	}
+}
+
+// matchText says what path a route matches: "prefix:/", "path:/a", "path_separated_prefix:/a", "safe_regex:/a.*".
+func matchText(m *config.RouteMatch) string {
+	switch m.Kind {
+	case config.PathExact:
+		return "path:" + m.Path
+	case config.PathSeparatedPrefix:
+		return "path_separated_prefix:" + m.Path
+	case config.PathRegex:
+		return "safe_regex:" + m.Path
+	default:
+		return "prefix:" + m.Path
+	}
+}
+
+func tlsRequirement(t routev3.VirtualHost_TlsRequirementType) config.TLSRequirement {
+	switch t {
+	case routev3.VirtualHost_EXTERNAL_ONLY:
+		return config.TLSExternalOnly
+	case routev3.VirtualHost_ALL:
+		return config.TLSAll
+	default:
+		return config.TLSNone
+	}
 }

@@ -19,7 +19,8 @@ const (
 	ClusterType    = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 	AssignmentType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 
-	wrapperType = "type.googleapis.com/envoy.service.discovery.v3.Resource"
+	typePrefix  = "type.googleapis.com/"
+	wrapperType = typePrefix + "envoy.service.discovery.v3.Resource"
 )
 
 // Unmarshal decodes one entry of DiscoveryResponse.resources of a response of type typeURL, which is one of the

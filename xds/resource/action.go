@@ -1,0 +1,202 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
+package resource
+
+import (
+	"math"
+	"net/http"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+var (
+	forwardFields = fields{
+		"cluster": decoded, "weighted_clusters": decoded, "cluster_not_found_response_code": decoded, "prefix_rewrite": decoded,
+		"regex_rewrite": decoded, "host_rewrite_literal": decoded, "auto_host_rewrite": decoded,
+		"host_rewrite_header": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
+		"upgrade_configs": decoded,
+
+		"include_vh_rate_limits": noEffect, // there are no rate_limits to include
+	}
+	weightedClustersFields = fields{
+		"clusters": decoded, "total_weight": decoded,
+		"runtime_key_prefix": noEffect, // there is no runtime that could override a weight
+	}
+	clusterWeightFields = fields{
+		"name": decoded, "weight": decoded, "host_rewrite_literal": decoded, "response_headers_to_add": decoded,
+		"response_headers_to_remove": decoded, "request_headers_to_add": decoded, "request_headers_to_remove": decoded,
+	}
+	redirectFields = fields{
+		"https_redirect": decoded, "scheme_redirect": decoded, "host_redirect": decoded, "port_redirect": decoded,
+		"path_redirect": decoded, "prefix_rewrite": decoded, "regex_rewrite": decoded, "response_code": decoded,
+		"strip_query": decoded,
+	}
+	directResponseFields = fields{"status": decoded, "body": decoded}
+)
+
+// forward decodes a route to clusters.
+func (a *at) forward(r *routev3.RouteAction) *config.Forward {
+	a.only(r, forwardFields)
+	out := &config.Forward{
+		Clusters:              a.targets(r),
+		ClusterNotFoundStatus: http.StatusServiceUnavailable,
+		PrefixRewrite:         r.GetPrefixRewrite(),
+		RegexRewrite:          a.in("regex_rewrite").regexRewrite(r.GetRegexRewrite()),
+		AppendForwardedHost:   r.GetAppendXForwardedHost(),
+		Timeout:               a.duration("timeout", r.GetTimeout(), config.DefaultRouteTimeout),
+	}
+	switch r.GetClusterNotFoundResponseCode() {
+	case routev3.RouteAction_NOT_FOUND:
+		out.ClusterNotFoundStatus = http.StatusNotFound
+	case routev3.RouteAction_INTERNAL_SERVER_ERROR:
+		out.ClusterNotFoundStatus = http.StatusInternalServerError
+	}
+	if out.PrefixRewrite != "" && r.GetRegexRewrite() != nil {
+		a.in("prefix_rewrite").errorf("cannot be set together with regex_rewrite")
+	}
+	a.in("prefix_rewrite").visible(out.PrefixRewrite)
+	a.hostRewrite(r, out)
+	if r.GetIdleTimeout() != nil {
+		idle := a.duration("idle_timeout", r.GetIdleTimeout(), 0)
+		out.IdleTimeout = &idle
+	}
+	for i, u := range r.GetUpgradeConfigs() {
+		place := a.item("upgrade_configs", i)
+		place.only(u, upgradeFields)
+		out.Upgrades = place.upgrade(out.Upgrades, u.GetUpgradeType(), orBool(u.GetEnabled(), true))
+	}
+	return out
+}
+
+// hostRewrite decodes what becomes of the authority.
+func (a *at) hostRewrite(r *routev3.RouteAction, out *config.Forward) {
+	switch h := r.GetHostRewriteSpecifier().(type) {
+	case *routev3.RouteAction_HostRewriteLiteral:
+		out.HostRewrite = h.HostRewriteLiteral
+		a.in("host_rewrite_literal").visible(out.HostRewrite)
+	case *routev3.RouteAction_AutoHostRewrite:
+		out.AutoHostRewrite = h.AutoHostRewrite.GetValue()
+	case *routev3.RouteAction_HostRewriteHeader:
+		out.HostRewriteHeader = a.in("host_rewrite_header").fieldName(h.HostRewriteHeader)
+	}
+}
+
+// visible refuses text that would break a request line or a Host field: anything but visible ASCII and bytes above it.
+func (a *at) visible(text string) {
+	if i := strings.IndexFunc(text, func(c rune) bool { return c <= ' ' || c == 0x7f }); i >= 0 {
+		a.errorf("%q must not contain spaces or control characters", text)
+	}
+}
+
+// targets decodes the clusters that a route sends to.
+func (a *at) targets(r *routev3.RouteAction) []config.WeightedCluster {
+	switch c := r.GetClusterSpecifier().(type) {
+	case *routev3.RouteAction_Cluster:
+		return []config.WeightedCluster{{Name: c.Cluster, Weight: 1}}
+	case *routev3.RouteAction_WeightedClusters:
+		return a.in("weighted_clusters").weightedClusters(c.WeightedClusters)
+	default: // refused as a field
+		return nil
+	}
+}
+
+// weightedClusters decodes a traffic split.
+func (a *at) weightedClusters(w *routev3.WeightedCluster) []config.WeightedCluster {
+	a.only(w, weightedClustersFields)
+	out := make([]config.WeightedCluster, 0, len(w.GetClusters()))
+	sum := uint64(0)
+	for i, c := range w.GetClusters() {
+		place := a.item("clusters", i)
+		place.only(c, clusterWeightFields)
+		if c.GetName() == "" {
+			place.in("name").errorf("must not be empty")
+		}
+		place.in("host_rewrite_literal").visible(c.GetHostRewriteLiteral())
+		sum += uint64(c.GetWeight().GetValue())
+		out = append(out, config.WeightedCluster{
+			Name:            c.GetName(),
+			Weight:          c.GetWeight().GetValue(),
+			HeaderMutations: place.headerMutations(c),
+			HostRewrite:     c.GetHostRewriteLiteral(),
+		})
+	}
+	switch total := w.GetTotalWeight(); {
+	case sum == 0:
+		a.in("clusters").errorf("the sum of the weights must be more than 0")
+	case sum > math.MaxUint32:
+		a.in("clusters").errorf("the sum of the weights is %d, it must be at most %d", sum, uint32(math.MaxUint32))
+	case total != nil && uint64(total.GetValue()) != sum:
+		a.in("total_weight").errorf("is %d, but the sum of the weights is %d", total.GetValue(), sum)
+	}
+	return out
+}
+
+// redirect decodes a redirect.
+func (a *at) redirect(r *routev3.RedirectAction) *config.Redirect {
+	a.only(r, redirectFields)
+	out := &config.Redirect{
+		Status:     redirectStatus(r.GetResponseCode()),
+		Host:       r.GetHostRedirect(),
+		Port:       r.GetPortRedirect(),
+		StripQuery: r.GetStripQuery(),
+	}
+	switch s := r.GetSchemeRewriteSpecifier().(type) {
+	case *routev3.RedirectAction_HttpsRedirect:
+		out.HTTPSRedirect = s.HttpsRedirect
+	case *routev3.RedirectAction_SchemeRedirect:
+		out.Scheme = s.SchemeRedirect
+	}
+	switch p := r.GetPathRewriteSpecifier().(type) {
+	case *routev3.RedirectAction_PathRedirect:
+		out.Path = p.PathRedirect
+	case *routev3.RedirectAction_PrefixRewrite:
+		out.PrefixRewrite = p.PrefixRewrite
+	case *routev3.RedirectAction_RegexRewrite:
+		out.RegexRewrite = a.in("regex_rewrite").regexRewrite(p.RegexRewrite)
+	}
+	a.in("scheme_redirect").visible(out.Scheme)
+	a.in("host_redirect").visible(out.Host)
+	a.in("path_redirect").visible(out.Path)
+	a.in("prefix_rewrite").visible(out.PrefixRewrite)
+	return out
+}
+
+func redirectStatus(code routev3.RedirectAction_RedirectResponseCode) int {
+	switch code {
+	case routev3.RedirectAction_FOUND:
+		return http.StatusFound
+	case routev3.RedirectAction_SEE_OTHER:
+		return http.StatusSeeOther
+	case routev3.RedirectAction_TEMPORARY_REDIRECT:
+		return http.StatusTemporaryRedirect
+	case routev3.RedirectAction_PERMANENT_REDIRECT:
+		return http.StatusPermanentRedirect
+	default:
+		return http.StatusMovedPermanently
+	}
+}
+
+// directResponse decodes an answer of the proxy's own with a body of at most maxBody bytes.
+func (a *at) directResponse(d *routev3.DirectResponseAction, maxBody uint32) *config.DirectResponse {
+	a.only(d, directResponseFields)
+	out := &config.DirectResponse{Status: int(d.GetStatus())}
+	place := a.in("body")
+	switch b := d.GetBody().GetSpecifier().(type) {
+	case *corev3.DataSource_InlineString:
+		out.Body = []byte(b.InlineString)
+	case *corev3.DataSource_InlineBytes:
+		out.Body = append([]byte(nil), b.InlineBytes...)
+	case *corev3.DataSource_Filename:
+		place.in("filename").errorf("is not supported, only inline_string and inline_bytes")
+	case *corev3.DataSource_EnvironmentVariable:
+		place.in("environment_variable").errorf("is not supported, only inline_string and inline_bytes")
+	}
+	if uint64(len(out.Body)) > uint64(maxBody) {
+		place.errorf("is %d bytes long, at most %d are allowed (max_direct_response_body_size_bytes)", len(out.Body), maxBody)
+	}
+	return out
+}

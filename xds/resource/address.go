@@ -1,0 +1,85 @@
+package resource
+
+import (
+	"net/netip"
+	"unicode/utf8"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// maxHostName is the longest name that DNS can hold in text form (RFC 1035 section 2.3.4).
+const maxHostName = 253
+
+var socketAddressFields = fields{
+	"protocol": decoded, "address": decoded, "port_value": decoded,
+	"ipv4_compat": onlyFalse,
+}
+
+// hosts tells what a socket address may hold.
+type hosts uint8
+
+const (
+	onlyIP   hosts = iota
+	nameOrIP       // a name is resolved later
+)
+
+// Address decodes the address of a server that the bootstrap names, which must be a TCP socket on an IP address.
+func Address(what string, addr *corev3.Address) (config.Address, error) {
+	root := &at{report: &report{resource: what}}
+	decodedAddr := root.address(addr, onlyIP)
+	return decodedAddr, root.err()
+}
+
+// address decodes an address, which must be a TCP socket.
+func (a *at) address(addr *corev3.Address, allowed hosts) config.Address {
+	socket, ok := addr.GetAddress().(*corev3.Address_SocketAddress)
+	if !ok {
+		switch addr.GetAddress().(type) {
+		case *corev3.Address_Pipe:
+			a.in("pipe").errorf("is not supported, only socket_address")
+		case *corev3.Address_EnvoyInternalAddress:
+			a.in("envoy_internal_address").errorf("is not supported, only socket_address")
+		default:
+			a.errorf("must have a socket_address")
+		}
+		return config.Address{}
+	}
+	return a.in("socket_address").socketAddress(socket.SocketAddress, allowed)
+}
+
+// socketAddress decodes an IP address or, where they are allowed, a name.
+func (a *at) socketAddress(s *corev3.SocketAddress, allowed hosts) config.Address {
+	a.only(s, socketAddressFields)
+	if s.GetProtocol() != corev3.SocketAddress_TCP {
+		a.in("protocol").errorf("%s is not supported, only TCP", s.GetProtocol())
+	}
+	if s.GetPortValue() > 65535 {
+		a.in("port_value").errorf("%d is not a port, it must be at most 65535", s.GetPortValue())
+	}
+	host := s.GetAddress()
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case err == nil && ip.Zone() == "":
+		host = ip.String()
+	case allowed == onlyIP:
+		a.in("address").errorf("malformed IP address: %s (a name needs a cluster of type STRICT_DNS)", host)
+	case !validHostName(host):
+		a.in("address").errorf("%q is neither an IP address nor a host name", host)
+	}
+	return config.Address{IP: host, Port: s.GetPortValue()}
+}
+
+// validHostName reports whether s can be asked of DNS: labels of printable characters, not empty, that are not too long.
+func validHostName(s string) bool {
+	if s == "" || len(s) > maxHostName || !utf8.ValidString(s) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '/' || c == ':' || c == '@' || c == '%' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,168 @@
+package resource
+
+import (
+	"math"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	commonlbv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
+	leastrequestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
+	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
+	roundrobinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	wrrlocalityv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// Messages of the load balancing policies.
+const (
+	lbPackage           = "envoy.extensions.load_balancing_policies."
+	roundRobinMessage   = lbPackage + "round_robin.v3.RoundRobin"
+	leastRequestMessage = lbPackage + "least_request.v3.LeastRequest"
+	randomMessage       = lbPackage + "random.v3.Random"
+	wrrLocalityMessage  = lbPackage + "wrr_locality.v3.WrrLocality"
+)
+
+// maxChoiceCount bounds the hosts that least request compares for each request, on the loop that serves everybody else.
+const maxChoiceCount = 1024
+
+var (
+	commonLBFields = fields{
+		"healthy_panic_threshold": decoded, "locality_weighted_lb_config": decoded,
+		// How updates are batched, and how hosts wait for active health checks, which there are none of.
+		"update_merge_window": noEffect, "ignore_new_hosts_until_first_hc": noEffect,
+		"close_connections_on_host_set_change": onlyFalse,
+	}
+	localityLBFields         = fields{"locality_weighted_lb_config": decoded}
+	leastRequestFields       = fields{"choice_count": decoded, "active_request_bias": decoded, "locality_lb_config": decoded, "enable_full_scan": onlyFalse}
+	legacyLeastRequestFields = fields{"choice_count": decoded, "active_request_bias": decoded}
+	legacyRoundRobinFields   = fields{}
+	roundRobinFields         = fields{"locality_lb_config": decoded}
+	randomFields             = fields{"locality_lb_config": decoded}
+	wrrLocalityFields        = fields{"endpoint_picking_policy": decoded}
+)
+
+// balancing decodes the load balancing of a cluster. load_balancing_policy, where it is set, takes the place of lb_policy
+// and of the locality part of common_lb_config.
+func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
+	out.ChoiceCount, out.ActiveRequestBias = config.DefaultLeastRqChoices, 1
+	out.PanicThreshold = config.DefaultPanicThreshold
+	if common := c.GetCommonLbConfig(); common != nil {
+		a.in("common_lb_config").only(common, commonLBFields)
+		if p := common.GetHealthyPanicThreshold(); p != nil {
+			out.PanicThreshold = uint32(math.Round(p.GetValue()))
+		}
+		out.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
+	}
+	if policy := c.GetLoadBalancingPolicy(); policy != nil {
+		out.LocalityWeighted = false
+		a.in("load_balancing_policy").policy(policy, out, false)
+		return
+	}
+	switch c.GetLbPolicy() {
+	case clusterv3.Cluster_ROUND_ROBIN:
+		out.LB = config.RoundRobin
+	case clusterv3.Cluster_LEAST_REQUEST:
+		out.LB = config.LeastRequest
+	case clusterv3.Cluster_RANDOM:
+		out.LB = config.Random
+	case clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG:
+		a.in("load_balancing_policy").errorf("must be set with lb_policy LOAD_BALANCING_POLICY_CONFIG")
+	default:
+		a.in("lb_policy").errorf("%s is not supported, only ROUND_ROBIN, LEAST_REQUEST and RANDOM", c.GetLbPolicy())
+	}
+	if l := c.GetLeastRequestLbConfig(); l != nil {
+		place := a.in("least_request_lb_config")
+		place.only(l, legacyLeastRequestFields)
+		place.leastRequest(l.GetChoiceCount(), l.GetActiveRequestBias(), out)
+	}
+	if r := c.GetRoundRobinLbConfig(); r != nil {
+		a.in("round_robin_lb_config").only(r, legacyRoundRobinFields)
+	}
+}
+
+// policy decodes the first policy of the list that is supported. Below wrr_locality, inLocality is set.
+func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLocality bool) {
+	for i, entry := range p.GetPolicies() {
+		packed := entry.GetTypedExtensionConfig().GetTypedConfig()
+		place := a.item("policies", i).in("typed_extension_config.typed_config")
+		switch name := messageName(packed); {
+		case name == roundRobinMessage:
+			var m roundrobinv3.RoundRobin
+			if place.unpack(packed, &m) {
+				place.only(&m, roundRobinFields)
+				place.locality(m.GetLocalityLbConfig(), out, inLocality)
+			}
+			out.LB = config.RoundRobin
+		case name == leastRequestMessage:
+			var m leastrequestv3.LeastRequest
+			if place.unpack(packed, &m) {
+				place.only(&m, leastRequestFields)
+				place.leastRequest(m.GetChoiceCount(), m.GetActiveRequestBias(), out)
+				place.locality(m.GetLocalityLbConfig(), out, inLocality)
+			}
+			out.LB = config.LeastRequest
+		case name == randomMessage:
+			var m randomv3.Random
+			if place.unpack(packed, &m) {
+				place.only(&m, randomFields)
+				place.locality(m.GetLocalityLbConfig(), out, inLocality)
+			}
+			out.LB = config.Random
+		case name == wrrLocalityMessage && !inLocality:
+			var m wrrlocalityv3.WrrLocality
+			if place.unpack(packed, &m) {
+				place.only(&m, wrrLocalityFields)
+				place.in("endpoint_picking_policy").policy(m.GetEndpointPickingPolicy(), out, true)
+			}
+			out.LocalityWeighted = true
+		default:
+			continue
+		}
+		return
+	}
+	a.in("policies").errorf("%s", noPolicy(p))
+}
+
+// noPolicy says which policies were found instead of supported ones.
+func noPolicy(p *clusterv3.LoadBalancingPolicy) string {
+	text := "Didn't find a registered load balancer factory with type URL"
+	for i, entry := range p.GetPolicies() {
+		separator := " "
+		if i > 0 {
+			separator = ", "
+		}
+		text += separator + "'" + typeOf(entry.GetTypedExtensionConfig().GetTypedConfig()) + "'"
+	}
+	return text + "; supported are round_robin, least_request, random and wrr_locality over one of them"
+}
+
+// leastRequest decodes the settings of least request.
+func (a *at) leastRequest(choices *wrapperspb.UInt32Value, bias *corev3.RuntimeDouble, out *config.Cluster) {
+	out.ChoiceCount = orUint32(choices, config.DefaultLeastRqChoices)
+	if out.ChoiceCount < 2 || out.ChoiceCount > maxChoiceCount {
+		a.in("choice_count").errorf("%d must be from 2 to %d", out.ChoiceCount, maxChoiceCount)
+	}
+	if bias == nil {
+		return
+	}
+	out.ActiveRequestBias = bias.GetDefaultValue()
+	if !(out.ActiveRequestBias >= 0) || math.IsInf(out.ActiveRequestBias, 1) {
+		a.in("active_request_bias.default_value").errorf("%v must be a number that is not negative", out.ActiveRequestBias)
+	}
+}
+
+// locality decodes locality_lb_config of a policy.
+func (a *at) locality(c *commonlbv3.LocalityLbConfig, out *config.Cluster, inLocality bool) {
+	if c == nil {
+		return
+	}
+	place := a.in("locality_lb_config")
+	if inLocality {
+		place.errorf("cannot be set below wrr_locality")
+		return
+	}
+	place.only(c, localityLBFields)
+	out.LocalityWeighted = c.GetLocalityWeightedLbConfig() != nil
+}

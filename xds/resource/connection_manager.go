@@ -1,0 +1,225 @@
+package resource
+
+import (
+	"net/netip"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+var (
+	connectionManagerFields = fields{
+		"codec_type": decoded, "stat_prefix": decoded, "rds": decoded, "route_config": decoded, "http_filters": decoded,
+		"common_http_protocol_options": decoded, "http_protocol_options": decoded, "server_name": decoded,
+		"server_header_transformation": decoded, "via": decoded, "use_remote_address": decoded,
+		"xff_num_trusted_hops": decoded, "skip_xff_append": decoded, "internal_address_config": decoded,
+		"generate_request_id": decoded, "preserve_external_request_id": decoded, "always_set_request_id_in_response": decoded,
+		"proxy_100_continue": decoded, "upgrade_configs": decoded, "path_with_escaped_slashes_action": decoded,
+		"normalize_path": decoded, "merge_slashes": decoded, "strip_matching_host_port": decoded,
+		"strip_any_host_port": decoded, "strip_trailing_host_dot": decoded, "max_request_headers_kb": decoded,
+		"stream_idle_timeout": decoded, "request_timeout": decoded, "request_headers_timeout": decoded,
+		"drain_timeout": decoded, "delayed_close_timeout": decoded,
+
+		// A listener speaks HTTP/1 only; these are the settings of a protocol that it does not offer.
+		"http2_protocol_options": noEffect,
+		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
+		"add_proxy_protocol_connection_state": noEffect, "record_route_resolution_stats": noEffect,
+
+		"add_user_agent": onlyFalse, "stream_error_on_invalid_http_message": onlyFalse,
+	}
+	downstreamOptionFields = fields{
+		"idle_timeout": decoded, "max_connection_duration": decoded, "max_stream_duration": decoded,
+		"max_headers_count": decoded, "headers_with_underscores_action": decoded, "max_requests_per_connection": decoded,
+		"max_response_headers_kb": noEffect, // of upstreams
+	}
+	http1Fields = fields{
+		"accept_http_10": decoded, "default_host_for_http_10": decoded, "enable_trailers": decoded,
+		"use_balsa_parser": noEffect, "allow_custom_methods": noEffect, // every method that is a token is accepted
+		"allow_absolute_url": onlyTrue, "override_stream_error_on_invalid_http_message": onlyFalse,
+	}
+	rdsFields             = fields{"config_source": decoded, "route_config_name": decoded}
+	internalAddressFields = fields{"cidr_ranges": decoded, "unix_sockets": noEffect}
+	upgradeFields         = fields{"upgrade_type": decoded, "enabled": decoded}
+)
+
+// connectionManager decodes an HTTP connection manager.
+func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPConnectionManager {
+	a.only(hcm, connectionManagerFields)
+	switch hcm.GetCodecType() {
+	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1:
+	default:
+		a.in("codec_type").errorf("%s is not supported, only AUTO and HTTP1", hcm.GetCodecType())
+	}
+	out := &config.HTTPConnectionManager{
+		StatPrefix: hcm.GetStatPrefix(),
+
+		ServerName:   hcm.GetServerName(),
+		ServerHeader: serverHeader(hcm.GetServerHeaderTransformation()),
+		Via:          hcm.GetVia(),
+
+		UseRemoteAddress:          hcm.GetUseRemoteAddress().GetValue(),
+		XFFNumTrustedHops:         hcm.GetXffNumTrustedHops(),
+		SkipXFFAppend:             hcm.GetSkipXffAppend(),
+		InternalAddresses:         a.in("internal_address_config").internalAddresses(hcm.GetInternalAddressConfig()),
+		GenerateRequestID:         orBool(hcm.GetGenerateRequestId(), true),
+		PreserveExternalRequestID: hcm.GetPreserveExternalRequestId(),
+		AlwaysSetRequestID:        hcm.GetAlwaysSetRequestIdInResponse(),
+		Proxy100Continue:          hcm.GetProxy_100Continue(),
+
+		EscapedSlashes:        escapedSlashes(hcm.GetPathWithEscapedSlashesAction()),
+		NormalizePath:         hcm.GetNormalizePath().GetValue(),
+		MergeSlashes:          hcm.GetMergeSlashes(),
+		StripMatchingHostPort: hcm.GetStripMatchingHostPort(),
+		StripAnyHostPort:      hcm.GetStripAnyHostPort(),
+		StripTrailingHostDot:  hcm.GetStripTrailingHostDot(),
+
+		MaxHeaderKB: orUint32(hcm.GetMaxRequestHeadersKb(), config.DefaultMaxHeaderKB),
+
+		StreamIdle:            a.duration("stream_idle_timeout", hcm.GetStreamIdleTimeout(), config.DefaultStreamIdle),
+		RequestTimeout:        a.duration("request_timeout", hcm.GetRequestTimeout(), 0),
+		RequestHeadersTimeout: a.duration("request_headers_timeout", hcm.GetRequestHeadersTimeout(), 0),
+		DrainTimeout:          a.duration("drain_timeout", hcm.GetDrainTimeout(), config.DefaultDrainTimeout),
+		DelayedClose:          a.duration("delayed_close_timeout", hcm.GetDelayedCloseTimeout(), config.DefaultDelayedClose),
+	}
+	if out.ServerName == "" {
+		out.ServerName = config.DefaultServerName
+	}
+	if out.StripMatchingHostPort && out.StripAnyHostPort {
+		a.in("strip_matching_host_port").errorf("cannot be set together with strip_any_host_port")
+	}
+	a.routesOf(hcm, out)
+	out.Filters, out.Router = a.httpFilters(hcm.GetHttpFilters())
+	out.Upgrades = a.managerUpgrades(hcm.GetUpgradeConfigs())
+	a.in("common_http_protocol_options").downstreamOptions(hcm.GetCommonHttpProtocolOptions(), out)
+	a.in("http_protocol_options").downstreamHTTP1(hcm.GetHttpProtocolOptions(), out)
+	return out
+}
+
+// routesOf decodes where the routes come from: RDS or inline.
+func (a *at) routesOf(hcm *hcmv3.HttpConnectionManager, out *config.HTTPConnectionManager) {
+	switch r := hcm.GetRouteSpecifier().(type) {
+	case *hcmv3.HttpConnectionManager_Rds:
+		place := a.in("rds")
+		place.only(r.Rds, rdsFields)
+		out.RouteConfigName = r.Rds.GetRouteConfigName()
+		if out.RouteConfigName == "" {
+			place.in("route_config_name").errorf("must not be empty")
+		}
+		out.RouteFetchTimeout = place.in("config_source").adsSource(r.Rds.GetConfigSource())
+	case *hcmv3.HttpConnectionManager_RouteConfig:
+		out.Routes = a.in("route_config").routeConfiguration(r.RouteConfig)
+	case *hcmv3.HttpConnectionManager_ScopedRoutes: // refused as a field
+	default:
+		a.errorf("must have rds or route_config")
+	}
+}
+
+// downstreamOptions decodes common_http_protocol_options.
+func (a *at) downstreamOptions(o *corev3.HttpProtocolOptions, out *config.HTTPConnectionManager) {
+	if o != nil {
+		a.only(o, downstreamOptionFields)
+	}
+	out.ConnectionIdle = a.duration("idle_timeout", o.GetIdleTimeout(), config.DefaultConnectionIdle)
+	out.MaxConnectionDuration = a.duration("max_connection_duration", o.GetMaxConnectionDuration(), 0)
+	out.MaxStreamDuration = a.duration("max_stream_duration", o.GetMaxStreamDuration(), 0)
+	out.MaxHeaderCount = orUint32(o.GetMaxHeadersCount(), config.DefaultMaxHeaderCount)
+	out.MaxRequestsPerConnection = o.GetMaxRequestsPerConnection().GetValue()
+	switch o.GetHeadersWithUnderscoresAction() {
+	case corev3.HttpProtocolOptions_REJECT_REQUEST:
+		out.Underscores = config.UnderscoreReject
+	case corev3.HttpProtocolOptions_DROP_HEADER:
+		out.Underscores = config.UnderscoreDrop
+	}
+}
+
+// downstreamHTTP1 decodes http_protocol_options.
+func (a *at) downstreamHTTP1(o *corev3.Http1ProtocolOptions, out *config.HTTPConnectionManager) {
+	if o == nil {
+		return
+	}
+	a.only(o, http1Fields)
+	out.AcceptHTTP10 = o.GetAcceptHttp_10()
+	out.DefaultHostForHTTP10 = o.GetDefaultHostForHttp_10()
+	out.EnableTrailers = o.GetEnableTrailers()
+}
+
+// internalAddresses decodes internal_address_config into CIDR blocks. Connections over Unix sockets do not exist here.
+func (a *at) internalAddresses(c *hcmv3.HttpConnectionManager_InternalAddressConfig) []string {
+	if c == nil {
+		return nil
+	}
+	a.only(c, internalAddressFields)
+	blocks := make([]string, 0, len(c.GetCidrRanges()))
+	for i, r := range c.GetCidrRanges() {
+		ip, err := netip.ParseAddr(r.GetAddressPrefix())
+		if err != nil {
+			a.item("cidr_ranges", i).in("address_prefix").errorf("malformed IP address: %s", r.GetAddressPrefix())
+			continue
+		}
+		block, err := ip.Prefix(int(r.GetPrefixLen().GetValue()))
+		if err != nil {
+			a.item("cidr_ranges", i).in("prefix_len").errorf("%d must be at most %d", r.GetPrefixLen().GetValue(), ip.BitLen())
+			continue
+		}
+		blocks = append(blocks, block.String())
+	}
+	return blocks
+}
+
+// managerUpgrades decodes upgrade_configs of the connection manager.
+func (a *at) managerUpgrades(configs []*hcmv3.HttpConnectionManager_UpgradeConfig) []config.Upgrade {
+	var out []config.Upgrade
+	for i, u := range configs {
+		place := a.item("upgrade_configs", i)
+		place.only(u, upgradeFields)
+		out = place.upgrade(out, u.GetUpgradeType(), orBool(u.GetEnabled(), true))
+	}
+	return out
+}
+
+// upgrade appends one entry of upgrade_configs.
+func (a *at) upgrade(list []config.Upgrade, protocol string, enabled bool) []config.Upgrade {
+	protocol = strings.ToLower(protocol)
+	switch {
+	case protocol == "":
+		a.in("upgrade_type").errorf("must not be empty")
+	case protocol == "connect" || protocol == "connect-udp":
+		if enabled {
+			a.in("upgrade_type").errorf("%s is not supported, only protocols of the Upgrade field", strings.ToUpper(protocol))
+		}
+	}
+	for _, other := range list {
+		if other.Type == protocol {
+			a.in("upgrade_type").errorf("%s is listed twice", protocol)
+		}
+	}
+	return append(list, config.Upgrade{Type: protocol, Enabled: enabled})
+}
+
+func serverHeader(t hcmv3.HttpConnectionManager_ServerHeaderTransformation) config.ServerHeader {
+	switch t {
+	case hcmv3.HttpConnectionManager_APPEND_IF_ABSENT:
+		return config.ServerAppendIfAbsent
+	case hcmv3.HttpConnectionManager_PASS_THROUGH:
+		return config.ServerPassThrough
+	default:
+		return config.ServerOverwrite
+	}
+}
+
+// escapedSlashes maps the action; the implementation's own default is to keep the path, as Envoy's is.
+func escapedSlashes(action hcmv3.HttpConnectionManager_PathWithEscapedSlashesAction) config.EscapedSlashes {
+	switch action {
+	case hcmv3.HttpConnectionManager_REJECT_REQUEST:
+		return config.EscapedSlashesReject
+	case hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT:
+		return config.EscapedSlashesUnescapeAndRedirect
+	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD:
+		return config.EscapedSlashesUnescapeAndForward
+	default:
+		return config.EscapedSlashesKeep
+	}
+}

@@ -1,0 +1,87 @@
+package resource
+
+import (
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+const (
+	routerMessage = "envoy.extensions.filters.http.router.v3.Router"
+	routerName    = "envoy.filters.http.router"
+)
+
+var (
+	httpFilterFields = fields{
+		"name": decoded, "typed_config": decoded, "is_optional": decoded, "disabled": decoded, "config_discovery": decoded,
+	}
+	routerFields = fields{
+		"suppress_envoy_headers": decoded,
+		// Statistics that the API leaves to the implementation, and data before a TLS handshake, which there is none of.
+		"dynamic_stats": noEffect, "suppress_grpc_request_failure_code_stats": noEffect,
+		"reject_connect_request_early_data": noEffect,
+		"respect_expected_rq_timeout":       onlyFalse,
+		"start_child_span":                  onlyFalse,
+	}
+)
+
+// httpFilters decodes http_filters, of which the router must be the last. A filter of an unknown type is left out when
+// it is optional, and refused otherwise.
+func (a *at) httpFilters(list []*hcmv3.HttpFilter) ([]config.HTTPFilter, config.Router) {
+	var router config.Router
+	if len(list) == 0 {
+		a.in("http_filters").errorf("must have a router filter (type URL '%s%s') as the last one", typePrefix, routerMessage)
+		return nil, router
+	}
+	for i, f := range list {
+		place, last := a.item("http_filters", i), i == len(list)-1
+		place.only(f, httpFilterFields)
+		if f.GetConfigDiscovery() != nil {
+			place.in("config_discovery").errorf("is not supported, only typed_config")
+			continue
+		}
+		isRouter := isRouter(f)
+		switch {
+		case isRouter && last && f.GetDisabled():
+			place.in("disabled").errorf("true is not supported on the router filter")
+		case isRouter && last:
+			router = place.in("typed_config").router(f)
+		case isRouter:
+			place.errorf("the router filter must be the last one in http_filters")
+		case !f.GetIsOptional() || f.GetTypedConfig() == nil:
+			place.unknownFilter(f)
+		}
+		if last && !isRouter {
+			place.errorf("the last one in http_filters must be a router filter (type URL '%s%s')", typePrefix, routerMessage)
+		}
+	}
+	return nil, router
+}
+
+// unknownFilter refuses a filter.
+func (a *at) unknownFilter(f *hcmv3.HttpFilter) {
+	if f.GetTypedConfig() == nil {
+		a.in("typed_config").errorf("must be set on filter '%s'", f.GetName())
+		return
+	}
+	a.unregistered(f.GetName(), f.GetTypedConfig())
+}
+
+// isRouter reports whether f is the router. Control planes exist that send it by its well-known name without any
+// configuration; that can mean only one thing, so it is accepted although Envoy refuses it.
+func isRouter(f *hcmv3.HttpFilter) bool {
+	if packed := f.GetTypedConfig(); packed != nil {
+		return messageName(packed) == routerMessage
+	}
+	return f.GetName() == routerName && f.GetConfigDiscovery() == nil
+}
+
+// router decodes the configuration of the router filter.
+func (a *at) router(f *hcmv3.HttpFilter) config.Router {
+	var r routerv3.Router
+	if packed := f.GetTypedConfig(); packed != nil && a.unpack(packed, &r) {
+		a.only(&r, routerFields)
+	}
+	return config.Router{SuppressEnvoyHeaders: r.GetSuppressEnvoyHeaders()}
+}

@@ -1,0 +1,169 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
+package resource
+
+import (
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+var (
+	routeMatchFields = fields{
+		"prefix": decoded, "path": decoded, "safe_regex": decoded, "path_separated_prefix": decoded, "case_sensitive": decoded,
+		"runtime_fraction": decoded, "headers": decoded, "query_parameters": decoded, "grpc": decoded,
+	}
+	headerMatcherFields = fields{
+		"name": decoded, "exact_match": decoded, "safe_regex_match": decoded, "range_match": decoded, "present_match": decoded,
+		"prefix_match": decoded, "suffix_match": decoded, "contains_match": decoded, "string_match": decoded,
+		"invert_match": decoded, "treat_missing_header_as_empty": decoded,
+	}
+	queryMatcherFields  = fields{"name": decoded, "string_match": decoded, "present_match": decoded}
+	stringMatcherFields = fields{
+		"exact": decoded, "prefix": decoded, "suffix": decoded, "safe_regex": decoded, "contains": decoded,
+		"ignore_case": decoded,
+	}
+)
+
+// routeMatch decodes the match of a route.
+func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
+	a.only(m, routeMatchFields)
+	out := config.RouteMatch{
+		CaseSensitive: orBool(m.GetCaseSensitive(), true),
+		GRPC:          m.GetGrpc() != nil,
+		Fraction:      config.FractionAll,
+	}
+	switch p := m.GetPathSpecifier().(type) {
+	case *routev3.RouteMatch_Prefix:
+		out.Kind, out.Path = config.PathPrefix, p.Prefix
+	case *routev3.RouteMatch_Path:
+		out.Kind, out.Path = config.PathExact, p.Path
+	case *routev3.RouteMatch_PathSeparatedPrefix:
+		out.Kind, out.Path = config.PathSeparatedPrefix, p.PathSeparatedPrefix
+		a.in("path_separated_prefix").separatedPrefix(out.Path)
+	case *routev3.RouteMatch_SafeRegex:
+		out.Kind, out.Path = config.PathRegex, p.SafeRegex.GetRegex()
+		out.Regex = a.in("safe_regex").fullMatch(p.SafeRegex)
+	}
+	if f := m.GetRuntimeFraction(); f != nil {
+		out.Fraction = fraction(f.GetDefaultValue())
+	}
+	for i, h := range m.GetHeaders() {
+		out.Headers = append(out.Headers, a.item("headers", i).headerMatcher(h))
+	}
+	for i, q := range m.GetQueryParameters() {
+		out.Query = append(out.Query, a.item("query_parameters", i).queryMatcher(q))
+	}
+	return out
+}
+
+// separatedPrefix checks a path_separated_prefix: it ends before the separator, and paths are matched without a query.
+func (a *at) separatedPrefix(prefix string) {
+	if prefix == "" || strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "?#") {
+		a.errorf("%q must not be empty, end with \"/\" or contain \"?\" or \"#\"", prefix)
+	}
+}
+
+// fraction converts a fractional percent into parts of a million, at most all.
+func fraction(p *typev3.FractionalPercent) uint32 {
+	scale := uint64(10_000)
+	switch p.GetDenominator() {
+	case typev3.FractionalPercent_TEN_THOUSAND:
+		scale = 100
+	case typev3.FractionalPercent_MILLION:
+		scale = 1
+	}
+	return uint32(min(uint64(p.GetNumerator())*scale, config.FractionAll))
+}
+
+// headerMatcher decodes one entry of headers, in the current or the deprecated form.
+func (a *at) headerMatcher(h *routev3.HeaderMatcher) config.HeaderMatcher {
+	a.only(h, headerMatcherFields)
+	out := config.HeaderMatcher{
+		Name:                a.in("name").matchedName(h.GetName()),
+		Kind:                config.HeaderString,
+		Invert:              h.GetInvertMatch(),
+		TreatMissingAsEmpty: h.GetTreatMissingHeaderAsEmpty(),
+	}
+	switch m := h.GetHeaderMatchSpecifier().(type) {
+	case *routev3.HeaderMatcher_ExactMatch:
+		out.String = config.StringMatcher{Kind: config.StringExact, Value: m.ExactMatch}
+	case *routev3.HeaderMatcher_PrefixMatch:
+		out.String = config.StringMatcher{Kind: config.StringPrefix, Value: m.PrefixMatch}
+	case *routev3.HeaderMatcher_SuffixMatch:
+		out.String = config.StringMatcher{Kind: config.StringSuffix, Value: m.SuffixMatch}
+	case *routev3.HeaderMatcher_ContainsMatch:
+		out.String = config.StringMatcher{Kind: config.StringContains, Value: m.ContainsMatch}
+	case *routev3.HeaderMatcher_SafeRegexMatch:
+		out.String = config.StringMatcher{Kind: config.StringRegex, Regex: a.in("safe_regex_match").fullMatch(m.SafeRegexMatch)}
+	case *routev3.HeaderMatcher_StringMatch:
+		out.String = a.in("string_match").stringMatcher(m.StringMatch)
+	case *routev3.HeaderMatcher_RangeMatch:
+		out.Kind, out.Start, out.End = config.HeaderRange, m.RangeMatch.GetStart(), m.RangeMatch.GetEnd()
+		if out.Start >= out.End {
+			a.in("range_match").errorf("start %d must be less than end %d", out.Start, out.End)
+		}
+	case *routev3.HeaderMatcher_PresentMatch:
+		out.Kind, out.Present = config.HeaderPresent, m.PresentMatch
+	case nil:
+		out.Kind, out.Present = config.HeaderPresent, true
+	}
+	return out
+}
+
+// matchedName checks the name of a field to match. "host" is another name of ":authority", as in Envoy.
+func (a *at) matchedName(name string) string {
+	name = strings.ToLower(name)
+	switch {
+	case name == "host":
+		return ":authority"
+	case name == ":authority" || name == ":method" || name == ":path" || name == ":scheme":
+	case strings.HasPrefix(name, ":"):
+		a.errorf("%q is not known, only :authority, :method, :path and :scheme", name)
+	case !isToken(name):
+		a.errorf("%q is not a field name", name)
+	}
+	return name
+}
+
+// queryMatcher decodes one entry of query_parameters. Without a condition the parameter must be present.
+func (a *at) queryMatcher(q *routev3.QueryParameterMatcher) config.QueryMatcher {
+	a.only(q, queryMatcherFields)
+	out := config.QueryMatcher{Name: q.GetName()}
+	present := true
+	switch m := q.GetQueryParameterMatchSpecifier().(type) {
+	case *routev3.QueryParameterMatcher_StringMatch:
+		out.String = a.in("string_match").stringMatcher(m.StringMatch)
+		return out
+	case *routev3.QueryParameterMatcher_PresentMatch:
+		present = m.PresentMatch
+	}
+	out.Present = &present
+	return out
+}
+
+// stringMatcher decodes a StringMatcher. ignore_case has no effect on a regular expression, as the API says.
+func (a *at) stringMatcher(m *matcherv3.StringMatcher) config.StringMatcher {
+	a.only(m, stringMatcherFields)
+	out := config.StringMatcher{IgnoreCase: m.GetIgnoreCase()}
+	switch p := m.GetMatchPattern().(type) {
+	case *matcherv3.StringMatcher_Exact:
+		out.Kind, out.Value = config.StringExact, p.Exact
+	case *matcherv3.StringMatcher_Prefix:
+		out.Kind, out.Value = config.StringPrefix, p.Prefix
+	case *matcherv3.StringMatcher_Suffix:
+		out.Kind, out.Value = config.StringSuffix, p.Suffix
+	case *matcherv3.StringMatcher_Contains:
+		out.Kind, out.Value = config.StringContains, p.Contains
+	case *matcherv3.StringMatcher_SafeRegex:
+		return config.StringMatcher{Kind: config.StringRegex, Regex: a.in("safe_regex").fullMatch(p.SafeRegex)}
+	}
+	if out.IgnoreCase {
+		out.Value = strings.ToLower(out.Value)
+	}
+	return out
+}

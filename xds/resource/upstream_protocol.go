@@ -1,0 +1,134 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
+package resource
+
+import (
+	"maps"
+	"slices"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+const (
+	protocolOptionsMessage = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	noHTTP2                = "HTTP/2 upstreams are not supported"
+	noHTTP3                = "HTTP/3 upstreams are not supported"
+)
+
+var (
+	protocolOptionsFields = fields{
+		"common_http_protocol_options": decoded, "explicit_http_config": decoded, "use_downstream_protocol_config": decoded,
+		"upstream_http_protocol_options": noEffect, // about the server name in TLS, which there is none of
+	}
+	upstreamOptionFields = fields{
+		"idle_timeout": decoded, "max_connection_duration": decoded, "max_headers_count": decoded,
+		"max_response_headers_kb": decoded, "max_requests_per_connection": decoded,
+		"headers_with_underscores_action": noEffect, // of downstreams
+	}
+	upstreamHTTP1Fields = fields{
+		"enable_trailers": decoded,
+		// Of downstreams.
+		"accept_http_10": noEffect, "default_host_for_http_10": noEffect, "allow_custom_methods": noEffect,
+		"use_balsa_parser": noEffect, "allow_absolute_url": noEffect,
+		"override_stream_error_on_invalid_http_message": onlyFalse,
+	}
+)
+
+// upstreamProtocol decodes how a cluster's hosts are spoken to. Where HttpProtocolOptions is set, the cluster's own fields
+// of the same purpose are ignored.
+func (a *at) upstreamProtocol(c *clusterv3.Cluster, out *config.Cluster) {
+	place, packed := a.protocolOptions(c)
+	if packed != nil {
+		place.typedProtocol(packed, out)
+	} else {
+		if c.GetHttp2ProtocolOptions() != nil {
+			a.in("http2_protocol_options").errorf(noHTTP2)
+		}
+		a.in("common_http_protocol_options").upstreamOptions(c.GetCommonHttpProtocolOptions(), out)
+		a.in("http_protocol_options").upstreamHTTP1(c.GetHttpProtocolOptions(), out)
+	}
+	if out.MaxRequestsPerConnection == 0 {
+		out.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
+	}
+}
+
+// typedProtocol decodes HttpProtocolOptions.
+func (a *at) typedProtocol(packed *anypb.Any, out *config.Cluster) {
+	var o upstreamv3.HttpProtocolOptions
+	if !a.unpack(packed, &o) {
+		return
+	}
+	a.only(&o, protocolOptionsFields)
+	a.in("common_http_protocol_options").upstreamOptions(o.GetCommonHttpProtocolOptions(), out)
+	switch p := o.GetUpstreamProtocolOptions().(type) {
+	case *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_:
+		a.in("explicit_http_config").explicitProtocol(p.ExplicitHttpConfig, out)
+	case *upstreamv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
+		// Downstreams speak HTTP/1, so upstreams are spoken to in HTTP/1.
+		down := a.in("use_downstream_protocol_config")
+		down.upstreamHTTP2(p.UseDownstreamProtocolConfig.GetHttp2ProtocolOptions(), p.UseDownstreamProtocolConfig.GetHttp3ProtocolOptions())
+		down.in("http_protocol_options").upstreamHTTP1(p.UseDownstreamProtocolConfig.GetHttpProtocolOptions(), out)
+	}
+}
+
+// protocolOptions returns the HttpProtocolOptions in typed_extension_protocol_options, nil when there are none. Anything
+// else in there is refused.
+func (a *at) protocolOptions(c *clusterv3.Cluster) (*at, *anypb.Any) {
+	var place *at
+	var found *anypb.Any
+	for _, key := range slices.Sorted(maps.Keys(c.GetTypedExtensionProtocolOptions())) {
+		packed := c.GetTypedExtensionProtocolOptions()[key]
+		here := a.key("typed_extension_protocol_options", key)
+		switch {
+		case messageName(packed) != protocolOptionsMessage:
+			here.unregistered(key, packed)
+		case found != nil:
+			here.errorf("is a second %s", protocolOptionsMessage)
+		default:
+			place, found = here, packed
+		}
+	}
+	return place, found
+}
+
+// explicitProtocol decodes explicit_http_config.
+func (a *at) explicitProtocol(e *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig, out *config.Cluster) {
+	a.upstreamHTTP2(e.GetHttp2ProtocolOptions(), e.GetHttp3ProtocolOptions())
+	a.in("http_protocol_options").upstreamHTTP1(e.GetHttpProtocolOptions(), out)
+}
+
+// upstreamHTTP2 refuses the protocols that upstreams cannot be spoken to in.
+func (a *at) upstreamHTTP2(http2 *corev3.Http2ProtocolOptions, http3 *corev3.Http3ProtocolOptions) {
+	if http2 != nil {
+		a.in("http2_protocol_options").errorf(noHTTP2)
+	}
+	if http3 != nil {
+		a.in("http3_protocol_options").errorf(noHTTP3)
+	}
+}
+
+// upstreamOptions decodes the options common to all HTTP versions.
+func (a *at) upstreamOptions(o *corev3.HttpProtocolOptions, out *config.Cluster) {
+	if o != nil {
+		a.only(o, upstreamOptionFields)
+	}
+	out.IdleTimeout = a.duration("idle_timeout", o.GetIdleTimeout(), config.DefaultUpstreamIdle)
+	out.MaxConnectionDuration = a.duration("max_connection_duration", o.GetMaxConnectionDuration(), 0)
+	out.MaxHeaderKB = orUint32(o.GetMaxResponseHeadersKb(), config.DefaultMaxResponseKB)
+	out.MaxHeaderCount = orUint32(o.GetMaxHeadersCount(), config.DefaultMaxResponseHdrs)
+	out.MaxRequestsPerConnection = o.GetMaxRequestsPerConnection().GetValue()
+}
+
+// upstreamHTTP1 decodes the options of HTTP/1.
+func (a *at) upstreamHTTP1(o *corev3.Http1ProtocolOptions, out *config.Cluster) {
+	if o == nil {
+		return
+	}
+	a.only(o, upstreamHTTP1Fields)
+	out.EnableTrailers = o.GetEnableTrailers()
+}
