@@ -31,6 +31,7 @@ type lab struct {
 	generator generator
 	spawner   *child.Spawner
 	ports     *portFinder
+	cpus      []int  // that the process was allowed before the run
 	dir       string // of all files, removed at the end
 	files     uint64 // limit on open files per process
 	origin    string // address
@@ -57,7 +58,11 @@ func Run(ctx context.Context, options Options) (report Report, err error) {
 }
 
 func newLab(options Options) (*lab, error) {
-	machine, err := inspectMachine()
+	cpus, err := proc.AllowedCPUs()
+	if err != nil {
+		return nil, err
+	}
+	machine, err := inspectMachine(cpus)
 	if err != nil {
 		return nil, err
 	}
@@ -65,25 +70,26 @@ func newLab(options Options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := proc.PinSelf(machine.LoadCPUs); err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "alb-bench-")
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{options: options, machine: machine, ports: newPortFinder(), dir: dir, files: files}
+	l := &lab{options: options, machine: machine, ports: newPortFinder(), cpus: cpus, dir: dir, files: files}
 	if l.generator, err = newGenerator(options, dir, len(machine.LoadCPUs)); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := proc.PinSelf(machine.LoadCPUs); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	l.spawner = child.NewSpawner()
 	return l, nil
 }
 
-// close ends what is left and removes the files.
+// close ends what is left, removes the files and lets the process run where it could
+// before. The raised limit on open files stays.
 func (l *lab) close() error {
 	l.spawner.Close()
-	return os.RemoveAll(l.dir)
+	return errors.Join(os.RemoveAll(l.dir), proc.PinSelf(l.cpus))
 }
 
 // startOrigin starts the origin and waits until it answers.

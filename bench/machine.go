@@ -10,8 +10,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/penguintechinc/marchproxy-alb/bench/proc"
 )
 
 // Machine is where a report was made, and who ran on which CPU.
@@ -28,11 +26,8 @@ type Machine struct {
 	Shared bool `json:"shared"`
 }
 
-func inspectMachine() (Machine, error) {
-	cpus, err := proc.AllowedCPUs()
-	if err != nil {
-		return Machine{}, err
-	}
+// inspectMachine describes the machine and divides cpus, which is not empty.
+func inspectMachine(cpus []int) (Machine, error) {
 	m := Machine{Arch: runtime.GOARCH, CPU: "unknown"}
 	m.ProxyCPUs, m.LoadCPUs, m.Shared = assign(cpus)
 	var name unix.Utsname

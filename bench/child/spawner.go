@@ -87,7 +87,10 @@ func startPinned(spec Spec) (*Child, error) {
 		return nil, err
 	}
 	c, err := start(spec)
-	return c, errors.Join(err, proc.PinThread(before))
+	if failed := proc.PinThread(before); failed != nil && err == nil {
+		return nil, errors.Join(failed, c.Stop())
+	}
+	return c, err
 }
 
 func start(spec Spec) (*Child, error) {

@@ -53,7 +53,7 @@ const (
 func ParseStat(line []byte) (Stat, error) {
 	open, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
 	if open < 1 || end < open {
-		return Stat{}, fmt.Errorf("stat line %q: want pid (comm) state ...", line)
+		return Stat{}, fmt.Errorf("stat line %q: want pid (comm) state and more fields", line)
 	}
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(line[:open])))
 	if err != nil {

@@ -75,7 +75,7 @@ func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
-	report, err := bench.Run(ctx, bench.Options{
+	options := bench.Options{
 		Proxies:   proxies,
 		Scenarios: scenarios,
 		Rounds:    f.rounds,
@@ -84,7 +84,11 @@ func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 		Load:      bench.Generator(f.load),
 		Self:      self,
 		Progress:  stderr,
-	})
+	}
+	if err := options.Check(); err != nil {
+		return usagef(stderr, "%v", err)
+	}
+	report, err := bench.Run(ctx, options)
 	if err != nil {
 		return err
 	}

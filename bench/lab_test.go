@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/origin"
+)
+
+func TestScenarios(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, s := range Scenarios() {
+		if seen[s.Name] {
+			t.Errorf("%s: twice", s.Name)
+		}
+		seen[s.Name] = true
+		if n, ok := origin.ParseSize([]byte(s.Path)); !ok || n != s.Body {
+			t.Errorf("%s: %s is answered with %d bytes, the scenario says %d", s.Name, s.Path, n, s.Body)
+		}
+		if s.Connections < 1 || s.About == "" || s.Measure != Throughput && s.Measure != Idle {
+			t.Errorf("%s: %+v", s.Name, s)
+		}
+	}
+	for _, g := range goals() {
+		if !slices.Contains(DefaultScenarios(), g.scenario) {
+			t.Errorf("the default leaves out %s, which has a goal", g.scenario)
+		}
+	}
+	if _, err := FindScenarios([]string{"h1-small", "h9"}); err == nil {
+		t.Error("h9: want an error")
+	}
+}
+
+func TestKilobyteOfHeaders(t *testing.T) {
+	n := 0
+	for _, h := range kilobyteOfHeaders() {
+		n += len(h) + 2
+		if name, value, ok := strings.Cut(h, ": "); !ok || name == "" || value == "" || strings.ContainsAny(h, "\r\n") {
+			t.Errorf("header %q", h)
+		}
+	}
+	if n != 1024 {
+		t.Errorf("%d bytes, want 1024", n)
+	}
+}
+
+func TestAssign(t *testing.T) {
+	for _, test := range []struct {
+		cpus, proxy, load []int
+		shared            bool
+	}{
+		{[]int{3}, []int{3}, []int{3}, true},
+		{[]int{0, 1}, []int{0}, []int{1}, false},
+		{[]int{2, 5, 6}, []int{2}, []int{5, 6}, false},
+	} {
+		proxy, load, shared := assign(test.cpus)
+		if !slices.Equal(proxy, test.proxy) || !slices.Equal(load, test.load) || shared != test.shared {
+			t.Errorf("%v: got %v, %v, %v", test.cpus, proxy, load, shared)
+		}
+	}
+}
+
+func TestCPUModel(t *testing.T) {
+	if got := cpuModel([]byte("processor\t: 0\nmodel name\t: A CPU: fast\nmodel name\t: B\n")); got != "A CPU: fast" {
+		t.Errorf("got %q", got)
+	}
+	if got := cpuModel([]byte("Features : fp\n")); got != "unknown" {
+		t.Errorf("got %q, want unknown", got)
+	}
+}
+
+func TestPortFinder(t *testing.T) {
+	f := newPortFinder()
+	f.next = lastPort - 1 // the search wraps around
+	busy, err := net.Listen("tcp4", "127.0.0.1:20000")
+	if err == nil {
+		defer busy.Close()
+	}
+	got, err := f.addresses(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(got, "127.0.0.1:20000") {
+		t.Errorf("%v: a port in use", got)
+	}
+	slices.Sort(got)
+	if len(slices.Compact(got)) != 4 {
+		t.Errorf("%v: want 4 different addresses", got)
+	}
+}
+
+func TestSettled(t *testing.T) {
+	flat := slices.Repeat([]int64{1000}, settleReadings)
+	for _, test := range []struct {
+		name   string
+		window []int64
+		want   bool
+	}{
+		{"too few", flat[1:], false},
+		{"flat", flat, true},
+		{"flat after growth", append([]int64{1, 500}, flat...), true},
+		{"within tolerance", append(slices.Clone(flat[1:]), 1004), true},
+		{"grows", append(slices.Clone(flat[1:]), 1010), false},
+		{"shrinks", append(slices.Clone(flat[1:]), 990), false},
+	} {
+		if got := settled(test.window); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestLineReader(t *testing.T) {
+	r := newLineReader()
+	for _, part := range []string{"rea", "dy\nclo", "sed 0\n", "", "rest"} {
+		if n, err := r.Write([]byte(part)); n != len(part) || err != nil {
+			t.Fatalf("%q: %d, %v", part, n, err)
+		}
+	}
+	if a, b := <-r.lines, <-r.lines; a != HoldReady || b != HoldClosed+" 0" || len(r.lines) != 0 {
+		t.Errorf("got %q, %q and %d more", a, b, len(r.lines))
+	}
+	if _, err := r.Write([]byte(strings.Repeat("\n", maxLines+1))); err == nil {
+		t.Error("too many lines: want an error")
+	}
+	if _, err := newLineReader().Write(make([]byte, maxLine+1)); err == nil {
+		t.Error("a long line: want an error")
+	}
+}
+
+func TestOptionsCheck(t *testing.T) {
+	good := Options{
+		Proxies: []Proxy{{}}, Scenarios: Scenarios(), Rounds: 1,
+		Duration: time.Second, Warmup: time.Second, Load: Auto,
+	}
+	if err := good.Check(); err != nil {
+		t.Errorf("good options: %v", err)
+	}
+	for name, change := range map[string]func(*Options){
+		"no proxies":      func(o *Options) { o.Proxies = nil },
+		"no scenarios":    func(o *Options) { o.Scenarios = nil },
+		"no rounds":       func(o *Options) { o.Rounds = 0 },
+		"too many rounds": func(o *Options) { o.Rounds = maxRounds + 1 },
+		"short duration":  func(o *Options) { o.Duration = time.Millisecond },
+		"half seconds":    func(o *Options) { o.Duration = 1500 * time.Millisecond },
+		"long duration":   func(o *Options) { o.Duration = maxDuration + time.Second },
+		"no warm-up":      func(o *Options) { o.Warmup = 0 },
+		"load":            func(o *Options) { o.Load = "ab" },
+	} {
+		o := good
+		change(&o)
+		if err := o.Check(); err == nil {
+			t.Errorf("%s: want an error", name)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package bench
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/load"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// measured makes a throughput round of 1000 requests in a second.
+func measured(proxy string, n int, cpu time.Duration) Round {
+	return Round{
+		Proxy: proxy, Round: n,
+		Load: load.Result{
+			Requests: 1000, Elapsed: time.Second,
+			P50: time.Duration(n) * time.Millisecond, P99: time.Duration(2*n) * time.Millisecond,
+		},
+		TotalCPU: 1000 * cpu, UserCPU: 400 * cpu, SystemCPU: 600 * cpu, FineCPU: true,
+	}
+}
+
+// sampleReport has three rounds, in the second of which the machine was slow.
+func sampleReport(t *testing.T) Report {
+	t.Helper()
+	scenarios, err := FindScenarios(DefaultScenarios())
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := ScenarioReport{Scenario: scenarios[0]}
+	idle := ScenarioReport{Scenario: scenarios[1]}
+	names := []string{peer.ProxyALB, peer.Nginx, peer.HAProxy}
+	for i, slow := range []time.Duration{1, 10, 1} {
+		small.Rounds = append(small.Rounds,
+			measured(peer.ProxyALB, i+1, 9*slow*time.Microsecond),
+			measured(peer.Nginx, i+1, 12*slow*time.Microsecond),
+			measured(peer.HAProxy, i+1, 10*slow*time.Microsecond))
+		idle.Rounds = append(idle.Rounds,
+			Round{Proxy: peer.ProxyALB, Round: i + 1, BaseRSS: 10 << 20, IdleRSS: 10<<20 + 1500*idleConnections},
+			Round{Proxy: peer.Nginx, Round: i + 1, BaseRSS: 5 << 20, IdleRSS: 5<<20 + 500*idleConnections})
+	}
+	small.Rounds[1].Foreign, small.Rounds[4].Foreign = 0.5, 0.25
+	idle.Rounds = append(idle.Rounds, Round{Proxy: peer.HAProxy, Round: 1, Error: "does not start"})
+	small.summarize(names)
+	idle.summarize(names)
+	r := Report{
+		Machine:   Machine{Kernel: "6.1", Arch: "amd64", CPU: "Some CPU", ProxyCPUs: []int{0}, LoadCPUs: []int{1, 2}},
+		Load:      Wrk,
+		Proxies:   []ProxyInfo{{peer.ProxyALB, "/bin/proxy-alb", "1.0"}, {peer.Nginx, "/bin/nginx", "1.22"}, {peer.HAProxy, "/bin/haproxy", "2.6"}},
+		Scenarios: []ScenarioReport{small, idle},
+	}
+	r.Goals = r.judge()
+	return r
+}
+
+func TestRatiosArePairedByRound(t *testing.T) {
+	sum := sampleReport(t).Scenarios[0].Summary[0]
+	if got := sum.CPURatio[peer.Nginx]; got != 0.75 {
+		t.Errorf("ratio to nginx %v, want 0.75", got)
+	}
+	if got := sum.CPURatio[peer.HAProxy]; got != 0.9 {
+		t.Errorf("ratio to haproxy %v, want 0.9", got)
+	}
+	if _, ok := sum.CPURatio[peer.ProxyALB]; ok {
+		t.Error("ratio to itself")
+	}
+	if sum.CPU != 9 || sum.CPUSpread != 4.5 || sum.RequestsPerSecond != 1000 || sum.P50 != 2000 {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+// TestRatiosSkipMissingRounds pairs only rounds that both proxies have.
+func TestRatiosSkipMissingRounds(t *testing.T) {
+	s := ScenarioReport{Rounds: []Round{
+		measured("a", 1, time.Microsecond), {Proxy: "b", Round: 1, Error: "failed"},
+		measured("a", 2, 4*time.Microsecond), measured("b", 2, 2*time.Microsecond),
+	}}
+	s.summarize([]string{"a", "b"})
+	if got := s.Summary[0].CPURatio["b"]; got != 2 {
+		t.Errorf("ratio %v, want 2", got)
+	}
+	if b := s.Summary[1]; b.Rounds != 1 || b.Failed != 1 {
+		t.Errorf("summary of b: %+v", b)
+	}
+}
+
+func TestGoals(t *testing.T) {
+	got := sampleReport(t).Goals
+	want := []GoalResult{
+		{Limit: 0.90, Measured: true, Value: 0.75, Met: true},
+		{Limit: 0.80, Measured: true, Value: 0.9},
+		{Limit: 2048, Measured: true, Value: 1500, Met: true},
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d goals, want %d", len(got), len(want))
+	}
+	for i, g := range got {
+		if g.Goal = ""; g != want[i] {
+			t.Errorf("goal %d: got %+v, want %+v", i, g, want[i])
+		}
+	}
+}
+
+func TestGoalsNeedBothSides(t *testing.T) {
+	s := ScenarioReport{Scenario: Scenario{Name: h1Small, Measure: Throughput}, Rounds: []Round{measured(peer.ProxyALB, 1, 1)}}
+	s.summarize([]string{peer.ProxyALB})
+	for _, g := range (Report{Scenarios: []ScenarioReport{s}}).judge() {
+		if g.Measured || g.Met || !strings.HasSuffix(g.String(), "not measured") {
+			t.Errorf("%v: want not measured", g)
+		}
+	}
+}
+
+func TestFailed(t *testing.T) {
+	report := func(r Round) Report { return Report{Scenarios: []ScenarioReport{{Rounds: []Round{{}, r}}}} }
+	if report(Round{}).Failed() {
+		t.Error("rounds without errors failed")
+	}
+	if !report(Round{Error: "x"}).Failed() {
+		t.Error("a round without result did not fail")
+	}
+	for _, e := range []load.Errors{{Connect: 1}, {Read: 1}, {Write: 1}, {Timeout: 1}, {Status: 1}} {
+		if !report(Round{Load: load.Result{Errors: e}}).Failed() {
+			t.Errorf("%+v did not fail the report", e)
+		}
+	}
+}
+
+func TestWriteTextGolden(t *testing.T) {
+	const golden = "testdata/report.golden"
+	var b strings.Builder
+	if err := sampleReport(t).WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("differs from %s (rewrite it with -update):\n%s", golden, b.String())
+	}
+}
