@@ -68,15 +68,17 @@ func clearRequest(req *message.Request) {
 	req.EndStream, req.ExpectContinue, req.Close = false, false, false
 }
 
-// refuse leaves what is good of the request line in req, and nothing else, when err is one.
+// refuse leaves what is good of the request line, if it is whole, in req, and nothing else, when err is one.
 func (p *RequestParser) refuse(buf []byte, req *message.Request, lim *Limits, err Error) Error {
 	if err == noError {
 		return noError
 	}
-	start := p.head.start
+	start, whole := p.head.start, p.head.started || err != ErrHeadersTooLarge
 	p.Reset()
 	clearRequest(req)
-	requestLine(buf, start, req, lim)
+	if whole {
+		requestLine(buf, start, req, lim)
+	}
 	return err
 }
 

@@ -34,11 +34,15 @@ func requestLine(buf []byte, start int, req *message.Request, lim *Limits) (next
 	if i == len(buf) || buf[i] != ' ' || i == target {
 		return 0, targetError(buf, target, i)
 	}
-	if err := requestVersion(buf[i+1:], req, lim); err != noError {
-		return 0, err
+	tooOld := requestVersion(buf[i+1:], req, lim)
+	if tooOld != noError && tooOld != ErrHTTP10 {
+		return 0, tooOld
 	}
 	if err := requestTarget(buf[target:i:i], req); err != noError {
 		return 0, err
+	}
+	if tooOld != noError {
+		return 0, tooOld
 	}
 	return i + 1 + versionLength, noError
 }
