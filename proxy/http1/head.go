@@ -17,9 +17,10 @@ type head struct {
 	started bool // the start line is parsed
 }
 
-// ready reports whether the line at h.line may have been completed by what was added to buf since the last call.
+// ready reports whether it is worth looking at the line at h.line: nobody did yet, or it may have been completed by what
+// was added to buf since the last call.
 func (h *head) ready(buf []byte) bool {
-	return h.scanned == 0 || len(buf) > h.scanned && bytes.IndexByte(buf[h.scanned:], '\n') >= 0
+	return h.scanned <= h.line || len(buf) > h.scanned && bytes.IndexByte(buf[h.scanned:], '\n') >= 0
 }
 
 // stop ends a call that could not parse the line at h.line. A complete line is refused for the reason found, which is
