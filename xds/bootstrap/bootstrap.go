@@ -1,12 +1,22 @@
 // Package bootstrap reads Envoy's bootstrap configuration: the file, what the command line lays over it, and the
 // environment of the container.
+//
+// A field that would change traffic and has no function here is an error; one that would not, or that is deprecated and
+// still found in many files, is accepted with a warning.
 package bootstrap
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -22,7 +32,8 @@ type Bootstrap struct {
 	Admin    config.Address
 	HasAdmin bool
 
-	// Listeners and Clusters are the static resources. A cluster that only the gRPC client can use is not among Clusters.
+	// Listeners and Clusters are the static resources. The cluster of the control plane is among Clusters only when it
+	// speaks HTTP/1 too: HTTP/2 clusters are for the gRPC client alone.
 	Listeners []*config.Listener
 	Clusters  []*config.Cluster
 
@@ -39,7 +50,8 @@ type Bootstrap struct {
 type XDSConfig struct {
 	// Cluster is the name of the static cluster that the control plane is.
 	Cluster string
-	// Targets are the addresses of its endpoints in order, at least one. IP holds a host name in a STRICT_DNS cluster.
+	// Targets are the addresses of its endpoints in order of priority, at least one. IP holds a host name in a cluster
+	// that is resolved by DNS.
 	Targets []config.Address
 	// Authority is sent as :authority, empty for the target's.
 	Authority string
@@ -83,28 +95,69 @@ type Options struct {
 	AllowUnknownFields bool
 }
 
-// Format is the syntax of a bootstrap.
-type Format uint8
+// Load reads the bootstrap file at path; its extension .json tells JSON, every other YAML. The path may be empty when
+// there is MergeYAML. The error has a line for each thing that is wrong, which begins with the path.
+func Load(path string, o Options) (*Bootstrap, error) {
+	if path == "" {
+		if o.MergeYAML == "" {
+			return nil, errors.New("there is neither a bootstrap file nor a bootstrap text")
+		}
+		return Parse("--config-yaml", []byte(o.MergeYAML), YAML, Options{AllowUnknownFields: o.AllowUnknownFields})
+	}
+	format := YAML
+	switch filepath.Ext(path) {
+	case ".json":
+		format = JSON
+	case ".pb", ".pb_text":
+		return nil, fmt.Errorf("%s: %s is not supported, only .yaml and .json", path, filepath.Ext(path))
+	}
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, format, o)
+}
 
-// The formats.
-const (
-	YAML Format = iota
-	JSON
-)
-
-// Load reads the bootstrap file at path; its extension .json tells JSON, every other YAML. An empty path is allowed when
-// there is MergeYAML. The error has a line for each thing that is wrong.
-func Load(path string, o Options) (*Bootstrap, error) { return nil, nil }
+// read reads a file of at most maxText bytes.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
+}
 
 // Parse is Load of data. The name stands for the file in errors.
-func Parse(name string, data []byte, f Format, o Options) (*Bootstrap, error) { return nil, nil }
+func Parse(name string, data []byte, f Format, o Options) (*Bootstrap, error) {
+	written := &bootstrapv3.Bootstrap{}
+	if err := Unmarshal(data, f, written, o.AllowUnknownFields); err != nil {
+		return nil, prefixed(name, err)
+	}
+	if o.MergeYAML != "" {
+		over := &bootstrapv3.Bootstrap{}
+		if err := Unmarshal([]byte(o.MergeYAML), YAML, over, o.AllowUnknownFields); err != nil {
+			return nil, prefixed("--config-yaml", err)
+		}
+		proto.Merge(written, over)
+	}
+	b, err := decode(written)
+	if err != nil {
+		return nil, prefixed(name, err)
+	}
+	return b, nil
+}
 
-// FromEnvironment returns the bootstrap that the variables of the container describe.
-func FromEnvironment(env func(string) string) (*Bootstrap, error) { return nil, nil }
-
-// Complete takes from the environment what b leaves out, and returns a note for each variable that is set and
-// contradicted by b, which wins.
-func Complete(b *Bootstrap, env func(string) string) (notes []string, err error) { return nil, nil }
-
-// Check reports whether b can run: a node with id and cluster where there is a control plane to talk to.
-func (b *Bootstrap) Check() error { return nil }
+// prefixed puts where before each line of err.
+func prefixed(where string, err error) error {
+	lines := strings.Split(err.Error(), "\n")
+	errs := make([]error, len(lines))
+	for i, line := range lines {
+		errs[i] = errors.New(where + ": " + line)
+	}
+	return errors.Join(errs...)
+}

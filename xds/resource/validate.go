@@ -62,3 +62,11 @@ func protoName(field string) string {
 	}
 	return b.String()
 }
+
+// Validate checks the constraints that the .proto files declare for a message that is no resource, such as a part of the
+// bootstrap. The error has a line for each violation, which begins with what.
+func Validate(what string, m interface{ ValidateAll() error }) error {
+	root := &at{report: &report{resource: what}}
+	root.validate(m)
+	return root.err()
+}

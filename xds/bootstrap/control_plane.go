@@ -1,0 +1,247 @@
+//lint:file-ignore SA1019 bootstraps still have the deprecated fields
+
+package bootstrap
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+// defaultMaxReceive bounds a message from the control plane where max_receive_message_length does not. One response
+// holds all clusters or all endpoints, tens of thousands of them at a few hundred bytes each.
+const defaultMaxReceive = 64 << 20
+
+const (
+	streamOnly  = "has no effect on a stream"
+	clientOwned = "has no effect on the connection to the control plane"
+)
+
+var (
+	dynamicFields = map[protoreflect.Name]string{"lds_config": handled, "cds_config": handled, "ads_config": handled}
+	adsFields     = map[protoreflect.Name]string{
+		"api_type": handled, "transport_api_version": handled, "grpc_services": handled,
+		"set_node_on_first_message_only": handled,
+		"refresh_delay":                  streamOnly, "request_timeout": streamOnly, "rate_limit_settings": noFunction,
+		"cluster_names": streamOnly,
+	}
+	grpcServiceFields = map[protoreflect.Name]string{
+		"envoy_grpc": handled, "initial_metadata": handled,
+		"timeout": streamOnly, "retry_policy": noFunction,
+	}
+	envoyGRPCFields = map[protoreflect.Name]string{
+		"cluster_name": handled, "authority": handled, "max_receive_message_length": handled,
+		"retry_policy": noFunction, "skip_envoy_headers": handled, // none are sent
+	}
+	// clientFields are the fields of the control plane's cluster that the gRPC client goes by. The others that may be set
+	// are about traffic.
+	clientFields = []protoreflect.Name{
+		"name", "type", "cluster_type", "connect_timeout", "load_assignment", "transport_socket", "dns_refresh_rate",
+		"respect_dns_ttl", "dns_lookup_family", "http2_protocol_options", "typed_extension_protocol_options",
+	}
+)
+
+// dynamicResources decodes what is asked of the control plane.
+func (d *decoder) dynamicResources(written *bootstrapv3.Bootstrap) {
+	r := written.GetDynamicResources()
+	d.fields("dynamic_resources", r, dynamicFields)
+	ads := r.GetAdsConfig()
+	if ads == nil {
+		if r.GetLdsConfig() != nil {
+			d.errorf("dynamic_resources.lds_config", "needs dynamic_resources.ads_config")
+		}
+		if r.GetCdsConfig() != nil {
+			d.errorf("dynamic_resources.cds_config", "needs dynamic_resources.ads_config")
+		}
+		return
+	}
+	x := &XDSConfig{
+		SetNodeOnFirstMessageOnly: ads.GetSetNodeOnFirstMessageOnly(),
+		LDS:                       r.GetLdsConfig() != nil,
+		CDS:                       r.GetCdsConfig() != nil,
+	}
+	d.out.XDS = x
+	var err error
+	if x.LDS {
+		x.LDSFetchTimeout, err = resource.ADSSource("dynamic_resources.lds_config", r.GetLdsConfig())
+		d.add(err)
+	}
+	if x.CDS {
+		x.CDSFetchTimeout, err = resource.ADSSource("dynamic_resources.cds_config", r.GetCdsConfig())
+		d.add(err)
+	}
+	d.ads(ads, x)
+	if x.Cluster != "" {
+		d.controlPlane(written, x)
+	}
+}
+
+func (d *decoder) add(err error) {
+	if err != nil {
+		d.errs = append(d.errs, err)
+	}
+}
+
+// ads decodes ads_config.
+func (d *decoder) ads(ads *corev3.ApiConfigSource, x *XDSConfig) {
+	const path = "dynamic_resources.ads_config"
+	d.fields(path, ads, adsFields)
+	if t := ads.GetApiType(); t != corev3.ApiConfigSource_GRPC {
+		d.errorf(path+".api_type", "%s is not supported, only GRPC", t)
+	}
+	if v := ads.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
+		d.errorf(path+".transport_api_version", "%s is not supported, only V3", v)
+	}
+	switch services := ads.GetGrpcServices(); len(services) {
+	case 0:
+		d.errorf(path+".grpc_services", "must have an entry")
+	case 1:
+		d.grpcService(path+".grpc_services[0]", services[0], x)
+	default:
+		d.errorf(path+".grpc_services[1]", "a second service is not supported, only more endpoints in the cluster of the first")
+	}
+}
+
+// grpcService decodes how the control plane is called.
+func (d *decoder) grpcService(path string, s *corev3.GrpcService, x *XDSConfig) {
+	d.fields(path, s, grpcServiceFields)
+	for i, m := range s.GetInitialMetadata() {
+		if len(m.GetRawValue()) > 0 {
+			d.errorf(fmt.Sprintf("%s.initial_metadata[%d].raw_value", path, i), "is not supported, only value")
+		}
+		x.InitialMetadata = append(x.InitialMetadata, Metadata{m.GetKey(), m.GetValue()})
+	}
+	g := s.GetEnvoyGrpc()
+	if g == nil {
+		if s.GetGoogleGrpc() == nil {
+			d.errorf(path, "must have envoy_grpc")
+		}
+		return
+	}
+	d.fields(path+".envoy_grpc", g, envoyGRPCFields)
+	x.Cluster, x.Authority, x.MaxReceiveBytes = g.GetClusterName(), g.GetAuthority(), defaultMaxReceive
+	if n := g.GetMaxReceiveMessageLength(); n != nil {
+		x.MaxReceiveBytes = int(min(uint64(n.GetValue()), math.MaxInt32))
+	}
+}
+
+// controlPlaneCluster returns the name of the cluster that is the control plane, empty when there is none.
+func controlPlaneCluster(written *bootstrapv3.Bootstrap) string {
+	for _, s := range written.GetDynamicResources().GetAdsConfig().GetGrpcServices() {
+		if g := s.GetEnvoyGrpc(); g != nil {
+			return g.GetClusterName()
+		}
+	}
+	return ""
+}
+
+// controlPlane finds the addresses of the control plane in its static cluster.
+func (d *decoder) controlPlane(written *bootstrapv3.Bootstrap, x *XDSConfig) {
+	clusters := written.GetStaticResources().GetClusters()
+	i := slices.IndexFunc(clusters, func(c *clusterv3.Cluster) bool { return c.GetName() == x.Cluster })
+	if i < 0 {
+		known := make([]string, len(clusters))
+		for i, c := range clusters {
+			known[i] = c.GetName()
+		}
+		d.errorf("dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name",
+			"%q is not among static_resources.clusters (%s)", x.Cluster, names(known))
+		return
+	}
+	path := fmt.Sprintf("static_resources.clusters[%d]", i)
+	reduced := d.clientCluster(path, clusters[i])
+	if reduced.GetType() == clusterv3.Cluster_EDS || reduced.GetLoadAssignment() == nil {
+		d.errorf(path, "cluster %q of the control plane must be of type STATIC or STRICT_DNS and have a load_assignment", x.Cluster)
+		return
+	}
+	cluster, err := resource.Cluster(reduced)
+	if err != nil {
+		if !speaksHTTP2(clusters[i]) { // or else it is reported with the clusters for traffic
+			return
+		}
+		d.failed(path, err)
+		return
+	}
+	x.ConnectTimeout = cluster.ConnectTimeout
+	x.Targets = targets(cluster.Assignment)
+	if len(x.Targets) == 0 {
+		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
+	}
+	d.keepalive(path, clusters[i], x)
+}
+
+// clientCluster returns the part of a cluster that matters to the gRPC client, and warns of the rest when the cluster is
+// for that client only. The client asks DNS anew for each connection, so LOGICAL_DNS is the same as STRICT_DNS to it.
+func (d *decoder) clientCluster(path string, c *clusterv3.Cluster) *clusterv3.Cluster {
+	out := &clusterv3.Cluster{
+		Name: c.GetName(), ClusterDiscoveryType: c.GetClusterDiscoveryType(), ConnectTimeout: c.GetConnectTimeout(),
+		LoadAssignment: c.GetLoadAssignment(), TransportSocket: c.GetTransportSocket(), DnsLookupFamily: c.GetDnsLookupFamily(),
+	}
+	if c.GetType() == clusterv3.Cluster_LOGICAL_DNS {
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+	}
+	if speaksHTTP2(c) {
+		known := make(map[protoreflect.Name]string)
+		fields := c.ProtoReflect().Descriptor().Fields()
+		for i := range fields.Len() {
+			known[fields.Get(i).Name()] = clientOwned
+		}
+		for _, name := range clientFields {
+			known[name] = handled
+		}
+		d.fields(path, c, known)
+	}
+	return out
+}
+
+// targets returns the addresses of an assignment by priority.
+func targets(a *config.ClusterLoadAssignment) []config.Address {
+	localities := slices.Clone(a.Localities)
+	slices.SortStableFunc(localities, func(x, y config.LocalityEndpoints) int { return cmp.Compare(x.Priority, y.Priority) })
+	var out []config.Address
+	for _, l := range localities {
+		for _, e := range l.Endpoints {
+			out = append(out, e.Address)
+		}
+	}
+	return out
+}
+
+// keepalive decodes the pings that keep a connection to the control plane alive. Without an interval there are none.
+func (d *decoder) keepalive(path string, c *clusterv3.Cluster, x *XDSConfig) {
+	k := http2Options(c).GetConnectionKeepalive()
+	if k.GetInterval() == nil {
+		return
+	}
+	if err := resource.Validate(path+": cluster "+strconv.Quote(c.GetName())+": connection_keepalive", k); err != nil {
+		d.errs = append(d.errs, err)
+		return
+	}
+	x.KeepaliveInterval, x.KeepaliveTimeout = k.GetInterval().AsDuration(), k.GetTimeout().AsDuration()
+}
+
+// speaksHTTP2 reports whether a cluster is configured for HTTP/2.
+func speaksHTTP2(c *clusterv3.Cluster) bool { return http2Options(c) != nil }
+
+// http2Options returns the HTTP/2 options of a cluster, nil when it has none. As in Envoy, HttpProtocolOptions takes the
+// place of the deprecated field.
+func http2Options(c *clusterv3.Cluster) *corev3.Http2ProtocolOptions {
+	for _, packed := range c.GetTypedExtensionProtocolOptions() {
+		var o upstreamv3.HttpProtocolOptions
+		if packed.UnmarshalTo(&o) == nil {
+			return o.GetExplicitHttpConfig().GetHttp2ProtocolOptions()
+		}
+	}
+	return c.GetHttp2ProtocolOptions()
+}

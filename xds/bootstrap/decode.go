@@ -1,0 +1,250 @@
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+// What a field that is set and listed nowhere means: it is refused. handled fields are decoded, the others are accepted
+// with a warning that says why nothing happens.
+const (
+	handled      = ""
+	deprecated   = "is deprecated and has no effect"
+	noFunction   = "has no function here and is ignored"
+	noRuntime    = "has no effect: there is no runtime whose values could be overridden"
+	noOverload   = "has no effect: there is no overload manager, connections and memory are bounded otherwise"
+	noWatchdog   = "has no effect: there is no watchdog"
+	noSinks      = "has no effect: statistics are read from the admin server"
+	fixedBuckets = "has no effect: statistics keep their default shape"
+)
+
+var (
+	topFields = map[protoreflect.Name]string{
+		"node": handled, "static_resources": handled, "dynamic_resources": handled, "admin": handled, "stats_config": handled,
+
+		"watchdog": noWatchdog, "watchdogs": noWatchdog, "fatal_actions": noWatchdog,
+		"layered_runtime": noRuntime, "overload_manager": noOverload, "tracing": deprecated, "flags_path": deprecated,
+		"stats_sinks": noSinks, "stats_flush_interval": noSinks, "stats_flush_on_admin": noSinks,
+		"stats_eviction_interval": noSinks, "deferred_stat_options": noSinks, "enable_dispatcher_stats": noSinks,
+		"stats_server_version_override": noSinks,
+		"cluster_manager":               noFunction, "bootstrap_extensions": noFunction, "node_context_params": noFunction,
+		"default_socket_interface": noFunction, "perf_tracing_file_path": noFunction, "inline_headers": noFunction,
+		"application_log_config": noFunction, "grpc_async_client_manager_config": noFunction,
+		"memory_allocator_manager": noFunction, "enable_worker_cpu_affinity": noFunction, "listener_manager": noFunction,
+		"xds_config_tracker_extension": noFunction,
+	}
+	adminFields = map[protoreflect.Name]string{
+		"address":         handled,
+		"access_log_path": deprecated, "access_log": noFunction, "profile_path": noFunction, "socket_options": noFunction,
+		"ignore_global_conn_limit": handled, // there is no such limit
+	}
+	staticFields = map[protoreflect.Name]string{
+		"listeners": handled, "clusters": handled,
+		"secrets": "has no effect: nothing that uses a secret is supported",
+	}
+	statsFields = map[protoreflect.Name]string{
+		"stats_tags": handled, "use_all_default_tags": handled,
+		"stats_matcher": fixedBuckets, "histogram_bucket_settings": fixedBuckets, "allow_default_tag_overrides": fixedBuckets,
+	}
+)
+
+// decoder gathers what is wrong with a bootstrap, and what has no effect.
+type decoder struct {
+	out  *Bootstrap
+	errs []error
+}
+
+// decode checks and decodes a bootstrap, which it keeps.
+func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
+	if written.Node == nil {
+		written.Node = &corev3.Node{}
+	}
+	d := decoder{out: &Bootstrap{Proto: written, Node: written.Node}}
+	d.constraints(written)
+	d.fields("", written, topFields)
+	d.admin(written.GetAdmin())
+	d.stats(written.GetStatsConfig())
+	d.fields("static_resources", written.GetStaticResources(), staticFields)
+	d.dynamicResources(written)
+	d.listeners(written.GetStaticResources().GetListeners())
+	d.clusters(written)
+	if err := errors.Join(d.errs...); err != nil {
+		return nil, err
+	}
+	return d.out, nil
+}
+
+// errorf reports an error at a path.
+func (d *decoder) errorf(path, format string, args ...any) {
+	d.errs = append(d.errs, errors.New(path+": "+fmt.Sprintf(format, args...)))
+}
+
+// failed reports an error of another decoder that found it at path.
+func (d *decoder) failed(path string, err error) {
+	if err != nil {
+		d.errs = append(d.errs, prefixed(path, err))
+	}
+}
+
+func (d *decoder) warnf(path, format string, args ...any) {
+	d.out.Warnings = append(d.out.Warnings, path+": "+fmt.Sprintf(format, args...))
+}
+
+// constraints checks what the .proto files declare, without the static resources, which their own decoders check, and
+// without what has no effect.
+func (d *decoder) constraints(written *bootstrapv3.Bootstrap) {
+	checked := &bootstrapv3.Bootstrap{
+		Node: written.GetNode(), DynamicResources: written.GetDynamicResources(), Admin: written.GetAdmin(),
+		StatsConfig: written.GetStatsConfig(),
+	}
+	if err := resource.Validate("bootstrap", checked); err != nil {
+		d.errs = append(d.errs, err)
+	}
+}
+
+// fields refuses or warns of the fields of m that are set, by the table known.
+func (d *decoder) fields(path string, m proto.Message, known map[protoreflect.Name]string) {
+	var set []protoreflect.FieldDescriptor
+	m.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		set = append(set, fd)
+		return true
+	})
+	slices.SortFunc(set, func(x, y protoreflect.FieldDescriptor) int { return int(x.Number()) - int(y.Number()) })
+	for _, fd := range set {
+		here := string(fd.Name())
+		if path != "" {
+			here = path + "." + here
+		}
+		switch reason, ok := known[fd.Name()]; {
+		case !ok:
+			d.errorf(here, "is not supported")
+		case reason != handled:
+			d.warnf(here, "%s", reason)
+		}
+	}
+}
+
+// admin decodes the address of the admin server. Without one there is none.
+func (d *decoder) admin(a *bootstrapv3.Admin) {
+	d.fields("admin", a, adminFields)
+	if a.GetAddress() == nil {
+		return
+	}
+	address, err := resource.Address("admin.address", a.GetAddress())
+	if err != nil {
+		d.errs = append(d.errs, err)
+		return
+	}
+	d.out.Admin, d.out.HasAdmin = address, true
+}
+
+// stats decodes the tags that every metric carries.
+func (d *decoder) stats(c *metricsv3.StatsConfig) {
+	d.fields("stats_config", c, statsFields)
+	d.out.Stats.UseDefaultTags = c.GetUseAllDefaultTags() == nil || c.GetUseAllDefaultTags().GetValue()
+	for i, t := range c.GetStatsTags() {
+		path := fmt.Sprintf("stats_config.stats_tags[%d]", i)
+		fixed, ok := t.GetTagValue().(*metricsv3.TagSpecifier_FixedValue)
+		switch {
+		case t.GetTagName() == "":
+			d.errorf(path+".tag_name", "must not be empty")
+		case ok:
+			d.out.Stats.Tags = append(d.out.Stats.Tags, StatsTag{t.GetTagName(), fixed.FixedValue})
+		default:
+			d.warnf(path, "has no effect: tag %q is taken from names of statistics, only fixed_value is supported", t.GetTagName())
+		}
+	}
+}
+
+// listeners decodes the static listeners. One without a name is named after its address, as 0.0.0.0_80.
+func (d *decoder) listeners(list []*listenerv3.Listener) {
+	index := make(map[string]int)
+	for i, l := range list {
+		path := fmt.Sprintf("static_resources.listeners[%d]", i)
+		if l.GetName() == "" {
+			l = proto.Clone(l).(*listenerv3.Listener)
+			socket := l.GetAddress().GetSocketAddress()
+			l.Name = fmt.Sprintf("%s_%d", socket.GetAddress(), socket.GetPortValue())
+		}
+		if other, ok := index[l.GetName()]; ok {
+			d.errorf(path+".name", "%q is the name of listeners[%d] too", l.GetName(), other)
+			continue
+		}
+		index[l.GetName()] = i
+		decoded, err := resource.Listener(l)
+		if err != nil {
+			d.failed(path, err)
+			continue
+		}
+		d.out.Listeners = append(d.out.Listeners, decoded)
+	}
+}
+
+// clusters decodes the static clusters that traffic can go to.
+func (d *decoder) clusters(written *bootstrapv3.Bootstrap) {
+	index := make(map[string]int)
+	controlPlane := controlPlaneCluster(written)
+	for i, c := range written.GetStaticResources().GetClusters() {
+		path := fmt.Sprintf("static_resources.clusters[%d]", i)
+		if other, ok := index[c.GetName()]; ok {
+			d.errorf(path+".name", "%q is the name of clusters[%d] too", c.GetName(), other)
+			continue
+		}
+		index[c.GetName()] = i
+		if c.GetName() == controlPlane && speaksHTTP2(c) {
+			continue
+		}
+		decoded, err := resource.Cluster(c)
+		if err != nil {
+			d.failed(path, err)
+			continue
+		}
+		d.out.Clusters = append(d.out.Clusters, decoded)
+	}
+}
+
+// Check reports whether b can run: with a control plane, the node has an id and a cluster; without one, nothing waits
+// for it.
+func (b *Bootstrap) Check() error {
+	var errs []error
+	if b.XDS != nil {
+		if b.Node.GetId() == "" {
+			errs = append(errs, errors.New("node.id: must not be empty when there is a control plane (--service-node sets it too)"))
+		}
+		if b.Node.GetCluster() == "" {
+			errs = append(errs, errors.New("node.cluster: must not be empty when there is a control plane (--service-cluster sets it too)"))
+		}
+		return errors.Join(errs...)
+	}
+	for _, l := range b.Listeners {
+		if name := l.HTTP.RouteConfigName; name != "" {
+			errs = append(errs, fmt.Errorf("listener %q: rds asks for %q, but there is no dynamic_resources.ads_config", l.Name, name))
+		}
+	}
+	for _, c := range b.Clusters {
+		if c.Type == config.ClusterEDS {
+			errs = append(errs, fmt.Errorf("cluster %q: asks for endpoints %q over EDS, but there is no dynamic_resources.ads_config", c.Name, c.EDSName))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// names joins words for an error.
+func names(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, ", ")
+}
