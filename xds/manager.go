@@ -48,7 +48,7 @@ type Manager struct {
 	log    *zap.Logger
 	client *ads.Client // nil without a control plane
 
-	events      chan func()   // handled by Run, one after the other
+	events      chan event    // handled by Run, one after the other
 	initialized chan struct{} // closed when phase becomes phaseLive
 
 	mu          sync.Mutex           // guards all below; Run holds it for one event
@@ -61,6 +61,13 @@ type Manager struct {
 	phaseDeadline time.Time
 }
 
+// event is something for Run to do. What do returns is passed on to done, when there is one, after everything that follows
+// from the event was done, too: an answer to the control plane must come after the subscriptions that a response leads to.
+type event struct {
+	do   func() error
+	done chan<- error // has room for the error
+}
+
 // New returns a Manager of what o describes. Nothing is applied or asked for before Static and Run.
 func New(o Options) (*Manager, error) {
 	if o.Bootstrap == nil || o.Store == nil || o.Logger == nil {
@@ -71,7 +78,7 @@ func New(o Options) (*Manager, error) {
 		store:       o.Store,
 		boot:        o.Bootstrap,
 		log:         o.Logger,
-		events:      make(chan func(), maxEvents),
+		events:      make(chan event, maxEvents),
 		initialized: make(chan struct{}),
 	}
 	m.clusters = newFamily(m, clusterKind(), assignmentKind(), clusterNeeds, resource.AssignmentType)
@@ -206,9 +213,8 @@ func (m *Manager) subscription(url string, wildcard bool, apply func(ads.Respons
 		Decode:   func(packed *anypb.Any) (string, proto.Message, error) { return resource.Unmarshal(url, packed) },
 		Handle: func(ctx context.Context, r ads.Response) error {
 			done := make(chan error, 1)
-			event := func() { done <- apply(r, time.Now()) }
 			select {
-			case m.events <- event:
+			case m.events <- event{func() error { return apply(r, time.Now()) }, done}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -225,10 +231,11 @@ func (m *Manager) subscription(url string, wildcard bool, apply func(ads.Respons
 // disconnected takes the loss of the stream into the counters. It is called by the ADS client, which Run waits for, so the
 // queue is being emptied meanwhile.
 func (m *Manager) disconnected(error) {
-	m.events <- func() {
+	m.events <- event{do: func() error {
 		m.clusters.disconnected()
 		m.listeners.disconnected()
-	}
+		return nil
+	}}
 }
 
 // Run talks to the control plane until ctx is done, and returns when nothing of it is left running. What was applied stays.
@@ -236,7 +243,7 @@ func (m *Manager) disconnected(error) {
 func (m *Manager) Run(ctx context.Context) {
 	var conversation sync.WaitGroup
 	ended := make(chan struct{})
-	deadline := time.NewTimer(m.step(m.start))
+	deadline := time.NewTimer(m.step(event{do: m.start}))
 	defer deadline.Stop()
 	if m.client != nil {
 		conversation.Go(func() { m.client.Run(ctx) })
@@ -248,10 +255,10 @@ func (m *Manager) Run(ctx context.Context) {
 	}()
 	for {
 		select {
-		case event := <-m.events:
-			deadline.Reset(m.step(event))
+		case e := <-m.events:
+			deadline.Reset(m.step(e))
 		case <-deadline.C:
-			deadline.Reset(m.step(m.expire))
+			deadline.Reset(m.step(event{do: m.expire}))
 		case <-ended:
 			return
 		}
@@ -262,12 +269,15 @@ func (m *Manager) Run(ctx context.Context) {
 const never = 24 * time.Hour
 
 // step handles one event, and returns how long it is to the next deadline.
-func (m *Manager) step(event func()) time.Duration {
+func (m *Manager) step(e event) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	event()
+	err := e.do()
 	now := time.Now()
 	m.advance(now)
+	if e.done != nil {
+		e.done <- err
+	}
 	next := m.phaseDeadline
 	for _, d := range []time.Time{m.clusters.nextDeadline(now), m.listeners.nextDeadline(now)} {
 		if next.IsZero() || (!d.IsZero() && d.Before(next)) {
@@ -281,10 +291,11 @@ func (m *Manager) step(event func()) time.Duration {
 }
 
 // expire handles deadlines.
-func (m *Manager) expire() {
+func (m *Manager) expire() error {
 	now := time.Now()
 	m.clusters.expire(now)
 	m.listeners.expire(now)
+	return nil
 }
 
 // RestartStream ends the stream to the control plane and begins a new one at once. What was applied stays.

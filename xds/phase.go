@@ -23,7 +23,7 @@ const (
 )
 
 // start begins to ask for clusters.
-func (m *Manager) start() {
+func (m *Manager) start() error {
 	now := time.Now()
 	m.phase = phaseClusters
 	m.clusters.staticSince = now
@@ -32,6 +32,7 @@ func (m *Manager) start() {
 		m.client.Subscribe(resource.ClusterType, nil)
 	}
 	m.clusters.resubscribe()
+	return nil
 }
 
 func deadlineAfter(now time.Time, patience time.Duration) time.Time {

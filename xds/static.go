@@ -33,7 +33,7 @@ func (m *Manager) ReloadFile(b *bootstrap.Bootstrap) error {
 		m.listeners.resubscribe()
 	}
 	select {
-	case m.events <- func() {}: // so that Run looks at deadlines again
+	case m.events <- event{do: func() error { return nil }}: // so that Run looks at deadlines again
 	default: // it will, after what is in the queue
 	}
 	return nil

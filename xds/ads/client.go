@@ -236,6 +236,9 @@ func (c *Client) Subscribe(url string, names []string) {
 		return
 	}
 	if !s.subscribed {
+		if len(sorted) == 0 && !s.Wildcard {
+			return
+		}
 		s.subscribed = true
 		s.stats.UpdateAttempt++
 		c.order = append(c.order, s)

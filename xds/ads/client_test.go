@@ -42,7 +42,7 @@ type talk struct {
 }
 
 // converse runs script in a bubble, with a client that has done nothing yet.
-func converse(t *testing.T, change func(*ads.Options), script func(*testing.T, *talk)) {
+func converse(t *testing.T, change func(*talk, *ads.Options), script func(*testing.T, *talk)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := &talk{server: adstest.New(t)}
@@ -56,7 +56,7 @@ func converse(t *testing.T, change func(*ads.Options), script func(*testing.T, *
 			OnDisconnect: func(err error) { c.lost = append(c.lost, err) },
 		}
 		if change != nil {
-			change(&opts)
+			change(c, &opts)
 		}
 		client, err := ads.New(opts)
 		if err != nil {
@@ -298,7 +298,7 @@ func TestReconnect(t *testing.T) {
 func TestNode(t *testing.T) {
 	for _, firstOnly := range []bool{false, true} {
 		t.Run(fmt.Sprintf("first message only %v", firstOnly), func(t *testing.T) {
-			change := func(o *ads.Options) { o.NodeOnFirstMessageOnly = firstOnly }
+			change := func(_ *talk, o *ads.Options) { o.NodeOnFirstMessageOnly = firstOnly }
 			converse(t, change, func(t *testing.T, c *talk) {
 				c.Subscribe(worldURL, nil)
 				c.Subscribe(namedURL, []string{"x"})
@@ -389,14 +389,14 @@ func TestRepeatedRefusal(t *testing.T) {
 // the start again once a message came.
 func TestBackoff(t *testing.T) {
 	bounds := make(chan time.Duration, 100)
-	change := func(o *ads.Options) {
+	change := func(c *talk, o *ads.Options) {
+		c.server.Refuse()
 		o.Jitter = func(n int64) int64 {
 			bounds <- time.Duration(n)
 			return n - 1
 		}
 	}
 	converse(t, change, func(t *testing.T, c *talk) {
-		c.server.Refuse()
 		c.Subscribe(worldURL, nil)
 		last := c.server.Dial()
 		for i, want := range []time.Duration{500, 1000, 2000, 4000, 8000, 16000, 30000, 30000} {
@@ -431,8 +431,8 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestJitterIsSpread(t *testing.T) {
-	converse(t, nil, func(t *testing.T, c *talk) {
-		c.server.Refuse()
+	change := func(c *talk, _ *ads.Options) { c.server.Refuse() }
+	converse(t, change, func(t *testing.T, c *talk) {
 		c.Subscribe(worldURL, nil)
 		last := c.server.Dial()
 		low, high := 0, 0
@@ -490,9 +490,11 @@ func TestRestart(t *testing.T) {
 
 func TestSecondTarget(t *testing.T) {
 	var dialled []string
-	change := func(o *ads.Options) { o.Targets = []string{"passthrough:///one", adstest.Target} }
-	converse(t, change, func(t *testing.T, c *talk) {
+	change := func(c *talk, o *ads.Options) {
 		c.server.Refuse()
+		o.Targets = []string{"passthrough:///one", adstest.Target}
+	}
+	converse(t, change, func(t *testing.T, c *talk) {
 		c.Subscribe(worldURL, nil)
 		for range 4 {
 			c.server.Dial()
@@ -521,7 +523,7 @@ func TestErrorDetailIsBoundedText(t *testing.T) {
 }
 
 func TestTooLargeResponseEndsTheStream(t *testing.T) {
-	change := func(o *ads.Options) { o.MaxReceiveBytes = 1000 }
+	change := func(_ *talk, o *ads.Options) { o.MaxReceiveBytes = 1000 }
 	converse(t, change, func(t *testing.T, c *talk) {
 		c.handle = func(string, ads.Response) error { t.Error("it was handled"); return nil }
 		c.Subscribe(worldURL, nil)

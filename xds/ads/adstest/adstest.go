@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,7 +38,7 @@ type Server struct {
 	grpc     *grpc.Server
 	streams  chan *Stream
 	dials    chan time.Time
-	down     chan error // holds an error while connections are refused
+	down     atomic.Bool // connections are refused
 }
 
 // New starts a server that ends with the test.
@@ -48,7 +49,6 @@ func New(t testing.TB) *Server {
 		grpc:     grpc.NewServer(),
 		streams:  make(chan *Stream, backlog),
 		dials:    make(chan time.Time, 1024),
-		down:     make(chan error, 1),
 	}
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, s)
 	served := make(chan struct{})
@@ -67,21 +67,18 @@ func New(t testing.TB) *Server {
 func (s *Server) DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		s.dials <- time.Now()
-		select {
-		case err := <-s.down:
-			s.down <- err
-			return nil, err
-		default:
-			return s.listener.DialContext(ctx)
+		if s.down.Load() {
+			return nil, errors.New("connection refused")
 		}
+		return s.listener.DialContext(ctx)
 	})}
 }
 
 // Refuse makes connections fail until Admit.
-func (s *Server) Refuse() { s.down <- errors.New("connection refused") }
+func (s *Server) Refuse() { s.down.Store(true) }
 
 // Admit ends Refuse.
-func (s *Server) Admit() { <-s.down }
+func (s *Server) Admit() { s.down.Store(false) }
 
 // Dial waits for the next attempt to connect, and returns when it was.
 func (s *Server) Dial() time.Time {
