@@ -64,6 +64,20 @@ func BenchmarkMatchSpread(b *testing.B) {
 	}
 }
 
+// BenchmarkMatchLengths has prefixes of many lengths, each of which costs a probe.
+func BenchmarkMatchLengths(b *testing.B) {
+	var routes []*config.Route
+	for i := range 1000 {
+		routes = append(routes, newRoute(fmt.Sprint(i), prefixMatch(fmt.Sprintf("/api/%.*s%03d", 1+i%20, "a-rather-long-service-name", i))))
+	}
+	table := mustCompile(b, configOf(routes...))
+	request := newRequest("h.example", "/api/a-rather-long-servic999/items/1234")
+	b.ReportAllocs()
+	for b.Loop() {
+		table.Match(request, 0, false)
+	}
+}
+
 func BenchmarkDomain(b *testing.B) {
 	const n = 10_000
 	var lists [][]string
