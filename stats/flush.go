@@ -11,8 +11,8 @@ const windowSlots = 12
 
 // Flush ends an interval: what histograms received since the last call becomes their interval, and the newest part of
 // every Window. The owner of the store calls it every FlushInterval.
-func (s *Store) Flush(ctx context.Context) {
-	s.gather(ctx, passHistograms, func() {
+func (s *Store) Flush() {
+	s.gather(context.Background(), passHistograms, func() {
 		now := s.options.Now()
 		windows := s.rotateWindows(now.Sub(s.flushedAt))
 		s.flushedAt = now
@@ -53,14 +53,6 @@ func (sc *Scope) flush(windows []*Window) {
 	if intervals != nil {
 		sc.intervals.Store(&intervals)
 	}
-}
-
-// interval returns the values histogram i received in the last flush interval, or nil. The result is immutable.
-func (sc *Scope) interval(i int) *histogram {
-	if all := sc.intervals.Load(); all != nil {
-		return (*all)[i]
-	}
-	return nil
 }
 
 // Window is the last minute of some histograms, taken together. It grows at every Flush.

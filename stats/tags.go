@@ -34,10 +34,10 @@ func FixedTag(name, value string) TagRule {
 func RegexTag(name, pattern string) (TagRule, error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		return TagRule{}, fmt.Errorf("tag %q: regex %q is not supported, RE2 syntax without look-around is: %w", name, pattern, err)
+		return TagRule{}, fmt.Errorf("tag %q: regex %#q is not RE2 syntax, which has no look-around: %w", name, pattern, err)
 	}
 	if re.NumSubexp() == 0 {
-		return TagRule{}, fmt.Errorf("tag %q: regex %q needs a capture, the part to take out of the name", name, pattern)
+		return TagRule{}, fmt.Errorf("tag %q: regex %#q needs a capture, the part to take out of the name", name, pattern)
 	}
 	return TagRule{name: name, pattern: &regexPattern{re: re}}, nil
 }
