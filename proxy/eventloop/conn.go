@@ -256,3 +256,6 @@ func (c *Conn) release() {
 
 // Closed reports whether Close or Abort was called.
 func (c *Conn) Closed() bool { return c.flags&flagClosed != 0 }
+
+// Wake tells who waits for the connection to look at it again.
+func (c *Conn) Wake() { c.wake() }

@@ -23,7 +23,7 @@ func (l *Loop) Dial(address netip.AddrPort) (*Conn, error) {
 		return nil, fmt.Errorf("connect to %s: setsockopt TCP_NODELAY: %w", address, err)
 	}
 	flags := connFlags(0)
-	switch err := unix.Connect(fd, sockaddr(address)); err {
+	switch err := unix.Connect(fd, Sockaddr(address)); err {
 	case nil:
 	case unix.EINPROGRESS:
 		flags = flagConnecting

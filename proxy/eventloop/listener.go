@@ -76,7 +76,7 @@ func bindAndListen(fd int, address netip.AddrPort, ipv6, ipv6Only bool) error {
 			return fmt.Errorf("setsockopt IPV6_V6ONLY: %w", err)
 		}
 	}
-	if err := unix.Bind(fd, sockaddr(address)); err != nil {
+	if err := unix.Bind(fd, Sockaddr(address)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	if err := unix.Listen(fd, listenBacklog); err != nil {

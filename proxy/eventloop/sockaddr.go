@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockaddr returns the kernel's form of an address. Zones of link-local addresses are not carried.
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
+// Sockaddr returns the kernel's form of an address. Zones of link-local addresses are not carried.
+func Sockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}

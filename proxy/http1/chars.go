@@ -53,28 +53,31 @@ func buildHexDigit() (table [256]byte) {
 	return table
 }
 
-// Eight bytes are looked at as one word: ones times c repeats c in each byte, highs are the top bits.
+// Eight bytes are looked at as one word: ones times c repeats c in each byte, highs are the top bits. The masks below have
+// the top bit set in each byte that was looked for. Sums are taken of the low seven bits, so nothing carries over.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// lessMask sets the top bit of each byte of w that is less than n, n <= 128. A borrow may set it in a byte above one that
-// is less, so only the lowest bit set is exact.
-func lessMask(w, n uint64) uint64 { return (w - ones*n) &^ w & highs }
+// controlMask finds the bytes less than 0x20, and 0x7f.
+func controlMask(w uint64) uint64 {
+	low := w &^ highs
+	return (^(low + (0x80-0x20)*ones) | (low + ones)) &^ w & highs
+}
 
-// equalMask sets the top bit of each byte of w that equals c. As with lessMask only the lowest bit set is exact.
-func equalMask(w, c uint64) uint64 {
-	x := w ^ ones*c
-	return (x - ones) &^ x & highs
+// notTargetMask finds the bytes less than 0x21 or greater than 0x7e, and #.
+func notTargetMask(w uint64) uint64 {
+	low := w &^ highs
+	notHash := (low ^ '#'*ones) + 0x7f*ones
+	return (^(low + (0x80-0x21)*ones) | (low + ones) | ^notHash | w) & highs
 }
 
 // indexControl returns the index at or after i of the first control character other than HTAB, len(b) when there is
 // none. Everything else may be part of a field value (RFC 9110 section 5.5).
 func indexControl(b []byte, i int) int {
 	for i+8 <= len(b) {
-		w := binary.LittleEndian.Uint64(b[i:])
-		mask := lessMask(w, 0x20) | equalMask(w, 0x7f)
+		mask := controlMask(binary.LittleEndian.Uint64(b[i:]))
 		if mask == 0 {
 			i += 8
 			continue
@@ -98,9 +101,7 @@ func indexControl(b []byte, i int) int {
 // pass; bytes above 0x7e have to be percent-encoded.
 func indexNotTarget(b []byte, i int) int {
 	for i+8 <= len(b) {
-		w := binary.LittleEndian.Uint64(b[i:])
-		mask := lessMask(w, 0x21) | equalMask(w, 0x7f) | equalMask(w, '#') | w&highs
-		if mask != 0 {
+		if mask := notTargetMask(binary.LittleEndian.Uint64(b[i:])); mask != 0 {
 			return i + bits.TrailingZeros64(mask)/8
 		}
 		i += 8

@@ -69,10 +69,12 @@ func targetError(buf []byte, start, end int) Error {
 
 // requestVersion parses the version that ends a request line. HTTP-name is case-sensitive (RFC 9112 section 2.3).
 func requestVersion(rest []byte, req *message.Request, lim *Limits) Error {
-	switch string(rest[:min(len(rest), versionLength)]) {
-	case "HTTP/1.1\r\n":
+	version := rest[:min(len(rest), versionLength)]
+	if string(version) == "HTTP/1.1\r\n" {
 		req.Version = message.HTTP11
 		return noError
+	}
+	switch string(version) {
 	case "HTTP/1.0\r\n":
 		req.Version = message.HTTP10
 		if !lim.AcceptHTTP10 {

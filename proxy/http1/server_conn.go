@@ -22,8 +22,8 @@ func (s *ServerConn) Init(c *eventloop.Conn, limits *Limits) {
 }
 
 // ReadHead reads the next request head into req. It returns eventloop.ErrWouldBlock while the head is not complete,
-// io.EOF when the client closed, and an Error for a request that must be refused; then SetRefused knows what of the
-// request line matters for the answer.
+// io.EOF when the client closed, and an Error for a request that must be refused; what was understood of the request
+// line then serves the answer.
 func (s *ServerConn) ReadHead(req *message.Request) error {
 	for {
 		if s.start < s.end {
@@ -64,7 +64,7 @@ func (s *ServerConn) WriteHead(resp *message.Response, close bool) {
 	}
 	s.out = ResponseFraming(resp, s.head, s.version)
 	s.closing = s.closing || close || s.out == FramingClose
-	opts := HeadOptions{Close: s.closing, HTTP10: s.version == message.HTTP10}
+	opts := HeadOptions{Close: s.closing, HTTP10: s.version == message.HTTP10, KeepAlive: !s.closing}
 	s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, s.out, opts))
 }
 
@@ -82,3 +82,9 @@ func (s *ServerConn) EndExchange() (more bool) {
 
 // Release lets go of all buffers. The connection itself is the caller's to close.
 func (s *ServerConn) Release() { s.release() }
+
+// SwitchToTunnel makes both directions raw bytes. The connection ends with the tunnel.
+func (s *ServerConn) SwitchToTunnel() {
+	s.wire.SwitchToTunnel()
+	s.closing = true
+}

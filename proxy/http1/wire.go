@@ -139,12 +139,13 @@ func (w *wire) expectBody(f Framing, length int64) {
 	w.bodyDone = f == FramingNone
 }
 
-// WriteBody gathers body bytes in the framing that the head announced. p is not kept.
+// WriteBody gathers body bytes in the framing that the head announced; they are dropped where there can be no body. p is
+// not kept.
 func (w *wire) WriteBody(p []byte) {
-	if len(p) == 0 {
+	switch {
+	case len(p) == 0 || w.out == FramingNone:
 		return
-	}
-	if w.out != FramingChunked {
+	case w.out != FramingChunked:
 		w.conn.Write(p)
 		return
 	}

@@ -1,0 +1,5 @@
+// Package proxy is the data plane: a Server with one Worker per core, the generation of the configuration that each
+// serves, and the exchange, the one loop that carries every request from its head to the last byte of its response.
+//
+// Start reading at exchange.run. docs/life-of-a-request.md tells the same story in prose.
+package proxy

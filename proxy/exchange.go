@@ -1,0 +1,232 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+const (
+	// bytesPerTurn is what an exchange moves before it lets the others run.
+	bytesPerTurn = 256 << 10
+	// arenaSize is the room for fields that the proxy adds; what does not fit moves to a larger array.
+	arenaSize = 1 << 10
+	// maxInformational bounds the 1xx responses before a final one.
+	maxInformational = 16
+	// maxAttempts is one more than the retries of a request whose reused connection turned out to be closed.
+	maxAttempts = 2
+)
+
+// exchange is one request and its response, from the head to the last byte. It runs on a task of the worker it belongs
+// to, in the order in which things happen, and is pooled: clear makes it new.
+type exchange struct {
+	worker *worker
+	task   *eventloop.Task
+	down   *http1Conn
+
+	// What the exchange pinned when it began; later configurations do not touch it.
+	listener *listenerState
+	manager  *compiledManager
+	table    *tableState
+	clusters []*upstream.Cluster
+
+	request  message.Request
+	response message.Response
+	arena    []byte
+	random   uint64
+
+	route      *route.Route
+	routeState *routeState
+	target     *route.Target
+	cluster    *upstream.Cluster
+	lease      upstream.Lease
+	up         *upstream.Conn
+
+	// Progress.
+	connected     bool
+	requestDone   bool // the request was read to its end
+	requestSent   bool // and handed to the upstream connection to its end
+	continued     bool // 100 (Continue) was sent
+	bodySent      bool // some of the request body went upstream: it cannot be sent again
+	responded     bool // a final response head was written
+	responseDone  bool
+	upgraded      bool // both sides are a tunnel
+	informational int
+	abandon       bool // the client must see that the response is not whole
+
+	// Time, in nanoseconds on the loop's clock; 0 is unset.
+	started      int64
+	requestEnd   int64 // the whole request was received
+	lastActivity int64
+	armed        int64 // when timer fires
+	timer        eventloop.Timer
+	timeout      time.Duration // route timeout, counted from requestEnd
+	streamIdle   time.Duration
+
+	moved         int // bytes since the task last gave way
+	bytesReceived int64
+	bytesSent     int64
+	verdict       verdict
+	refused       http1.Error // with verdictCodecError
+	details       string
+	flags         Flags
+	internal      bool
+}
+
+// Outcome is what is known of a stream when it has ended. Its slices are borrowed for the call it is handed to.
+type Outcome struct {
+	Request       *message.Request
+	Status        int // 0 when no response was sent
+	Flags         Flags
+	Details       string
+	Route         string
+	Cluster       string
+	UpstreamHost  string
+	BytesReceived int64
+	BytesSent     int64
+	Duration      time.Duration
+}
+
+// begin readies x for the request that was read from c.
+func (x *exchange) begin(c *http1Conn, t *eventloop.Task) {
+	l, w := c.listener, c.listener.worker
+	x.task, x.down, x.listener = t, c, l
+	x.manager, x.table, x.clusters = &l.compiled.manager, l.table, w.clusters
+	x.started = w.loop.Now()
+	x.lastActivity = x.started
+	x.streamIdle = x.manager.config.StreamIdle
+	x.random = w.random.Uint64()
+	if x.arena == nil {
+		x.arena = make([]byte, 0, arenaSize)
+	}
+	l.http.Inc(stats.HTTPDownstreamRqTotal)
+	l.http.Inc(stats.HTTPDownstreamRqHTTP1Total)
+	l.http.Inc(stats.HTTPDownstreamRqActive)
+	if c.BodyDone() {
+		x.requestComplete()
+	}
+}
+
+// clear makes x ready for reuse. The arena and the lists of fields keep their capacity.
+func (x *exchange) clear() {
+	request, response := x.request, x.response
+	request.Reset()
+	response.Reset()
+	arena := x.arena[:0]
+	if cap(arena) > arenaSize {
+		arena = nil
+	}
+	*x = exchange{worker: x.worker, request: request, response: response, arena: arena}
+}
+
+// run serves the request to its end.
+func (x *exchange) run() {
+	if v := x.prepare(); v != verdictNone {
+		x.replyVerdict(v)
+	} else if v := x.forward(); v != verdictNone {
+		x.end(v)
+	}
+	x.finish()
+}
+
+// refuse answers a request that the codec refused.
+func (x *exchange) refuse(e http1.Error) {
+	x.refused = e
+	x.replyVerdict(verdictCodecError)
+	x.finish()
+}
+
+// end closes an exchange that failed with v: with an answer when none has begun, by breaking the response off otherwise.
+func (x *exchange) end(v verdict) {
+	if v == verdictClientGone || x.responded {
+		x.verdict, x.details = v, v.detailsAfter()
+		x.flags |= answers[v].flags
+		x.abandon = true
+		if v != verdictClientGone {
+			x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
+		}
+		return
+	}
+	x.replyVerdict(v)
+}
+
+// finish releases what the exchange holds and counts it.
+func (x *exchange) finish() {
+	w, http := x.worker, x.listener.http
+	w.loop.StopTimer(&x.timer)
+	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && len(x.request.Upgrade) == 0)
+	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
+	http.Dec(stats.HTTPDownstreamRqActive)
+	http.Record(stats.HTTPDownstreamRqTime, micros)
+	status := 0
+	if x.responded {
+		status = x.response.Status
+		http.IncStatusOf(stats.HTTPDownstreamRqStatus, status)
+	} else {
+		http.Inc(stats.HTTPDownstreamRqRxReset)
+	}
+	if x.routeState != nil {
+		x.countRoute(micros, status)
+	}
+	w.server.options.Observe(&Outcome{
+		Request: &x.request, Status: status, Flags: x.flags, Details: x.details,
+		Route: x.routeName(), Cluster: x.clusterName(), UpstreamHost: x.upstreamHost(),
+		BytesReceived: x.bytesReceived, BytesSent: x.bytesSent,
+		Duration: time.Duration(w.loop.Now() - x.started),
+	})
+}
+
+func (x *exchange) countRoute(micros uint64, status int) {
+	b := x.routeState.block
+	b.Inc(stats.RouteRequests)
+	b.Record(stats.RouteTime, micros)
+	if status == 0 || status >= 500 {
+		b.Inc(stats.RouteErrors)
+	}
+}
+
+// outcome tells the host how the request ended.
+func (x *exchange) outcome() upstream.Outcome {
+	switch {
+	case x.verdict == verdictClientGone:
+		return upstream.Cancelled
+	case x.verdict == verdictResponseTimeout:
+		return upstream.TimedOut
+	case x.verdict == verdictNone && x.response.Status < 500:
+		return upstream.Success
+	default:
+		return upstream.ServerError
+	}
+}
+
+func (x *exchange) routeName() string {
+	if x.route == nil {
+		return ""
+	}
+	return x.route.Name
+}
+
+func (x *exchange) clusterName() string {
+	if x.target == nil {
+		return ""
+	}
+	return x.target.Name
+}
+
+func (x *exchange) upstreamHost() string {
+	if h := x.lease.Host(); h != nil {
+		return h.Address
+	}
+	return ""
+}
+
+// requestComplete notes that the whole request was received: the route timeout runs from here.
+func (x *exchange) requestComplete() {
+	x.requestDone = true
+	x.requestEnd = x.worker.loop.Now()
+}

@@ -1,0 +1,288 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// forward sends the request to a host of the target cluster and passes the response on. It returns why that failed.
+//
+// A request that a host cannot have begun to process, because it went out on a kept connection which the host was closing
+// at the same time, is sent once more on another connection (RFC 9112 section 9.3.1).
+func (x *exchange) forward() verdict {
+	for attempt := 1; ; attempt++ {
+		v, again := x.attempt()
+		if !again || attempt == maxAttempts {
+			return v
+		}
+		x.lease.Release(upstream.ServerError, false)
+		x.up, x.connected = nil, false
+	}
+}
+
+// attempt tries one host. again says that the failure is one that another attempt may mend.
+func (x *exchange) attempt() (v verdict, again bool) {
+	h := x.cluster.Pick()
+	if h == nil {
+		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
+		return verdictNoHealthyUpstream, false
+	}
+	if v := x.acquire(h); v != verdictNone {
+		return v, false
+	}
+	x.rewriteHost(h)
+	x.up.WriteHead(&x.request)
+	if x.request.EndStream {
+		x.requestSent = true
+	}
+	v = x.exchangeBodies()
+	return v, v == verdictConnectionTermination && x.repeatable()
+}
+
+// repeatable reports whether the request may be sent again without harm: the connection had been used before, no byte of
+// a response came, and doing it twice is the same as doing it once (RFC 9110 section 9.2.2).
+func (x *exchange) repeatable() bool {
+	if x.responded || x.bodySent || x.informational > 0 || !x.up.Reused() || x.up.ResponseStarted() || len(x.request.Upgrade) > 0 {
+		return false
+	}
+	switch string(x.request.Method) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// acquire gets a connection to h, waiting for one when the breakers say so.
+func (x *exchange) acquire(h *upstream.Host) verdict {
+	switch x.cluster.Acquire(&x.lease, h, x.task) {
+	case upstream.Overflow:
+		return verdictOverflow
+	case upstream.Failed:
+		return verdictLocalConnectionFailure
+	}
+	for x.lease.Waiting() {
+		if v := x.park(); v != verdictNone {
+			return v
+		}
+	}
+	switch {
+	case x.lease.Conn != nil:
+		x.up = x.lease.Conn
+		return verdictNone
+	case x.lease.Err != nil:
+		return verdictLocalConnectionFailure
+	default:
+		return verdictOverflow
+	}
+}
+
+// exchangeBodies moves the request body up and the response down until the response has ended, at the pace of the slower
+// side of each.
+func (x *exchange) exchangeBodies() verdict {
+	for {
+		if v := x.checkConnected(); v != verdictNone {
+			return v
+		}
+		sent, v := x.pumpRequest()
+		if v != verdictNone {
+			return v
+		}
+		received, v := x.pumpResponse()
+		if v != verdictNone {
+			return v
+		}
+		if x.responseDone && (!x.upgraded || x.requestSent) {
+			return verdictNone
+		}
+		if !sent && !received {
+			if v := x.park(); v != verdictNone {
+				return v
+			}
+		}
+	}
+}
+
+func (x *exchange) checkConnected() verdict {
+	if x.connected {
+		return verdictNone
+	}
+	done, err := x.up.Connected()
+	x.connected = done
+	switch {
+	case err == nil:
+		return verdictNone
+	case err == upstream.ErrConnectTimeout:
+		x.countConnectFailure()
+		return verdictConnectionTimeout
+	default:
+		x.countConnectFailure()
+		return verdictRemoteConnectionFailure
+	}
+}
+
+func (x *exchange) countConnectFailure() {
+	x.cluster.Stats().Inc(stats.ClusterUpstreamCxConnectFail)
+	x.lease.Host().Stats.CxConnectFail++
+}
+
+// pumpRequest moves request body bytes that are there, as far as the upstream side has room.
+func (x *exchange) pumpRequest() (progress bool, v verdict) {
+	for !x.requestSent {
+		if x.up.Conn().WriteErr() != nil {
+			return progress, verdictNone // its response may be on the way; what it does not want is not read
+		}
+		if limit := x.upstreamLimit(); x.up.Pending() >= limit {
+			x.up.Conn().NotifyBelow(limit/2 + 1)
+			return progress, verdictNone
+		}
+		if !x.upgraded && len(x.request.Upgrade) > 0 {
+			return progress, verdictNone // what follows an upgrade waits for the answer
+		}
+		x.sendContinue()
+		data, done, err := x.down.ReadBody()
+		if err != nil {
+			return progress, x.requestError(err)
+		}
+		progress = true
+		x.passRequest(data, done)
+	}
+	return progress, verdictNone
+}
+
+func (x *exchange) passRequest(data []byte, done bool) {
+	if len(data) > 0 {
+		x.bodySent = true
+		x.bytesReceived += int64(len(data))
+		x.up.WriteBody(data)
+		x.active(len(data))
+	}
+	if !done {
+		return
+	}
+	if !x.requestDone {
+		x.requestComplete()
+	}
+	x.requestSent = true
+	if x.upgraded {
+		x.up.Conn().ShutdownWrite()
+		return
+	}
+	x.up.WriteEnd(x.down.Trailers())
+}
+
+// requestError tells what a failure to read the request body means.
+func (x *exchange) requestError(err error) verdict {
+	if err == eventloop.ErrWouldBlock {
+		return verdictNone
+	}
+	refused, malformed := err.(http1.Error)
+	if !malformed {
+		return verdictClientGone
+	}
+	x.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
+	x.refused = refused
+	return verdictCodecError
+}
+
+// sendContinue answers Expect: 100-continue once the body is wanted.
+func (x *exchange) sendContinue() {
+	if x.request.ExpectContinue && !x.continued && !x.manager.config.Proxy100Continue {
+		x.continued = true
+		if !x.down.HasUnread() {
+			x.down.Conn().Write(continueHead)
+		}
+	}
+}
+
+// continueHead is the answer to Expect: 100-continue. It is never written.
+var continueHead = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// pumpResponse moves response bytes that are there, as far as the client has room.
+func (x *exchange) pumpResponse() (progress bool, v verdict) {
+	for !x.responseDone {
+		if !x.responded {
+			again, v := x.readResponseHead()
+			if !again {
+				return progress, v
+			}
+			progress = true
+			continue
+		}
+		raw := x.down.Conn()
+		if limit := int(x.listener.compiled.config.BufferLimit); x.down.Pending() >= limit {
+			raw.NotifyBelow(limit/2 + 1)
+			return progress, verdictNone
+		}
+		data, done, err := x.up.ReadBody()
+		if err != nil {
+			return progress, x.responseError(err)
+		}
+		progress = true
+		x.passResponse(data, done)
+	}
+	return progress, verdictNone
+}
+
+func (x *exchange) passResponse(data []byte, done bool) {
+	if done {
+		x.responseDone = true
+	}
+	if len(data) > 0 {
+		x.bytesSent += int64(len(data))
+		x.down.WriteBody(data)
+		x.active(len(data))
+	}
+	switch {
+	case done && x.upgraded:
+		x.down.Conn().ShutdownWrite()
+	case done:
+		x.down.WriteEnd(x.up.Trailers())
+	}
+}
+
+// readResponseHead reads one response head and passes it on. again is false when none is there or it failed.
+func (x *exchange) readResponseHead() (again bool, v verdict) {
+	switch err := x.up.ReadHead(&x.response); err {
+	case nil:
+		return x.takeResponse()
+	default:
+		return false, x.responseError(err)
+	}
+}
+
+// responseError tells what a failure to read the response means.
+func (x *exchange) responseError(err error) verdict {
+	if err == eventloop.ErrWouldBlock {
+		return verdictNone
+	}
+	k := x.cluster.Stats()
+	k.Inc(stats.ClusterUpstreamRqRxReset)
+	var errno syscall.Errno
+	switch _, malformed := err.(http1.Error); {
+	case malformed:
+		k.Inc(stats.ClusterUpstreamCxProtocolError)
+		return verdictUpstreamProtocolError
+	case err == io.EOF, err == io.ErrUnexpectedEOF, errors.As(err, &errno):
+		k.Inc(stats.ClusterUpstreamCxDestroyRemoteWithActiveRq)
+		return verdictConnectionTermination
+	default:
+		return verdictConnectionTermination
+	}
+}
+
+func (x *exchange) upstreamLimit() int { return int(x.cluster.Config().BufferLimit) }
+
+// serviceMillis returns the milliseconds since the whole request was received.
+func (x *exchange) serviceMillis() (millis int64, ok bool) {
+	if !x.requestDone {
+		return 0, false
+	}
+	return (x.worker.loop.Now() - x.requestEnd) / int64(time.Millisecond), true
+}

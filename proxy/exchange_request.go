@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// prepare takes the request through everything that comes before an upstream: the checks of the connection manager, the
+// fields it sets, the route, and what the route asks for. It returns the verdict of an answer that needs no upstream.
+func (x *exchange) prepare() verdict {
+	m := x.manager.config
+	if v := x.checkPath(m); v != verdictNone {
+		return v
+	}
+	x.normalizeHost(m)
+	x.mutateRequestFields(m)
+	if v := x.findRoute(); v != verdictNone {
+		return v
+	}
+	if !x.upgradeAllowed(m) {
+		x.listener.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)
+		return verdictUpgradeForbidden
+	}
+	return x.chooseTarget()
+}
+
+// checkPath refuses targets that no route can match and brings the others into their one form.
+func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
+	path := x.request.Path
+	if string(x.request.Method) == "CONNECT" || string(path) == "*" {
+		return verdictNone
+	}
+	if len(path) == 0 || path[0] != '/' {
+		x.listener.http.Inc(stats.HTTPDownstreamRqNonRelativePath)
+		return verdictNotAbsolutePath
+	}
+	switch x.normalizePath(m) {
+	case pathRefused:
+		x.listener.http.Inc(stats.HTTPDownstreamRqFailedPathNormalization)
+		return verdictPathNormalizationFailed
+	case pathRedirected:
+		if x.isGRPC() {
+			return verdictPathNormalizationFailed
+		}
+		x.listener.http.Inc(stats.HTTPDownstreamRqRedirectedWithNormalizedPath)
+		return verdictNormalizedPathRedirect
+	}
+	return verdictNone
+}
+
+// findRoute matches the request and readies the counters and limits of the route.
+func (x *exchange) findRoute() verdict {
+	if x.table == nil {
+		x.listener.http.Inc(stats.HTTPNoRoute)
+		return verdictNoRoute
+	}
+	if !x.internal {
+		x.table.StripInternalOnly(&x.request.Fields)
+	}
+	found := x.table.Match(&x.request, x.random, x.secure())
+	if found.RedirectTLS {
+		return verdictTLSRequired
+	}
+	if found.Route == nil {
+		x.listener.http.Inc(stats.HTTPNoRoute)
+		return verdictNoRoute
+	}
+	x.route = found.Route
+	x.routeState = x.table.route(x.worker, found.Route.Index)
+	if !x.routeState.allow(x.worker.loop.Now()) {
+		return verdictRateLimited
+	}
+	return verdictNone
+}
+
+// secure reports whether the client spoke TLS to us or to the trusted proxy before us.
+func (x *exchange) secure() bool {
+	proto, _ := x.request.Fields.Get(message.NameXForwardedProto)
+	return string(proto) == "https"
+}
+
+// upgradeAllowed reports whether the protocol that the client wants to switch to, if any, is allowed. What the route says
+// of a protocol goes before what the connection manager says.
+func (x *exchange) upgradeAllowed(m *config.HTTPConnectionManager) bool {
+	if len(x.request.Upgrade) == 0 {
+		return true
+	}
+	if f := x.route.Config.Forward; f != nil {
+		if u := findUpgrade(f.Upgrades, x.request.Upgrade); u != nil {
+			return u.Enabled
+		}
+	}
+	u := findUpgrade(m.Upgrades, x.request.Upgrade)
+	return u != nil && u.Enabled
+}
+
+func findUpgrade(list []config.Upgrade, name []byte) *config.Upgrade {
+	for i := range list {
+		if equalFold(name, list[i].Type) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// equalFold reports whether b is lower when its ASCII letters are put in lower case.
+func equalFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// chooseTarget takes the route's decision. For a route that forwards it picks the cluster and makes the request what that
+// cluster is to see.
+func (x *exchange) chooseTarget() verdict {
+	http := x.listener.http
+	switch c := x.route.Config; {
+	case c.Redirect != nil:
+		http.Inc(stats.HTTPRqRedirect)
+		return verdictRedirect
+	case c.Direct != nil:
+		http.Inc(stats.HTTPRqDirectResponse)
+		return verdictDirectResponse
+	}
+	forward := x.route.Config.Forward
+	x.target = x.route.PickCluster(x.random)
+	if x.target == nil || x.target.Index < 0 {
+		http.Inc(stats.HTTPNoCluster)
+		return verdictNoCluster
+	}
+	x.cluster = x.clusters[x.target.Index]
+	x.timeout = forward.Timeout
+	if forward.IdleTimeout != nil {
+		x.streamIdle = *forward.IdleTimeout
+	}
+	http.Inc(stats.HTTPRqTotal)
+	x.mutateForRoute(forward)
+	return verdictNone
+}
+
+// mutateForRoute applies what the route changes in the request.
+func (x *exchange) mutateForRoute(forward *config.Forward) {
+	fields := &x.request.Fields
+	if !x.manager.config.Router.SuppressEnvoyHeaders && x.timeout > 0 {
+		fields.Set(message.NameXEnvoyExpectedRqTimeoutMs, x.arenaInt(x.timeout.Milliseconds()))
+	}
+	if x.route.HasRequestMutations() {
+		ctx := x.mutationContext()
+		x.route.MutateRequest(&ctx, x.target, &x.arena)
+	}
+	x.rewritePath()
+	x.rewriteAuthority(forward)
+}
+
+func (x *exchange) rewritePath() {
+	start := len(x.arena)
+	arena, changed := x.route.AppendPath(x.arena, x.request.Path)
+	if !changed {
+		return
+	}
+	x.arena = arena
+	if !x.manager.config.Router.SuppressEnvoyHeaders {
+		x.request.Fields.Set(message.NameXEnvoyOriginalPath, x.request.Path)
+	}
+	x.request.Path = arena[start:len(arena):len(arena)]
+}
+
+// rewriteAuthority applies the host rewrites that are known before a host is picked.
+func (x *exchange) rewriteAuthority(forward *config.Forward) {
+	start := len(x.arena)
+	arena, changed := x.route.AppendHost(x.arena, &x.request, x.target)
+	if changed {
+		x.arena = arena
+		x.setAuthority(forward, arena[start:len(arena):len(arena)])
+	}
+}
+
+// rewriteHost applies auto_host_rewrite once the host is known.
+func (x *exchange) rewriteHost(h *upstream.Host) {
+	if f := x.route.Config.Forward; f.AutoHostRewrite && h.Hostname != "" {
+		start := len(x.arena)
+		x.arena = append(x.arena, h.Hostname...)
+		x.setAuthority(f, x.arena[start:len(x.arena):len(x.arena)])
+	}
+}
+
+func (x *exchange) setAuthority(forward *config.Forward, host []byte) {
+	if forward.AppendForwardedHost {
+		x.appendToList(message.NameXForwardedHost, x.request.Authority)
+	}
+	x.request.Authority = host
+}
+
+// mutationContext gathers what added fields may be made of.
+func (x *exchange) mutationContext() route.MutationContext {
+	raw := x.down.Conn()
+	ctx := route.MutationContext{
+		Request:                &x.request,
+		DownstreamRemote:       raw.RemoteAddr(),
+		DownstreamDirectRemote: raw.RemoteAddr(),
+		DownstreamLocal:        raw.LocalAddr(),
+		Hostname:               x.worker.server.options.Hostname,
+	}
+	if h := x.lease.Host(); h != nil {
+		ctx.UpstreamRemote = h.Addr()
+	}
+	return ctx
+}

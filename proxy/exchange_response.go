@@ -1,0 +1,163 @@
+package proxy
+
+import (
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// takeResponse passes the response head that was read on to the client. again is false when it cannot be used.
+func (x *exchange) takeResponse() (again bool, v verdict) {
+	resp := &x.response
+	if resp.Status < 200 && resp.Status != 101 {
+		return x.takeInformational()
+	}
+	if resp.Status == 101 && len(x.request.Upgrade) == 0 {
+		x.cluster.Stats().Inc(stats.ClusterUpstreamCxProtocolError)
+		return false, verdictUpstreamProtocolError
+	}
+	x.countUpstream(resp.Status)
+	x.details = "via_upstream"
+	x.mutateResponseFields()
+	x.respond(x.mustClose())
+	if resp.Status == 101 {
+		x.becomeTunnel()
+	}
+	return true, verdictNone
+}
+
+// takeInformational passes a 1xx response on. 100 (Continue) is only for a client whose expectation was passed on.
+func (x *exchange) takeInformational() (again bool, v verdict) {
+	x.informational++
+	if x.informational > maxInformational {
+		x.cluster.Stats().Inc(stats.ClusterUpstreamCxProtocolError)
+		return false, verdictUpstreamProtocolError
+	}
+	if x.response.Status != 100 || x.manager.config.Proxy100Continue {
+		x.down.WriteHead(&x.response, false)
+	}
+	return true, verdictNone
+}
+
+// countUpstream counts the response in its cluster.
+func (x *exchange) countUpstream(status int) {
+	k := x.cluster.Stats()
+	k.IncStatusOf(stats.ClusterUpstreamRqStatus, status)
+	if x.requestDone {
+		k.Record(stats.ClusterUpstreamRqTime, uint64(x.worker.loop.Now()-x.requestEnd)/1000)
+	}
+}
+
+// mustClose reports whether the response is to tell the client that the connection ends.
+func (x *exchange) mustClose() bool {
+	resp := &x.response
+	if x.listener.stopped || x.down.exhausted() {
+		x.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
+		return true
+	}
+	if len(x.request.Upgrade) > 0 {
+		return resp.Status != 101
+	}
+	return !x.requestDone && resp.EndStream
+}
+
+// respond writes the final response head.
+func (x *exchange) respond(close bool) {
+	x.responded = true
+	x.down.WriteHead(&x.response, close)
+	if x.response.EndStream && x.response.Status != 101 {
+		x.responseDone = true
+	}
+	x.lastActivity = x.worker.loop.Now()
+}
+
+func (x *exchange) becomeTunnel() {
+	x.upgraded = true
+	x.requestSent = false
+	x.up.SwitchToTunnel()
+	x.down.SwitchToTunnel()
+	x.listener.http.Inc(stats.HTTPDownstreamCxUpgradesTotal)
+}
+
+// replyVerdict answers the request as the table of verdicts says.
+func (x *exchange) replyVerdict(v verdict) {
+	a := &answers[v]
+	x.verdict = v
+	x.flags |= a.flags
+	x.details = v.detailsBefore()
+	resp := &x.response
+	resp.Reset()
+	resp.Status = a.status
+	body := v.body()
+	x.arenaReply(v, &body)
+	x.reply(body, a.close)
+}
+
+// arenaReply completes the answers that the request, the route or the codec have a part in.
+func (x *exchange) arenaReply(v verdict, body *string) {
+	resp := &x.response
+	switch v {
+	case verdictCodecError:
+		resp.Status, *body, x.details = x.refused.Status(), x.refused.Body(), x.refused.Details()
+		if resp.Status >= 500 && resp.Status != 501 {
+			resp.Status = 400
+		}
+	case verdictNoCluster:
+		if s := x.route.Config.Forward.ClusterNotFoundStatus; s != 0 {
+			resp.Status = s
+		}
+	case verdictStreamIdleTimeout, verdictMaxStreamDuration:
+		if !x.requestDone {
+			resp.Status = 408
+		}
+	case verdictRateLimited:
+		resp.Fields.Add(message.NameXEnvoyRateLimited, valueTrue)
+	case verdictOverflow:
+		if !x.manager.config.Router.SuppressEnvoyHeaders {
+			resp.Fields.Add(message.NameXEnvoyOverloaded, valueTrue)
+		}
+	case verdictDirectResponse:
+		resp.Status, *body = x.route.Config.Direct.Status, string(x.route.Config.Direct.Body)
+	case verdictRedirect:
+		resp.Status = x.route.Config.Redirect.Status
+		x.addLocation(x.route.AppendRedirect(x.arena, &x.request))
+	case verdictTLSRequired:
+		x.addLocation(appendTLSRedirect(x.arena, &x.request))
+	case verdictNormalizedPathRedirect:
+		resp.Fields.Add(message.NameLocation, x.request.Path)
+	}
+}
+
+// addLocation makes what was appended to the arena the location of the answer.
+func (x *exchange) addLocation(arena []byte) {
+	location := arena[len(x.arena):len(arena):len(arena)]
+	x.arena = arena
+	x.response.Fields.Add(message.NameLocation, location)
+}
+
+// reply sends an answer of our own, whose status and special fields are in x.response.
+func (x *exchange) reply(body string, close bool) {
+	resp := &x.response
+	if x.isGRPC() && resp.Fields.Len() == 0 || x.isGRPC() && resp.Status >= 400 {
+		x.makeGRPC(body)
+		body = ""
+	}
+	resp.ContentLength = int64(len(body))
+	resp.EndStream = len(body) == 0
+	if len(body) > 0 {
+		resp.Fields.Add(message.NameContentType, valueTextPlain)
+	}
+	x.mutateReplyFields()
+	// A request whose body is still coming is not read any further.
+	x.respond(close || !x.requestDone || x.listener.stopped || x.down.exhausted())
+	if len(body) > 0 {
+		start := len(x.arena)
+		x.arena = append(x.arena, body...)
+		x.bytesSent += int64(len(body))
+		x.down.WriteBody(x.arena[start:])
+		x.responseDone = true
+	}
+	x.down.WriteEnd(nil)
+	if close {
+		x.request.Close = false // the goodbye lingers: the client may be sending still
+	}
+}

@@ -1,0 +1,225 @@
+package proxy
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
+)
+
+// Field values that never change. They are never written.
+var (
+	valueTrue      = []byte("true")
+	valueHTTP      = []byte("http")
+	valueTextPlain = []byte("text/plain")
+	valueGRPC      = []byte("application/grpc")
+)
+
+// Names that clients outside may not send, by who may.
+var (
+	// fromInternalOnly are taken from every request that is not internal.
+	fromInternalOnly = message.NewNameSet(
+		message.NameXEnvoyRetryOn, message.NameXEnvoyRetryGRPCOn, message.NameXEnvoyMaxRetries,
+		message.NameXEnvoyRetriableStatusCodes, message.NameXEnvoyRetriableHeaderNames,
+		message.NameXEnvoyUpstreamRqTimeoutMs, message.NameXEnvoyUpstreamRqPerTryTimeoutMs,
+		message.NameXEnvoyUpstreamRqTimeoutAltResponse, message.NameXEnvoyExpectedRqTimeoutMs,
+		message.NameXEnvoyUpstreamAltStatName, message.NameXEnvoyForceTrace, message.NameXEnvoyIPTags,
+		message.NameXEnvoyOriginalURL, message.NameXEnvoyHedgeOnPerTryTimeout,
+	)
+	// fromInside are taken from edge requests: external ones to a listener that faces clients.
+	fromInside = message.NewNameSet(
+		message.NameXEnvoyDownstreamServiceCluster, message.NameXEnvoyDownstreamServiceNode,
+		message.NameXEnvoyDecoratorOperation,
+	)
+	// always are taken from every request.
+	always = message.NewNameSet(message.NameXEnvoyInternal, message.NameXForwardedClientCert,
+		message.NameKeepAlive, message.NameProxyConnection)
+)
+
+// mutateRequestFields makes the request's fields what the connection manager wants them to be: who the client is, whether
+// it may be believed, and the request's identity.
+func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
+	fields := &x.request.Fields
+	fields.DelSet(&always)
+	x.setForwardedFor(m)
+	x.setForwardedProto(m)
+	if x.internal {
+		fields.Set(message.NameXEnvoyInternal, valueTrue)
+	} else {
+		fields.DelSet(&fromInternalOnly)
+	}
+	edge := !x.internal && m.UseRemoteAddress
+	if edge {
+		fields.DelSet(&fromInside)
+		fields.Set(message.NameXEnvoyExternalAddress, x.down.peerText())
+	}
+	x.setRequestID(m, edge)
+	if len(x.manager.via) > 0 {
+		x.appendToList(message.NameVia, x.manager.via)
+	}
+}
+
+// setForwardedFor notes the client in x-forwarded-for and decides whether the request is internal: it has passed no other
+// proxy and comes from an address that is said to be ours.
+func (x *exchange) setForwardedFor(m *config.HTTPConnectionManager) {
+	fields := &x.request.Fields
+	passedOn := fields.Has(message.NameXForwardedFor)
+	if len(x.manager.internal) > 0 {
+		x.internal = x.isInternal(m, passedOn)
+	}
+	if m.UseRemoteAddress && !m.SkipXFFAppend {
+		x.appendToList(message.NameXForwardedFor, x.down.peerText())
+	}
+}
+
+func (x *exchange) isInternal(m *config.HTTPConnectionManager, passedOn bool) bool {
+	client := x.down.Conn().RemoteAddr().Addr()
+	if m.UseRemoteAddress {
+		return !passedOn && x.inInternal(client)
+	}
+	value, ok := x.request.Fields.Get(message.NameXForwardedFor)
+	if !ok {
+		return false
+	}
+	client, err := netip.ParseAddr(string(value)) // a list of several is not an address
+	return err == nil && x.inInternal(client)
+}
+
+func (x *exchange) inInternal(a netip.Addr) bool {
+	for _, block := range x.manager.internal {
+		if block.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// setForwardedProto tells the origin how the client reached the first proxy that is trusted.
+func (x *exchange) setForwardedProto(m *config.HTTPConnectionManager) {
+	fields := &x.request.Fields
+	believed := !m.UseRemoteAddress || m.XFFNumTrustedHops > 0
+	if believed && fields.Has(message.NameXForwardedProto) {
+		return
+	}
+	fields.Set(message.NameXForwardedProto, valueHTTP)
+}
+
+// setRequestID gives the request a UUID of version 4, unless it brings one that may be kept.
+func (x *exchange) setRequestID(m *config.HTTPConnectionManager, edge bool) {
+	if !m.GenerateRequestID {
+		return
+	}
+	fields := &x.request.Fields
+	keep := !edge || m.PreserveExternalRequestID
+	if value, ok := fields.Get(message.NameXRequestID); ok && len(value) > 0 && keep {
+		return
+	}
+	fields.Set(message.NameXRequestID, x.newUUID())
+}
+
+// newUUID appends a random UUID (RFC 9562 section 5.4) to the arena.
+func (x *exchange) newUUID() []byte {
+	var id [16]byte
+	w := x.worker
+	for i := range 2 {
+		v := w.ids.Uint64()
+		for j := range 8 {
+			id[i*8+j] = byte(v >> (8 * j))
+		}
+	}
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	var text [36]byte
+	hex.Encode(text[0:8], id[0:4])
+	hex.Encode(text[9:13], id[4:6])
+	hex.Encode(text[14:18], id[6:8])
+	hex.Encode(text[19:23], id[8:10])
+	hex.Encode(text[24:36], id[10:16])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return x.arenaBytes(text[:])
+}
+
+// appendToList adds value to a field that is a list, as one field line.
+func (x *exchange) appendToList(id message.NameID, value []byte) {
+	fields := &x.request.Fields
+	if !fields.Has(id) {
+		fields.Add(id, value)
+		return
+	}
+	start := len(x.arena)
+	for i := range fields.All() {
+		if f := &fields.All()[i]; f.ID == id {
+			x.arena = append(x.arena, f.Value...)
+			x.arena = append(x.arena, ',')
+		}
+	}
+	x.arena = append(x.arena, value...)
+	fields.Set(id, x.arena[start:len(x.arena):len(x.arena)])
+}
+
+// mutateResponseFields makes the fields of an upstream's response what the client is to see.
+func (x *exchange) mutateResponseFields() {
+	fields := &x.response.Fields
+	if millis, ok := x.serviceMillis(); ok && !x.manager.config.Router.SuppressEnvoyHeaders {
+		fields.Set(message.NameXEnvoyUpstreamServiceTime, x.arenaInt(millis))
+	}
+	if x.route.HasResponseMutations() {
+		ctx := x.mutationContext()
+		ctx.Response = &x.response
+		x.route.MutateResponse(&ctx, x.target, &x.arena)
+	}
+	x.finishResponseFields()
+}
+
+// mutateReplyFields does the same for an answer of our own.
+func (x *exchange) mutateReplyFields() {
+	if x.route != nil && x.route.HasResponseMutations() {
+		ctx := x.mutationContext()
+		ctx.Response = &x.response
+		x.route.MutateResponse(&ctx, x.target, &x.arena)
+	}
+	x.finishResponseFields()
+}
+
+// finishResponseFields sets what the connection manager says of itself.
+func (x *exchange) finishResponseFields() {
+	fields, m := &x.response.Fields, x.manager.config
+	if !fields.Has(message.NameDate) {
+		fields.Add(message.NameDate, x.worker.dateField())
+	}
+	switch {
+	case m.ServerHeader == config.ServerOverwrite,
+		m.ServerHeader == config.ServerAppendIfAbsent && !fields.Has(message.NameServer):
+		fields.Set(message.NameServer, x.manager.serverName)
+	}
+	if len(x.manager.via) > 0 {
+		fields.Add(message.NameVia, x.manager.via)
+	}
+	if m.AlwaysSetRequestID {
+		if id, ok := x.request.Fields.Get(message.NameXRequestID); ok {
+			fields.Set(message.NameXRequestID, id)
+		}
+	}
+}
+
+// appendTLSRedirect appends where a request is to come again over TLS.
+func appendTLSRedirect(dst []byte, req *message.Request) []byte {
+	return route.AppendTLSRedirect(dst, req)
+}
+
+// arenaBytes copies b into the arena.
+func (x *exchange) arenaBytes(b []byte) []byte {
+	start := len(x.arena)
+	x.arena = append(x.arena, b...)
+	return x.arena[start:len(x.arena):len(x.arena)]
+}
+
+// arenaInt appends n in decimal to the arena.
+func (x *exchange) arenaInt(n int64) []byte {
+	start := len(x.arena)
+	x.arena = strconv.AppendInt(x.arena, n, 10)
+	return x.arena[start:len(x.arena):len(x.arena)]
+}

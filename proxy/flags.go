@@ -1,0 +1,42 @@
+package proxy
+
+import "strings"
+
+// Flags are Envoy's response flags: what was special about how a stream ended. They are a set.
+type Flags uint32
+
+// The flags that the proxy sets.
+const (
+	FlagDownstreamConnectionTermination Flags = 1 << iota // DC
+	FlagNoHealthyUpstream                                 // UH
+	FlagUpstreamRequestTimeout                            // UT
+	FlagUpstreamRemoteReset                               // UR
+	FlagUpstreamConnectionFailure                         // UF
+	FlagUpstreamConnectionTermination                     // UC
+	FlagUpstreamOverflow                                  // UO
+	FlagNoRouteFound                                      // NR
+	FlagRateLimited                                       // RL
+	FlagStreamIdleTimeout                                 // SI
+	FlagDownstreamProtocolError                           // DPE
+	FlagUpstreamProtocolError                             // UPE
+	FlagNoClusterFound                                    // NC
+	FlagDurationTimeout                                   // DT
+	FlagLocalReset                                        // LR
+)
+
+// flagNames are the short names in the order of the bits. It is never written.
+var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR"}
+
+// String returns the short names joined by commas, "-" for none, as Envoy's %RESPONSE_FLAGS% does.
+func (f Flags) String() string {
+	if f == 0 {
+		return "-"
+	}
+	var set []string
+	for i, name := range flagNames {
+		if f&(1<<i) != 0 {
+			set = append(set, name)
+		}
+	}
+	return strings.Join(set, ",")
+}

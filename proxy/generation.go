@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/ratelimit"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// tableState is what one worker keeps for a route table.
+type tableState struct {
+	*compiledTable
+	routes []routeState // by Route.Index, filled when a route is first used
+}
+
+// routeState is what one worker keeps for a route.
+type routeState struct {
+	block *stats.Block
+	lease *ratelimit.Lease
+}
+
+// route returns the state of the route at index i.
+func (t *tableState) route(w *worker, i int) *routeState {
+	r := &t.routes[i]
+	if r.block == nil {
+		r.block = w.shard.Block(t.scopes[i])
+		if t.buckets[i] != nil {
+			r.lease = t.buckets[i].Lease()
+		}
+	}
+	return r
+}
+
+// retire gives unused tokens back.
+func (t *tableState) retire() {
+	for i := range t.routes {
+		if t.routes[i].lease != nil {
+			t.routes[i].lease.Return()
+		}
+	}
+}
+
+// allow takes a token of the route's limit, if it has one.
+func (r *routeState) allow(now int64) bool {
+	return r.lease == nil || r.lease.Allow(time.Unix(0, now))
+}
+
+// install makes c what the worker serves. Exchanges under way go on with what they pinned.
+func (w *worker) install(c *compiled) {
+	w.serving = c
+	w.installClusters(c)
+	w.installTables(c)
+	w.installListeners(c)
+}
+
+func (w *worker) installClusters(c *compiled) {
+	env := upstream.Env{Loop: w.loop, Random: w.random}
+	clusters := make([]*upstream.Cluster, len(c.clusters))
+	byName := make(map[string]*upstream.Cluster, len(c.clusters))
+	for i := range c.clusters {
+		k := &c.clusters[i]
+		live := w.byName[k.config.Name]
+		if live == nil {
+			live = upstream.New(k.config, k.shared, w.shard.Block(k.scope), env)
+		}
+		live.Update(k.config, k.assignment)
+		clusters[i], byName[k.config.Name] = live, live
+	}
+	for name, live := range w.byName {
+		if byName[name] == nil {
+			live.Retire()
+		}
+	}
+	w.clusters, w.byName = clusters, byName
+}
+
+func (w *worker) installTables(c *compiled) {
+	tables := make(map[*compiledTable]*tableState, len(c.tables))
+	for _, t := range c.tables {
+		state := w.tables[t]
+		if state == nil {
+			state = &tableState{compiledTable: t, routes: make([]routeState, len(t.Routes()))}
+		}
+		tables[t] = state
+	}
+	for t, state := range w.tables {
+		if tables[t] == nil {
+			state.retire()
+		}
+	}
+	w.tables = tables
+}
+
+func (w *worker) installListeners(c *compiled) {
+	for name, live := range w.listeners {
+		if next := c.listeners[name]; next == nil || next.sockets != live.compiled.sockets {
+			live.remove()
+			delete(w.listeners, name)
+		}
+	}
+	for name, next := range c.listeners {
+		if live := w.listeners[name]; live != nil {
+			live.update(next)
+			continue
+		}
+		live, err := newListenerState(w, next)
+		if err != nil {
+			w.log.Error("listener cannot accept on this worker", zap.String("listener", name), zap.Error(err))
+			continue
+		}
+		w.listeners[name] = live
+	}
+}

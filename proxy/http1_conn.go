@@ -1,0 +1,331 @@
+package proxy
+
+import (
+	"io"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// maxLinger bounds what is read and thrown away from a client that goes on sending after its connection was closed to it.
+const maxLinger = 1 << 20
+
+// http1Conn is a downstream HTTP/1 connection. While it waits for a request it is only this struct: Ready spawns a task
+// when something arrives, and the task serves requests until nothing is there to read.
+type http1Conn struct {
+	http1.ServerConn
+	listener   *listenerState
+	next, prev *http1Conn // in the listener's list
+
+	state    http1State
+	timer    eventloop.Timer
+	deadline int64 // when the timer's reason is due; the timer itself may fire earlier and is then set again
+	accepted int64
+	requests uint32
+	lingered int
+	counted  struct{ read, written uint64 }
+	peer     []byte // text of the client's address without port, made when first needed
+}
+
+// http1State is what a downstream connection does.
+//
+//	         bytes                   head complete
+//	idle ───────────────▶ reading ────────────────▶ exchanging
+//	 ▲  ▲                  │  ▲                      │  │  │
+//	 │  └── head begun ────┘  └── next is buffered ──┘  │  │
+//	 └───────────────── answered ──────────────────────┘  │
+//	any ── last answer ──▶ lingering ── FIN, 1 s ──▶ closed
+type http1State uint8
+
+const (
+	http1Idle       http1State = iota // no task; a part of a head may have been read
+	http1Reading                      // a task reads a head
+	http1Exchanging                   // a task serves a request
+	http1Lingering                    // no task; our side is closed, the client's not yet
+	http1Closed
+)
+
+func newHTTP1Conn(l *listenerState, raw *eventloop.Conn) {
+	c := &http1Conn{listener: l, accepted: l.worker.loop.Now()}
+	c.Init(raw, l.compiled.manager.limits)
+	l.link(c)
+	raw.SetIdleHandler(c)
+	c.becomeIdle()
+}
+
+// Ready implements eventloop.IdleHandler.
+func (c *http1Conn) Ready(raw *eventloop.Conn) {
+	switch c.state {
+	case http1Idle:
+		if !raw.Readable() {
+			return
+		}
+		c.state = http1Reading
+		raw.SetTask(raw.Loop().Spawn(c))
+	case http1Lingering:
+		c.discard()
+	}
+}
+
+// Run implements eventloop.Runner: it serves requests until the connection waits for one or ends.
+func (c *http1Conn) Run(t *eventloop.Task) {
+	defer c.abandoned()
+	for c.serve(t) {
+	}
+}
+
+// abandoned closes the connection of a task that panicked.
+func (c *http1Conn) abandoned() {
+	if c.state == http1Reading || c.state == http1Exchanging {
+		c.abort()
+	}
+}
+
+// serve reads and answers one request. It returns false when there is nothing more for the task to do.
+func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
+	w := c.listener.worker
+	x := w.takeExchange()
+	switch err := c.ReadHead(&x.request); err {
+	case nil:
+		c.state = http1Exchanging
+		c.requests++
+		x.begin(c, t)
+		x.run()
+	case eventloop.ErrWouldBlock:
+		w.putExchange(x)
+		c.becomeIdle()
+		return false
+	default:
+		c.refuse(x, t, err)
+	}
+	return c.afterExchange(x)
+}
+
+// refuse answers a head that cannot be served. A client that is gone is not answered.
+func (c *http1Conn) refuse(x *exchange, t *eventloop.Task, err error) {
+	refused, malformed := err.(http1.Error)
+	if !malformed {
+		if err == io.EOF && !c.HeadStarted() {
+			c.listener.http.Inc(stats.HTTPDownstreamCxDestroyRemote)
+		}
+		x.abandon = true
+		return
+	}
+	c.state = http1Exchanging
+	c.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
+	x.begin(c, t)
+	x.refuse(refused)
+}
+
+// afterExchange decides what becomes of the connection. It returns true when the next request is to be read.
+func (c *http1Conn) afterExchange(x *exchange) (more bool) {
+	raw, w := c.Conn(), c.listener.worker
+	abandon, finished, asked := x.abandon, c.BodyDone(), x.request.Close
+	w.putExchange(x)
+	c.countBytes()
+	switch {
+	case abandon || raw.WriteErr() != nil:
+		c.abortOrClose(abandon)
+		return false
+	case asked && finished && !c.HasUnread() && !raw.Readable():
+		c.close() // the client waits for nothing else and has nothing more to say
+		return false
+	case c.Closing() || !finished || c.exhausted():
+		c.linger()
+		return false
+	}
+	buffered := c.EndExchange()
+	c.state = http1Reading
+	if buffered || raw.Readable() {
+		return true
+	}
+	c.becomeIdle()
+	return false
+}
+
+// abortOrClose ends a connection whose client must not take what it got for the whole.
+func (c *http1Conn) abortOrClose(abandon bool) {
+	if abandon && c.CloseDelimited() {
+		c.abort()
+		return
+	}
+	c.close()
+}
+
+// becomeIdle gives the task and, if nothing of a head was read, the buffer back.
+func (c *http1Conn) becomeIdle() {
+	raw := c.Conn()
+	raw.SetTask(nil)
+	c.state = http1Idle
+	m := c.listener.compiled.manager.config
+	now := raw.Loop().Now()
+	switch {
+	case !c.HeadStarted():
+		c.EndExchange()
+		if c.listener.stopped {
+			c.close()
+			return
+		}
+		c.setDeadline(now, m.ConnectionIdle)
+	case m.RequestHeadersTimeout > 0:
+		c.setDeadline(now, m.RequestHeadersTimeout)
+	default:
+		c.setDeadline(now, m.StreamIdle)
+	}
+}
+
+// setDeadline notes when the connection is to be closed if nothing happens. The timer is left alone when it fires early
+// enough: a connection in use pays for it once, not for every request.
+func (c *http1Conn) setDeadline(now int64, d time.Duration) {
+	if d <= 0 {
+		c.deadline = 0
+		return
+	}
+	deadline := now + int64(d)
+	if c.timer.Set() && c.deadline != 0 && c.deadline <= deadline {
+		c.deadline = deadline
+		return
+	}
+	c.deadline = deadline
+	c.Conn().Loop().SetTimer(&c.timer, d, c)
+}
+
+// Expired implements eventloop.Expirer.
+func (c *http1Conn) Expired(*eventloop.Timer) {
+	loop := c.Conn().Loop()
+	if c.state == http1Lingering {
+		c.listener.http.Inc(stats.HTTPDownstreamCxDelayedCloseTimeout)
+		c.close()
+		return
+	}
+	if c.state != http1Idle || c.deadline == 0 {
+		c.deadline = 0 // set again when the connection becomes idle
+		return
+	}
+	if left := c.deadline - loop.Now(); left > 0 {
+		loop.SetTimer(&c.timer, time.Duration(left), c)
+		return
+	}
+	if !c.HeadStarted() {
+		c.listener.http.Inc(stats.HTTPDownstreamCxIdleTimeout)
+		c.close()
+		return
+	}
+	c.answerSlowHead()
+}
+
+// answerSlowHead tells a client that does not finish its request head.
+func (c *http1Conn) answerSlowHead() {
+	c.listener.http.Inc(stats.HTTPDownstreamRqHeaderTimeout)
+	c.state = http1Exchanging
+	x := c.listener.worker.takeExchange()
+	x.begin(c, nil)
+	x.replyVerdict(verdictHeaderTimeout)
+	x.finish()
+	c.afterExchange(x)
+}
+
+// closeIfIdle closes a connection that waits for a request.
+func (c *http1Conn) closeIfIdle() {
+	if c.state == http1Idle && !c.HeadStarted() {
+		c.close()
+	}
+}
+
+// exhausted reports whether the connection has served its number of requests or its time.
+func (c *http1Conn) exhausted() bool {
+	m := c.listener.compiled.manager.config
+	if c.listener.stopped {
+		return true
+	}
+	if m.MaxRequestsPerConnection > 0 && c.requests >= m.MaxRequestsPerConnection {
+		return true
+	}
+	return m.MaxConnectionDuration > 0 && c.Conn().Loop().Now()-c.accepted >= int64(m.MaxConnectionDuration)
+}
+
+// linger closes our side after the last answer and waits for the client to close its own, so that what it still sends
+// does not reset the connection under the answer (RFC 9112 section 9.6).
+func (c *http1Conn) linger() {
+	raw := c.Conn()
+	raw.SetTask(nil)
+	if raw.EOF() && raw.Buffered() == 0 {
+		c.close()
+		return
+	}
+	c.state = http1Lingering
+	raw.ShutdownWrite()
+	raw.NotifyBelow(1)
+	c.ServerConn.Release()
+	raw.Loop().SetTimer(&c.timer, max(c.listener.compiled.manager.config.DelayedClose, time.Millisecond), c)
+	c.discard()
+}
+
+// discard throws away what a client sends that was told goodbye.
+func (c *http1Conn) discard() {
+	raw, loop := c.Conn(), c.Conn().Loop()
+	buf := loop.AcquireBuffer(eventloop.ReadBufferSize)
+	defer loop.ReleaseBuffer(buf)
+	for c.lingered < maxLinger {
+		n, err := raw.Read(buf)
+		if err == eventloop.ErrWouldBlock {
+			return
+		}
+		if err != nil && raw.Flushed() || raw.WriteErr() != nil {
+			c.close()
+			return
+		}
+		if err != nil {
+			return // the answer is still on its way
+		}
+		c.lingered += n
+	}
+	c.close()
+}
+
+// close ends the connection, after what was gathered was offered to the kernel once more.
+func (c *http1Conn) close() { c.end((*eventloop.Conn).Close) }
+
+// abort resets the connection.
+func (c *http1Conn) abort() { c.end((*eventloop.Conn).Abort) }
+
+func (c *http1Conn) end(how func(*eventloop.Conn)) {
+	if c.state == http1Closed {
+		return
+	}
+	c.state = http1Closed
+	l, raw := c.listener, c.Conn()
+	raw.Loop().StopTimer(&c.timer)
+	c.ServerConn.Release()
+	how(raw)
+	c.countBytes()
+	l.unlink(c)
+	l.worker.connections--
+	micros := uint64(raw.Loop().Now()-c.accepted) / uint64(time.Microsecond)
+	l.stats.Dec(stats.ListenerDownstreamCxActive)
+	l.stats.Inc(stats.ListenerDownstreamCxDestroy)
+	l.stats.Record(stats.ListenerDownstreamCxLengthMs, micros)
+	l.http.Dec(stats.HTTPDownstreamCxActive)
+	l.http.Dec(stats.HTTPDownstreamCxHTTP1Active)
+	l.http.Inc(stats.HTTPDownstreamCxDestroy)
+	l.http.Record(stats.HTTPDownstreamCxLengthMs, micros)
+}
+
+// countBytes adds what the connection carried since the last time to the counters.
+func (c *http1Conn) countBytes() {
+	raw := c.Conn()
+	read, written := raw.BytesRead(), raw.BytesWritten()
+	c.listener.http.Add(stats.HTTPDownstreamCxRxBytesTotal, read-c.counted.read)
+	c.listener.http.Add(stats.HTTPDownstreamCxTxBytesTotal, written-c.counted.written)
+	c.counted.read, c.counted.written = read, written
+}
+
+// peerText returns the client's address as x-forwarded-for has it.
+func (c *http1Conn) peerText() []byte {
+	if c.peer == nil {
+		c.peer = c.Conn().RemoteAddr().Addr().AppendTo(nil)
+	}
+	return c.peer
+}

@@ -1,0 +1,88 @@
+// Package listener holds the sockets that the proxy accepts on. Each address has one socket per worker, all bound with
+// SO_REUSEPORT, so that the kernel spreads connections over the workers and none of them shares an accept queue.
+package listener
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"golang.org/x/sys/unix"
+)
+
+// Sockets are the listening sockets of one address, one per worker. They belong to whoever bound them until Take hands
+// them out.
+type Sockets struct {
+	address netip.AddrPort
+	fds     []int
+}
+
+// Bind opens the sockets of an address for so many workers. Nothing stays open when it fails. Port 0 means a free port,
+// the same for all workers. With shared the address may be in use by sockets of this process that are about to go.
+func Bind(a config.Address, workers int, shared bool) (*Sockets, error) {
+	ip, err := netip.ParseAddr(a.IP)
+	if err != nil {
+		return nil, fmt.Errorf("address %q is not an IP address", a.IP)
+	}
+	if a.Port > 65535 {
+		return nil, fmt.Errorf("port %d is not a port (0-65535)", a.Port)
+	}
+	s := &Sockets{address: netip.AddrPortFrom(ip.WithZone(""), uint16(a.Port))}
+	if s.address.Port() != 0 && !shared {
+		if err := s.checkFree(); err != nil {
+			return nil, err
+		}
+	}
+	for range workers {
+		fd, err := eventloop.ListenSocket(s.address, true)
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		s.fds = append(s.fds, fd)
+		s.address = eventloop.SocketAddress(fd)
+	}
+	return s, nil
+}
+
+// checkFree refuses an address that another process listens on. SO_REUSEPORT would let two proxies of the same user share
+// it silently, each with half of the connections.
+func (s *Sockets) checkFree() error {
+	family := unix.AF_INET6
+	if s.address.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("listen on %s: socket: %w", s.address, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return fmt.Errorf("listen on %s: setsockopt SO_REUSEADDR: %w", s.address, err)
+	}
+	if err := unix.Bind(fd, eventloop.Sockaddr(s.address)); err != nil {
+		return fmt.Errorf("listen on %s: bind: %w", s.address, err)
+	}
+	return nil
+}
+
+// Address returns the address with the port that was bound.
+func (s *Sockets) Address() netip.AddrPort { return s.address }
+
+// Take returns the socket of a worker, which the caller owns from then on, -1 when it was taken before.
+func (s *Sockets) Take(worker int) int {
+	fd := s.fds[worker]
+	s.fds[worker] = -1
+	return fd
+}
+
+// Close closes the sockets that were not taken.
+func (s *Sockets) Close() {
+	for i, fd := range s.fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+			s.fds[i] = -1
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// listenerState is a listener on one worker: the socket, and the connections that came through it.
+type listenerState struct {
+	worker   *worker
+	compiled *compiledListener
+	table    *tableState // nil while the routes are not known
+	socket   *eventloop.Listener
+	stats    *stats.Block
+	http     *stats.Block
+	first    *http1Conn // connections, a doubly linked list
+	stopped  bool       // accepts no more; connections close when they have answered
+}
+
+func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
+	l := &listenerState{worker: w}
+	l.update(c)
+	if w.server.draining.Load() {
+		l.stopped = true
+		return l, nil
+	}
+	socket, err := w.loop.Listen(c.sockets.Take(w.id), l)
+	if err != nil {
+		return nil, err
+	}
+	l.socket = socket
+	return l, nil
+}
+
+// update gives the listener a new configuration. Connections use it from their next request on.
+func (l *listenerState) update(c *compiledListener) {
+	l.compiled = c
+	l.stats = l.worker.shard.Block(c.scope)
+	l.http = l.worker.shard.Block(c.httpScope)
+	l.table = nil
+	if c.manager.table != nil {
+		l.table = l.worker.tables[c.manager.table]
+	}
+}
+
+// Accepted implements eventloop.AcceptHandler.
+func (l *listenerState) Accepted(c *eventloop.Conn) {
+	l.stats.Inc(stats.ListenerDownstreamCxTotal)
+	l.stats.Inc(stats.ListenerDownstreamCxActive)
+	l.http.Inc(stats.HTTPDownstreamCxTotal)
+	l.http.Inc(stats.HTTPDownstreamCxHTTP1Total)
+	l.http.Inc(stats.HTTPDownstreamCxActive)
+	l.http.Inc(stats.HTTPDownstreamCxHTTP1Active)
+	l.worker.connections++
+	newHTTP1Conn(l, c)
+}
+
+// AcceptFailed implements eventloop.AcceptHandler.
+func (l *listenerState) AcceptFailed(err error) {
+	l.stats.Inc(stats.ListenerDownstreamCxOverflow)
+	l.worker.log.Warn("cannot accept connections for the moment", zap.String("listener", l.compiled.config.Name), zap.Error(err))
+}
+
+// stop accepts no more and closes the connections that wait for a request; the others close after their response.
+func (l *listenerState) stop() {
+	if l.stopped {
+		return
+	}
+	l.stopped = true
+	if l.socket != nil {
+		l.socket.Close()
+	}
+	for c := l.first; c != nil; {
+		next := c.next
+		c.closeIfIdle()
+		c = next
+	}
+}
+
+// remove is stop for a listener that left the configuration.
+func (l *listenerState) remove() { l.stop() }
+
+func (l *listenerState) link(c *http1Conn) {
+	c.next = l.first
+	if l.first != nil {
+		l.first.prev = c
+	}
+	l.first = c
+}
+
+func (l *listenerState) unlink(c *http1Conn) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	c.next, c.prev = nil, nil
+}
+
+// portText returns the port that the listener is bound to.
+func (l *listenerState) portText() string {
+	return strconv.FormatUint(uint64(l.compiled.sockets.Address().Port()), 10)
+}

@@ -1,0 +1,238 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// MaxWorkers bounds the worker threads; more than any machine has cores is a mistake in the configuration.
+const MaxWorkers = 1024
+
+// Options are what a Server needs from outside.
+type Options struct {
+	Workers int // 1 to MaxWorkers
+	Logger  *zap.Logger
+	Stats   *stats.Store
+
+	// Observe is told of every stream that ended, on the worker's thread, and must not block or keep the Outcome. Nil
+	// is told nothing.
+	Observe func(*Outcome)
+	// Clock returns monotonic nanoseconds; nil means the system's. It must be safe for concurrent use.
+	Clock func() int64
+	// Lookup resolves the names of STRICT_DNS clusters; nil means the system's resolver.
+	Lookup upstream.Lookup
+	// Hostname is what %HOSTNAME% stands for.
+	Hostname string
+}
+
+// Server is the data plane: its workers, and the configuration they serve. Its methods may be called from any goroutine.
+type Server struct {
+	options  Options
+	log      *zap.Logger
+	stats    *stats.Store
+	store    *config.Store
+	workers  []*worker
+	resolver *upstream.Resolver
+	draining atomic.Bool
+
+	listenerManager, clusterManager *stats.Scope
+	panics                          *stats.AtomicCounter
+
+	// What follows is touched by install only, whose calls the store keeps apart.
+	buckets map[string]namedBucket
+
+	mu      sync.Mutex // guards current for readers
+	current *compiled
+
+	closing sync.Once
+}
+
+// NewServer starts the workers, which listen on nothing until the Store is given listeners.
+func NewServer(o Options) (*Server, error) {
+	if o.Workers < 1 || o.Workers > MaxWorkers {
+		return nil, fmt.Errorf("%d workers, want 1 to %d", o.Workers, MaxWorkers)
+	}
+	if o.Observe == nil {
+		o.Observe = func(*Outcome) {}
+	}
+	s := &Server{
+		options: o, log: o.Logger, stats: o.Stats,
+		buckets: make(map[string]namedBucket),
+		current: &compiled{snapshot: &config.Snapshot{}},
+	}
+	s.store = config.NewStore(s.install)
+	s.listenerManager = s.stats.Scope("listener_manager.", stats.ListenerManager)
+	s.clusterManager = s.stats.Scope("cluster_manager.", stats.ClusterManager)
+	s.panics = s.stats.Counter("server.worker_panics")
+	s.resolver = upstream.NewResolver(o.Lookup, s.publishResolved, s.resolveFailed)
+	for id := range o.Workers {
+		w, err := newWorker(s, id)
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("worker %d: %w", id, err)
+		}
+		s.workers = append(s.workers, w)
+	}
+	return s, nil
+}
+
+// Store is the door for all changes of what the server serves.
+func (s *Server) Store() *config.Store { return s.store }
+
+// Workers returns the number of worker threads.
+func (s *Server) Workers() int { return len(s.workers) }
+
+// install makes next what the workers serve: it is compiled, then every worker takes it over between two turns. When it
+// returns, no worker serves the one before, but for exchanges that began with it.
+func (s *Server) install(_, next *config.Snapshot) error {
+	prev := s.serving()
+	c, err := s.compile(prev, next)
+	if err != nil {
+		return err
+	}
+	s.countChanges(prev, c)
+	s.onEveryWorker(func(w *worker) { w.install(c) })
+	s.mu.Lock()
+	s.current = c
+	s.mu.Unlock()
+	for _, l := range c.listeners {
+		l.sockets.Close() // those of workers that have gone
+	}
+	prev.release(c)
+	s.resolver.Update(next.Clusters)
+	return nil
+}
+
+func (s *Server) serving() *compiled {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// onEveryWorker runs f on every worker's thread and waits until all have.
+func (s *Server) onEveryWorker(f func(*worker)) {
+	var wait sync.WaitGroup
+	for _, w := range s.workers {
+		done := make(chan struct{})
+		if !w.loop.Post(func() { defer close(done); f(w) }) {
+			continue
+		}
+		wait.Go(func() {
+			select {
+			case <-done:
+			case <-w.loop.Done():
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// countChanges keeps the counters of the listener and cluster managers.
+func (s *Server) countChanges(prev, next *compiled) {
+	l, c := s.listenerManager, s.clusterManager
+	countChanges(l, prev.snapshot.Listeners, next.snapshot.Listeners, stats.ListenerManagerListenerAdded,
+		stats.ListenerManagerListenerModified, stats.ListenerManagerListenerRemoved)
+	countChanges(c, prev.snapshot.Clusters, next.snapshot.Clusters, stats.ClusterManagerClusterAdded,
+		stats.ClusterManagerClusterModified, stats.ClusterManagerClusterRemoved)
+	l.Set(stats.ListenerManagerTotalListenersActive, uint64(len(next.snapshot.Listeners)))
+	l.Set(stats.ListenerManagerWorkersStarted, 1)
+	c.Set(stats.ClusterManagerActiveClusters, uint64(len(next.snapshot.Clusters)))
+}
+
+func countChanges[T comparable](sc *stats.Scope, prev, next map[string]T, added, modified, removed int) {
+	for name, now := range next {
+		switch before, ok := prev[name]; {
+		case !ok:
+			sc.Inc(added)
+		case before != now:
+			sc.Inc(modified)
+		}
+	}
+	for name := range prev {
+		if _, ok := next[name]; !ok {
+			sc.Inc(removed)
+		}
+	}
+}
+
+// publishResolved takes the answer of the resolver for a cluster. An answer for one that has gone is dropped, and its last
+// one with it.
+func (s *Server) publishResolved(cluster string, a *config.ClusterLoadAssignment) {
+	err := s.store.Update(config.SourceDNS, func(now *config.Snapshot) (config.Delta, error) {
+		resolved := maps.Clone(now.Resolved)
+		if resolved == nil {
+			resolved = make(map[string]*config.ClusterLoadAssignment)
+		}
+		resolved[cluster] = a
+		maps.DeleteFunc(resolved, func(name string, _ *config.ClusterLoadAssignment) bool { return now.Clusters[name] == nil })
+		return config.Delta{Resolved: config.Changes[*config.ClusterLoadAssignment]{Set: resolved, Replace: true}}, nil
+	})
+	if err != nil {
+		s.log.Error("resolved addresses could not be used", zap.String("cluster", cluster), zap.Error(err))
+	}
+}
+
+func (s *Server) resolveFailed(cluster string, err error) {
+	s.log.Warn("name lookup failed, the last addresses stay in use", zap.String("cluster", cluster), zap.Error(err))
+}
+
+// WaitResolved waits until the names of all clusters have been looked up once, or ctx ends.
+func (s *Server) WaitResolved(ctx context.Context) { s.resolver.WaitFirst(ctx) }
+
+// StopListening closes all listening sockets and lets connections go as they become idle. It is the first half of a
+// graceful end.
+func (s *Server) StopListening() {
+	s.draining.Store(true)
+	s.onEveryWorker((*worker).stopListening)
+}
+
+// Connections returns the number of downstream connections that are open.
+func (s *Server) Connections() int {
+	var total atomic.Int64
+	s.onEveryWorker(func(w *worker) { total.Add(int64(w.connections)) })
+	return int(total.Load())
+}
+
+// drainPoll is how often Drain looks whether the last connection has gone.
+const drainPoll = 20 * time.Millisecond
+
+// Drain stops listening and waits until no connection is left or ctx ends.
+func (s *Server) Drain(ctx context.Context) error {
+	s.StopListening()
+	ticker := time.NewTicker(drainPoll)
+	defer ticker.Stop()
+	for {
+		left := s.Connections()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d connections left: %w", left, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// Close ends the workers and everything they hold.
+func (s *Server) Close() {
+	s.closing.Do(func() {
+		s.resolver.Close()
+		for _, w := range s.workers {
+			w.loop.Stop()
+		}
+		for _, w := range s.workers {
+			<-w.loop.Done()
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/penguintechinc/marchproxy-alb/balancer"
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+)
+
+// ClusterStatus is what is happening in one cluster, over all workers.
+type ClusterStatus struct {
+	Config *config.Cluster
+	Hosts  []HostStatus // by address
+}
+
+// HostStatus is what is happening at one host of a cluster, over all workers.
+type HostStatus struct {
+	Address  string // "ip:port"
+	Hostname string
+	Locality balancer.Locality
+	Priority uint32
+	Weight   uint32
+	Health   balancer.Health
+	Stats    upstream.HostStats
+}
+
+// ListenerStatus is a listener that accepts connections.
+type ListenerStatus struct {
+	Name    string
+	Address netip.AddrPort
+}
+
+// Clusters returns the clusters by name. Each worker copies its numbers between two turns of its loop.
+func (s *Server) Clusters() []ClusterStatus {
+	var mu sync.Mutex
+	found := make(map[string]map[string]*HostStatus)
+	configs := make(map[string]*config.Cluster)
+	s.onEveryWorker(func(w *worker) {
+		mu.Lock()
+		defer mu.Unlock()
+		for name, k := range w.byName {
+			configs[name] = k.Config()
+			hosts := found[name]
+			if hosts == nil {
+				hosts = make(map[string]*HostStatus)
+				found[name] = hosts
+			}
+			k.Hosts(func(h *upstream.Host) { addHost(hosts, h) })
+		}
+	})
+	var all []ClusterStatus
+	for name, hosts := range found {
+		k := ClusterStatus{Config: configs[name]}
+		for _, h := range hosts {
+			k.Hosts = append(k.Hosts, *h)
+		}
+		slices.SortFunc(k.Hosts, func(a, b HostStatus) int { return strings.Compare(a.Address, b.Address) })
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b ClusterStatus) int { return strings.Compare(a.Config.Name, b.Config.Name) })
+	return all
+}
+
+func addHost(hosts map[string]*HostStatus, h *upstream.Host) {
+	status := hosts[h.Address]
+	if status == nil {
+		status = &HostStatus{
+			Address: h.Address, Hostname: h.Hostname, Locality: h.Locality,
+			Priority: h.Priority, Weight: h.Weight, Health: h.Health,
+		}
+		hosts[h.Address] = status
+	}
+	status.Stats.Add(&h.Stats)
+}
+
+// Listeners returns the listeners by name.
+func (s *Server) Listeners() []ListenerStatus {
+	c := s.serving()
+	var all []ListenerStatus
+	for _, name := range c.snapshot.ListenerNames() {
+		all = append(all, ListenerStatus{Name: name, Address: c.listeners[name].sockets.Address()})
+	}
+	return all
+}

@@ -1,0 +1,149 @@
+package proxy
+
+// verdict is why an exchange ends other than by a response that was passed on. This is the only place where reasons become
+// answers: the table below says for each what a client is told.
+type verdict uint8
+
+const (
+	verdictNone verdict = iota
+
+	// Before a route is known.
+	verdictCodecError // the codec's Error says more
+	verdictNotAbsolutePath
+	verdictPathNormalizationFailed
+	verdictUpgradeForbidden
+	verdictNoRoute
+	verdictNoCluster
+	verdictTLSRequired
+
+	// Answers the configuration asks for.
+	verdictDirectResponse
+	verdictRedirect
+	verdictNormalizedPathRedirect
+	verdictRateLimited
+
+	// Upstream, before its response began.
+	verdictNoHealthyUpstream
+	verdictOverflow
+	verdictLocalConnectionFailure
+	verdictRemoteConnectionFailure
+	verdictConnectionTimeout
+	verdictConnectionTermination
+	verdictUpstreamProtocolError
+	verdictResponseTimeout
+
+	// Downstream.
+	verdictClientGone
+	verdictStreamIdleTimeout
+	verdictRequestTimeout
+	verdictHeaderTimeout
+	verdictMaxStreamDuration
+	verdictDraining
+
+	verdictCount
+)
+
+// answer is what a verdict tells the client and the access log.
+type answer struct {
+	status  int
+	body    string
+	flags   Flags
+	details string
+	// reset is the upstream reset reason, which body and details are made of when it is not empty.
+	reset string
+	// close ends the connection after the answer.
+	close bool
+}
+
+// answers is the table of verdicts (Envoy's router and connection manager). It is never written.
+var answers = [verdictCount]answer{
+	verdictNone:                    {},
+	verdictCodecError:              {status: 400, flags: FlagDownstreamProtocolError, details: "http1.codec_error", close: true},
+	verdictNotAbsolutePath:         {status: 404, flags: 0, details: "absolute_path_rejected"},
+	verdictPathNormalizationFailed: {status: 400, details: "path_normalization_failed"},
+	verdictUpgradeForbidden:        {status: 403, details: "upgrade_failed", close: true},
+	verdictNoRoute:                 {status: 404, flags: FlagNoRouteFound, details: "route_not_found"},
+	verdictNoCluster:               {status: 503, flags: FlagNoClusterFound, details: "cluster_not_found"},
+	verdictTLSRequired:             {status: 301, details: "direct_response"},
+
+	verdictDirectResponse:         {details: "direct_response"},
+	verdictRedirect:               {details: "direct_response"},
+	verdictNormalizedPathRedirect: {status: 307, details: "path_normalization_redirect"},
+	verdictRateLimited:            {status: 429, body: "local_rate_limited", flags: FlagRateLimited, details: "local_rate_limited"},
+
+	verdictNoHealthyUpstream:       {status: 503, body: "no healthy upstream", flags: FlagNoHealthyUpstream, details: "no_healthy_upstream"},
+	verdictOverflow:                {status: 503, flags: FlagUpstreamOverflow, reset: "overflow"},
+	verdictLocalConnectionFailure:  {status: 503, flags: FlagUpstreamConnectionFailure, reset: "local connection failure"},
+	verdictRemoteConnectionFailure: {status: 503, flags: FlagUpstreamConnectionFailure, reset: "remote connection failure"},
+	verdictConnectionTimeout:       {status: 503, flags: FlagUpstreamConnectionFailure, reset: "connection timeout"},
+	verdictConnectionTermination:   {status: 503, flags: FlagUpstreamConnectionTermination, reset: "connection termination"},
+	verdictUpstreamProtocolError:   {status: 502, flags: FlagUpstreamProtocolError, reset: "protocol error"},
+	verdictResponseTimeout:         {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "response_timeout"},
+
+	verdictClientGone:        {flags: FlagDownstreamConnectionTermination, details: "downstream_remote_disconnect", close: true},
+	verdictStreamIdleTimeout: {status: 504, body: "stream timeout", flags: FlagStreamIdleTimeout, details: "stream_idle_timeout"},
+	verdictRequestTimeout:    {status: 408, body: "request timeout", details: "request_overall_timeout", close: true},
+	verdictHeaderTimeout:     {status: 408, body: "request header timeout", details: "request_header_timeout", close: true},
+	verdictMaxStreamDuration: {status: 504, body: "downstream duration timeout", flags: FlagDurationTimeout, details: "max_duration_timeout"},
+	verdictDraining:          {status: 503, details: "local_drain", close: true},
+}
+
+// resetBody is what a client is told before the reset reason.
+const resetBody = "upstream connect error or disconnect/reset before headers. reset reason: "
+
+// detailsBefore returns the response code details of an exchange that ended with v before its response began.
+func (v verdict) detailsBefore() string {
+	a := &answers[v]
+	if a.reset == "" {
+		return a.details
+	}
+	return resetDetails[v].before
+}
+
+// detailsAfter returns the details of an exchange that ended with v after the response head had been sent.
+func (v verdict) detailsAfter() string {
+	if answers[v].reset == "" {
+		return answers[v].details
+	}
+	return resetDetails[v].after
+}
+
+// resetTexts are the texts made of a reset reason, made once so that a request makes none.
+type resetTexts struct{ body, before, after string }
+
+// resetDetails is derived from answers and never written.
+var resetDetails = makeResetDetails()
+
+func makeResetDetails() (texts [verdictCount]resetTexts) {
+	for v := range answers {
+		reason := answers[v].reset
+		if reason == "" {
+			continue
+		}
+		word := underscored(reason)
+		texts[v] = resetTexts{
+			body:   resetBody + reason,
+			before: "upstream_reset_before_response_started{" + word + "}",
+			after:  "upstream_reset_after_response_started{" + word + "}",
+		}
+	}
+	return texts
+}
+
+func underscored(s string) string {
+	b := []byte(s)
+	for i := range b {
+		if b[i] == ' ' {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+// body returns the body of the answer to v.
+func (v verdict) body() string {
+	if answers[v].reset != "" {
+		return resetDetails[v].body
+	}
+	return answers[v].body
+}

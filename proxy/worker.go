@@ -1,0 +1,120 @@
+package proxy
+
+import (
+	crand "crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// maxIdleExchanges bounds the exchanges kept for reuse per worker.
+const maxIdleExchanges = 512
+
+// worker is one thread of the data plane. Everything it holds belongs to its loop's thread.
+type worker struct {
+	id     int
+	server *Server
+	log    *zap.Logger
+	loop   *eventloop.Loop
+	shard  *stats.Shard
+	random *rand.PCG // for choices among hosts and clusters
+	ids    *rand.ChaCha8
+
+	serving   *compiled
+	clusters  []*upstream.Cluster // by the index of serving
+	byName    map[string]*upstream.Cluster
+	tables    map[*compiledTable]*tableState
+	listeners map[string]*listenerState
+
+	connections int // downstream connections that are open
+	exchanges   []*exchange
+	clock       wallClock
+}
+
+func newWorker(s *Server, id int) (*worker, error) {
+	w := &worker{
+		id: id, server: s, log: s.log.With(zap.Int("worker", id)),
+		serving:   &compiled{},
+		byName:    make(map[string]*upstream.Cluster),
+		tables:    make(map[*compiledTable]*tableState),
+		listeners: make(map[string]*listenerState),
+	}
+	var seed [48]byte
+	if _, err := crand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("seed random numbers: %w", err)
+	}
+	w.random = rand.NewPCG(binary.NativeEndian.Uint64(seed[32:]), binary.NativeEndian.Uint64(seed[40:]))
+	w.ids = rand.NewChaCha8([32]byte(seed[:32]))
+	loop, err := eventloop.New(eventloop.Options{Clock: s.options.Clock, OnPanic: w.panicked})
+	if err != nil {
+		return nil, err
+	}
+	w.loop = loop
+	w.shard = s.stats.NewShard(loop.Post)
+	go w.run()
+	return w, nil
+}
+
+func (w *worker) run() {
+	if err := w.loop.Run(); err != nil {
+		w.log.Error("worker ended", zap.Error(err))
+	}
+	w.shard.Close()
+}
+
+// panicked reports a panic that cost one connection.
+func (w *worker) panicked(value any, stack []byte) {
+	w.log.Error("panic on a worker, its connection was closed", zap.Any("panic", value), zap.ByteString("stack", stack))
+	w.server.panics.Inc()
+}
+
+// takeExchange returns an exchange, empty but for the capacity of its buffers.
+func (w *worker) takeExchange() *exchange {
+	if n := len(w.exchanges); n > 0 {
+		x := w.exchanges[n-1]
+		w.exchanges[n-1] = nil
+		w.exchanges = w.exchanges[:n-1]
+		return x
+	}
+	return &exchange{worker: w}
+}
+
+func (w *worker) putExchange(x *exchange) {
+	x.clear()
+	if len(w.exchanges) < maxIdleExchanges {
+		w.exchanges = append(w.exchanges, x)
+	}
+}
+
+// stopListening closes the listening sockets and every connection that waits for a request.
+func (w *worker) stopListening() {
+	for _, l := range w.listeners {
+		l.stop()
+	}
+}
+
+// wallClock keeps the text of the date field, which changes once a second.
+type wallClock struct {
+	until int64 // on the loop's clock
+	date  []byte
+}
+
+// httpDate is the IMF-fixdate of RFC 9110 section 5.6.7.
+const httpDate = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// dateField returns the value of the date field. The slice is replaced, never changed.
+func (w *worker) dateField() []byte {
+	if now := w.loop.Now(); now >= w.clock.until || w.clock.date == nil {
+		wall := time.Now().UTC()
+		w.clock.date = wall.AppendFormat(nil, httpDate)
+		w.clock.until = now + int64(time.Second) - int64(wall.Nanosecond())
+	}
+	return w.clock.date
+}
