@@ -71,16 +71,18 @@ func run(t *testing.T, change func(*proxy), script func(*proxy)) {
 		if change != nil {
 			change(p)
 		}
-		p.start()
+		p.startWith(xds.Options{Logger: zap.NewNop(), DialOptions: p.server.DialOptions()})
 		defer func() { p.stop() }()
 		script(p)
 	})
 }
 
-func (p *proxy) start() {
+// startWith runs a Manager with o; bootstrap and store are the proxy's.
+func (p *proxy) startWith(o xds.Options) {
 	p.t.Helper()
+	o.Bootstrap, o.Store = p.boot, p.store
 	var err error
-	p.Manager, err = xds.New(xds.Options{Bootstrap: p.boot, Store: p.store, Logger: zap.NewNop(), DialOptions: p.server.DialOptions()})
+	p.Manager, err = xds.New(o)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -380,12 +382,12 @@ func TestWarmingEnds(t *testing.T) {
 		s.Next()
 		s.Next()
 		p.want("both warm", "", "", "", "")
-		time.Sleep(fetchTimeout - 1)
+		time.Sleep(fetchTimeout - time.Nanosecond)
 		p.want("both still warm", "", "", "", "")
 		if p.initialized() {
 			t.Error("initialized before the timeout")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		p.want("in force without endpoints and routes", "e", "", "l", "")
 		if !p.initialized() {
 			t.Error("not initialized after the timeout")
@@ -528,7 +530,7 @@ func TestStartWithoutControlPlane(t *testing.T) {
 		p.boot.Clusters = []*config.Cluster{{Name: "s"}}
 	}
 	run(t, change, func(p *proxy) {
-		time.Sleep(fetchTimeout - 1)
+		time.Sleep(fetchTimeout - time.Nanosecond)
 		if p.initialized() {
 			t.Error("initialized too early")
 		}
@@ -536,7 +538,7 @@ func TestStartWithoutControlPlane(t *testing.T) {
 		if !strings.HasPrefix(w, "waiting for the control plane at 127.0.0.1:18000: ") || !strings.Contains(w, "connection refused") {
 			t.Errorf("waiting: %q", w)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if !p.initialized() {
 			t.Errorf("not initialized after the timeout: %+v", p.State())
 		}
