@@ -87,13 +87,9 @@ func (c *cells) addCounts(s *Schema, o *cells) {
 		}
 	}
 	for i, st := range o.statuses {
-		if st == nil {
-			continue
+		if st != nil {
+			addStatus(&c.statuses[i], st)
 		}
-		if c.statuses[i] == nil {
-			c.statuses[i] = new(statusCounts)
-		}
-		c.statuses[i].add(st)
 	}
 	for i, h := range o.histograms {
 		if h != nil {
@@ -107,4 +103,11 @@ func addHistogram(dst **histogram, h *histogram) {
 		*dst = new(histogram)
 	}
 	(*dst).add(h)
+}
+
+func addStatus(dst **statusCounts, s *statusCounts) {
+	if *dst == nil {
+		*dst = new(statusCounts)
+	}
+	(*dst).add(s)
 }

@@ -82,6 +82,11 @@ func (m *merged) addShared(s *Schema, shared *sharedCells) {
 			addHistogram(&m.histograms[i], h)
 		}
 	}
+	for i, st := range shared.statuses {
+		if st != nil {
+			addStatus(&m.statuses[i], st)
+		}
+	}
 }
 
 // mergeHistogram returns histogram ordinal i over all writers. It reports unchanged, without merging, when there are no

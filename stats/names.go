@@ -58,7 +58,7 @@ func newTagger(rules []TagRule, defaults bool) *tagger {
 		rules = append(rules, defaultTags()...)
 	}
 	return &tagger{
-		x:        extraction{rules: rules},
+		x:        extraction{rules: newRuleSet(rules)},
 		families: map[string]string{},
 		tables:   map[*Schema][]*nameTable{},
 		samples:  map[string]promName{},
@@ -122,29 +122,22 @@ func (t *tagger) scopeNames(sc *Scope) *scopeNames {
 		families: make([]string, len(sc.schema.metrics)),
 		sets:     make([]int, len(sc.schema.metrics)),
 	}
-	names := &scopeNames{table: table}
+	names := &scopeNames{}
+	var sets [][]Label
 	for i := range sc.schema.metrics {
 		extracted, labels := t.x.extract(sc.prefix + sc.schema.metrics[i].name)
 		table.families[i] = t.family(extracted)
-		table.sets[i] = names.labelSet(labels)
+		set := slices.IndexFunc(sets, func(have []Label) bool { return slices.Equal(have, labels) })
+		if set < 0 {
+			set = len(sets)
+			sets = append(sets, slices.Clone(labels))
+			names.labels = append(names.labels, labelPairs(labels))
+		}
+		table.sets[i] = set
 	}
 	names.table = t.share(sc.schema, table)
 	sc.names.Store(names)
 	return names
-}
-
-// labelSet returns the index of the set of these labels.
-func (n *scopeNames) labelSet(labels []Label) int {
-	pairs := labelPairs(labels)
-	for i, have := range n.labels {
-		if slices.EqualFunc(have, pairs, func(a, b *dto.LabelPair) bool {
-			return a.GetName() == b.GetName() && a.GetValue() == b.GetValue()
-		}) {
-			return i
-		}
-	}
-	n.labels = append(n.labels, pairs)
-	return len(n.labels) - 1
 }
 
 // share returns a table equal to the given one, which scopes of the schema share if there is room.

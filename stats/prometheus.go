@@ -3,12 +3,10 @@ package stats
 import (
 	"cmp"
 	"context"
-	"io"
 	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 )
 
 // Gatherer gives the statistics of a Store to Prometheus libraries; it is a prometheus.Gatherer. Names and labels are
@@ -21,17 +19,6 @@ type Gatherer struct {
 // Gather takes a Snapshot and returns its families. They must not be modified.
 func (g *Gatherer) Gather() ([]*dto.MetricFamily, error) {
 	return g.Store.Snapshot(context.Background()).Families(g.Options), nil
-}
-
-// WritePrometheus writes sn in the Prometheus text exposition format, version 0.0.4, as /stats/prometheus does.
-func (sn *Snapshot) WritePrometheus(out io.Writer, o WriteOptions) error {
-	w := newErrWriter(out)
-	for _, f := range sn.Families(o) {
-		if _, err := expfmt.MetricFamilyToText(w.Writer, f); err != nil {
-			return err
-		}
-	}
-	return w.finish()
 }
 
 // Families returns the statistics of sn as Prometheus families: counters, gauges, text readouts, histograms, each in the
@@ -152,7 +139,8 @@ func (b *familyBuilder) addText(s *Sample) {
 func (b *familyBuilder) append(name string, t dto.MetricType, m *dto.Metric) *dto.MetricFamily {
 	f := b.families[name]
 	if f == nil {
-		f = &dto.MetricFamily{Name: &name, Type: &t}
+		own, ownType := name, t // so that the parameters stay on the stack
+		f = &dto.MetricFamily{Name: &own, Type: &ownType}
 		b.families[name] = f
 	}
 	if *f.Type != t {

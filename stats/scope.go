@@ -33,9 +33,10 @@ type Scope struct {
 type sharedCells struct {
 	values []atomic.Uint64
 	used   []atomic.Uint64 // a bit per value
-	mu     sync.Mutex      // guards histograms
-	// histograms are indexed by ordinal.
+	mu     sync.Mutex      // guards all below
+	// By ordinal.
 	histograms []*histogram
+	statuses   []*statusCounts
 }
 
 // Prefix returns the prefix of sc, with its final dot.
@@ -58,6 +59,7 @@ func (sc *Scope) cells() *sharedCells {
 		values:     make([]atomic.Uint64, len(sc.schema.defs)),
 		used:       make([]atomic.Uint64, (len(sc.schema.defs)+63)/64),
 		histograms: make([]*histogram, len(sc.schema.histograms)),
+		statuses:   make([]*statusCounts, len(sc.schema.statuses)),
 	}
 	if sc.shared.CompareAndSwap(nil, c) {
 		return c
@@ -100,6 +102,17 @@ func (sc *Scope) Record(i int, v uint64) {
 	(*h).record(v)
 }
 
+// IncStatus counts a response in the first status statistic of the schema.
+func (sc *Scope) IncStatus(status int) {
+	c := sc.cells()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.statuses[0] == nil {
+		c.statuses[0] = new(statusCounts)
+	}
+	c.statuses[0].inc(status)
+}
+
 // resetCounters sets the counters to zero.
 func (c *sharedCells) resetCounters(s *Schema) {
 	for i := range s.defs {
@@ -107,4 +120,7 @@ func (c *sharedCells) resetCounters(s *Schema) {
 			c.values[i].Store(0)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.statuses)
 }

@@ -176,12 +176,12 @@ func (g *group) appendRows(rows []row) []row {
 	rejected := g.scope.rejected()
 	for i := range schema.metrics {
 		m := &schema.metrics[i]
-		if rejected != nil && rejected[i] {
-			continue
-		}
 		if m.part >= 1 && m.part <= lastClass {
 			// "upstream_rq_204" sorts right before "upstream_rq_2xx".
 			rows = g.appendCodes(rows, i)
+		}
+		if rejected != nil && rejected[i] {
+			continue
 		}
 		r := row{prefix: g.prefix, name: m.name, kind: m.kind, scope: g.scope, metric: i}
 		g.fill(&r, m)
@@ -229,12 +229,17 @@ func (g *group) appendCodes(rows []row, i int) []row {
 	if s == nil {
 		return rows
 	}
+	reject := g.scope.store.options.Reject
 	s.each(func(code int, n uint64) {
 		if statusPart(code/100) != m.part {
 			return
 		}
+		name := g.scope.schema.codeName(m.def, code)
+		if reject != nil && reject(g.prefix+name) {
+			return
+		}
 		rows = append(rows, row{
-			prefix: g.prefix, name: g.scope.schema.codeName(m.def, code), kind: Counter, value: n, used: true,
+			prefix: g.prefix, name: name, kind: Counter, value: n, used: true,
 			scope: g.scope, metric: i, code: code,
 		})
 	})

@@ -129,7 +129,7 @@ func sanitizeName(name string) string {
 }
 
 // NewShard returns the shard of a new worker. post has a function run on the worker's thread soon, or returns false when
-// the worker is gone.
+// the worker is gone. A worker that ends calls Close; one that only stops running functions costs every reader gatherTimeout.
 func (s *Store) NewShard(post func(func()) bool) *Shard {
 	sh := &Shard{store: s, post: post, byScope: map[*Scope]*Block{}, gone: make(chan struct{})}
 	s.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -316,6 +317,7 @@ func TestResetCounters(t *testing.T) {
 	closed.stop()
 	s.Snapshot(t.Context())
 	sc.Inc(HTTPRqTotal)
+	sc.IncStatus(204)
 	s.Counter("server.x").Inc()
 	s.ResetCounters(t.Context())
 	for name, want := range map[string]uint64{
@@ -372,13 +374,19 @@ func TestControlPlaneStatistics(t *testing.T) {
 }
 
 func TestReject(t *testing.T) {
-	s := NewStore(Options{Reject: func(name string) bool { return name != "http.in.rq_total" }})
+	want := []string{"cluster.foo.upstream_rq_204", "http.in.rq_total"}
+	s := NewStore(Options{Reject: func(name string) bool { return !slices.Contains(want, name) }})
 	s.Scope("http.in.", HTTP)
+	s.Scope("cluster.foo.", Cluster).IncStatus(200)
+	s.Scope("cluster.foo.", Cluster).IncStatus(204)
 	s.Counter("x").Inc()
+	s.Text("y", func() string { return "" })
+	var got []string
 	for sample := range s.Snapshot(t.Context()).All() {
-		if sample.Name != "http.in.rq_total" {
-			t.Errorf("%s is shown", sample.Name)
-		}
+		got = append(got, sample.Name)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("shown: %q", got)
 	}
 }
 

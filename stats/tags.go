@@ -59,14 +59,15 @@ func DefaultTag(name string) ([]TagRule, error) {
 // regexPattern is a tag found by a regular expression.
 type regexPattern struct {
 	re *regexp.Regexp
-	// head, when not empty, is the first token of the names that can match, and part occurs in them: cheaper than re.
+	// head and part, when not empty, are the first token of the names that can match, and what occurs in them: cheaper to
+	// look for than re.
 	head, part string
 	// except is a value that is not a tag.
 	except string
 }
 
-func (p *regexPattern) find(name string, tokens []token) (start, end int, value string, ok bool) {
-	if p.head != "" && tokens[0].text != p.head || p.part != "" && !strings.Contains(name, p.part) {
+func (p *regexPattern) find(name string, _ []token) (start, end int, value string, ok bool) {
+	if p.part != "" && !strings.Contains(name, p.part) {
 		return 0, 0, "", false
 	}
 	m := p.re.FindStringSubmatchIndex(name)
@@ -123,11 +124,59 @@ func (p tokenPattern) find(name string, tokens []token) (start, end int, value s
 
 // extraction takes tags out of names, with the memory it needs for that.
 type extraction struct {
-	rules  []TagRule
+	rules  ruleSet
 	tokens []token
 	cuts   []cut
 	labels []Label
 	name   []byte
+}
+
+// ruleSet is an ordered list of rules, by what names they can match.
+type ruleSet struct {
+	// byHead are the rules for names with that first token.
+	byHead map[string][]TagRule
+	// other are the rules for all other names.
+	other []TagRule
+}
+
+func newRuleSet(rules []TagRule) ruleSet {
+	set := ruleSet{byHead: map[string][]TagRule{}}
+	for _, r := range rules {
+		if head := r.head(); head != "" {
+			set.byHead[head] = nil
+		} else {
+			set.other = append(set.other, r)
+		}
+	}
+	for head := range set.byHead {
+		for _, r := range rules {
+			if h := r.head(); h == "" || h == head {
+				set.byHead[head] = append(set.byHead[head], r)
+			}
+		}
+	}
+	return set
+}
+
+// head returns the first token of all names that r can match, or "" when there is no such.
+func (r *TagRule) head() string {
+	switch p := r.pattern.(type) {
+	case *regexPattern:
+		return p.head
+	case tokenPattern:
+		if p[0] != "*" && p[0] != "$" {
+			return p[0]
+		}
+	}
+	return ""
+}
+
+// of returns the rules for names with that first token.
+func (s *ruleSet) of(head string) []TagRule {
+	if rules, ok := s.byHead[head]; ok {
+		return rules
+	}
+	return s.other
 }
 
 // cut is a part of a name that is removed.
@@ -137,8 +186,9 @@ type cut struct{ start, end int }
 func (x *extraction) extract(name string) (extracted []byte, labels []Label) {
 	x.tokens = appendTokens(x.tokens[:0], name)
 	x.cuts, x.labels, x.name = x.cuts[:0], x.labels[:0], x.name[:0]
-	for i := range x.rules {
-		r := &x.rules[i]
+	rules := x.rules.of(x.tokens[0].text)
+	for i := range rules {
+		r := &rules[i]
 		if slices.ContainsFunc(x.labels, func(l Label) bool { return l.Name == r.name }) {
 			continue // the first rule for a tag that matches is the one
 		}
