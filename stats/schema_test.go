@@ -28,7 +28,7 @@ func TestEveryConstantHasADefinition(t *testing.T) {
 		{"Server", Server, ServerInitializationTimeMs},
 		{"Runtime", Runtime, RuntimeNumLayers},
 		{"Filesystem", Filesystem, FilesystemWriteTotalBuffered},
-		{"Watchdog", Watchdog, WatchdogWatchdogMiss},
+		{"Watchdog", Watchdog, WatchdogMiss},
 		{"ListenerManager", ListenerManager, ListenerManagerWorkersStarted},
 		{"ClusterManager", ClusterManager, ClusterManagerWarmingClusters},
 		{"Subscription", Subscription, SubscriptionUpdateDuration},

@@ -107,14 +107,14 @@ var Filesystem = NewSchema([]Def{
 
 // The statistics of Watchdog.
 const (
-	WatchdogWatchdogMegaMiss = iota
-	WatchdogWatchdogMiss
+	WatchdogMegaMiss = iota
+	WatchdogMiss
 )
 
 // Watchdog is the schema of "main_thread." and "workers.".
 var Watchdog = NewSchema([]Def{
-	WatchdogWatchdogMegaMiss: {Name: "watchdog_mega_miss"},
-	WatchdogWatchdogMiss:     {Name: "watchdog_miss"},
+	WatchdogMegaMiss: {Name: "watchdog_mega_miss"},
+	WatchdogMiss:     {Name: "watchdog_miss"},
 }...)
 
 // The statistics of ListenerManager.
