@@ -113,7 +113,9 @@ func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint
 func (a *at) endpoint(e *endpointv3.LbEndpoint, allowed hosts) config.Endpoint {
 	a.only(e, lbEndpointFields)
 	if e.GetEndpoint() == nil {
-		a.in("endpoint").errorf("must be set")
+		if e.GetHostIdentifier() == nil { // or else it is refused as a field
+			a.in("endpoint").errorf("must be set")
+		}
 		return config.Endpoint{}
 	}
 	place := a.in("endpoint")

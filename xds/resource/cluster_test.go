@@ -1,0 +1,180 @@
+package resource_test
+
+import (
+	"testing"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+// defaultCluster is what `name: c` decodes to.
+func defaultCluster() *config.Cluster {
+	thresholds := config.Thresholds{MaxConnections: 1024, MaxPending: 1024, MaxRequests: 1024, MaxRetries: 3}
+	return &config.Cluster{
+		Name: "c", ConnectTimeout: 5 * time.Second, BufferLimit: 1 << 20, MaxHeaderKB: 60, MaxHeaderCount: 100,
+		ChoiceCount: 2, ActiveRequestBias: 1, PanicThreshold: 50, DNSRefresh: 5 * time.Second,
+		Breakers: thresholds, HighBreakers: thresholds, IdleTimeout: time.Hour,
+		Assignment: &config.ClusterLoadAssignment{Name: "c", Overprovision: 140},
+	}
+}
+
+const (
+	leastRequest = "type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest"
+	httpOptions  = `typed_extension_protocol_options:
+  envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+    "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+    `
+	endpointsOf = `load_assignment:
+  cluster_name: c
+  endpoints:
+  - lb_endpoints:
+    - endpoint: {address: {socket_address: {address: `
+)
+
+func TestCluster(t *testing.T) {
+	policies := func(text string) string {
+		return "load_balancing_policy:\n  policies:\n  " + indent(2, text)
+	}
+	tests := map[string]struct {
+		text string
+		want func(*config.Cluster)
+	}{
+		"defaults": {"", func(*config.Cluster) {}},
+		"names and limits": {"alt_stat_name: a\nconnect_timeout: 3s\nper_connection_buffer_limit_bytes: 7\nmax_requests_per_connection: 9", func(c *config.Cluster) {
+			c.AltStatName, c.ConnectTimeout, c.BufferLimit, c.MaxRequestsPerConnection = "a", 3*time.Second, 7, 9
+		}},
+		"eds": {"type: EDS\neds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}}", func(c *config.Cluster) {
+			c.Type, c.EDSName, c.EDSFetchTimeout, c.Assignment = config.ClusterEDS, "c", 15*time.Second, nil
+		}},
+		"eds with service": {"type: EDS\neds_cluster_config: {service_name: s, eds_config: {self: {}, initial_fetch_timeout: 0s}}", func(c *config.Cluster) { c.Type, c.EDSName, c.Assignment = config.ClusterEDS, "s", nil }},
+		"dns without members": {"type: STRICT_DNS", func(c *config.Cluster) {
+			c.Type, c.EDSName, c.EDSFetchTimeout, c.Assignment = config.ClusterEDS, "c", 15*time.Second, nil
+		}},
+		"dns": {"type: STRICT_DNS\ndns_lookup_family: V4_PREFERRED\ndns_refresh_rate: 2s\nrespect_dns_ttl: true\n" + endpointsOf + "example.com, port_value: 80}}}", func(c *config.Cluster) {
+			c.Type, c.DNSFamily, c.DNSRefresh, c.RespectDNSTTL = config.ClusterStrictDNS, config.DNSV4Preferred, 2*time.Second, true
+			c.Assignment.Localities = []config.LocalityEndpoints{{Endpoints: []config.Endpoint{{Address: config.Address{IP: "example.com", Port: 80}, Weight: 1}}}}
+		}},
+		"dns by extension": {"dns_lookup_family: V6_ONLY\ncluster_type: {name: any, typed_config: {'@type': type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster, dns_refresh_rate: 30s, dns_lookup_family: ALL, respect_dns_ttl: true}}\n" + endpointsOf + "h, port_value: 1}}}", func(c *config.Cluster) {
+			c.Type, c.DNSFamily, c.DNSRefresh, c.RespectDNSTTL = config.ClusterStrictDNS, config.DNSAll, 30*time.Second, true
+			c.Assignment.Localities = []config.LocalityEndpoints{{Endpoints: []config.Endpoint{{Address: config.Address{IP: "h", Port: 1}, Weight: 1}}}}
+		}},
+		"static": {endpointsOf + "'0:0::1', port_value: 80}}}", func(c *config.Cluster) {
+			c.Assignment.Localities = []config.LocalityEndpoints{{Endpoints: []config.Endpoint{{Address: config.Address{IP: "::1", Port: 80}, Weight: 1}}}}
+		}},
+		"lb_policy least request": {"lb_policy: LEAST_REQUEST\nleast_request_lb_config: {choice_count: 5, active_request_bias: {default_value: 0.5, runtime_key: k}}", func(c *config.Cluster) { c.LB, c.ChoiceCount, c.ActiveRequestBias = config.LeastRequest, 5, 0.5 }},
+		"lb_policy random":        {"lb_policy: RANDOM", func(c *config.Cluster) { c.LB = config.Random }},
+		"common_lb_config":        {"common_lb_config: {healthy_panic_threshold: {value: 33.6}, locality_weighted_lb_config: {}, update_merge_window: 1s}", func(c *config.Cluster) { c.PanicThreshold, c.LocalityWeighted = 34, true }},
+		"first supported policy": {policies(`
+- typed_extension_config: {name: x, typed_config: {"@type": type.googleapis.com/no.such.Policy, field: 1}}
+- typed_extension_config: {name: p2, typed_config: {"@type": ` + leastRequest + `, choice_count: 3, locality_lb_config: {locality_weighted_lb_config: {}}}}
+- typed_extension_config: {name: z, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random}}`),
+			func(c *config.Cluster) { c.LB, c.ChoiceCount, c.LocalityWeighted = config.LeastRequest, 3, true }},
+		"policy replaces lb_policy": {"lb_policy: RING_HASH\ncommon_lb_config: {locality_weighted_lb_config: {}}\n" + policies(`
+- typed_extension_config: {name: p2, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin}}`),
+			func(*config.Cluster) {}},
+		"wrr_locality": {policies(`
+- typed_extension_config:
+    name: p2
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality
+      endpoint_picking_policy: {policies: [{typed_extension_config: {name: z, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random}}}]}`),
+			func(c *config.Cluster) { c.LB, c.LocalityWeighted = config.Random, true }},
+		"breakers": {"circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 2, max_requests: 3, max_retries: 4, track_remaining: true}, {priority: HIGH, max_retries: 5}]}", func(c *config.Cluster) {
+			c.Breakers = config.Thresholds{MaxConnections: 1, MaxPending: 2, MaxRequests: 3, MaxRetries: 4}
+			c.HighBreakers.MaxRetries = 5
+		}},
+		"old http options": {"common_http_protocol_options: {idle_timeout: 0s, max_connection_duration: 4s, max_headers_count: 5, max_response_headers_kb: 6, max_requests_per_connection: 7}\nhttp_protocol_options: {enable_trailers: true}", func(c *config.Cluster) {
+			c.IdleTimeout, c.MaxConnectionDuration, c.MaxHeaderCount, c.MaxHeaderKB, c.MaxRequestsPerConnection, c.EnableTrailers = 0, 4*time.Second, 5, 6, 7, true
+		}},
+		"typed http options win": {"http2_protocol_options: {}\nmax_requests_per_connection: 3\n" + httpOptions + "explicit_http_config: {http_protocol_options: {enable_trailers: true}}\n    common_http_protocol_options: {idle_timeout: 2s}", func(c *config.Cluster) {
+			c.IdleTimeout, c.EnableTrailers, c.MaxRequestsPerConnection = 2*time.Second, true, 3
+		}},
+		"use_downstream_protocol_config": {httpOptions + "use_downstream_protocol_config: {http_protocol_options: {enable_trailers: true}}", func(c *config.Cluster) { c.EnableTrailers = true }},
+		"without effect":                 {"metadata: {}\nignore_health_on_host_removal: true\nclose_connections_on_host_health_failure: true\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
+		"raw_buffer":                     {"transport_socket: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}", func(*config.Cluster) {}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			want := defaultCluster()
+			test.want(want)
+			got, err := resource.Cluster(parse(t, "name: c\n"+test.text, &clusterv3.Cluster{}))
+			checkEqual(t, got, want, err)
+		})
+	}
+}
+
+func TestClusterRefused(t *testing.T) {
+	policy := func(text string) string {
+		return "load_balancing_policy: {policies: [{typed_extension_config: {name: p, typed_config: {'@type': " + text + "}}}]}"
+	}
+	const policyPath = "load_balancing_policy.policies[0].typed_extension_config.typed_config."
+	tests := map[string]string{
+		"type: LOGICAL_DNS":      "type: LOGICAL_DNS is not supported, only STATIC, STRICT_DNS and EDS",
+		"type: ORIGINAL_DST":     "type: ORIGINAL_DST is not supported, only STATIC, STRICT_DNS and EDS",
+		"type: EDS":              "eds_cluster_config: must be set on a cluster of type EDS",
+		"eds_cluster_config: {}": "eds_cluster_config: cannot be set on a cluster that is not of type EDS",
+		"health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]": "health_checks[0]: is not supported",
+		"outlier_detection: {}":                         "outlier_detection: is not supported",
+		"lb_subset_config: {}":                          "lb_subset_config: is not supported",
+		"upstream_bind_config: {}":                      "upstream_bind_config: is not supported",
+		"preconnect_policy: {}":                         "preconnect_policy: is not supported",
+		"dns_failure_refresh_rate: {base_interval: 1s}": "dns_failure_refresh_rate: is not supported",
+		"dns_resolvers: [{socket_address: {address: 1.1.1.1, port_value: 53}}]":               "dns_resolvers[0]: is not supported",
+		"upstream_connection_options: {tcp_keepalive: {}}":                                    "upstream_connection_options: is not supported",
+		"connection_pool_per_downstream_connection: true":                                     "connection_pool_per_downstream_connection: true is not supported, only false",
+		"wait_for_warm_on_init: false":                                                        "wait_for_warm_on_init: false is not supported, only true",
+		"protocol_selection: USE_DOWNSTREAM_PROTOCOL":                                         "protocol_selection: USE_DOWNSTREAM_PROTOCOL is not supported",
+		"lb_policy: RING_HASH":                                                                "lb_policy: RING_HASH is not supported, only ROUND_ROBIN, LEAST_REQUEST and RANDOM",
+		"lb_policy: LOAD_BALANCING_POLICY_CONFIG":                                             "load_balancing_policy: must be set with lb_policy LOAD_BALANCING_POLICY_CONFIG",
+		"ring_hash_lb_config: {}":                                                             "ring_hash_lb_config: is not supported",
+		"round_robin_lb_config: {slow_start_config: {}}":                                      "round_robin_lb_config.slow_start_config: is not supported",
+		"least_request_lb_config: {choice_count: 2000}":                                       "least_request_lb_config.choice_count: 2000 must be from 2 to 1024",
+		"least_request_lb_config: {active_request_bias: {default_value: -1, runtime_key: k}}": "least_request_lb_config.active_request_bias.default_value: -1 must be a number that is not negative",
+		"common_lb_config: {zone_aware_lb_config: {}}":                                        "common_lb_config.zone_aware_lb_config: is not supported",
+		"common_lb_config: {close_connections_on_host_set_change: true}":                      "common_lb_config.close_connections_on_host_set_change: true is not supported, only false",
+		"circuit_breakers: {thresholds: [{retry_budget: {}}]}":                                "circuit_breakers.thresholds[0].retry_budget: is not supported",
+		"circuit_breakers: {thresholds: [{}, {}]}":                                            "circuit_breakers.thresholds[1].priority: DEFAULT is listed twice",
+		"circuit_breakers: {per_host_thresholds: [{max_connections: 1}]}":                     "circuit_breakers.per_host_thresholds[0]: is not supported",
+		"http2_protocol_options: {}":                                                          "http2_protocol_options: HTTP/2 upstreams are not supported",
+		"http_protocol_options: {header_key_format: {proper_case_words: {}}}":                 "http_protocol_options.header_key_format: is not supported",
+		"common_http_protocol_options: {max_stream_duration: 1s}":                             "common_http_protocol_options.max_stream_duration: is not supported",
+		"connect_timeout: 400000000s":                                                         "connect_timeout: must be from 0s to 87600h0m0s",
+		"eds_cluster_config: {eds_config: {path: x}}\ntype: EDS":                              "eds_cluster_config.eds_config.path: is not supported, only ads",
+		"eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V2}}\ntype: EDS":    "eds_cluster_config.eds_config.resource_api_version: V2 is not supported, only V3",
+		"typed_extension_protocol_options: {k: {'@type': type.googleapis.com/no.Such}}":       `typed_extension_protocol_options["k"]: Didn't find a registered implementation for 'k' with type URL: 'type.googleapis.com/no.Such'`,
+		"cluster_type: {name: agg, typed_config: {'@type': type.googleapis.com/no.Such}}":     "cluster_type: Didn't find a registered implementation for 'agg' with type URL: 'type.googleapis.com/no.Such'",
+		"cluster_type: {name: d, typed_config: {'@type': type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster, all_addresses_in_single_endpoint: true}}": "cluster_type.typed_config.all_addresses_in_single_endpoint: true is not supported, only false",
+		"transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/no.Tls}}":                                                                        "transport_socket: 'tls' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer",
+		"transport_socket_matches: [{name: m}]":                                                          "transport_socket_matches[0]: is not supported",
+		policy(leastRequest + ", slow_start_config: {}"):                                                 policyPath + "slow_start_config: is not supported",
+		policy(leastRequest + ", selection_method: FULL_SCAN"):                                           policyPath + "selection_method: FULL_SCAN is not supported",
+		policy(leastRequest + ", enable_full_scan: true"):                                                policyPath + "enable_full_scan: true is not supported, only false",
+		policy(leastRequest + ", locality_lb_config: {zone_aware_lb_config: {}}"):                        policyPath + "locality_lb_config.zone_aware_lb_config: is not supported",
+		policy("type.googleapis.com/no.Such"):                                                            "load_balancing_policy.policies: Didn't find a registered load balancer factory with type URL 'type.googleapis.com/no.Such'; supported are round_robin, least_request, random and wrr_locality over one of them",
+		endpointsOf + "example.com, port_value: 80}}}":                                                   "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: example.com (a name needs a cluster of type STRICT_DNS)",
+		"type: STRICT_DNS\n" + endpointsOf + "'a b', port_value: 80}}}":                                  `load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "a b" is neither an IP address nor a host name`,
+		httpOptions + "explicit_http_config: {http2_protocol_options: {}}":                               optionsPath + "explicit_http_config.http2_protocol_options: HTTP/2 upstreams are not supported",
+		httpOptions + "explicit_http_config: {http3_protocol_options: {}}":                               optionsPath + "explicit_http_config.http3_protocol_options: HTTP/3 upstreams are not supported",
+		httpOptions + "auto_config: {}":                                                                  optionsPath + "auto_config: is not supported",
+		httpOptions + "explicit_http_config: {http_protocol_options: {}}\n    http_filters: [{name: f}]": optionsPath + "http_filters[0]: is not supported",
+		httpOptions + "use_downstream_protocol_config: {http2_protocol_options: {}}":                     optionsPath + "use_downstream_protocol_config.http2_protocol_options: HTTP/2 upstreams are not supported",
+	}
+	for text, want := range tests {
+		t.Run(want, func(t *testing.T) {
+			_, err := resource.Cluster(parse(t, "name: c\n"+text, &clusterv3.Cluster{}))
+			checkError(t, err, `cluster "c": `+want)
+		})
+	}
+}
+
+const optionsPath = `typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].`
+
+func TestClusterConstraints(t *testing.T) {
+	_, err := resource.Cluster(parse(t, "connect_timeout: 0s\ndns_refresh_rate: 0s", &clusterv3.Cluster{}))
+	checkError(t, err, `cluster "": name: value length must be at least 1 runes
+cluster "": connect_timeout: value must be greater than 0s
+cluster "": dns_refresh_rate: value must be greater than 1ms`)
+}

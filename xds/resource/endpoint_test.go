@@ -1,0 +1,90 @@
+package resource_test
+
+import (
+	"testing"
+
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+const onePort = "endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}"
+
+func TestAssignment(t *testing.T) {
+	got, err := resource.Assignment(parse(t, `
+cluster_name: c
+policy: {overprovisioning_factor: 200}
+endpoints:
+- locality: {region: r, zone: z, sub_zone: s}
+  load_balancing_weight: 3
+  metadata: {}
+  lb_endpoints:
+  - health_status: DRAINING
+    load_balancing_weight: 7
+    metadata: {}
+    endpoint: {hostname: h, address: {socket_address: {address: 10.0.0.1, port_value: 80}}, health_check_config: {port_value: 3}}
+  - {health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: "2001:db8:0::1", port_value: 80}}}}
+  - {health_status: HEALTHY, `+onePort+`}
+- priority: 1
+  lb_endpoints:
+  - {health_status: DEGRADED, endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 0}}}}
+  - {health_status: TIMEOUT, endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 81}}}}
+- locality: {region: r, zone: z, sub_zone: s}
+  load_balancing_weight: 4
+  lb_endpoints: [{health_status: HEALTHY, endpoint: {address: {socket_address: {address: 10.0.0.3, port_value: 80}}}}]
+- priority: 2
+`, &endpointv3.ClusterLoadAssignment{}))
+	endpoint := func(ip string, port, weight uint32, health config.HealthStatus, host string) config.Endpoint {
+		return config.Endpoint{Address: config.Address{IP: ip, Port: port}, Weight: weight, Health: health, Hostname: host}
+	}
+	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 200, Localities: []config.LocalityEndpoints{
+		{Region: "r", Zone: "z", SubZone: "s", Weight: 4, Endpoints: []config.Endpoint{
+			endpoint("10.0.0.1", 80, 7, config.HealthDraining, "h"),
+			endpoint("2001:db8::1", 80, 1, config.HealthUnhealthy, ""),
+			endpoint("10.0.0.3", 80, 1, config.HealthHealthy, ""),
+		}},
+		{Priority: 1, Endpoints: []config.Endpoint{
+			endpoint("10.0.0.2", 0, 1, config.HealthDegraded, ""),
+			endpoint("10.0.0.1", 81, 1, config.HealthTimeout, ""),
+		}},
+		{Priority: 2},
+	}}
+	checkEqual(t, got, want, err)
+}
+
+func TestAssignmentRefused(t *testing.T) {
+	const address = "endpoints[0].lb_endpoints[0].endpoint.address."
+	one := func(address string) string {
+		return "endpoints: [{lb_endpoints: [{endpoint: {address: {" + address + "}}}]}]"
+	}
+	tests := map[string]string{
+		one("pipe: {path: /x}"):                                                                             address + "pipe: is not supported, only socket_address",
+		one("envoy_internal_address: {server_listener_name: l}"):                                            address + "envoy_internal_address: is not supported, only socket_address",
+		one("socket_address: {address: h.example, port_value: 1}"):                                          address + "socket_address.address: malformed IP address: h.example (a name needs a cluster of type STRICT_DNS)",
+		one("socket_address: {address: 'fe80::1%eth0', port_value: 1}"):                                     address + "socket_address.address: malformed IP address: fe80::1%eth0 (a name needs a cluster of type STRICT_DNS)",
+		one("socket_address: {address: 1.1.1.1, port_value: 1, protocol: UDP}"):                             address + "socket_address.protocol: UDP is not supported, only TCP",
+		one("socket_address: {address: 1.1.1.1, named_port: http}"):                                         address + "socket_address.named_port: is not supported",
+		one("socket_address: {address: 1.1.1.1, port_value: 1, resolver_name: r}"):                          address + "socket_address.resolver_name: is not supported",
+		one("socket_address: {address: 1.1.1.1, port_value: 1, ipv4_compat: true}"):                         address + "socket_address.ipv4_compat: true is not supported, only false",
+		one("socket_address: {address: 1.1.1.1, port_value: 70000}"):                                        address + "socket_address.port_value: value must be less than or equal to 65535",
+		"endpoints: [{lb_endpoints: [{endpoint_name: e}]}]":                                                 "endpoints[0].lb_endpoints[0].endpoint_name: is not supported",
+		"endpoints: [{lb_endpoints: [{}]}]":                                                                 "endpoints[0].lb_endpoints[0].endpoint: must be set",
+		"named_endpoints: {b: {}, a: {}}":                                                                   `named_endpoints["a"]: is not supported`,
+		"policy: {drop_overloads: [{category: x}]}":                                                         "policy.drop_overloads[0]: is not supported",
+		"policy: {weighted_priority_health: true}":                                                          "policy.weighted_priority_health: is not supported",
+		"policy: {overprovisioning_factor: 0}":                                                              "policy.overprovisioning_factor: value must be greater than 0",
+		"endpoints: [{priority: 1}]":                                                                        "endpoints: priority 1 is used but 0 is not, priorities must be contiguous from 0",
+		"endpoints: [{priority: 2}, {}]":                                                                    "endpoints: priority 2 is used but 1 is not, priorities must be contiguous from 0",
+		"endpoints: [{load_balancing_weight: 4294967295}, {locality: {zone: z}, load_balancing_weight: 1}]": "endpoints: the sum of the locality weights of priority 0 is 4294967296, it must be at most 4294967295",
+		"endpoints: [{lb_endpoints: [{load_balancing_weight: 4294967295, " + onePort + "}, {endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]": `endpoints: the sum of the weights in locality ""/""/"" of priority 0 is 4294967296, it must be at most 4294967295`,
+		"endpoints: [{leds_cluster_locality_config: {leds_config: {ads: {}}}}]":                                                                                             "endpoints[0].leds_cluster_locality_config: is not supported",
+		"endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}, additional_addresses: [{}]}}]}]":                             "endpoints[0].lb_endpoints[0].endpoint.additional_addresses[0]: is not supported",
+	}
+	for text, want := range tests {
+		t.Run(want, func(t *testing.T) {
+			_, err := resource.Assignment(parse(t, "cluster_name: c\n"+text, &endpointv3.ClusterLoadAssignment{}))
+			checkError(t, err, `cluster load assignment "c": `+want)
+		})
+	}
+}
