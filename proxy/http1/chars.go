@@ -77,7 +77,7 @@ func notTargetMask(w uint64) uint64 {
 // none. Everything else may be part of a field value (RFC 9110 section 5.5).
 func indexControl(b []byte, i int) int {
 	for i+8 <= len(b) {
-		mask := controlMask(binary.LittleEndian.Uint64(b[i:]))
+		mask := controlMask(binary.LittleEndian.Uint64(b[i : i+8]))
 		if mask == 0 {
 			i += 8
 			continue
@@ -101,7 +101,7 @@ func indexControl(b []byte, i int) int {
 // pass; bytes above 0x7e have to be percent-encoded.
 func indexNotTarget(b []byte, i int) int {
 	for i+8 <= len(b) {
-		if mask := notTargetMask(binary.LittleEndian.Uint64(b[i:])); mask != 0 {
+		if mask := notTargetMask(binary.LittleEndian.Uint64(b[i : i+8])); mask != 0 {
 			return i + bits.TrailingZeros64(mask)/8
 		}
 		i += 8

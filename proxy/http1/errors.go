@@ -6,8 +6,8 @@ package http1
 // is not nil: compare with 0 before converting.
 type Error uint8
 
-// The reasons to refuse a message. After any of them the bytes that follow on the connection have no meaning: the
-// connection must be closed once the answer, if there is one, is written.
+// The reasons to refuse a message; the Error method says what each stands for. After any of them the bytes that follow on
+// the connection have no meaning: it must be closed once the answer, if there is one, is written.
 const (
 	noError Error = iota
 
