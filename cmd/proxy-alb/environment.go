@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// environment is what the variables of the container say beside those of the bootstrap, which package bootstrap reads.
+type environment struct {
+	moduleID, moduleVersion string
+	configPath              string
+	configPathSet           bool
+	listenPort              int
+	grpcPort, metricsPort   int
+	healthPort              int
+	maxConnectionAge        time.Duration
+	shutdownTimeout         time.Duration
+	reloadGrace             time.Duration
+	logLevel                string
+}
+
+// Defaults of the container.
+const (
+	defaultModuleID        = "alb-1"
+	defaultModuleVersion   = "v1.0.0"
+	defaultConfigPath      = "/etc/envoy/envoy.yaml"
+	defaultListenPort      = 10000
+	defaultGRPCPort        = 50051
+	defaultMetricsPort     = 9090
+	defaultHealthPort      = 8080
+	defaultMaxConnAge      = 30 * time.Minute
+	defaultShutdownTimeout = 30 * time.Second
+	defaultReloadGrace     = 5 * time.Second
+)
+
+// readEnvironment reads the variables. The error has a line for each bad one.
+func readEnvironment(getenv func(string) string) (*environment, error) {
+	r := variables{getenv: getenv}
+	e := &environment{
+		moduleID:         r.text("MODULE_ID", defaultModuleID),
+		moduleVersion:    r.text("VERSION", defaultModuleVersion),
+		configPath:       r.text("ENVOY_CONFIG_PATH", defaultConfigPath),
+		configPathSet:    getenv("ENVOY_CONFIG_PATH") != "",
+		listenPort:       r.port("ENVOY_LISTEN_PORT", defaultListenPort),
+		grpcPort:         r.port("GRPC_PORT", defaultGRPCPort),
+		metricsPort:      r.port("METRICS_PORT", defaultMetricsPort),
+		healthPort:       r.port("HEALTH_PORT", defaultHealthPort),
+		maxConnectionAge: r.duration("GRPC_MAX_CONN_AGE", defaultMaxConnAge),
+		shutdownTimeout:  r.duration("SHUTDOWN_TIMEOUT", defaultShutdownTimeout),
+		reloadGrace:      r.duration("RELOAD_GRACE_PERIOD", defaultReloadGrace),
+		logLevel:         r.text("LOG_LEVEL", ""),
+	}
+	if e.logLevel == "" {
+		e.logLevel = r.text("ENVOY_LOG_LEVEL", "info")
+	}
+	if _, err := parseLevel(e.logLevel); err != nil {
+		r.fail("LOG_LEVEL", err.Error())
+	}
+	return e, errors.Join(r.errs...)
+}
+
+// variables reads environment variables and gathers what is wrong with them.
+type variables struct {
+	getenv func(string) string
+	errs   []error
+}
+
+func (r *variables) fail(name, why string) {
+	r.errs = append(r.errs, fmt.Errorf("environment variable %s: %s", name, why))
+}
+
+func (r *variables) text(name, byDefault string) string {
+	if v := r.getenv(name); v != "" {
+		return v
+	}
+	return byDefault
+}
+
+// port reads a TCP port. 0 asks for any free one.
+func (r *variables) port(name string, byDefault int) int {
+	v := r.getenv(name)
+	if v == "" {
+		return byDefault
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > 65535 {
+		r.fail(name, fmt.Sprintf("%q is not a port (0-65535)", v))
+		return byDefault
+	}
+	return n
+}
+
+// duration reads a time span with a unit; a bare number counts seconds.
+func (r *variables) duration(name string, byDefault time.Duration) time.Duration {
+	v := r.getenv(name)
+	if v == "" {
+		return byDefault
+	}
+	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		r.fail(name, fmt.Sprintf("%q is not a duration, such as 30s or 5m", v))
+		return byDefault
+	}
+	return d
+}

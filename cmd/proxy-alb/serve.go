@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/xds"
+)
+
+const (
+	// controlProcs is how many of Go's processors are there beside one per worker, for the control plane.
+	controlProcs = 1
+	// resolveWait bounds the wait for the first name lookups before the process calls itself ready.
+	resolveWait = 5 * time.Second
+)
+
+// process is a running proxy-alb: the data plane, what configures it, and its faces.
+type process struct {
+	settings *settings
+	started  time.Time
+	log      *zap.Logger
+	level    zap.AtomicLevel
+	logFile  *logFile
+	stats    *stats.Store
+	window   *stats.Window
+	server   *proxy.Server
+	manager  *xds.Manager
+	health   health
+	faces    faces
+
+	quit     chan struct{} // closed when the process is asked to end
+	quitOnce sync.Once
+}
+
+// serve runs until a signal or the admin interface ends it.
+func serve(set *settings) error {
+	p := &process{settings: set, started: time.Now(), quit: make(chan struct{})}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+	if err := p.prepare(); err != nil {
+		return err
+	}
+	if set.flags.mode == modeInitOnly {
+		p.server.Close()
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var background sync.WaitGroup
+	background.Go(func() { p.manager.Run(ctx) })
+	background.Go(func() { p.flushStats(ctx) })
+	background.Go(func() { p.becomeReady(ctx) })
+	p.faces.serve()
+	p.log.Info("serving", zap.String("version", versionLine()), zap.String("configuration", set.source),
+		zap.Int("workers", p.server.Workers()))
+	p.untilQuit(signals)
+	p.shutDown()
+	cancel()
+	background.Wait()
+	return nil
+}
+
+// prepare makes everything that can fail at start. Nothing stays open when it fails: the process ends.
+func (p *process) prepare() error {
+	if err := p.startLog(); err != nil {
+		return err
+	}
+	p.stats = stats.NewStore(stats.Options{Tags: statsTags(p.settings.bootstrap)})
+	p.window = p.stats.NewWindow(isRequestTime)
+	p.registerServerStats()
+	workers := p.workers()
+	runtime.GOMAXPROCS(workers + controlProcs)
+	hostname, err := os.Hostname()
+	if err != nil {
+		p.log.Warn("host name is not known", zap.Error(err))
+	}
+	p.server, err = proxy.NewServer(proxy.Options{Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname})
+	if err != nil {
+		return err
+	}
+	p.manager, err = xds.New(xds.Options{Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds")})
+	if err != nil {
+		return err
+	}
+	if err := p.openFaces(); err != nil {
+		return err
+	}
+	return p.manager.Static()
+}
+
+func (p *process) startLog() (err error) {
+	f, env := p.settings.flags, p.settings.env
+	name := env.logLevel
+	if f.logLevel != "" {
+		name = f.logLevel
+	}
+	level, err := parseLevel(name)
+	if err != nil {
+		return err
+	}
+	p.level = zap.NewAtomicLevelAt(level)
+	if p.logFile, err = openLog(f.logPath); err != nil {
+		return err
+	}
+	p.log = newLogger(p.logFile, p.level)
+	for _, note := range p.settings.notes {
+		p.log.Warn(note, zap.String("configuration", p.settings.source))
+	}
+	return nil
+}
+
+// workers returns the number of worker threads. By default it is what the affinity mask and the quota of the cgroup allow,
+// which the Go runtime knows.
+func (p *process) workers() int {
+	if !p.settings.flags.concurrencySet {
+		return min(runtime.GOMAXPROCS(0), proxy.MaxWorkers)
+	}
+	return max(p.settings.flags.concurrency, 1)
+}
+
+// becomeReady waits for the first configuration and then lets /ready say so.
+func (p *process) becomeReady(ctx context.Context) {
+	select {
+	case <-p.manager.Initialized():
+	case <-ctx.Done():
+		return
+	}
+	waiting, cancel := context.WithTimeout(ctx, resolveWait)
+	defer cancel()
+	p.server.WaitResolved(waiting)
+	p.health.initialized()
+	p.log.Info("ready", zap.Duration("after", time.Since(p.started)))
+}
+
+// flushStats closes an interval of the histograms from time to time.
+func (p *process) flushStats(ctx context.Context) {
+	ticker := time.NewTicker(stats.FlushInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			p.stats.Flush()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// untilQuit handles signals until one of them, or somebody else, ends the process.
+func (p *process) untilQuit(signals <-chan os.Signal) {
+	for {
+		select {
+		case <-p.quit:
+			return
+		case s := <-signals:
+			p.log.Info("signal", zap.Stringer("signal", s))
+			switch s {
+			case syscall.SIGHUP:
+				if err := p.reload(context.Background(), false); err != nil {
+					p.log.Error("reload changed nothing", zap.Error(err))
+				}
+			case syscall.SIGUSR1:
+				p.reopenLogs()
+			default:
+				return
+			}
+		}
+	}
+}
+
+// requestQuit ends the process as a signal would.
+func (p *process) requestQuit() { p.quitOnce.Do(func() { close(p.quit) }) }
+
+func (p *process) reopenLogs() {
+	if err := p.logFile.reopen(); err != nil {
+		p.log.Error("log could not be opened again", zap.Error(err))
+	}
+}
+
+// reload reads the bootstrap again and replaces the static resources by what it says now, all or nothing. With force the
+// stream to the control plane begins anew as well. Connections stay.
+func (p *process) reload(_ context.Context, force bool) error {
+	next := &settings{flags: p.settings.flags, env: p.settings.env, getenv: p.settings.getenv}
+	if err := next.load(); err != nil {
+		return err
+	}
+	if err := p.manager.ReloadFile(next.bootstrap); err != nil {
+		return fmt.Errorf("%s: %w", next.source, err)
+	}
+	p.reopenLogs()
+	if force {
+		p.manager.RestartStream()
+	}
+	p.log.Info("configuration reloaded", zap.String("configuration", next.source), zap.Bool("force", force))
+	return nil
+}
+
+// shutDown ends in the order that loses nothing: not ready, no new connections, the rest as they finish, then the faces.
+func (p *process) shutDown() {
+	p.health.drain()
+	ctx, cancel := context.WithTimeout(context.Background(), p.settings.env.shutdownTimeout)
+	defer cancel()
+	if err := p.server.Drain(ctx); err != nil {
+		p.log.Warn("connections were cut at the shutdown timeout", zap.Error(err))
+	}
+	p.faces.close()
+	p.server.Close()
+	p.log.Info("ended")
+}

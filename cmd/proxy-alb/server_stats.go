@@ -1,0 +1,80 @@
+package main
+
+import (
+	"runtime/metrics"
+	"strings"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/xds"
+	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+)
+
+// isRequestTime picks the histograms of downstream request time.
+func isRequestTime(name string) bool {
+	return strings.HasPrefix(name, "http.") && strings.HasSuffix(name, ".downstream_rq_time")
+}
+
+func heapBytes(name string) func() uint64 {
+	return func() uint64 {
+		sample := []metrics.Sample{{Name: name}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+}
+
+// registerServerStats makes the statistics under "server." and those of the control plane's subscriptions readable.
+func (p *process) registerServerStats() {
+	server := p.stats.Scope("server.", stats.Server)
+	server.Set(stats.ServerConcurrency, uint64(p.workers()))
+	gauge := func(name string, value func() uint64) { p.stats.GaugeFunc("server."+name, value) }
+	gauge("uptime", func() uint64 { return uint64(time.Since(p.started) / time.Second) })
+	gauge("live", func() uint64 {
+		if state, _ := p.state(); state == "LIVE" {
+			return 1
+		}
+		return 0
+	})
+	gauge("state", p.stateNumber)
+	gauge("total_connections", func() uint64 { return uint64(p.server.Connections()) })
+	gauge("memory_allocated", heapBytes("/memory/classes/heap/objects:bytes"))
+	gauge("memory_heap_size", heapBytes("/memory/classes/total:bytes"))
+	p.stats.Collect(func(emit func(stats.Sample)) {
+		for _, s := range p.manager.Stats() {
+			emit(sample(s))
+		}
+	})
+}
+
+// stateNumber is server.state: 0 live, 1 draining, 2 pre-initializing, 3 initializing.
+func (p *process) stateNumber() uint64 {
+	switch state, _ := p.state(); state {
+	case "LIVE":
+		return 0
+	case "DRAINING":
+		return 1
+	case "PRE_INITIALIZING":
+		return 2
+	default:
+		return 3
+	}
+}
+
+func sample(s xds.Stat) stats.Sample {
+	kind := stats.Counter
+	switch s.Kind {
+	case xds.Gauge:
+		kind = stats.Gauge
+	case xds.TextReadout:
+		kind = stats.TextReadout
+	}
+	return stats.Sample{Name: s.Name, Kind: kind, Value: s.Value, Text: s.Text}
+}
+
+func statsTags(b *bootstrap.Bootstrap) []stats.TagRule {
+	var rules []stats.TagRule
+	for _, t := range b.Stats.Tags {
+		rules = append(rules, stats.FixedTag(t.Name, t.Value))
+	}
+	return rules
+}
