@@ -1,0 +1,209 @@
+package resource_test
+
+import (
+	"testing"
+	"time"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+const (
+	listenerBase = `name: l
+address: {socket_address: {address: 0.0.0.0, port_value: 80}}
+`
+	routerFilter = `{name: r, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}`
+	hcmPath      = "filter_chains[0].filters[0].typed_config."
+)
+
+// managerWith returns a listener whose connection manager has the fields in text, and RDS and a router unless text has
+// its own.
+func managerWith(text string) string {
+	return listenerBase + `filter_chains:
+- filters:
+  - name: hcm
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+      stat_prefix: s
+      ` + indent(6, text) + "\n"
+}
+
+const (
+	rds    = "\nrds: {route_config_name: rc, config_source: {ads: {}}}"
+	router = "\nhttp_filters: [" + routerFilter + "]"
+)
+
+func defaultListener() *config.Listener {
+	return &config.Listener{
+		Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20,
+		HTTP: &config.HTTPConnectionManager{
+			StatPrefix: "s", RouteConfigName: "rc", RouteFetchTimeout: 15 * time.Second, ServerName: "envoy",
+			GenerateRequestID: true, MaxHeaderKB: 60, MaxHeaderCount: 100, ConnectionIdle: time.Hour,
+			StreamIdle: 5 * time.Minute, DrainTimeout: 5 * time.Second, DelayedClose: time.Second,
+		},
+	}
+}
+
+func TestConnectionManager(t *testing.T) {
+	type hcm = config.HTTPConnectionManager
+	tests := map[string]struct {
+		text string
+		want func(*hcm)
+	}{
+		"defaults":        {rds + router, func(*hcm) {}},
+		"codec and http2": {"codec_type: HTTP1\nhttp2_protocol_options: {max_concurrent_streams: 100}" + rds + router, func(*hcm) {}},
+		"server and via": {"server_name: srv\nvia: v\nserver_header_transformation: PASS_THROUGH" + rds + router,
+			func(h *hcm) { h.ServerName, h.Via, h.ServerHeader = "srv", "v", config.ServerPassThrough }},
+		"append server": {"server_header_transformation: APPEND_IF_ABSENT" + rds + router, func(h *hcm) { h.ServerHeader = config.ServerAppendIfAbsent }},
+		"addresses": {"use_remote_address: true\nxff_num_trusted_hops: 2\nskip_xff_append: true\ninternal_address_config: {unix_sockets: true, cidr_ranges: [{address_prefix: 10.1.2.3, prefix_len: 8}, {address_prefix: 'fc00::', prefix_len: 7}]}" + rds + router,
+			func(h *hcm) {
+				h.UseRemoteAddress, h.XFFNumTrustedHops, h.SkipXFFAppend, h.InternalAddresses = true, 2, true, []string{"10.0.0.0/8", "fc00::/7"}
+			}},
+		"request id": {"generate_request_id: false\npreserve_external_request_id: true\nalways_set_request_id_in_response: true\nproxy_100_continue: true" + rds + router,
+			func(h *hcm) {
+				h.GenerateRequestID, h.PreserveExternalRequestID, h.AlwaysSetRequestID, h.Proxy100Continue = false, true, true, true
+			}},
+		"paths and hosts": {"normalize_path: true\nmerge_slashes: true\npath_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT\nstrip_matching_host_port: true\nstrip_trailing_host_dot: true" + rds + router,
+			func(h *hcm) {
+				h.NormalizePath, h.MergeSlashes, h.EscapedSlashes, h.StripMatchingHostPort, h.StripTrailingHostDot = true, true, config.EscapedSlashesUnescapeAndRedirect, true, true
+			}},
+		"any port, reject": {"strip_any_host_port: true\npath_with_escaped_slashes_action: REJECT_REQUEST" + rds + router,
+			func(h *hcm) { h.StripAnyHostPort, h.EscapedSlashes = true, config.EscapedSlashesReject }},
+		"forward": {"path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD" + rds + router, func(h *hcm) { h.EscapedSlashes = config.EscapedSlashesUnescapeAndForward }},
+		"keep":    {"path_with_escaped_slashes_action: KEEP_UNCHANGED" + rds + router, func(*hcm) {}},
+		"timeouts": {"stream_idle_timeout: 0s\nrequest_timeout: 1s\nrequest_headers_timeout: 2s\ndrain_timeout: 3s\ndelayed_close_timeout: 0s\nmax_request_headers_kb: 96" + rds + router,
+			func(h *hcm) {
+				h.StreamIdle, h.RequestTimeout, h.RequestHeadersTimeout, h.DrainTimeout, h.DelayedClose, h.MaxHeaderKB = 0, time.Second, 2*time.Second, 3*time.Second, 0, 96
+			}},
+		"common options": {"common_http_protocol_options: {idle_timeout: 0s, max_connection_duration: 1s, max_stream_duration: 2s, max_headers_count: 3, max_requests_per_connection: 4, headers_with_underscores_action: DROP_HEADER}" + rds + router,
+			func(h *hcm) {
+				h.ConnectionIdle, h.MaxConnectionDuration, h.MaxStreamDuration, h.MaxHeaderCount, h.MaxRequestsPerConnection, h.Underscores = 0, time.Second, 2*time.Second, 3, 4, config.UnderscoreDrop
+			}},
+		"underscores": {"common_http_protocol_options: {headers_with_underscores_action: REJECT_REQUEST}" + rds + router, func(h *hcm) { h.Underscores = config.UnderscoreReject }},
+		"http1": {"http_protocol_options: {accept_http_10: true, default_host_for_http_10: h, enable_trailers: true, allow_absolute_url: true}" + rds + router,
+			func(h *hcm) { h.AcceptHTTP10, h.DefaultHostForHTTP10, h.EnableTrailers = true, "h", true }},
+		"upgrades": {"upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: x, enabled: false}]" + rds + router,
+			func(h *hcm) { h.Upgrades = []config.Upgrade{{Type: "websocket", Enabled: true}, {Type: "x"}} }},
+		"first fetch": {"rds: {route_config_name: q, config_source: {ads: {}, resource_api_version: V3, initial_fetch_timeout: 0s}}" + router,
+			func(h *hcm) { h.RouteConfigName, h.RouteFetchTimeout = "q", 0 }},
+		"inline routes": {"route_config: {virtual_hosts: [{name: v, domains: ['*']}]}" + router, func(h *hcm) {
+			h.RouteConfigName, h.RouteFetchTimeout = "", 0
+			h.Routes = &config.RouteConfiguration{InternalOnlyHeaders: []string{}, VirtualHosts: []*config.VirtualHost{{Name: "v", Domains: []string{"*"}, Routes: []*config.Route{}}}}
+		}},
+		"router":                {"http_filters: [{name: any, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers: true, dynamic_stats: false}}]" + rds, func(h *hcm) { h.Router.SuppressEnvoyHeaders = true }},
+		"router without config": {"http_filters: [{name: envoy.filters.http.router}]" + rds, func(*hcm) {}},
+		"router as JSON":        {"http_filters: [{name: r, typed_config: {'@type': type.googleapis.com/xds.type.v3.TypedStruct, type_url: type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, value: {suppressEnvoyHeaders: true}}}]" + rds, func(h *hcm) { h.Router.SuppressEnvoyHeaders = true }},
+		"optional filter":       {"http_filters: [{name: o, is_optional: true, typed_config: {'@type': type.googleapis.com/no.Such, a: 1}}, " + routerFilter + "]" + rds, func(*hcm) {}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			want := defaultListener()
+			test.want(want.HTTP)
+			got, err := resource.Listener(parse(t, managerWith(test.text), &listenerv3.Listener{}))
+			checkEqual(t, got, want, err)
+		})
+	}
+}
+
+func TestConnectionManagerRefused(t *testing.T) {
+	const lua = "{name: envoy.filters.http.lua, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}"
+	const notFound = "Didn't find a registered implementation for 'envoy.filters.http.lua' with type URL: 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua'"
+	const last = "(type URL 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router')"
+	tests := map[string]struct{ text, want string }{
+		"unknown filter":    {"http_filters: [" + lua + ", " + routerFilter + "]" + rds, "http_filters[0]: " + notFound},
+		"no filters":        {rds, "http_filters: must have a router filter " + last + " as the last one"},
+		"router not last":   {"http_filters: [" + routerFilter + ", " + routerFilter + "]" + rds, "http_filters[0]: the router filter must be the last one in http_filters"},
+		"no router":         {"http_filters: [{name: o, is_optional: true, typed_config: {'@type': type.googleapis.com/no.Such}}]" + rds, "http_filters[0]: the last one in http_filters must be a router filter " + last},
+		"disabled router":   {"http_filters: [{name: envoy.filters.http.router, disabled: true}]" + rds, "http_filters[0].disabled: true is not supported on the router filter"},
+		"by name alone":     {"http_filters: [{name: envoy.filters.http.cors}, " + routerFilter + "]" + rds, "http_filters[0].typed_config: must be set on filter 'envoy.filters.http.cors'"},
+		"discovered filter": {"http_filters: [{name: d, config_discovery: {config_source: {ads: {}}, type_urls: [x]}}, " + routerFilter + "]" + rds, "http_filters[0].config_discovery: is not supported, only typed_config"},
+		"upstream_log":      {"http_filters: [{name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, upstream_log: [{name: a}]}}]" + rds, "http_filters[0].typed_config.upstream_log[0]: is not supported"},
+		"codec":             {"codec_type: HTTP2" + rds + router, "codec_type: HTTP2 is not supported, only AUTO and HTTP1"},
+		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported"},
+		"tracing":           {"tracing: {}" + rds + router, "tracing: is not supported"},
+		"local replies":     {"local_reply_config: {}" + rds + router, "local_reply_config: is not supported"},
+		"client certs":      {"forward_client_cert_details: SANITIZE_SET" + rds + router, "forward_client_cert_details: SANITIZE_SET is not supported"},
+		"http3":             {"http3_protocol_options: {}" + rds + router, "http3_protocol_options: is not supported"},
+		"scheme":            {"scheme_header_transformation: {scheme_to_overwrite: http}" + rds + router, "scheme_header_transformation: is not supported"},
+		"preserve case":     {"http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}}" + rds + router, "http_protocol_options.header_key_format: is not supported"},
+		"chunked length":    {"http_protocol_options: {allow_chunked_length: true}" + rds + router, "http_protocol_options.allow_chunked_length: is not supported"},
+		"absolute url":      {"http_protocol_options: {allow_absolute_url: false}" + rds + router, "http_protocol_options.allow_absolute_url: false is not supported, only true"},
+		"user agent":        {"add_user_agent: true" + rds + router, "add_user_agent: true is not supported, only false"},
+		"original ip":       {"original_ip_detection_extensions: [{name: x, typed_config: {'@type': type.googleapis.com/no.X}}]" + rds + router, "original_ip_detection_extensions[0]: 'x' with type URL 'type.googleapis.com/no.X' is not supported"},
+		"both strips":       {"strip_matching_host_port: true\nstrip_any_host_port: true" + rds + router, "strip_matching_host_port: cannot be set together with strip_any_host_port"},
+		"upgrade filters":   {"upgrade_configs: [{upgrade_type: websocket, filters: [" + routerFilter + "]}]" + rds + router, "upgrade_configs[0].filters[0]: 'r' with type URL 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' is not supported"},
+		"connect":           {"upgrade_configs: [{upgrade_type: CONNECT}]" + rds + router, "upgrade_configs[0].upgrade_type: CONNECT is not supported, only protocols of the Upgrade field"},
+		"upgrade twice":     {"upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]" + rds + router, "upgrade_configs[1].upgrade_type: a is listed twice"},
+		"cidr":              {"internal_address_config: {cidr_ranges: [{address_prefix: x, prefix_len: 8}]}" + rds + router, "internal_address_config.cidr_ranges[0].address_prefix: malformed IP address: x"},
+		"cidr length":       {"internal_address_config: {cidr_ranges: [{address_prefix: 1.2.3.4, prefix_len: 40}]}" + rds + router, "internal_address_config.cidr_ranges[0].prefix_len: 40 must be at most 32"},
+		"negative":          {"request_timeout: -1s" + rds + router, "request_timeout: must be from 0s to 87600h0m0s"},
+		"routes from file":  {"rds: {route_config_name: a, config_source: {path_config_source: {path: /x}}}" + router, "rds.config_source.path_config_source: is not supported, only ads"},
+		"scoped routes":     {"scoped_routes: {name: a, scope_key_builder: {fragments: [{header_value_extractor: {name: h}}]}, rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}" + router, "scoped_routes: is not supported"},
+		"no routes":         {router, "route_specifier: value is required"},
+		"inline route":      {"route_config: {virtual_hosts: [{name: v, domains: ['a*b']}]}" + router, `route_config.virtual_hosts[0].domains[0]: "a*b" may have one wildcard, at its beginning or its end`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := resource.Listener(parse(t, managerWith(test.text), &listenerv3.Listener{}))
+			checkError(t, err, `listener "l": `+hcmPath+test.want)
+		})
+	}
+}
+
+func TestListener(t *testing.T) {
+	text := managerWith(rds+router) + `stat_prefix: p
+per_connection_buffer_limit_bytes: 32768
+max_connections_to_accept_per_socket_event: 1
+metadata: {}
+traffic_direction: INBOUND
+drain_type: MODIFY_ONLY
+enable_reuse_port: false
+tcp_backlog_size: 5
+tcp_fast_open_queue_length: 5
+bypass_overload_manager: true
+bind_to_port: true
+use_original_dst: false
+`
+	want := defaultListener()
+	want.StatPrefix, want.BufferLimit = "p", 32768
+	got, err := resource.Listener(parse(t, text, &listenerv3.Listener{}))
+	checkEqual(t, got, want, err)
+
+	l := parse(t, managerWith(rds+router), &listenerv3.Listener{})
+	l.DefaultFilterChain, l.FilterChains = l.FilterChains[0], nil
+	l.Address.GetSocketAddress().Address = "0:0::0"
+	want = defaultListener()
+	want.Address.IP = "::"
+	got, err = resource.Listener(l)
+	checkEqual(t, got, want, err)
+}
+
+func TestListenerRefused(t *testing.T) {
+	ok := managerWith(rds + router)
+	tests := map[string]struct{ text, want string }{
+		"listener filter": {ok + "listener_filters: [{name: envoy.filters.listener.tls_inspector, typed_config: {'@type': type.googleapis.com/no.T}}]", "listener_filters[0]: 'envoy.filters.listener.tls_inspector' with type URL 'type.googleapis.com/no.T' is not supported"},
+		"access log":      {ok + "access_log: [{name: f}]", "access_log[0]: is not supported"},
+		"more addresses":  {ok + "additional_addresses: [{}]", "additional_addresses[0]: is not supported"},
+		"socket options":  {ok + "socket_options: [{int_value: 1}]", "socket_options[0]: is not supported"},
+		"udp":             {ok + "udp_listener_config: {}", "udp_listener_config: is not supported"},
+		"transparent":     {ok + "transparent: true", "transparent: true is not supported, only false"},
+		"unbound":         {ok + "bind_to_port: false", "bind_to_port: false is not supported, only true"},
+		"second chain":    {ok + "default_filter_chain: {}", "default_filter_chain: is not supported beside filter_chains"},
+		"no chain":        {listenerBase, "filter_chains: must have one filter chain"},
+		"no address":      {"name: l\ndefault_filter_chain: {}", "address: must have a socket_address\nlistener \"l\": default_filter_chain.filters: must have an HTTP connection manager"},
+		"match":           {listenerBase + "filter_chains: [{filter_chain_match: {server_names: [a]}}]", "filter_chains[0].filter_chain_match: is not supported, only a chain that matches every connection\nlistener \"l\": filter_chains[0].filters: must have an HTTP connection manager"},
+		"two chains":      {listenerBase + "filter_chains: [{}, {}]", "filter_chains[1]: a second filter chain is not supported\nlistener \"l\": filter_chains[0].filters: must have an HTTP connection manager"},
+		"tcp proxy":       {listenerBase + "filter_chains: [{filters: [{name: tcp, typed_config: {'@type': type.googleapis.com/no.Tcp}}]}]", "filter_chains[0].filters[0]: Didn't find a registered implementation for 'tcp' with type URL: 'type.googleapis.com/no.Tcp'"},
+		"two filters":     {listenerBase + "filter_chains: [{filters: [{name: a}, {name: rbac, typed_config: {'@type': type.googleapis.com/no.Rbac}}]}]", "filter_chains[0].filters[1]: 'rbac' with type URL 'type.googleapis.com/no.Rbac' is not supported, only one HTTP connection manager"},
+		"tls":             {listenerBase + "default_filter_chain: {filters: [{name: a}], transport_socket: {name: t, typed_config: {'@type': type.googleapis.com/no.Tls}}}", "default_filter_chain.transport_socket: 't' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer\nlistener \"l\": default_filter_chain.filters[0].typed_config: must be set"},
+		"port":            {"name: l\naddress: {socket_address: {address: h, port_value: 1}}\ndefault_filter_chain: {filters: [{name: a}]}", "address.socket_address.address: malformed IP address: h (a name needs a cluster of type STRICT_DNS)\nlistener \"l\": default_filter_chain.filters[0].typed_config: must be set"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := resource.Listener(parse(t, test.text, &listenerv3.Listener{}))
+			checkError(t, err, `listener "l": `+test.want)
+		})
+	}
+}
