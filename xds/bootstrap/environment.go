@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 // The variables and what they are where they are not set.
@@ -137,6 +138,8 @@ func parseServer(s string) (config.Address, error) {
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		host = ip.String()
+	} else if !resource.ValidHostName(host) {
+		return config.Address{}, fmt.Errorf("%q is not a host name or an IP address", host)
 	}
 	return config.Address{IP: host, Port: n}, nil
 }

@@ -11,16 +11,18 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// maxUnknown bounds how many unknown fields are named.
-const maxUnknown = 32
+// maxErrors bounds how many wrong fields of a text are named.
+const maxErrors = 32
 
 const (
+	durationMessage = "google.protobuf.Duration"
 	anyMessage      = "google.protobuf.Any"
 	typeKey         = "@type"
 	typedStructType = "type.googleapis.com/xds.type.v3.TypedStruct"
 )
 
-// fieldChecker finds the fields of a tree that its message does not have.
+// fieldChecker finds the fields of a tree that its message does not have, and durations without a unit, which protojson
+// would call a syntax error.
 type fieldChecker struct {
 	allowUnknown bool
 	errs         []error
@@ -50,8 +52,14 @@ func (c *fieldChecker) object(o map[string]any, md protoreflect.MessageDescripto
 
 // unknown reports a field that does not exist.
 func (c *fieldChecker) unknown(path string, md protoreflect.MessageDescriptor) {
-	if !c.allowUnknown && len(c.errs) < maxUnknown {
-		c.errs = append(c.errs, fmt.Errorf("%s: unknown field of %s", path, md.FullName()))
+	if !c.allowUnknown {
+		c.errorf("%s: unknown field of %s", path, md.FullName())
+	}
+}
+
+func (c *fieldChecker) errorf(format string, args ...any) {
+	if len(c.errs) < maxErrors {
+		c.errs = append(c.errs, fmt.Errorf(format, args...))
 	}
 }
 
@@ -89,6 +97,11 @@ func (c *fieldChecker) field(v any, fd protoreflect.FieldDescriptor, path string
 func (c *fieldChecker) message(v any, md protoreflect.MessageDescriptor, path string) any {
 	o, ok := v.(map[string]any)
 	switch {
+	case md.FullName() == durationMessage:
+		if _, text := v.(string); !text && v != nil {
+			c.errorf("%s: %v is not a duration, it must be like 5s", path, v)
+		}
+		return v
 	case !ok:
 		return v
 	case md.FullName() == anyMessage:

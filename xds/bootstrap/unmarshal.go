@@ -42,7 +42,7 @@ func Unmarshal(data []byte, f Format, m proto.Message, allowUnknown bool) error 
 }
 
 // positioned is the form of protojson's errors. The space after the colon may be a no-break one.
-var positioned = regexp.MustCompile(`(?s)^proto:[ \x{00a0}]?\(line 1:([0-9]+)\): (.*)$`)
+var positioned = regexp.MustCompile(`(?s)^proto:[ \x{00a0}]?(?:syntax error )?\(line 1:([0-9]+)\): (.*)$`)
 
 // located replaces the position that an error of protojson has in text by the path of fields that leads there.
 func located(text []byte, err error) error {

@@ -65,14 +65,14 @@ func (a *at) socketAddress(s *corev3.SocketAddress, allowed hosts) config.Addres
 		host = ip.String()
 	case allowed == onlyIP:
 		a.in("address").errorf("malformed IP address: %s (a name needs a cluster of type STRICT_DNS)", host)
-	case !validHostName(host):
+	case !ValidHostName(host):
 		a.in("address").errorf("%q is neither an IP address nor a host name", host)
 	}
 	return config.Address{IP: host, Port: s.GetPortValue()}
 }
 
-// validHostName reports whether s can be asked of DNS: labels of printable characters, not empty, that are not too long.
-func validHostName(s string) bool {
+// ValidHostName reports whether s can be asked of DNS: labels of printable characters, not empty, that are not too long.
+func ValidHostName(s string) bool {
 	if s == "" || len(s) > maxHostName || !utf8.ValidString(s) {
 		return false
 	}

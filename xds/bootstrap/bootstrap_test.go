@@ -1,0 +1,313 @@
+package bootstrap
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+const full = `
+node: {id: n1, cluster: c1}
+admin:
+  access_log_path: /dev/null
+  address: {socket_address: {address: 127.0.0.1, port_value: 9901}}
+watchdog: {megamiss_timeout: 1s}
+layered_runtime:
+  layers: [{name: static, static_layer: {overload: {global_downstream_max_connections: 50000}}}]
+overload_manager:
+  resource_monitors: [{name: heap, typed_config: {"@type": type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig, max_heap_size_bytes: 1}}]
+stats_config:
+  stats_tags: [{tag_name: module_type, fixed_value: ALB}, {tag_name: t, regex: "^x"}]
+dynamic_resources:
+  ads_config:
+    api_type: GRPC
+    transport_api_version: V3
+    set_node_on_first_message_only: true
+    grpc_services:
+    - envoy_grpc: {cluster_name: xds, authority: a.example, max_receive_message_length: 1000}
+      initial_metadata: [{key: k, value: v}]
+  lds_config: {ads: {}, resource_api_version: V3}
+  cds_config: {ads: {}, resource_api_version: V3, initial_fetch_timeout: 0s}
+static_resources:
+  clusters:
+  - name: xds
+    type: STRICT_DNS
+    connect_timeout: 3s
+    lb_policy: ROUND_ROBIN
+    http2_protocol_options: {}
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {connection_keepalive: {interval: 30s, timeout: 5s}}}
+    health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]
+    load_assignment:
+      cluster_name: xds
+      endpoints:
+      - priority: 1
+        lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.9, port_value: 1}}}}]
+      - lb_endpoints: [{endpoint: {address: {socket_address: {address: api-server, port_value: 18000}}}}]
+  - name: web
+    load_assignment:
+      cluster_name: web
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]
+  listeners:
+  - address: {socket_address: {address: 0.0.0.0, port_value: 8080}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: s
+          route_config: {virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: web}}]}]}
+          http_filters: [{name: r, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]
+`
+
+func TestParseFull(t *testing.T) {
+	b, err := Parse("f", []byte(full), YAML, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantXDS := &XDSConfig{
+		Cluster: "xds", Targets: []config.Address{{IP: "api-server", Port: 18000}, {IP: "10.0.0.9", Port: 1}},
+		Authority: "a.example", InitialMetadata: []Metadata{{"k", "v"}}, ConnectTimeout: 3 * time.Second,
+		KeepaliveInterval: 30 * time.Second, KeepaliveTimeout: 5 * time.Second, MaxReceiveBytes: 1000,
+		SetNodeOnFirstMessageOnly: true, LDS: true, CDS: true, LDSFetchTimeout: 15 * time.Second,
+	}
+	equal(t, b.XDS, wantXDS)
+	equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{"module_type", "ALB"}}, UseDefaultTags: true})
+	equal(t, b.Admin, config.Address{IP: "127.0.0.1", Port: 9901})
+	equal(t, b.HasAdmin, true)
+	equal(t, b.Node.GetId()+" "+b.Node.GetCluster(), "n1 c1")
+	equal(t, b.Node == b.Proto.GetNode(), true)
+	equal(t, len(b.Listeners) == 1 && b.Listeners[0].Name == "0.0.0.0_8080", true)
+	equal(t, len(b.Clusters) == 1 && b.Clusters[0].Name == "web", true)
+	equal(t, b.Warnings, []string{
+		"watchdog: has no effect: there is no watchdog",
+		"overload_manager: has no effect: there is no overload manager, connections and memory are bounded otherwise",
+		"layered_runtime: has no effect: there is no runtime whose values could be overridden",
+		"admin.access_log_path: is deprecated and has no effect",
+		`stats_config.stats_tags[1]: has no effect: tag "t" is taken from names of statistics, only fixed_value is supported`,
+		"static_resources.clusters[0].health_checks: has no effect on the connection to the control plane",
+	})
+	equal(t, b.Check(), nil)
+}
+
+func equal(t *testing.T, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestStyles(t *testing.T) {
+	texts := map[string]struct {
+		format Format
+		text   string
+	}{
+		"yaml snake": {YAML, "stats_config: {stats_tags: [{tag_name: a, fixed_value: b}], use_all_default_tags: false}"},
+		"yaml camel": {YAML, "statsConfig: {statsTags: [{tagName: a, fixedValue: b}], useAllDefaultTags: false}"},
+		"json snake": {JSON, `{"stats_config": {"stats_tags": [{"tag_name": "a", "fixed_value": "b"}], "use_all_default_tags": false}}`},
+		"json camel": {JSON, `{"statsConfig": {"statsTags": [{"tagName": "a", "fixedValue": "b"}], "useAllDefaultTags": false}}`},
+		"aliases":    {YAML, "stats_config: {stats_tags: [{tag_name: &x a, fixed_value: b}], use_all_default_tags: false}\nnode: {id: *x}"},
+	}
+	for name, test := range texts {
+		t.Run(name, func(t *testing.T) {
+			b, err := Parse("f", []byte(test.text), test.format, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{"a", "b"}}})
+			equal(t, b.XDS, (*XDSConfig)(nil))
+		})
+	}
+}
+
+func TestMerge(t *testing.T) {
+	const file = "node: {id: a, cluster: c}\nstats_config: {stats_tags: [{tag_name: x, fixed_value: 1st}]}"
+	const over = "node: {id: b}\nstats_config: {stats_tags: [{tag_name: z, fixed_value: 2nd}]}"
+	b, err := Parse("f", []byte(file), YAML, Options{MergeYAML: over})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, b.Node.GetId()+" "+b.Node.GetCluster(), "b c")
+	equal(t, b.Stats.Tags, []StatsTag{{"x", "1st"}, {"z", "2nd"}})
+
+	_, err = Parse("f", []byte(file), YAML, Options{MergeYAML: "nod: {}"})
+	wantError(t, err, "--config-yaml: nod: unknown field of envoy.config.bootstrap.v3.Bootstrap")
+}
+
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("accepted, want %s", want)
+	}
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
+	}
+}
+
+func TestParseRefused(t *testing.T) {
+	const ads = "static_resources: {clusters: [{name: x, http2_protocol_options: {}, load_assignment: {cluster_name: x, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}}}]}]}}]}\ndynamic_resources: {ads_config: {grpc_services: [{envoy_grpc: {cluster_name: x}}], "
+	tests := map[string]string{
+		"":                                  "f: is not an object, it must have fields",
+		"[]":                                "f: is not an object, it must have fields",
+		"nod: {id: a}\nadmin: {adress: {}}": "f: admin.adress: unknown field of envoy.config.bootstrap.v3.Admin\nf: nod: unknown field of envoy.config.bootstrap.v3.Bootstrap",
+		"node: {id: [1]}":                   "f: node.id: invalid value for string field id: [",
+		"static_resources: {clusters: [{name: é}, {name: c, connect_timeout: 5}]}":  "f: static_resources.clusters[1].connect_timeout: 5 is not a duration, it must be like 5s",
+		"static_resources: {clusters: [{name: c, type: STATI}]}":                    `f: static_resources.clusters[0].type: invalid value for enum field type: "STATI"`,
+		"static_resources: {clusters: [{name: c, metadata: {filter_metadta: {}}}]}": "f: static_resources.clusters[0].metadata.filter_metadta: unknown field of envoy.config.core.v3.Metadata",
+		"static_resources: {clusters: [{name: c, outlier_detection: {}}, {name: c}, {name: d, health_checks: [{}]}]}": `f: static_resources.clusters[0]: cluster "c": outlier_detection: is not supported
+f: static_resources.clusters[1].name: "c" is the name of clusters[0] too
+f: static_resources.clusters[2]: cluster "d": health_checks[0].timeout: value is required
+f: static_resources.clusters[2]: cluster "d": health_checks[0].interval: value is required
+f: static_resources.clusters[2]: cluster "d": health_checks[0].unhealthy_threshold: value is required
+f: static_resources.clusters[2]: cluster "d": health_checks[0].healthy_threshold: value is required
+f: static_resources.clusters[2]: cluster "d": health_checks[0].health_checker: value is required`,
+		"static_resources: {listeners: [{name: l, address: {socket_address: {address: 1.1.1.1, port_value: 1}}}]}": `f: static_resources.listeners[0]: listener "l": filter_chains: must have one filter chain`,
+		"hds_config: {}":                                                       "f: hds_config: is not supported",
+		"header_prefix: x":                                                     "f: header_prefix: is not supported",
+		"admin: {address: {pipe: {path: /x}}}":                                 "f: admin.address: pipe: is not supported, only socket_address",
+		"admin: {allow_paths: [{exact: /}]}":                                   "f: admin.allow_paths: is not supported",
+		"stats_config: {stats_tags: [{fixed_value: x}]}":                       "f: stats_config.stats_tags[0].tag_name: must not be empty",
+		"dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}}":    "f: dynamic_resources.lds_config: needs dynamic_resources.ads_config\nf: dynamic_resources.cds_config: needs dynamic_resources.ads_config",
+		ads + "api_type: DELTA_GRPC}}":                                         "f: dynamic_resources.ads_config.api_type: DELTA_GRPC is not supported, only GRPC",
+		ads + "api_type: REST}}":                                               "f: dynamic_resources.ads_config.api_type: REST is not supported, only GRPC",
+		ads + "api_type: GRPC, transport_api_version: V2}}":                    "f: dynamic_resources.ads_config.transport_api_version: V2 is not supported, only V3",
+		ads + "api_type: GRPC}, lds_config: {path_config_source: {path: /x}}}": "f: dynamic_resources.lds_config: path_config_source: is not supported, only ads",
+		"dynamic_resources: {ads_config: {api_type: GRPC}}":                    "f: dynamic_resources.ads_config.grpc_services: must have an entry",
+		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                                                                                                                                                `f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: "x" is not among static_resources.clusters (none)`,
+		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{google_grpc: {target_uri: a, stat_prefix: b}}]}}":                                                                                                                                                                                 "f: dynamic_resources.ads_config.grpc_services[0].google_grpc: is not supported",
+		"static_resources: {clusters: [{name: x, type: EDS, http2_protocol_options: {}, eds_cluster_config: {eds_config: {ads: {}}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                 `f: static_resources.clusters[0]: cluster "x" of the control plane must be of type STATIC or STRICT_DNS and have a load_assignment`,
+		"static_resources: {clusters: [{name: x, http2_protocol_options: {}, load_assignment: {cluster_name: x}, transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/no.Tls}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}": `f: static_resources.clusters[0]: cluster "x": transport_socket: 'tls' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer`,
+		"static_resources: {clusters: [{name: x, http2_protocol_options: {}, load_assignment: {cluster_name: x}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                                     `f: static_resources.clusters[0].load_assignment: cluster "x" of the control plane has no endpoints`,
+	}
+	for text, want := range tests {
+		t.Run(want, func(t *testing.T) {
+			_, err := Parse("f", []byte(text), YAML, Options{})
+			wantError(t, err, want)
+		})
+	}
+}
+
+func TestParseSyntax(t *testing.T) {
+	tests := map[string]struct {
+		format Format
+		text   string
+		want   string
+	}{
+		"yaml":       {YAML, "a: [", "f: is not YAML: "},
+		"twice":      {YAML, "node: {}\nnode: {}", "f: is not YAML: "},
+		"documents":  {YAML, "node: {}\n---\nadmin: {}", "f: has more than one YAML document"},
+		"json":       {JSON, "{", "f: is not JSON: "},
+		"json tail":  {JSON, "{} {}", "f: is not JSON: there is more after the value"},
+		"deep":       {JSON, strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200), "f: is nested deeper than 100 levels"},
+		"large":      {YAML, strings.Repeat("#", maxText+1), "f: is larger than 16777216 bytes"},
+		"alias bomb": {YAML, "a: &a [" + strings.Repeat("x", 1<<20) + "]\nb: [" + strings.Repeat("*a,", 1000) + "]", "f: is larger than 67108864 bytes with its aliases expanded"},
+		"laughs":     {YAML, laughs(), "f: is "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse("f", []byte(test.text), test.format, Options{})
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// laughs returns a text whose size is 10^12 once its aliases are expanded.
+func laughs() string {
+	text := "a0: &a0 lol\n"
+	for i := range 12 {
+		ten := strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i), 10), ",")
+		text += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, ten)
+	}
+	return text
+}
+
+func TestUnknownFields(t *testing.T) {
+	b, err := Parse("f", []byte("node: {id: a, ids: b}\nfuture: {}"), YAML, Options{AllowUnknownFields: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, b.Node.GetId(), "a")
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, path := range []string{write("a.yaml", "node: {id: a}"), write("a.json", `{"node": {"id": "a"}}`), write("a.conf", "node: {id: a}")} {
+		b, err := Load(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, b.Node.GetId(), "a")
+	}
+	b, err := Load("", Options{MergeYAML: "node: {id: a}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, b.Node.GetId(), "a")
+
+	_, err = Load(write("b.json", "node: {}"), Options{})
+	if err == nil || !strings.HasPrefix(err.Error(), filepath.Join(dir, "b.json")+": is not JSON: ") {
+		t.Errorf("got %v", err)
+	}
+	_, err = Load("x.pb", Options{})
+	wantError(t, err, "x.pb: .pb is not supported, only .yaml and .json")
+	_, err = Load("", Options{})
+	wantError(t, err, "there is neither a bootstrap file nor a bootstrap text")
+	if _, err = Load(filepath.Join(dir, "none.yaml"), Options{}); !os.IsNotExist(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	b, err := Parse("f", []byte(strings.Replace(full, "node: {id: n1, cluster: c1}", "", 1)), YAML, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, b.Check(), `node.id: must not be empty when there is a control plane (--service-node sets it too)
+node.cluster: must not be empty when there is a control plane (--service-cluster sets it too)`)
+
+	b, err = Parse("f", []byte("static_resources: {clusters: [{name: c, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}]}"), YAML, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, b.Check(), `cluster "c": asks for endpoints "c" over EDS, but there is no dynamic_resources.ads_config`)
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(full), true)
+	f.Add([]byte(`{"node": {"id": "a"}}`), false)
+	f.Add([]byte(laughs()), true)
+	f.Add([]byte("static_resources: {listeners: [{filter_chains: [{filters: [{typed_config: {'@type': x}}]}]}]}"), true)
+	f.Fuzz(func(t *testing.T, data []byte, yaml bool) {
+		format := JSON
+		if yaml {
+			format = YAML
+		}
+		b, err := Parse("f", data, format, Options{})
+		if (b == nil) != (err != nil) {
+			t.Fatalf("b = %v, err = %v", b, err)
+		}
+		if b != nil {
+			_ = b.Check()
+			if _, err := Complete(b, func(string) string { return "" }); err != nil {
+				t.Fatalf("accepted but not to be completed: %v", err)
+			}
+		}
+	})
+}
