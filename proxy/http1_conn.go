@@ -9,8 +9,13 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// maxLinger bounds what is read and thrown away from a client that goes on sending after its connection was closed to it.
-const maxLinger = 1 << 20
+const (
+	// exchangesPerTurn is how many pipelined requests a connection serves before it lets the others run.
+	exchangesPerTurn = 32
+	// maxLinger bounds what is read and thrown away from a client that goes on sending after its connection was closed to
+	// it.
+	maxLinger = 1 << 20
+)
 
 // http1Conn is a downstream HTTP/1 connection. While it waits for a request it is only this struct: Ready spawns a task
 // when something arrives, and the task serves requests until nothing is there to read.
@@ -37,12 +42,15 @@ type http1Conn struct {
 //	 │  └── head begun ────┘  └── next is buffered ──┘  │  │
 //	 └───────────────── answered ──────────────────────┘  │
 //	any ── last answer ──▶ lingering ── FIN, 1 s ──▶ closed
+//
+// A client that sends requests and does not take the answers leaves the connection blocked between two exchanges.
 type http1State uint8
 
 const (
 	http1Idle       http1State = iota // no task; a part of a head may have been read
 	http1Reading                      // a task reads a head
 	http1Exchanging                   // a task serves a request
+	http1Blocked                      // a task waits for the client to take earlier answers
 	http1Lingering                    // no task; our side is closed, the client's not yet
 	http1Closed
 )
@@ -72,13 +80,39 @@ func (c *http1Conn) Ready(raw *eventloop.Conn) {
 // Run implements eventloop.Runner: it serves requests until the connection waits for one or ends.
 func (c *http1Conn) Run(t *eventloop.Task) {
 	defer c.abandoned()
-	for c.serve(t) {
+	for served := 1; c.serve(t) && c.unblocked(t); served++ {
+		if served%exchangesPerTurn == 0 {
+			t.Yield()
+		}
 	}
+}
+
+// unblocked waits until the client has taken enough of the earlier answers to be given another. It returns false when the
+// connection ended instead.
+func (c *http1Conn) unblocked(t *eventloop.Task) bool {
+	l, raw := c.listener, c.Conn()
+	limit := int(l.compiled.config.BufferLimit)
+	if raw.Buffered() < limit {
+		return true
+	}
+	c.state = http1Blocked
+	c.setDeadline(raw.Loop().Now(), l.compiled.manager.config.StreamIdle)
+	for raw.Buffered() >= limit && raw.WriteErr() == nil && c.state == http1Blocked {
+		raw.NotifyBelow(limit/2 + 1)
+		t.Park()
+	}
+	if raw.WriteErr() != nil || c.state != http1Blocked {
+		c.state = http1Reading
+		c.abort()
+		return false
+	}
+	c.state = http1Reading
+	return true
 }
 
 // abandoned closes the connection of a task that panicked.
 func (c *http1Conn) abandoned() {
-	if c.state == http1Reading || c.state == http1Exchanging {
+	if c.state == http1Reading || c.state == http1Exchanging || c.state == http1Blocked {
 		c.abort()
 	}
 }
@@ -168,7 +202,11 @@ func (c *http1Conn) becomeIdle() {
 			c.close()
 			return
 		}
-		c.setDeadline(now, m.ConnectionIdle)
+		if raw.Buffered() > 0 {
+			c.setDeadline(now, m.StreamIdle) // the last answer is not taken yet
+		} else {
+			c.setDeadline(now, m.ConnectionIdle)
+		}
 	case m.RequestHeadersTimeout > 0:
 		c.setDeadline(now, m.RequestHeadersTimeout)
 	default:
@@ -200,12 +238,17 @@ func (c *http1Conn) Expired(*eventloop.Timer) {
 		c.close()
 		return
 	}
-	if c.state != http1Idle || c.deadline == 0 {
+	if c.state != http1Idle && c.state != http1Blocked || c.deadline == 0 {
 		c.deadline = 0 // set again when the connection becomes idle
 		return
 	}
 	if left := c.deadline - loop.Now(); left > 0 {
 		loop.SetTimer(&c.timer, time.Duration(left), c)
+		return
+	}
+	if c.state == http1Blocked {
+		c.state = http1Reading // what the task finds when it is woken: it gives up
+		c.Conn().Wake()
 		return
 	}
 	if !c.HeadStarted() {
