@@ -26,8 +26,20 @@ const (
 // to, in the order in which things happen, and is pooled: clear makes it new.
 type exchange struct {
 	worker *worker
-	task   *eventloop.Task
-	down   *http1Conn
+
+	request  message.Request
+	response message.Response
+	arena    []byte // what the proxy adds to the messages
+	timer    eventloop.Timer
+	lease    upstream.Lease
+
+	exchangeState
+}
+
+// exchangeState is the part of an exchange that begins as zero.
+type exchangeState struct {
+	task *eventloop.Task
+	down *http1Conn
 
 	// What the exchange pinned when it began; later configurations do not touch it.
 	listener *listenerState
@@ -35,17 +47,20 @@ type exchange struct {
 	table    *tableState
 	clusters []*upstream.Cluster
 
-	request  message.Request
-	response message.Response
-	arena    []byte
-	random   uint64
-
+	random     uint64
 	route      *route.Route
 	routeState *routeState
 	target     *route.Target
 	cluster    *upstream.Cluster
-	lease      upstream.Lease
 	up         *upstream.Conn
+
+	// Time, in nanoseconds on the loop's clock; 0 is unset.
+	started      int64
+	requestEnd   int64 // the whole request was received
+	lastActivity int64
+	armed        int64         // when timer fires
+	timeout      time.Duration // route timeout, counted from requestEnd
+	streamIdle   time.Duration
 
 	// Progress.
 	connected     bool
@@ -56,26 +71,17 @@ type exchange struct {
 	responded     bool // a final response head was written
 	responseDone  bool
 	upgraded      bool // both sides are a tunnel
-	informational int
 	abandon       bool // the client must see that the response is not whole
-
-	// Time, in nanoseconds on the loop's clock; 0 is unset.
-	started      int64
-	requestEnd   int64 // the whole request was received
-	lastActivity int64
-	armed        int64 // when timer fires
-	timer        eventloop.Timer
-	timeout      time.Duration // route timeout, counted from requestEnd
-	streamIdle   time.Duration
+	internal      bool // the request comes from inside (internal_address_config)
+	verdict       verdict
+	refused       http1.Error // with verdictCodecError
+	informational int
 
 	moved         int // bytes since the task last gave way
 	bytesReceived int64
 	bytesSent     int64
-	verdict       verdict
-	refused       http1.Error // with verdictCodecError
-	details       string
 	flags         Flags
-	internal      bool
+	details       string
 }
 
 // Outcome is what is known of a stream when it has ended. Its slices are borrowed for the call it is handed to.
@@ -112,16 +118,14 @@ func (x *exchange) begin(c *http1Conn, t *eventloop.Task) {
 	}
 }
 
-// clear makes x ready for reuse. The arena and the lists of fields keep their capacity.
+// clear makes x ready for reuse. The messages are emptied by whoever fills them next; what they borrowed belongs to
+// pools by now.
 func (x *exchange) clear() {
-	request, response := x.request, x.response
-	request.Reset()
-	response.Reset()
-	arena := x.arena[:0]
-	if cap(arena) > arenaSize {
-		arena = nil
+	if cap(x.arena) > arenaSize {
+		x.arena = nil
 	}
-	*x = exchange{worker: x.worker, request: request, response: response, arena: arena}
+	x.arena = x.arena[:0]
+	x.exchangeState = exchangeState{}
 }
 
 // run serves the request to its end.
@@ -173,11 +177,17 @@ func (x *exchange) finish() {
 	if x.routeState != nil {
 		x.countRoute(micros, status)
 	}
-	w.server.options.Observe(&Outcome{
+	if observe := w.server.options.Observe; observe != nil {
+		x.observe(observe, status)
+	}
+}
+
+func (x *exchange) observe(observe func(*Outcome), status int) {
+	observe(&Outcome{
 		Request: &x.request, Status: status, Flags: x.flags, Details: x.details,
 		Route: x.routeName(), Cluster: x.clusterName(), UpstreamHost: x.upstreamHost(),
 		BytesReceived: x.bytesReceived, BytesSent: x.bytesSent,
-		Duration: time.Duration(w.loop.Now() - x.started),
+		Duration: time.Duration(x.worker.loop.Now() - x.started),
 	})
 }
 

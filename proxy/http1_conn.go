@@ -264,6 +264,7 @@ func (c *http1Conn) answerSlowHead() {
 	c.listener.http.Inc(stats.HTTPDownstreamRqHeaderTimeout)
 	c.state = http1Exchanging
 	x := c.listener.worker.takeExchange()
+	x.request.Reset()
 	x.begin(c, nil)
 	x.replyVerdict(verdictHeaderTimeout)
 	x.finish()

@@ -62,9 +62,6 @@ func NewServer(o Options) (*Server, error) {
 	if o.Workers < 1 || o.Workers > MaxWorkers {
 		return nil, fmt.Errorf("%d workers, want 1 to %d", o.Workers, MaxWorkers)
 	}
-	if o.Observe == nil {
-		o.Observe = func(*Outcome) {}
-	}
 	s := &Server{
 		options: o, log: o.Logger, stats: o.Stats,
 		buckets: make(map[string]namedBucket),

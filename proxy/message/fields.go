@@ -81,15 +81,26 @@ func (f *Fields) Set(id NameID, value []byte) {
 		f.Add(id, value)
 		return
 	}
-	kept, seen := f.list[:0], false
-	for _, field := range f.list {
-		if field.ID == id {
-			if seen {
-				continue
-			}
-			seen, field.Value = true, value
+	first := 0
+	for f.list[first].ID != id {
+		first++
+	}
+	f.list[first].Value = value
+	for i := first + 1; i < len(f.list); i++ {
+		if f.list[i].ID == id {
+			f.removeFrom(id, i)
+			return
 		}
-		kept = append(kept, field)
+	}
+}
+
+// removeFrom removes the field lines of id from position from on.
+func (f *Fields) removeFrom(id NameID, from int) {
+	kept := f.list[:from]
+	for _, field := range f.list[from:] {
+		if field.ID != id {
+			kept = append(kept, field)
+		}
 	}
 	f.truncate(kept)
 }
@@ -110,13 +121,7 @@ func (f *Fields) Del(id NameID) {
 		return
 	}
 	f.present[id>>6] &^= 1 << (id & 63)
-	kept := f.list[:0]
-	for _, field := range f.list {
-		if field.ID != id {
-			kept = append(kept, field)
-		}
-	}
-	f.truncate(kept)
+	f.removeFrom(id, 0)
 }
 
 // DelName removes all field lines called name, which must be lower-case.

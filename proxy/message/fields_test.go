@@ -27,6 +27,13 @@ func TestEveryWellKnownNameIsFound(t *testing.T) {
 			t.Errorf("LookupName(%q) = %d, want %d", id.Bytes(), got, id)
 		}
 	}
+	hashes := make(map[uint32]NameID)
+	for id := NameOther + 1; id < nameCount; id++ {
+		if other, taken := hashes[nameHash(id.Bytes())]; taken {
+			t.Errorf("%v and %v have the same hash: choose other factors", id, other)
+		}
+		hashes[nameHash(id.Bytes())] = id
+	}
 	for _, name := range []string{"", "x", "hosts", "content-lengti", "Host"} {
 		if got := LookupName([]byte(name)); got != NameOther {
 			t.Errorf("LookupName(%q) = %v, want NameOther", name, got)

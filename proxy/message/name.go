@@ -131,29 +131,33 @@ func (id NameID) Bytes() []byte { return names[id] }
 // String returns the lower-case spelling of the name.
 func (id NameID) String() string { return string(names[id]) }
 
-// maxNameLength is the length of the longest well-known name.
-const maxNameLength = 40
+// nameTable finds a well-known name by nameHash, which is different for each of them: one comparison decides. It is never
+// written after it was built.
+var nameTable = buildNameTable()
 
-// nameIndex lists the well-known names by length, so that a lookup compares only names of the right length.
-var nameIndex = buildNameIndex()
+const nameTableSize = 512
 
-func buildNameIndex() (index [maxNameLength + 1][]NameID) {
+func buildNameTable() (table [nameTableSize]NameID) {
 	for id := NameOther + 1; id < nameCount; id++ {
-		n := len(names[id])
-		index[n] = append(index[n], id)
+		table[nameHash(names[id])] = id
 	}
-	return index
+	return table
+}
+
+// nameHash is a perfect hash of the well-known names (a test sees to it): of the length and three of the letters. name
+// must not be empty.
+func nameHash(name []byte) uint32 {
+	n := len(name)
+	return (uint32(n) + uint32(name[0]) + uint32(name[n*7/8])*3 + uint32(name[n/2])*16) % nameTableSize
 }
 
 // LookupName returns the NameID of a lower-case field name, NameOther when it is not a well-known one.
 func LookupName(name []byte) NameID {
-	if len(name) > maxNameLength {
+	if len(name) == 0 {
 		return NameOther
 	}
-	for _, id := range nameIndex[len(name)] {
-		if string(names[id]) == string(name) {
-			return id
-		}
+	if id := nameTable[nameHash(name)]; string(names[id]) == string(name) {
+		return id
 	}
 	return NameOther
 }
