@@ -29,7 +29,8 @@ type family[P, C any] struct {
 	parent kind[P]
 	child  kind[C]
 	// needs returns the child that a parent waits for, empty for none, and how long it waits; 0 is for ever.
-	needs     func(P) (child string, patience time.Duration)
+	needs func(P) (child string, patience time.Duration)
+	// subscribe asks for children instead of those before; nil without a control plane.
 	subscribe func(children []string)
 	store     *config.Store
 	log       *zap.Logger
@@ -60,6 +61,7 @@ type child[C any] struct {
 
 	stats         ads.Stats
 	fetchTimeouts uint64
+	reloads       uint64 // changes that were taken
 }
 
 // revision is one state of a resource.
@@ -246,6 +248,7 @@ func (f *family[P, C]) applyChildren(r ads.Response, now time.Time) error {
 			continue
 		}
 		c.held = arriving[name]
+		c.reloads++
 		c.accept(r.Version, now)
 	}
 	f.resubscribe()
@@ -336,7 +339,9 @@ func (f *family[P, C]) resubscribe() {
 			f.children[name] = &child[C]{stats: ads.Stats{UpdateAttempt: 1}}
 		}
 	}
-	f.subscribe(slices.Sorted(maps.Keys(wanted)))
+	if f.subscribe != nil {
+		f.subscribe(slices.Sorted(maps.Keys(wanted)))
+	}
 }
 
 func (f *family[P, C]) dropChildren(names []string) error {

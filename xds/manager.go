@@ -95,20 +95,19 @@ func New(o Options) (*Manager, error) {
 }
 
 func newFamily[P, C any](m *Manager, parents kind[P], children kind[C], needs func(P) (string, time.Duration), childURL string) family[P, C] {
-	return family[P, C]{
-		parent: parents,
-		child:  children,
-		needs:  needs,
-		subscribe: func(names []string) {
-			if m.client != nil {
-				m.client.Subscribe(childURL, names)
-			}
-		},
+	f := family[P, C]{
+		parent:   parents,
+		child:    children,
+		needs:    needs,
 		store:    m.store,
 		log:      m.log,
 		parents:  make(map[string]*parent[P]),
 		children: make(map[string]*child[C]),
 	}
+	if m.xds != nil {
+		f.subscribe = func(names []string) { m.client.Subscribe(childURL, names) }
+	}
+	return f
 }
 
 func clusterKind() kind[*config.Cluster] {

@@ -95,6 +95,9 @@ func (m *Manager) startListeners(now time.Time) {
 
 // waitingFor names something that parents of f wait for, empty when they wait for nothing.
 func (f *family[P, C]) waitingFor(now time.Time) string {
+	if f.subscribe == nil {
+		return ""
+	}
 	for name, p := range f.parents {
 		if p.warming != nil {
 			needed, _ := f.needs(p.warming.value)

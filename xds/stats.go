@@ -1,8 +1,6 @@
 package xds
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -41,8 +39,8 @@ func (m *Manager) Stats() []Stat {
 	stats = m.listeners.stats(stats, "listener_manager.", "listener")
 	stats = m.worldStats(stats, "cluster_manager.cds.", resource.ClusterType, m.clusters.fetchTimeouts)
 	stats = m.worldStats(stats, "listener_manager.lds.", resource.ListenerType, m.listeners.fetchTimeouts)
-	stats = m.clusters.childStats(stats, func(c *config.Cluster) string { return "cluster." + c.Name + "." })
-	stats = m.listeners.childStats(stats, func(l *config.Listener) string {
+	stats = m.clusters.childStats(stats, "", func(c *config.Cluster) string { return "cluster." + c.Name + "." })
+	stats = m.listeners.childStats(stats, "config_reload", func(l *config.Listener) string {
 		return "http." + l.HTTP.StatPrefix + ".rds." + l.HTTP.RouteConfigName + "."
 	})
 	return stats
@@ -94,8 +92,9 @@ func (f *family[P, C]) stats(stats []Stat, prefix, noun string) []Stat {
 		Stat{Name: prefix + warmingName, Kind: Gauge, Value: warming})
 }
 
-// childStats appends those of the subscriptions to children, under the prefix that each parent gives its own.
-func (f *family[P, C]) childStats(stats []Stat, prefix func(P) string) []Stat {
+// childStats appends those of the subscriptions to children, under the prefix that each parent gives its own. The changes
+// taken are counted as reload, when it is not empty.
+func (f *family[P, C]) childStats(stats []Stat, reload string, prefix func(P) string) []Stat {
 	children := make(map[string]*child[C])
 	note := func(p P) {
 		needed, _ := f.needs(p)
@@ -114,8 +113,11 @@ func (f *family[P, C]) childStats(stats []Stat, prefix func(P) string) []Stat {
 			note(p.active.value)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(children)) {
-		stats = appendSubscription(stats, name, &children[name].stats, children[name].fetchTimeouts)
+	for prefix, c := range byName(children) {
+		stats = appendSubscription(stats, prefix, &c.stats, c.fetchTimeouts)
+		if reload != "" {
+			stats = append(stats, Stat{Name: prefix + reload, Value: c.reloads})
+		}
 	}
 	return stats
 }

@@ -191,6 +191,7 @@ func TestUndecodableResponseIsRefusedWhole(t *testing.T) {
 		{"not protobuf", []proto.Message{text("a"), &anypb.Any{TypeUrl: worldURL, Value: []byte{0xff}}}, "resource 1: "},
 		{"another type", []proto.Message{named("a")}, `resource 0: type URL "` + namedURL + `" in a response of type "` + worldURL + `"`},
 		{"twice the same name", []proto.Message{text("a"), text("b"), text("a")}, `resource 2: duplicate resource "a", want each name once in a response`},
+		{"wrapped under another name", []proto.Message{wrap("b", a)}, `resource 0: resource "a": its wrapper names it "b"`},
 		{"wrapper without body", []proto.Message{wrap("a", nil)}, `resource 0: resource "a" has no body`},
 	}
 	for _, tt := range tests {
@@ -342,6 +343,8 @@ func TestUnknownAndUnwantedTypes(t *testing.T) {
 		s.Expect("end of the subscription", request(namedURL, "", ""))
 		n := s.Send(namedURL, "v1", named("x"))
 		s.Expect("not taken", request(namedURL, "", n))
+		n = s.Send(namedURL, "v1", named("x"))
+		s.Expect("taken, or it would come for ever", request(namedURL, "v1", n))
 		n = s.Send(namedURL, "v2")
 		s.Expect("taken, for there is nothing in it", request(namedURL, "v2", n))
 

@@ -30,6 +30,7 @@ func (t *Type) decode(packed []*anypb.Any) ([]Resource, error) {
 }
 
 func (t *Type) decodeOne(packed *anypb.Any) (Resource, error) {
+	wrapped := ""
 	if packed.GetTypeUrl() == wrapperURL {
 		var wrapper discoveryv3.Resource
 		if err := proto.Unmarshal(packed.GetValue(), &wrapper); err != nil {
@@ -38,7 +39,7 @@ func (t *Type) decodeOne(packed *anypb.Any) (Resource, error) {
 		if wrapper.GetResource() == nil {
 			return Resource{}, fmt.Errorf("resource %q has no body", wrapper.GetName())
 		}
-		packed = wrapper.GetResource()
+		wrapped, packed = wrapper.GetName(), wrapper.GetResource()
 	}
 	if packed.GetTypeUrl() != t.URL {
 		return Resource{}, fmt.Errorf("type URL %q in a response of type %q", packed.GetTypeUrl(), t.URL)
@@ -46,6 +47,9 @@ func (t *Type) decodeOne(packed *anypb.Any) (Resource, error) {
 	name, message, err := t.Decode(packed)
 	if err != nil {
 		return Resource{}, err
+	}
+	if wrapped != "" && wrapped != name {
+		return Resource{}, fmt.Errorf("resource %q: its wrapper names it %q", name, wrapped)
 	}
 	return Resource{Name: name, Message: message, Packed: packed}, nil
 }

@@ -173,13 +173,17 @@ func (c *Client) noteResponse(r *discoveryv3.DiscoveryResponse) (s *subscription
 	return s, s.Wildcard || len(s.names) > 0
 }
 
-// answerUnwanted answers a response that came after the last name was unsubscribed: its version is taken when it is
-// empty, too, and not taken otherwise.
+// answerUnwanted answers a response that came after the last name was unsubscribed. Its version is not taken while it holds
+// resources: the server would think that they are known here, and not send them when they are asked for again. But some
+// servers take a request without names for one of all resources, and repeat themselves until the version is taken.
 func (c *Client) answerUnwanted(s *subscription, r *discoveryv3.DiscoveryResponse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(r.GetResources()) == 0 {
-		s.version = r.GetVersionInfo()
+	version := r.GetVersionInfo()
+	if again := s.wasRefused && s.refused == version; again || len(r.GetResources()) == 0 {
+		s.version, s.wasRefused = version, false
+	} else {
+		s.refused, s.wasRefused = version, true
 	}
 	c.enqueue(s)
 }
@@ -193,8 +197,10 @@ func (c *Client) answer(s *subscription, version string, err error) {
 		c.enqueue(s)
 		return
 	}
-	c.log.Warn("response is refused", zap.String("type_url", s.URL), zap.String("version", version), zap.Error(err))
-	if again := s.rejected(version, err); !again {
+	again := s.rejected(version, err)
+	c.log.Warn("response is refused", zap.String("type_url", s.URL), zap.String("version", version),
+		zap.String("error", s.refusal.GetMessage()))
+	if !again {
 		c.enqueue(s)
 		return
 	}
