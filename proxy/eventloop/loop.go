@@ -13,6 +13,10 @@ import (
 const (
 	// eventsPerTurn bounds the events taken from the kernel at once; more wait for the next turn.
 	eventsPerTurn = 256
+	// briefWait is how long a loop waits with Go's processor in hand before it gives it away. Giving it away for every gap
+	// between two requests costs more than the requests: the runtime's monitor then polls for processors to take back. The
+	// collector is not held up, its signal ends the wait.
+	briefWait = 4 * time.Millisecond
 	// maxSleep bounds how long an idle loop waits, so that a clock that is not the kernel's is looked at again.
 	maxSleep = time.Second
 )
@@ -143,26 +147,35 @@ func (l *Loop) turn() error {
 	return nil
 }
 
-// poll takes the events that are there, and waits for some only when there is nothing else to do. The first look stays
-// off Go's scheduler; the wait tells it, so that an idle worker gives its processor away.
+// poll takes the events that are there, and waits for some only when there is nothing else to do: first for a moment
+// without telling Go's scheduler, then telling it, so that an idle worker gives its processor away.
 func (l *Loop) poll() (int, error) {
-	n, errno := epollPoll(l.epoll, l.events[:])
+	brief := 0
+	if !l.busy() {
+		brief = l.sleepMillis(briefWait)
+	}
+	n, errno := epollPoll(l.epoll, l.events[:], brief)
 	if errno != 0 && errno != unix.EINTR {
 		return 0, fmt.Errorf("epoll_wait: %w", errno)
 	}
-	if n > 0 || len(l.queued) > 0 || l.mailbox.pending.Load() || l.stopping.Load() {
+	if n > 0 || errno == unix.EINTR || l.busy() {
 		return n, nil
 	}
-	n, errno = epollWait(l.epoll, l.events[:], l.sleepMillis())
+	n, errno = epollWait(l.epoll, l.events[:], l.sleepMillis(maxSleep))
 	if errno != 0 && errno != unix.EINTR {
 		return 0, fmt.Errorf("epoll_wait: %w", errno)
 	}
 	return n, nil
 }
 
-// sleepMillis returns how long the loop may wait, rounded up to whole milliseconds.
-func (l *Loop) sleepMillis() int {
-	wait := min(l.timers.until(l.clock()), int64(maxSleep))
+// busy reports whether there is something to do whatever the kernel says.
+func (l *Loop) busy() bool {
+	return len(l.queued) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
+}
+
+// sleepMillis returns how long the loop may wait, at most limit, rounded up to whole milliseconds.
+func (l *Loop) sleepMillis(limit time.Duration) int {
+	wait := min(l.timers.until(l.now), int64(limit))
 	if wait <= 0 {
 		return 0
 	}

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls below that never block go through RawSyscall: Go's scheduler is not told and does not hand the processor to
+// The calls below that do not block, or only for a moment, go through RawSyscall: Go's scheduler is not told and does not hand the processor to
 // another thread.
 
-func epollPoll(epoll int, events []unix.EpollEvent) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+// epollPoll waits up to millis milliseconds, which must be few: the scheduler believes that the thread is computing.
+func epollPoll(epoll int, events []unix.EpollEvent, millis int) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(millis), 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
