@@ -56,11 +56,12 @@ func (w *wheel) start(now int64) {
 }
 
 // SetTimer has owner told in d nanoseconds from this turn's time, not earlier and at most a tick and a turn later. A
-// timer that is already set is moved.
+// timer that is already set is moved. A d below zero counts as zero, one above 49 days as 49 days.
 func (l *Loop) SetTimer(t *Timer, d time.Duration, owner Expirer) {
 	l.StopTimer(t)
 	t.owner = owner
-	t.when = (l.now + int64(max(d, 0)) + tickLength - 1) / tickLength
+	t.when = (l.now + min(max(int64(d), 0), maxDistance*tickLength) + tickLength - 1) / tickLength
+	l.timers.catchUp(l.now / tickLength)
 	l.timers.insert(t)
 }
 
@@ -73,6 +74,10 @@ func (l *Loop) StopTimer(t *Timer) {
 
 // Set reports whether the timer is waiting to fire.
 func (t *Timer) Set() bool { return t.next != nil }
+
+// catchUp moves the wheel on to tick now, or as far as there is nothing to do. A timer is placed by its distance from
+// there: measured from a tick long past it would sit too high, wake the loop for nothing, or not reach its time.
+func (w *wheel) catchUp(now int64) { w.current = max(w.current, min(now, w.soonest-1)) }
 
 func (w *wheel) insert(t *Timer) {
 	distance := t.when - w.current

@@ -1,0 +1,6 @@
+//go:build !race
+
+package eventloop
+
+// raceEnabled says that the race detector is on, which allocates on its own account.
+const raceEnabled = false
