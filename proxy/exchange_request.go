@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
@@ -12,6 +13,10 @@ import (
 // fields it sets, the route, and what the route asks for. It returns the verdict of an answer that needs no upstream.
 func (x *exchange) prepare() verdict {
 	m := x.manager.config
+	if string(x.request.Scheme) == "https" {
+		x.refused = http1.ErrHTTPSInPlaintext
+		return verdictCodecError
+	}
 	if v := x.checkPath(m); v != verdictNone {
 		return v
 	}
