@@ -1,0 +1,115 @@
+package harness
+
+import (
+	"net/netip"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+)
+
+// Names in a Setup as NewSetup makes it.
+const (
+	ListenerName = "l"
+	ClusterName  = "c"
+	StatPrefix   = "in"
+)
+
+// Setup is what a test has served. NewSetup fills it with Envoy's defaults; tests change what they are about.
+type Setup struct {
+	Listener *config.Listener
+	Clusters []*config.Cluster
+	Overlay  *config.Overlay
+
+	Workers int // 1 unless set, so that all connections meet
+	Lookup  upstream.Lookup
+	// Observe is called instead of recording outcomes.
+	Observe func(*proxy.Outcome)
+	// SystemClock lets time pass by itself.
+	SystemClock bool
+}
+
+// NewSetup returns one listener on a free port, whose only route sends everything to a cluster of the given hosts.
+func NewSetup(hosts ...netip.AddrPort) *Setup {
+	return &Setup{
+		Workers:  1,
+		Listener: Listener(Forward("/", ClusterName)),
+		Clusters: []*config.Cluster{Cluster(ClusterName, hosts...)},
+	}
+}
+
+// HTTP returns the connection manager.
+func (s *Setup) HTTP() *config.HTTPConnectionManager { return s.Listener.HTTP }
+
+// VirtualHost returns the only virtual host.
+func (s *Setup) VirtualHost() *config.VirtualHost { return s.HTTP().Routes.VirtualHosts[0] }
+
+// Route returns the route at index i.
+func (s *Setup) Route(i int) *config.Route { return s.VirtualHost().Routes[i] }
+
+// SetRoutes replaces the routes.
+func (s *Setup) SetRoutes(routes ...*config.Route) { s.VirtualHost().Routes = routes }
+
+// Listener returns a listener on a free port with Envoy's defaults and the routes.
+func Listener(routes ...*config.Route) *config.Listener {
+	return &config.Listener{
+		Name: ListenerName, Address: config.Address{IP: "127.0.0.1"}, BufferLimit: config.DefaultBufferLimit,
+		HTTP: &config.HTTPConnectionManager{
+			StatPrefix: StatPrefix, ServerName: config.DefaultServerName, UseRemoteAddress: true, GenerateRequestID: true,
+			MaxHeaderKB: config.DefaultMaxHeaderKB, MaxHeaderCount: config.DefaultMaxHeaderCount,
+			ConnectionIdle: config.DefaultConnectionIdle, StreamIdle: config.DefaultStreamIdle,
+			DrainTimeout: config.DefaultDrainTimeout, DelayedClose: config.DefaultDelayedClose,
+			Routes: Routes(routes...),
+		},
+	}
+}
+
+// Routes returns a route configuration of one virtual host for all domains.
+func Routes(routes ...*config.Route) *config.RouteConfiguration {
+	return &config.RouteConfiguration{Name: "routes", VirtualHosts: []*config.VirtualHost{
+		{Name: "all", Domains: []string{"*"}, Routes: routes},
+	}}
+}
+
+// Match returns a route, with nothing to do yet, for paths that begin with the prefix.
+func Match(prefix string) *config.Route {
+	return &config.Route{
+		Name:  "all " + prefix,
+		Match: config.RouteMatch{Path: prefix, CaseSensitive: true, Fraction: config.FractionAll},
+	}
+}
+
+// Forward returns a route of paths that begin with the prefix to a cluster.
+func Forward(prefix, cluster string) *config.Route {
+	r := Match(prefix)
+	r.Forward = &config.Forward{
+		Clusters: []config.WeightedCluster{{Name: cluster, Weight: 1}}, Timeout: config.DefaultRouteTimeout,
+	}
+	return r
+}
+
+// Direct returns a route of paths that begin with the prefix to an answer of the proxy's own.
+func Direct(prefix string, status int, body string) *config.Route {
+	r := Match(prefix)
+	r.Direct = &config.DirectResponse{Status: status, Body: []byte(body)}
+	return r
+}
+
+// Cluster returns a STATIC cluster with Envoy's defaults.
+func Cluster(name string, hosts ...netip.AddrPort) *config.Cluster {
+	a := &config.ClusterLoadAssignment{Name: name, Overprovision: config.DefaultOverprovision, Localities: []config.LocalityEndpoints{{}}}
+	for _, h := range hosts {
+		a.Localities[0].Endpoints = append(a.Localities[0].Endpoints,
+			config.Endpoint{Address: config.Address{IP: h.Addr().String(), Port: uint32(h.Port())}, Weight: 1})
+	}
+	limits := config.Thresholds{
+		MaxConnections: config.DefaultMaxConnections, MaxPending: config.DefaultMaxPending,
+		MaxRequests: config.DefaultMaxRequests, MaxRetries: config.DefaultMaxRetries,
+	}
+	return &config.Cluster{
+		Name: name, Assignment: a, ConnectTimeout: config.DefaultConnectTimeout, BufferLimit: config.DefaultBufferLimit,
+		MaxHeaderKB: config.DefaultMaxResponseKB, MaxHeaderCount: config.DefaultMaxResponseHdrs,
+		PanicThreshold: config.DefaultPanicThreshold, ChoiceCount: config.DefaultLeastRqChoices,
+		Breakers: limits, HighBreakers: limits, IdleTimeout: config.DefaultUpstreamIdle,
+	}
+}
