@@ -1,9 +1,122 @@
 package main
 
-// faces are the servers beside traffic: admin, metrics, health and ModuleService.
-type faces struct{}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
 
-func (f *faces) serve() {}
-func (f *faces) close() {}
+	"go.uber.org/zap"
 
-func (p *process) openFaces() error { return nil }
+	"github.com/penguintechinc/marchproxy-alb/admin"
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// faceTimeout bounds the end of one face: its requests are short.
+const faceTimeout = 5 * time.Second
+
+// face is a server beside traffic.
+type face interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+}
+
+// faces are the servers beside traffic: admin, metrics, health and ModuleService. Their sockets are opened first, so that
+// a port in use is an error before anything runs.
+type faces struct {
+	log  *zap.Logger
+	all  []openFace
+	done sync.WaitGroup
+}
+
+type openFace struct {
+	name   string
+	server face
+	socket net.Listener
+}
+
+// open binds the socket of a face.
+func (f *faces) open(name string, a config.Address, server face) error {
+	socket, err := net.Listen("tcp", a.String())
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	f.all = append(f.all, openFace{name, server, socket})
+	return nil
+}
+
+// serve starts every face on a goroutine of its own.
+func (f *faces) serve() {
+	for _, one := range f.all {
+		f.done.Go(func() {
+			if err := one.server.Serve(one.socket); err != nil && !errors.Is(err, net.ErrClosed) {
+				f.log.Error("face ended", zap.String("face", one.name), zap.Error(err))
+			}
+		})
+	}
+}
+
+// close ends every face and waits for them.
+func (f *faces) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), faceTimeout)
+	defer cancel()
+	var ending sync.WaitGroup
+	for _, one := range f.all {
+		ending.Go(func() {
+			if err := one.server.Shutdown(ctx); err != nil {
+				f.log.Warn("face was cut", zap.String("face", one.name), zap.Error(err))
+			}
+		})
+	}
+	ending.Wait()
+	f.done.Wait()
+}
+
+// everywhere is the address of the faces that have a port only: they serve all of the container's networks.
+func everywhere(port int) config.Address { return config.Address{IP: "0.0.0.0", Port: uint32(port)} }
+
+// openFaces makes the faces and binds their sockets.
+func (p *process) openFaces() error {
+	p.faces.log = p.log
+	env, b, options := p.settings.env, p.settings.bootstrap, p.adminOptions()
+	if b.HasAdmin {
+		server, err := admin.New(options)
+		if err := errors.Join(err, p.faces.open("admin", b.Admin, server)); err != nil {
+			return err
+		}
+		if err := p.writeAdminAddress(); err != nil {
+			return err
+		}
+	}
+	metrics, metricsErr := admin.NewMetrics(options)
+	health, healthErr := admin.NewHealth(options)
+	if err := errors.Join(metricsErr, healthErr); err != nil {
+		return err
+	}
+	return errors.Join(
+		p.faces.open("metrics", everywhere(env.metricsPort), metrics),
+		p.faces.open("health", everywhere(env.healthPort), health),
+	)
+}
+
+// writeAdminAddress tells where the admin interface is, for --admin-address-path.
+func (p *process) writeAdminAddress() error {
+	path := p.settings.flags.adminAddressPath
+	if path == "" {
+		return nil
+	}
+	address := p.faces.all[0].socket.Addr().String()
+	if err := os.WriteFile(path, []byte(address), 0o644); err != nil {
+		return fmt.Errorf("--admin-address-path: %w", err)
+	}
+	return nil
+}
+
+// adminPort returns the port of the admin interface, as a text.
+func (p *process) adminPort() string {
+	return strconv.FormatUint(uint64(p.settings.bootstrap.Admin.Port), 10)
+}
