@@ -43,6 +43,7 @@ func (c *Conn) AppendBuffer() []byte {
 	if !c.writable() {
 		return nil
 	}
+	c.markDirty() // a buffer that nothing is committed to goes back when the turn ends
 	return c.tailWithRoom(minHeadRoom).free()
 }
 
@@ -141,8 +142,11 @@ func (c *Conn) flush() {
 	}
 }
 
-// send gives b to the kernel and returns how much it took.
+// send gives b, which may be empty, to the kernel and returns how much it took.
 func (c *Conn) send(b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
 	n, errno := rawSend(c.fd, b)
 	return c.sent(n, len(b), errno)
 }
