@@ -213,8 +213,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		c.fail(errno)
 		return 0, errno
 	case n == 0:
-		c.flags |= flagEOF
-		return 0, io.EOF
+		return 0, c.endOfInput()
 	}
 	// A short read has emptied the socket, and what arrives later is a new event (epoll(7), "edge-triggered"). The
 	// exception is a FIN that came with the event already seen.
@@ -223,6 +222,17 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 	c.bytesRead += uint64(n)
 	return n, nil
+}
+
+// endOfInput tells the end of the peer's bytes from a connection that broke: the kernel reports a reset once, and if that
+// was to a send, a read sees no more than the end. EPIPE is no break: the peer had sent FIN before.
+func (c *Conn) endOfInput() error {
+	if c.writeFailure != nil && !errors.Is(c.writeFailure, unix.EPIPE) {
+		c.fail(c.writeFailure)
+		return c.failure
+	}
+	c.flags |= flagEOF
+	return io.EOF
 }
 
 // Close closes the socket at once. Output that was gathered and not sent is tried once and then dropped.
