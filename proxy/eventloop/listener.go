@@ -130,10 +130,10 @@ func (ln *Listener) accepted(fd int, raw *unix.RawSockaddrAny) {
 	ln.handler.Accepted(c)
 }
 
-// rest stops accepting for a while: level-triggered delivery would spin otherwise.
+// rest stops accepting for a while: level-triggered delivery would spin otherwise. The loop keeps the listener on its
+// books, to close it when it ends.
 func (ln *Listener) rest() {
 	_ = unix.EpollCtl(ln.loop.epoll, unix.EPOLL_CTL_DEL, ln.fd, nil)
-	ln.loop.forget(ln.fd)
 	ln.loop.SetTimer(&ln.pause, acceptPause, ln)
 }
 
