@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// surface is Envoy's administration interface.
+type surface struct {
+	Options
+	commands []command // by path
+	byPath   map[string]*command
+	pages    *pages
+}
+
+// New returns the server of the administration interface, Envoy's admin.address.
+func New(o Options) (*Server, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	a := &surface{Options: o, byPath: map[string]*command{}}
+	if a.pages, err = newPages(); err != nil {
+		return nil, err
+	}
+	a.commands = a.newCommands()
+	for i := range a.commands {
+		a.byPath[a.commands[i].path] = &a.commands[i]
+	}
+	s := newServer("admin", o.Logger, a.dispatch)
+	newTraffic(o.Stats, o.Now).watch(&s.http)
+	return s, nil
+}
+
+// dispatch finds the command of a request and runs it.
+func (a *surface) dispatch(ctx *fasthttp.RequestCtx) {
+	path, query := splitTarget(ctx.Request.Header.RequestURI())
+	c := a.byPath[normalizePath(path)]
+	if c == nil {
+		reply(ctx, fasthttp.StatusNotFound, plainText, "invalid path. "+a.helpText())
+		return
+	}
+	if c.mutates {
+		if !ctx.IsPost() {
+			ctx.Response.Header.Set(fasthttp.HeaderAllow, fasthttp.MethodPost)
+			reply(ctx, fasthttp.StatusMethodNotAllowed, plainText,
+				fmt.Sprintf("Method %s not allowed, POST required.", visible(string(ctx.Method()))))
+			return
+		}
+		if err := checkOrigin(&ctx.Request.Header); err != nil {
+			reply(ctx, fasthttp.StatusForbidden, plainText, err.Error()+"\n")
+			return
+		}
+	}
+	c.run(newRequest(ctx, query))
+}
+
+// request is a request of a command and the answer to it.
+type request struct {
+	ctx   *fasthttp.RequestCtx
+	query fasthttp.Args
+}
+
+func newRequest(ctx *fasthttp.RequestCtx, query []byte) *request {
+	r := &request{ctx: ctx}
+	r.query.ParseBytes(query)
+	// The forms of the index page send the parameters of mutating commands as a body. Others may not send any, and a
+	// parameter of the query goes first.
+	if ctx.IsPost() && strings.HasPrefix(string(ctx.Request.Header.ContentType()), "application/x-www-form-urlencoded") {
+		for key, value := range ctx.PostArgs().All() {
+			r.query.AddBytesKV(key, value)
+		}
+	}
+	return r
+}
+
+// value returns the parameter of that name, the first of several, or "".
+func (r *request) value(name string) string { return string(r.query.Peek(name)) }
+
+// has reports whether there is a parameter of that name, with or without a value.
+func (r *request) has(name string) bool { return r.query.Has(name) }
+
+// names returns the names of all parameters in their order.
+func (r *request) names() (names []string) {
+	for key := range r.query.All() {
+		names = append(names, string(key))
+	}
+	return names
+}
+
+// ok answers 200 with text.
+func (r *request) ok(text string) { reply(r.ctx, fasthttp.StatusOK, plainText, text) }
+
+// bad answers 400 with text.
+func (r *request) bad(text string) { reply(r.ctx, fasthttp.StatusBadRequest, plainText, text) }
+
+// failed answers 500 with an error.
+func (r *request) failed(err error) {
+	reply(r.ctx, fasthttp.StatusInternalServerError, plainText, err.Error()+"\n")
+}
+
+// wantsJSON reports whether format=json was asked for.
+func (r *request) wantsJSON() bool { return r.value("format") == "json" }
