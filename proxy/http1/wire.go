@@ -154,9 +154,13 @@ func (w *wire) WriteBody(p []byte) {
 	w.conn.Write(crlf)
 }
 
-// WriteEnd ends the body. Trailers may be nil and are only sent where the framing has a place for them.
+// WriteEnd ends the body. Trailers may be nil and are only sent where the framing has a place for them and the side that
+// writes has them enabled.
 func (w *wire) WriteEnd(trailers *message.Fields) {
 	if w.out == FramingChunked {
+		if !w.limits.EnableTrailers {
+			trailers = nil
+		}
 		w.conn.Commit(AppendLastChunk(w.conn.AppendBuffer(), trailers))
 	}
 }
