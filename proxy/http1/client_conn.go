@@ -47,7 +47,7 @@ func (c *ClientConn) ReadHead(resp *message.Response) error {
 			if n > 0 {
 				c.start += n
 				if resp.Status >= 200 || resp.Status == 101 {
-					c.keepAlive = !resp.Close
+					c.keepAlive = !resp.Close && resp.Status != 101 // after that it is no longer HTTP
 					c.expectBody(c.parser.Framing(), resp.ContentLength)
 				}
 				return nil
