@@ -121,7 +121,7 @@ func (c *Conn) flushAndTell() {
 	c.flush()
 	if c.buffered < c.wakeBelow || !c.writable() {
 		c.wakeBelow = 0
-		c.wake()
+		c.loop.guardWake(c)
 	}
 }
 

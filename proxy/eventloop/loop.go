@@ -199,6 +199,11 @@ func (l *Loop) guardEvents(h eventHandler, events uint32) {
 	h.handleEvents(events)
 }
 
+func (l *Loop) guardWake(c *Conn) {
+	defer l.recovered()
+	c.wake()
+}
+
 func (l *Loop) guardExpired(owner Expirer, t *Timer) {
 	defer l.recovered()
 	owner.Expired(t)
