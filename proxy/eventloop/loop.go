@@ -170,7 +170,7 @@ func (l *Loop) poll() (int, error) {
 
 // busy reports whether there is something to do whatever the kernel says.
 func (l *Loop) busy() bool {
-	return len(l.queued) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
+	return len(l.queued) > 0 || len(l.dirty) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
 }
 
 // sleepMillis returns how long the loop may wait, at most limit, rounded up to whole milliseconds.
