@@ -100,8 +100,14 @@ func (c *Conn) Flushed() bool {
 	return c.buffered == 0 && (c.flags&flagFIN == 0 || c.flags&flagFINSent != 0)
 }
 
-// NotifyBelow has the connection's task woken once fewer than n bytes are gathered, after a flush. It asks once.
-func (c *Conn) NotifyBelow(n int) { c.wakeBelow = n }
+// NotifyBelow has the connection's task woken once fewer than n bytes are gathered, when the turn ends if they are fewer
+// already or output has failed. It asks once.
+func (c *Conn) NotifyBelow(n int) {
+	c.wakeBelow = n
+	if c.buffered < n {
+		c.markDirty()
+	}
+}
 
 // flushDirty sends what the connections gathered in this turn, and wakes who asked to be told or must know of a failure.
 func (l *Loop) flushDirty() {
