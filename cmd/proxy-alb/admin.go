@@ -14,10 +14,10 @@ import (
 
 // states are Envoy's server states by name.
 var states = map[string]adminv3.ServerInfo_State{
-	"LIVE":             adminv3.ServerInfo_LIVE,
-	"DRAINING":         adminv3.ServerInfo_DRAINING,
-	"PRE_INITIALIZING": adminv3.ServerInfo_PRE_INITIALIZING,
-	"INITIALIZING":     adminv3.ServerInfo_INITIALIZING,
+	stateLive:            adminv3.ServerInfo_LIVE,
+	stateDraining:        adminv3.ServerInfo_DRAINING,
+	statePreInitializing: adminv3.ServerInfo_PRE_INITIALIZING,
+	stateInitializing:    adminv3.ServerInfo_INITIALIZING,
 }
 
 // adminOptions connects the HTTP faces to the process.
@@ -37,7 +37,7 @@ func (p *process) adminOptions() admin.Options {
 		Info: admin.Info{
 			Version:     serverVersion(),
 			Node:        p.settings.bootstrap.Node,
-			CommandLine: p.settings.flags.commandLine(p.workers()),
+			CommandLine: p.settings.flags.commandLine(p.server.Workers()),
 			Start:       p.started,
 		},
 		Level:            &p.level,

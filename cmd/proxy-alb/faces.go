@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/admin"
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/moduleservice"
 )
 
 // faceTimeout bounds the end of one face: its requests are short.
@@ -94,12 +94,14 @@ func (p *process) openFaces() error {
 	}
 	metrics, metricsErr := admin.NewMetrics(options)
 	health, healthErr := admin.NewHealth(options)
-	if err := errors.Join(metricsErr, healthErr); err != nil {
+	service, serviceErr := moduleservice.New(p.serviceOptions())
+	if err := errors.Join(metricsErr, healthErr, serviceErr); err != nil {
 		return err
 	}
 	return errors.Join(
 		p.faces.open("metrics", everywhere(env.metricsPort), metrics),
 		p.faces.open("health", everywhere(env.healthPort), health),
+		p.faces.open("ModuleService", everywhere(env.grpcPort), service),
 	)
 }
 
@@ -114,9 +116,4 @@ func (p *process) writeAdminAddress() error {
 		return fmt.Errorf("--admin-address-path: %w", err)
 	}
 	return nil
-}
-
-// adminPort returns the port of the admin interface, as a text.
-func (p *process) adminPort() string {
-	return strconv.FormatUint(uint64(p.settings.bootstrap.Admin.Port), 10)
 }

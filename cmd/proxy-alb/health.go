@@ -2,6 +2,14 @@ package main
 
 import "sync/atomic"
 
+// The states of the process, by Envoy's names.
+const (
+	stateLive            = "LIVE"
+	stateDraining        = "DRAINING"
+	statePreInitializing = "PRE_INITIALIZING"
+	stateInitializing    = "INITIALIZING"
+)
+
 // health is the state of the process as Envoy names it.
 type health struct {
 	live     atomic.Bool // the first configuration is there
@@ -17,11 +25,11 @@ func (p *process) state() (state, reason string) {
 	h := &p.health
 	switch {
 	case h.draining.Load():
-		return "DRAINING", "the process is shutting down"
+		return stateDraining, "the process is shutting down"
 	case h.failed.Load():
-		return "DRAINING", "health checks were made to fail over the admin interface"
+		return stateDraining, "health checks were made to fail over the admin interface"
 	case h.live.Load():
-		return "LIVE", ""
+		return stateLive, ""
 	}
 	s := p.manager.State()
 	reason = s.Waiting
@@ -32,7 +40,7 @@ func (p *process) state() (state, reason string) {
 		reason = "waiting for name lookups"
 	}
 	if s.Initialized {
-		return "INITIALIZING", reason
+		return stateInitializing, reason
 	}
-	return "PRE_INITIALIZING", reason
+	return statePreInitializing, reason
 }

@@ -38,6 +38,8 @@ type process struct {
 	health   health
 	faces    faces
 
+	reloading sync.Mutex // keeps reloads apart
+
 	quit     chan struct{} // closed when the process is asked to end
 	quitOnce sync.Once
 }
@@ -77,8 +79,8 @@ func (p *process) prepare() error {
 	}
 	p.stats = stats.NewStore(stats.Options{Tags: statsTags(p.settings.bootstrap)})
 	p.window = p.stats.NewWindow(isRequestTime)
-	p.registerServerStats()
 	workers := p.workers()
+	p.registerServerStats(workers)
 	runtime.GOMAXPROCS(workers + controlProcs)
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -119,8 +121,8 @@ func (p *process) startLog() (err error) {
 	return nil
 }
 
-// workers returns the number of worker threads. By default it is what the affinity mask and the quota of the cgroup allow,
-// which the Go runtime knows.
+// workers returns how many worker threads there are to be. By default it is what the affinity mask and the quota of the
+// cgroup allow, which the Go runtime knows until it is told otherwise.
 func (p *process) workers() int {
 	if !p.settings.flags.concurrencySet {
 		return min(runtime.GOMAXPROCS(0), proxy.MaxWorkers)
@@ -190,6 +192,8 @@ func (p *process) reopenLogs() {
 // reload reads the bootstrap again and replaces the static resources by what it says now, all or nothing. With force the
 // stream to the control plane begins anew as well. Connections stay.
 func (p *process) reload(_ context.Context, force bool) error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
 	next := &settings{flags: p.settings.flags, env: p.settings.env, getenv: p.settings.getenv}
 	if err := next.load(); err != nil {
 		return err

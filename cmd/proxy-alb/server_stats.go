@@ -24,13 +24,13 @@ func heapBytes(name string) func() uint64 {
 }
 
 // registerServerStats makes the statistics under "server." and those of the control plane's subscriptions readable.
-func (p *process) registerServerStats() {
+func (p *process) registerServerStats(workers int) {
 	server := p.stats.Scope("server.", stats.Server)
-	server.Set(stats.ServerConcurrency, uint64(p.workers()))
+	server.Set(stats.ServerConcurrency, uint64(workers))
 	gauge := func(name string, value func() uint64) { p.stats.GaugeFunc("server."+name, value) }
 	gauge("uptime", func() uint64 { return uint64(time.Since(p.started) / time.Second) })
 	gauge("live", func() uint64 {
-		if state, _ := p.state(); state == "LIVE" {
+		if state, _ := p.state(); state == stateLive {
 			return 1
 		}
 		return 0
@@ -49,11 +49,11 @@ func (p *process) registerServerStats() {
 // stateNumber is server.state: 0 live, 1 draining, 2 pre-initializing, 3 initializing.
 func (p *process) stateNumber() uint64 {
 	switch state, _ := p.state(); state {
-	case "LIVE":
+	case stateLive:
 		return 0
-	case "DRAINING":
+	case stateDraining:
 		return 1
-	case "PRE_INITIALIZING":
+	case statePreInitializing:
 		return 2
 	default:
 		return 3
