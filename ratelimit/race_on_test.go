@@ -2,5 +2,5 @@
 
 package ratelimit
 
-// raceEnabled tells that the race detector's own allocations would be counted.
+// raceEnabled tells that the race detector is on, which allocates and is slow.
 const raceEnabled = true
