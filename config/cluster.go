@@ -136,3 +136,11 @@ type Endpoint struct {
 	Weight   uint32 // at least 1
 	Health   HealthStatus
 }
+
+// All returns the localities of a, none for a nil a.
+func (a *ClusterLoadAssignment) All() []LocalityEndpoints {
+	if a == nil {
+		return nil
+	}
+	return a.Localities
+}

@@ -120,11 +120,40 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
 			k.shared, k.scope = old.shared, old.scope
 		} else {
 			k.shared = upstream.NewShared(len(s.workers))
-			k.scope = s.stats.Scope("cluster."+statName(name)+".", stats.Cluster)
+			k.scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".", stats.Cluster)
 			undo.add(k.scope.Release)
 		}
 		k.shared.SetLimits(cfg.Breakers)
+		if old := before[name]; old == nil || old.assignment != k.assignment {
+			k.countMembership(old != nil)
+		}
 		c.clusters[i] = k
+	}
+}
+
+// countMembership sets the gauges of the cluster's hosts. A host that drains is not one any more.
+func (k *compiledCluster) countMembership(changed bool) {
+	var total, healthy, degraded, excluded uint64
+	for _, locality := range k.assignment.All() {
+		for i := range locality.Endpoints {
+			switch locality.Endpoints[i].Health {
+			case config.HealthDraining:
+				excluded++
+				continue
+			case config.HealthDegraded:
+				degraded++
+			case config.HealthUnknown, config.HealthHealthy:
+				healthy++
+			}
+			total++
+		}
+	}
+	k.scope.Set(stats.ClusterMembershipTotal, total)
+	k.scope.Set(stats.ClusterMembershipHealthy, healthy)
+	k.scope.Set(stats.ClusterMembershipDegraded, degraded)
+	k.scope.Set(stats.ClusterMembershipExcluded, excluded)
+	if changed {
+		k.scope.Inc(stats.ClusterMembershipChange)
 	}
 }
 
@@ -268,6 +297,14 @@ func (u *cleanup) run() {
 
 // statName makes a name from the configuration fit into the name of a statistic, as Envoy does.
 func statName(name string) string { return strings.ReplaceAll(name, ":", "_") }
+
+// clusterStatName returns what names a cluster's statistics: its alt_stat_name or its name.
+func clusterStatName(c *config.Cluster) string {
+	if c.AltStatName != "" {
+		return statName(c.AltStatName)
+	}
+	return statName(c.Name)
+}
 
 // listenerStatName returns what names a listener's statistics: its stat_prefix or its address, as in 0.0.0.0_10000.
 func listenerStatName(l *compiledListener) string {

@@ -69,17 +69,15 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 func (k *Cluster) setHosts(assignment *config.ClusterLoadAssignment) {
 	before := k.hosts
 	k.hosts = make(map[string]*Host)
-	if assignment != nil {
-		for i := range assignment.Localities {
-			k.addLocality(&assignment.Localities[i], before)
-		}
+	localities := assignment.All()
+	for i := range localities {
+		k.addLocality(&localities[i], before)
 	}
 	for address, h := range before {
 		if k.hosts[address] != h {
 			h.leave()
 		}
 	}
-	k.stats.Inc(stats.ClusterMembershipChange)
 }
 
 func (k *Cluster) addLocality(locality *config.LocalityEndpoints, before map[string]*Host) {
