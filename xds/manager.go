@@ -24,8 +24,8 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
-// maxEvents bounds the queue of events. The ADS client waits for each of its events to be handled, so there are never more
-// than a response and a disconnection.
+// maxEvents bounds the queue of events, and who has another one waits. The ADS client has one at a time, so the queue holds
+// little more than a response and a disconnection.
 const maxEvents = 4
 
 // Options describe a Manager. Bootstrap, Store and Logger are required.

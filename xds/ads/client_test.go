@@ -391,9 +391,10 @@ func TestRepeatedRefusal(t *testing.T) {
 // TestBackoff holds the bounds of the wait between attempts: random below 500 ms doubled each time up to 30 s, and from
 // the start again once a message came.
 func TestBackoff(t *testing.T) {
-	bounds := make(chan time.Duration, 100)
+	var bounds chan time.Duration
 	change := func(c *talk, o *ads.Options) {
 		c.server.Refuse()
+		bounds = make(chan time.Duration, 100)
 		o.Jitter = func(n int64) int64 {
 			bounds <- time.Duration(n)
 			return n - 1
@@ -413,6 +414,7 @@ func TestBackoff(t *testing.T) {
 		if st := c.State(); st.Connected || !strings.Contains(st.LastError, "connection refused") {
 			t.Errorf("state = %+v", st)
 		}
+		synctest.Wait()
 		c.server.Admit()
 		s := c.server.Accept()
 		<-bounds
