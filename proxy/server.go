@@ -186,6 +186,18 @@ func (s *Server) resolveFailed(cluster string, err error) {
 // WaitResolved waits until the names of all clusters have been looked up once, or ctx ends.
 func (s *Server) WaitResolved(ctx context.Context) { s.resolver.WaitFirst(ctx) }
 
+// Alive returns an error when a worker thread has ended, which only a restart of the process mends.
+func (s *Server) Alive() error {
+	for _, w := range s.workers {
+		select {
+		case <-w.loop.Done():
+			return fmt.Errorf("worker %d has ended", w.id)
+		default:
+		}
+	}
+	return nil
+}
+
 // StopListening closes all listening sockets and lets connections go as they become idle. It is the first half of a
 // graceful end.
 func (s *Server) StopListening() {

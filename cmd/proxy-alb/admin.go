@@ -29,6 +29,7 @@ func (p *process) adminOptions() admin.Options {
 			state, reason := p.state()
 			return states[state], reason
 		},
+		Alive:     p.server.Alive,
 		Clusters:  p.server.Clusters,
 		Listeners: p.server.Listeners,
 		ConfigDump: func(includeEDS bool) (*adminv3.ConfigDump, error) {

@@ -10,9 +10,9 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 )
 
-// isRequestTime picks the histograms of downstream request time.
+// isRequestTime picks the histograms of downstream request time, but not the admin interface's own.
 func isRequestTime(name string) bool {
-	return strings.HasPrefix(name, "http.") && strings.HasSuffix(name, ".downstream_rq_time")
+	return strings.HasPrefix(name, "http.") && strings.HasSuffix(name, ".downstream_rq_time") && !strings.HasPrefix(name, "http.admin.")
 }
 
 func heapBytes(name string) func() uint64 {
