@@ -149,7 +149,7 @@ func (c *Conn) handleEvents(events uint32) {
 		}
 		c.finishConnect()
 		news = true
-		if c.buffered > 0 {
+		if c.head != nil || c.flags&flagFIN != 0 {
 			c.markDirty()
 		}
 	}
