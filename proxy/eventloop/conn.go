@@ -20,7 +20,7 @@ var (
 
 // connEvents is what a connection asks of epoll, once: with edge-triggered delivery no further call is needed, whatever
 // the connection waits for later.
-const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET
 
 // IdleHandler is told of events of a connection that no task waits for, on the loop's thread.
 type IdleHandler interface {
@@ -36,6 +36,7 @@ const (
 	flagReadable                         // a read may succeed
 	flagBlocked                          // the last send took less than was given: wait for EPOLLOUT
 	flagHangup                           // the peer has sent FIN or RST: read on to the end even after a short read
+	flagUrgent                           // the peer has sent urgent data: a read stops short of it (RFC 9293 section 3.8.5)
 	flagEOF                              // the end of the peer's bytes was read
 	flagDirty                            // in loop.dirty
 	flagFIN                              // send FIN once everything is written
@@ -142,6 +143,9 @@ func (c *Conn) handleEvents(events uint32) {
 	if events&unix.EPOLLIN != 0 {
 		c.flags |= flagReadable
 	}
+	if events&unix.EPOLLPRI != 0 {
+		c.flags |= flagUrgent | flagReadable
+	}
 	news := events&^unix.EPOLLOUT != 0
 	if c.flags&flagConnecting != 0 {
 		if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
@@ -216,8 +220,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, c.endOfInput()
 	}
 	// A short read has emptied the socket, and what arrives later is a new event (epoll(7), "edge-triggered"). The
-	// exception is a FIN that came with the event already seen.
-	if n < len(b) && c.flags&flagHangup == 0 {
+	// exceptions are a FIN that came with the event already seen, and urgent data, at which a read stops.
+	if n < len(b) && c.flags&(flagHangup|flagUrgent) == 0 {
 		c.flags &^= flagReadable
 	}
 	c.bytesRead += uint64(n)
