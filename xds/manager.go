@@ -110,16 +110,29 @@ func newFamily[P, C any](m *Manager, parents kind[P], children kind[C], needs fu
 	return f
 }
 
+// guarded returns decode with a panic in it made an error: a resource that the decoder was not made for is refused, and
+// must not take the process down.
+func guarded[T any](decode func(proto.Message) (T, error)) func(proto.Message) (T, error) {
+	return func(message proto.Message) (decoded T, err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("the decoder panicked: %v", v)
+			}
+		}()
+		return decode(message)
+	}
+}
+
 func clusterKind() kind[*config.Cluster] {
 	return kind[*config.Cluster]{
 		noun: "cluster",
-		decode: func(message proto.Message) (*config.Cluster, error) {
+		decode: guarded(func(message proto.Message) (*config.Cluster, error) {
 			c, err := resource.Cluster(message.(*clusterv3.Cluster))
 			if err == nil {
 				c.AddedViaAPI = true
 			}
 			return c, err
-		},
+		}),
 		changes: func(d *config.Delta) *config.Changes[*config.Cluster] { return &d.Clusters },
 	}
 }
@@ -127,9 +140,9 @@ func clusterKind() kind[*config.Cluster] {
 func assignmentKind() kind[*config.ClusterLoadAssignment] {
 	return kind[*config.ClusterLoadAssignment]{
 		noun: "cluster_load_assignment",
-		decode: func(message proto.Message) (*config.ClusterLoadAssignment, error) {
+		decode: guarded(func(message proto.Message) (*config.ClusterLoadAssignment, error) {
 			return resource.Assignment(message.(*endpointv3.ClusterLoadAssignment))
-		},
+		}),
 		changes: func(d *config.Delta) *config.Changes[*config.ClusterLoadAssignment] { return &d.Endpoints },
 	}
 }
@@ -137,9 +150,9 @@ func assignmentKind() kind[*config.ClusterLoadAssignment] {
 func listenerKind() kind[*config.Listener] {
 	return kind[*config.Listener]{
 		noun: "listener",
-		decode: func(message proto.Message) (*config.Listener, error) {
+		decode: guarded(func(message proto.Message) (*config.Listener, error) {
 			return resource.Listener(message.(*listenerv3.Listener))
-		},
+		}),
 		changes: func(d *config.Delta) *config.Changes[*config.Listener] { return &d.Listeners },
 	}
 }
@@ -147,9 +160,9 @@ func listenerKind() kind[*config.Listener] {
 func routeKind() kind[*config.RouteConfiguration] {
 	return kind[*config.RouteConfiguration]{
 		noun: "route_configuration",
-		decode: func(message proto.Message) (*config.RouteConfiguration, error) {
+		decode: guarded(func(message proto.Message) (*config.RouteConfiguration, error) {
 			return resource.RouteConfiguration(message.(*routev3.RouteConfiguration))
-		},
+		}),
 		changes: func(d *config.Delta) *config.Changes[*config.RouteConfiguration] { return &d.Routes },
 	}
 }
