@@ -44,9 +44,7 @@ type Server struct {
 	workers  []*worker
 	resolver *upstream.Resolver
 	draining atomic.Bool
-
-	listenerManager, clusterManager *stats.Scope
-	panics                          *stats.AtomicCounter
+	panics   *stats.AtomicCounter
 
 	// What follows is touched by install only, whose calls the store keeps apart.
 	buckets map[string]namedBucket
@@ -68,8 +66,9 @@ func NewServer(o Options) (*Server, error) {
 		current: &compiled{snapshot: &config.Snapshot{}},
 	}
 	s.store = config.NewStore(s.install)
-	s.listenerManager = s.stats.Scope("listener_manager.", stats.ListenerManager)
-	s.clusterManager = s.stats.Scope("cluster_manager.", stats.ClusterManager)
+	manager := s.stats.Scope("listener_manager.", stats.ListenerManager)
+	s.stats.Scope("cluster_manager.", stats.ClusterManager)
+	manager.Set(stats.ListenerManagerWorkersStarted, 1)
 	s.panics = s.stats.Counter("server.worker_panics")
 	s.resolver = upstream.NewResolver(o.Lookup, s.publishResolved, s.resolveFailed)
 	for id := range o.Workers {
@@ -97,7 +96,6 @@ func (s *Server) install(_, next *config.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	s.countChanges(prev, c)
 	s.onEveryWorker(func(w *worker) { w.install(c) })
 	s.mu.Lock()
 	s.current = c
@@ -132,34 +130,6 @@ func (s *Server) onEveryWorker(f func(*worker)) {
 		})
 	}
 	wait.Wait()
-}
-
-// countChanges keeps the counters of the listener and cluster managers.
-func (s *Server) countChanges(prev, next *compiled) {
-	l, c := s.listenerManager, s.clusterManager
-	countChanges(l, prev.snapshot.Listeners, next.snapshot.Listeners, stats.ListenerManagerListenerAdded,
-		stats.ListenerManagerListenerModified, stats.ListenerManagerListenerRemoved)
-	countChanges(c, prev.snapshot.Clusters, next.snapshot.Clusters, stats.ClusterManagerClusterAdded,
-		stats.ClusterManagerClusterModified, stats.ClusterManagerClusterRemoved)
-	l.Set(stats.ListenerManagerTotalListenersActive, uint64(len(next.snapshot.Listeners)))
-	l.Set(stats.ListenerManagerWorkersStarted, 1)
-	c.Set(stats.ClusterManagerActiveClusters, uint64(len(next.snapshot.Clusters)))
-}
-
-func countChanges[T comparable](sc *stats.Scope, prev, next map[string]T, added, modified, removed int) {
-	for name, now := range next {
-		switch before, ok := prev[name]; {
-		case !ok:
-			sc.Inc(added)
-		case before != now:
-			sc.Inc(modified)
-		}
-	}
-	for name := range prev {
-		if _, ok := next[name]; !ok {
-			sc.Inc(removed)
-		}
-	}
 }
 
 // publishResolved takes the answer of the resolver for a cluster. An answer for one that has gone is dropped, and its last
