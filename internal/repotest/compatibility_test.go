@@ -1,0 +1,264 @@
+package repotest
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	// The decoders link the messages whose fields are listed.
+	_ "github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+)
+
+var update = flag.Bool("update", false, "write the lists of docs/compatibility.md anew")
+
+const compatibilityDoc = "docs/compatibility.md"
+
+// harmless says why it does no harm that a field has no effect, by its name or, where that means several things, the
+// message's and its own. Where the decoder's table has a comment, that is the reason instead.
+var harmless = map[string]string{
+	"metadata":                         "nothing that reads it is supported: subsets, filters, access logs",
+	"Filter.name":                      "extensions are found by the type of their configuration",
+	"CustomClusterType.name":           "extensions are found by the type of their configuration",
+	"FilterChain.name":                 "nothing refers to it: a listener has one chain",
+	"unix_sockets":                     "listeners are on TCP: no peer has a Unix socket",
+	"traffic_direction":                "a label for operators",
+	"drain_type":                       "a listener drains as a whole when it is changed, removed or the process ends",
+	"reuse_port":                       "every worker has a socket of its own, always",
+	"enable_reuse_port":                "every worker has a socket of its own, always",
+	"connection_balance_config":        "the kernel spreads connections over the workers' sockets",
+	"tcp_backlog_size":                 "the backlog is the kernel's largest",
+	"tcp_fast_open_queue_length":       "a first packet without data is always possible",
+	"transport_socket_connect_timeout": "plaintext has no handshake",
+	"virtual_clusters":                 "statistics beside those of the virtual host's clusters",
+	"decorator":                        "there is no tracing",
+	"tracing":                          "there is no tracing",
+	"stat_prefix":                      "statistics of single routes beside those of their clusters",
+	"health_check_config":              "there are no active health checks",
+	"observability_name":               "a label for operators",
+	"max_connections_to_accept_per_socket_event": "connections are accepted until there are none, a bounded number per turn",
+}
+
+// inPart says what of a field works where that is not all of it, by the message's name and its own.
+var inPart = map[string]string{
+	"Admin.address":                                      "TCP on an IP address",
+	"ApiConfigSource.api_type":                           "`GRPC`",
+	"ApiConfigSource.grpc_services":                      "one",
+	"ApiConfigSource.transport_api_version":              "`V3`, `AUTO`",
+	"Cluster.cluster_type":                               "`DnsCluster`",
+	"Cluster.http2_protocol_options":                     "on the cluster of the control plane",
+	"Cluster.lb_policy":                                  "`ROUND_ROBIN`, `LEAST_REQUEST`, `RANDOM`",
+	"Cluster.load_balancing_policy":                      "the first supported one of the list",
+	"Cluster.transport_socket":                           "`RawBuffer`",
+	"Cluster.type":                                       "`STATIC`, `STRICT_DNS`, `EDS`; `LOGICAL_DNS` on the cluster of the control plane",
+	"Cluster.typed_extension_protocol_options":           "`HttpProtocolOptions`",
+	"DirectResponseAction.body":                          "`inline_string`, `inline_bytes`",
+	"DynamicResources.cds_config":                        "`ads`",
+	"DynamicResources.lds_config":                        "`ads`",
+	"EdsClusterConfig.eds_config":                        "`ads`, `self`",
+	"Filter.typed_config":                                "`HttpConnectionManager`",
+	"FilterChain.filter_chain_match":                     "empty: it matches every connection",
+	"FilterChain.filters":                                "one",
+	"FilterChain.transport_socket":                       "`RawBuffer`",
+	"HeaderValue.key":                                    "any but `host` and names with a colon",
+	"HeaderValue.value":                                  "with the command operators listed above",
+	"HttpConnectionManager.codec_type":                   "`AUTO`, `HTTP1`",
+	"HttpConnectionManager.http_filters":                 "the router; others of unknown type when they are optional, which leaves them out",
+	"HttpConnectionManager.upgrade_configs":              "any protocol but `CONNECT` and `CONNECT-UDP`",
+	"HttpFilter.config_discovery":                        "on no filter: it is refused with a message of its own",
+	"HttpFilter.disabled":                                "not on the router",
+	"HttpProtocolOptions.explicit_http_config":           "HTTP/1",
+	"Listener.address":                                   "TCP on an IP address",
+	"Listener.default_filter_chain":                      "in place of `filter_chains`",
+	"Listener.filter_chains":                             "one",
+	"Rds.config_source":                                  "`ads`, `self`",
+	"RouteAction.upgrade_configs":                        "any protocol but `CONNECT` and `CONNECT-UDP`",
+	"RouteMatch.runtime_fraction":                        "`default_value`: there is no runtime",
+	"SocketAddress.protocol":                             "`TCP`",
+	"StatsConfig.stats_tags":                             "`fixed_value`; others have no effect",
+	"HttpProtocolOptions.use_downstream_protocol_config": "HTTP/1",
+}
+
+// sides tells apart the tables of messages that are read in two places.
+var sides = map[string]string{
+	"downstreamOptionFields": "of a listener",
+	"http1Fields":            "of a listener",
+	"upstreamOptionFields":   "of a cluster",
+	"upstreamHTTP1Fields":    "of a cluster",
+}
+
+// TestCompatibility compares the generated parts of docs/compatibility.md with the decoders.
+func TestCompatibility(t *testing.T) {
+	resources, bootstrap := loadDecoders(t, "xds/resource"), loadDecoders(t, "xds/bootstrap")
+	w := compatibilityWriter{t: t, unusedReasons: maps.Clone(harmless), unusedParts: maps.Clone(inPart), written: make(map[string]string)}
+	parts := map[string]string{
+		"extensions": list(resources.extensions()),
+		"operators":  list(resources.keys("operators")),
+		"resources":  w.messages(resources.tables("only")),
+		"bootstrap":  w.messages(bootstrap.tables("fields")),
+	}
+	for field := range w.unusedReasons {
+		t.Errorf("harmless[%q] is not needed", field)
+	}
+	for field := range w.unusedParts {
+		t.Errorf("inPart[%q] is about no field that works", field)
+	}
+	got := read(t, compatibilityDoc)
+	want := got
+	for name, text := range parts {
+		want = replacePart(t, want, name, text)
+	}
+	if got == want || t.Failed() {
+		return
+	}
+	if *update {
+		if err := os.WriteFile(filepath.Join(root, compatibilityDoc), []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Errorf("%s is not what the decoders do, from line %d on:\n%s\nrun: go test ./internal/repotest -run TestCompatibility -update",
+		compatibilityDoc, firstDifference(got, want), strings.TrimSpace(lineAt(want, firstDifference(got, want))))
+}
+
+// replacePart puts text between the marks of a generated part.
+func replacePart(t *testing.T, doc, name, text string) string {
+	t.Helper()
+	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, found := strings.Cut(doc, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has no part between %q and %q", compatibilityDoc, begin, end)
+	}
+	return before + begin + "\n" + text + "\n" + end + after
+}
+
+func firstDifference(x, y string) int {
+	a, b := strings.Split(x, "\n"), strings.Split(y, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i + 1
+		}
+	}
+	return min(len(a), len(b)) + 1
+}
+
+func lineAt(text string, n int) string {
+	lines := strings.Split(text, "\n")
+	return lines[min(n, len(lines))-1]
+}
+
+func list(names []string) string {
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "- `%s`\n", name)
+	}
+	return b.String()
+}
+
+// compatibilityWriter writes the lists of fields.
+type compatibilityWriter struct {
+	t *testing.T
+	// Entries of harmless and inPart that no field needed so far.
+	unusedReasons, unusedParts map[string]string
+	written                    map[string]string // by heading
+}
+
+// messages writes a table for each message. One that is read in two places in different ways has two.
+func (w *compatibilityWriter) messages(tables []fieldTable) string {
+	slices.SortStableFunc(tables, func(x, y fieldTable) int { return strings.Compare(x.message, y.message) })
+	var b strings.Builder
+	for _, table := range tables {
+		heading := table.message
+		if side := sides[table.name]; side != "" {
+			heading += " " + side
+		}
+		text := w.message(table)
+		if before, twice := w.written[heading]; twice {
+			if before != text {
+				w.t.Errorf("%s is read in two ways: say in sides which table is whose, %s among them", heading, table.name)
+			}
+			continue
+		}
+		w.written[heading] = text
+		fmt.Fprintf(&b, "### %s\n\n%s\n", heading, text)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (w *compatibilityWriter) message(table fieldTable) string {
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(table.message))
+	if err != nil {
+		w.t.Fatalf("%s: %v", table.message, err)
+	}
+	all := found.(protoreflect.MessageDescriptor).Fields()
+	rows := make(map[string][]string)
+	for i := range all.Len() {
+		field := string(all.Get(i).Name())
+		use, listed := table.uses[field]
+		switch {
+		case !listed:
+			rows["refused"] = append(rows["refused"], "`"+field+"`")
+		case use.use == noEffect:
+			rows[noEffect] = append(rows[noEffect], "`"+field+"` ("+w.reason(table.message, field, use.reason)+")")
+		default:
+			rows[use.use] = append(rows[use.use], "`"+field+"`"+w.part(table.message, field))
+		}
+	}
+	for field := range table.uses {
+		if all.ByName(protoreflect.Name(field)) == nil {
+			w.t.Errorf("the table for %s has %s, which is not a field of it", table.message, field)
+		}
+	}
+	var b strings.Builder
+	b.WriteString("| | |\n|---|---|\n")
+	for _, row := range []struct{ use, title string }{
+		{works, "works"}, {noEffect, "no effect"}, {onlyTrue, "only `true`"}, {onlyFalse, "only `false`"}, {"refused", "refused"},
+	} {
+		if fields := rows[row.use]; len(fields) > 0 {
+			fmt.Fprintf(&b, "| %s | %s |\n", row.title, strings.Join(fields, ", "))
+		}
+	}
+	return b.String()
+}
+
+// part returns what of a field works, in parentheses, nothing when all of it does.
+func (w *compatibilityWriter) part(message, field string) string {
+	key := shortKey(message, field)
+	text, ok := inPart[key]
+	if !ok {
+		return ""
+	}
+	delete(w.unusedParts, key)
+	return " (" + text + ")"
+}
+
+// shortKey is the message's name without its package, and the field's.
+func shortKey(message, field string) string {
+	return message[strings.LastIndexByte(message, '.')+1:] + "." + field
+}
+
+// reason returns why it is harmless that a field has no effect.
+func (w *compatibilityWriter) reason(message, field, fromTable string) string {
+	if fromTable != "" {
+		return strings.TrimPrefix(fromTable, "has no effect: ")
+	}
+	key := shortKey(message, field)
+	if _, ok := harmless[key]; !ok {
+		key = field
+	}
+	why, ok := harmless[key]
+	if !ok {
+		w.t.Errorf("%s.%s is accepted without effect, and nothing says why that is harmless: write a comment beside it in "+
+			"the decoder's table", message, field)
+	}
+	delete(w.unusedReasons, key)
+	return why
+}
