@@ -127,7 +127,14 @@ func (ln *Listener) accepted(fd int, raw *unix.RawSockaddrAny) {
 		ln.handler.AcceptFailed(err)
 		return
 	}
+	handed := false
+	defer func() {
+		if !handed { // the handler has panicked, and nobody else would close the connection
+			c.Abort()
+		}
+	}()
 	ln.handler.Accepted(c)
+	handed = true
 }
 
 // rest stops accepting for a while: level-triggered delivery would spin otherwise. The loop keeps the listener on its
