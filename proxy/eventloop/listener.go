@@ -14,7 +14,7 @@ const (
 	acceptsPerTurn = 64
 	// listenBacklog is cut by the kernel to net.core.somaxconn.
 	listenBacklog = 4096
-	// acceptPause is how long a listener rests after accept failed for want of descriptors or memory.
+	// acceptPause is how long a listener rests after accept failed, most often for want of descriptors or memory.
 	acceptPause = 100 * time.Millisecond
 )
 
@@ -22,7 +22,8 @@ const (
 type AcceptHandler interface {
 	// Accepted owns c from then on.
 	Accepted(c *Conn)
-	// AcceptFailed reports an accept that failed for want of resources; the listener goes on after a pause.
+	// AcceptFailed reports an accept that failed for want of resources, or because the socket listens no more; the listener
+	// goes on after a pause.
 	AcceptFailed(err error)
 }
 
@@ -108,12 +109,13 @@ func (ln *Listener) handleEvents(uint32) {
 			ln.accepted(fd, &raw)
 		case unix.EAGAIN:
 			return
-		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		case unix.EINTR, unix.ECONNABORTED, unix.EPERM, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP,
+			unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENONET:
+			// The connection failed while it waited (accept(2), "error handling"): there may be more behind it.
+		default: // for want of descriptors or memory, or the socket listens no more
 			ln.rest()
 			ln.handler.AcceptFailed(fmt.Errorf("accept: %w", errno))
 			return
-		default:
-			// The connection failed while it waited (accept(2), "error handling"): there may be more behind it.
 		}
 		if ln.closed {
 			return
