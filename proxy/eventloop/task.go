@@ -21,7 +21,7 @@ type Task struct {
 	yield  func(struct{}) bool
 	runner Runner
 	queued bool // waits in loop.queued
-	index  int  // in taskPool.all
+	index  int  // in taskPool.all, -1 once it is taken out to be stopped
 }
 
 // stopped unwinds the stack of a task whose loop ends.
@@ -58,6 +58,9 @@ func (p *taskPool) get() *Task {
 // put takes back a task whose runner has returned. It reports whether the coroutine is kept.
 func (p *taskPool) put(t *Task) bool {
 	t.runner = nil
+	if t.index < 0 {
+		return false
+	}
 	if len(p.idle) < maxIdleTasks {
 		p.idle = append(p.idle, t)
 		return true
@@ -74,6 +77,7 @@ func (p *taskPool) stopAll() {
 	for len(p.all) > 0 {
 		t := p.all[len(p.all)-1]
 		p.all = p.all[:len(p.all)-1]
+		t.index = -1
 		t.stop()
 	}
 	p.idle = nil
