@@ -152,7 +152,7 @@ func (l *Loop) turn() error {
 func (l *Loop) poll() (int, error) {
 	brief := 0
 	if !l.busy() {
-		brief = l.sleepMillis(briefWait)
+		brief = l.sleepMillis(l.now, briefWait)
 	}
 	n, errno := epollPoll(l.epoll, l.events[:], brief)
 	if errno != 0 && errno != unix.EINTR {
@@ -161,7 +161,7 @@ func (l *Loop) poll() (int, error) {
 	if n > 0 || errno == unix.EINTR || l.busy() {
 		return n, nil
 	}
-	n, errno = epollWait(l.epoll, l.events[:], l.sleepMillis(maxSleep))
+	n, errno = epollWait(l.epoll, l.events[:], l.sleepMillis(l.clock(), maxSleep))
 	if errno != 0 && errno != unix.EINTR {
 		return 0, fmt.Errorf("epoll_wait: %w", errno)
 	}
@@ -173,9 +173,9 @@ func (l *Loop) busy() bool {
 	return len(l.queued) > 0 || len(l.dirty) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
 }
 
-// sleepMillis returns how long the loop may wait, at most limit, rounded up to whole milliseconds.
-func (l *Loop) sleepMillis(limit time.Duration) int {
-	wait := min(l.timers.until(l.now), int64(limit))
+// sleepMillis returns how long the loop may wait at time now, at most limit, rounded up to whole milliseconds.
+func (l *Loop) sleepMillis(now int64, limit time.Duration) int {
+	wait := min(l.timers.until(now), int64(limit))
 	if wait <= 0 {
 		return 0
 	}
