@@ -53,13 +53,8 @@ unit: ## All tests with the race detector
 	CGO_ENABLED=1 go test -race ./...
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME
-	@grep -rl '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
-	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
-	    echo "fuzz $$(dirname "$$file") $$target $(FUZZTIME)"; \
-	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
-	  done; \
-	done
+fuzz: ## Run each fuzz target for FUZZTIME, 30s or a number of runs such as 5000x
+	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: build ## Measure against nginx and HAProxy, as far as they are installed: the scenarios that have goals, 3 minutes
@@ -109,7 +104,7 @@ image-local: ## Build the image for PLATFORMS from binaries built here, without 
 TEST_DEPS := gcc:gcc gcc:libc6-dev git:git
 BENCH_DEPS := nginx:nginx-light haproxy:haproxy wrk:wrk
 PROTO_DEPS := protoc:protobuf-compiler
-IMAGE_DEPS := buildah:buildah
+IMAGE_DEPS := buildah:buildah pgrep:procps
 
 .PHONY: deps deps-test deps-bench deps-proto deps-image
 deps: deps-test deps-bench deps-proto deps-image ## Install with apt-get what is missing beside Go; deps-test, -bench, -proto and -image are its parts
