@@ -162,6 +162,7 @@ func (x *exchange) end(v verdict) {
 // finish releases what the exchange holds and counts it.
 func (x *exchange) finish() {
 	w, http := x.worker, x.listener.http
+	x.down.exchange = nil
 	w.loop.StopTimer(&x.timer)
 	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && len(x.request.Upgrade) == 0)
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
@@ -180,6 +181,14 @@ func (x *exchange) finish() {
 	if observe := w.server.options.Observe; observe != nil {
 		x.observe(observe, status)
 	}
+}
+
+// drop releases what an exchange holds that cannot go on to its end.
+func (x *exchange) drop() {
+	x.worker.loop.StopTimer(&x.timer)
+	x.lease.Release(upstream.ServerError, false)
+	x.listener.http.Dec(stats.HTTPDownstreamRqActive)
+	x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
 }
 
 func (x *exchange) observe(observe func(*Outcome), status int) {

@@ -24,6 +24,7 @@ type http1Conn struct {
 	listener   *listenerState
 	next, prev *http1Conn // in the listener's list
 
+	exchange *exchange // until it has finished
 	state    http1State
 	timer    eventloop.Timer
 	deadline int64 // when the timer's reason is due; the timer itself may fire earlier and is then set again
@@ -110,8 +111,12 @@ func (c *http1Conn) unblocked(t *eventloop.Task) bool {
 	return true
 }
 
-// abandoned closes the connection of a task that panicked.
+// abandoned closes the connection of a task that panicked or whose loop ends, and the exchange with it.
 func (c *http1Conn) abandoned() {
+	if x := c.exchange; x != nil {
+		c.exchange = nil
+		x.drop()
+	}
 	if c.state == http1Reading || c.state == http1Exchanging || c.state == http1Blocked {
 		c.abort()
 	}
@@ -125,6 +130,7 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 	case nil:
 		c.state = http1Exchanging
 		c.requests++
+		c.exchange = x
 		x.begin(c, t)
 		x.run()
 	case eventloop.ErrWouldBlock:
