@@ -25,14 +25,15 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	return true, verdictNone
 }
 
-// takeInformational passes a 1xx response on. 100 (Continue) is only for a client whose expectation was passed on.
+// takeInformational passes a 1xx response on. 100 (Continue) is only for a client whose expectation was passed on, and
+// none is for one of HTTP/1.0 (RFC 9110 section 15.2).
 func (x *exchange) takeInformational() (again bool, v verdict) {
 	x.informational++
 	if x.informational > maxInformational {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxProtocolError)
 		return false, verdictUpstreamProtocolError
 	}
-	if x.response.Status != 100 || x.manager.config.Proxy100Continue {
+	if x.request.Version != message.HTTP10 && (x.response.Status != 100 || x.manager.config.Proxy100Continue) {
 		x.down.WriteHead(&x.response, false)
 	}
 	return true, verdictNone

@@ -15,6 +15,7 @@ var (
 	valueTrue      = []byte("true")
 	valueHTTP      = []byte("http")
 	valueTextPlain = []byte("text/plain")
+	valueContinue  = []byte("100-continue")
 	valueGRPC      = []byte("application/grpc")
 )
 
@@ -59,6 +60,9 @@ func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
 	x.setRequestID(m, edge)
 	if len(x.manager.via) > 0 {
 		x.appendToList(message.NameVia, x.manager.via)
+	}
+	if x.request.ExpectContinue && m.Proxy100Continue {
+		fields.Add(message.NameExpect, valueContinue) // the codec took it out
 	}
 }
 
