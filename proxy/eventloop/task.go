@@ -34,7 +34,9 @@ type taskPool struct {
 	all  []*Task
 }
 
-// Spawn has r run as a task, in the current turn if tasks have not been resumed yet, in the next otherwise.
+// Spawn has r run as a task, in the current turn if tasks have not been resumed yet, in the next otherwise. It must be
+// called on the loop's thread, and not before Run has begun: a coroutine resumed on another thread than it was made on ends
+// the process. Before that, Post a function that spawns.
 func (l *Loop) Spawn(r Runner) *Task {
 	t := l.tasks.get()
 	t.runner = r
