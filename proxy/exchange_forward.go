@@ -98,7 +98,7 @@ func (x *exchange) exchangeBodies() verdict {
 		if v != verdictNone {
 			return v
 		}
-		if x.responseDone && (!x.upgraded || x.requestSent) {
+		if x.responseDone && (!x.upgraded || x.requestSent && x.tunnelDrained()) {
 			return verdictNone
 		}
 		if !sent && !received {
@@ -107,6 +107,17 @@ func (x *exchange) exchangeBodies() verdict {
 			}
 		}
 	}
+}
+
+// tunnelDrained reports whether the origin was given all that the client sent into a tunnel, and has the task woken when it
+// was. No response is left to show that it came.
+func (x *exchange) tunnelDrained() bool {
+	raw := x.up.Conn()
+	if raw.Flushed() || raw.WriteErr() != nil {
+		return true
+	}
+	raw.NotifyBelow(1)
+	return false
 }
 
 func (x *exchange) checkConnected() verdict {
