@@ -60,7 +60,7 @@ var forwarded = []struct {
 		input: chunked("5\r\nhello\r\n0\r\nX-T: 1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nHost: b\r\nAuthorization: x\r\nCookie: y\r\n" +
 			"X-U:  2 \r\n\r\n"),
 		setup: enableTrailers,
-		want: "POST /x HTTP/1.1\r\nhost: a\r\n" + added + "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-t: 1\r\nx-u: 2\r\n\r\n",
+		want:  "POST /x HTTP/1.1\r\nhost: a\r\n" + added + "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-t: 1\r\nx-u: 2\r\n\r\n",
 	},
 	{
 		row: "13 trailers stay out of a cluster without them", input: chunked("5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"),
