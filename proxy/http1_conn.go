@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -29,8 +30,11 @@ type http1Conn struct {
 	timer    eventloop.Timer
 	deadline int64 // when the timer's reason is due; the timer itself may fire earlier and is then set again
 	accepted int64
+	idleFrom int64
+	headFrom int64 // when the first byte of an unfinished head was seen, 0 when there is none
 	requests uint32
-	lingered int
+	lingered int // bytes thrown away while lingering
+	unsent   int // bytes of the answer when the lingering was last looked at
 	counted  struct{ read, written uint64 }
 	peer     []byte // text of the client's address without port, made when first needed
 }
@@ -74,6 +78,9 @@ func (c *http1Conn) Ready(raw *eventloop.Conn) {
 		c.state = http1Reading
 		raw.SetTask(raw.Loop().Spawn(c))
 	case http1Lingering:
+		if c.unsent > 0 && raw.Buffered() == 0 {
+			c.awaitGoodbye()
+		}
 		c.discard()
 	}
 }
@@ -130,6 +137,7 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 	case nil:
 		c.state = http1Exchanging
 		c.requests++
+		c.headFrom = 0
 		c.exchange = x
 		x.begin(c, t)
 		x.run()
@@ -169,8 +177,8 @@ func (c *http1Conn) afterExchange(x *exchange) (more bool) {
 	case abandon || raw.WriteErr() != nil:
 		c.abortOrClose(abandon)
 		return false
-	case asked && finished && !c.HasUnread() && !raw.Readable():
-		c.close() // the client waits for nothing else and has nothing more to say
+	case asked && finished && !c.HasUnread() && !raw.Readable() && raw.Flush():
+		c.close() // the client has everything, and nothing more to say
 		return false
 	case c.Closing() || !finished || c.exhausted():
 		c.linger()
@@ -208,40 +216,47 @@ func (c *http1Conn) becomeIdle() {
 			c.close()
 			return
 		}
-		if raw.Buffered() > 0 {
-			c.setDeadline(now, m.StreamIdle) // the last answer is not taken yet
-		} else {
-			c.setDeadline(now, m.ConnectionIdle)
-		}
-	case m.RequestHeadersTimeout > 0:
-		c.setDeadline(now, m.RequestHeadersTimeout)
+		c.idleFrom = now
+		c.setDeadline(now, shorter(m.StreamIdle, m.ConnectionIdle))
 	default:
-		c.setDeadline(now, m.StreamIdle)
+		c.awaitHead(now, m)
 	}
 }
 
-// setDeadline notes when the connection is to be closed if nothing happens. The timer is left alone when it fires early
+// awaitHead bounds the time of a head that has begun. It runs from the first byte: more bytes do not buy more time.
+func (c *http1Conn) awaitHead(now int64, m *config.HTTPConnectionManager) {
+	if c.headFrom == 0 {
+		c.headFrom = now
+	}
+	limit := m.RequestHeadersTimeout
+	if limit == 0 {
+		limit = m.StreamIdle
+	}
+	c.setDeadline(c.headFrom, limit)
+}
+
+// setDeadline notes that the connection is to be closed if nothing happens for d from the time from. The timer is left alone when it fires early
 // enough: a connection in use pays for it once, not for every request.
-func (c *http1Conn) setDeadline(now int64, d time.Duration) {
+func (c *http1Conn) setDeadline(from int64, d time.Duration) {
 	if d <= 0 {
 		c.deadline = 0
 		return
 	}
-	deadline := now + int64(d)
+	deadline := from + int64(d)
 	if c.timer.Set() && c.deadline != 0 && c.deadline <= deadline {
 		c.deadline = deadline
 		return
 	}
 	c.deadline = deadline
-	c.Conn().Loop().SetTimer(&c.timer, d, c)
+	loop := c.Conn().Loop()
+	loop.SetTimer(&c.timer, time.Duration(deadline-loop.Now()), c)
 }
 
 // Expired implements eventloop.Expirer.
 func (c *http1Conn) Expired(*eventloop.Timer) {
 	loop := c.Conn().Loop()
 	if c.state == http1Lingering {
-		c.listener.http.Inc(stats.HTTPDownstreamCxDelayedCloseTimeout)
-		c.close()
+		c.endLinger()
 		return
 	}
 	if c.state != http1Idle && c.state != http1Blocked || c.deadline == 0 {
@@ -257,12 +272,48 @@ func (c *http1Conn) Expired(*eventloop.Timer) {
 		c.Conn().Wake()
 		return
 	}
-	if !c.HeadStarted() {
-		c.listener.http.Inc(stats.HTTPDownstreamCxIdleTimeout)
-		c.close()
+	if c.HeadStarted() {
+		c.answerSlowHead()
 		return
 	}
-	c.answerSlowHead()
+	c.endIdle()
+}
+
+// endLinger closes a lingering connection whose client neither closes nor takes any more of the answer.
+func (c *http1Conn) endLinger() {
+	if left := c.Conn().Buffered(); left > 0 && left < c.unsent {
+		c.awaitGoodbye()
+		return
+	}
+	c.listener.http.Inc(stats.HTTPDownstreamCxDelayedCloseTimeout)
+	c.close()
+}
+
+// endIdle closes a connection that has waited for a request for too long, or whose client does not take the last answer.
+// The first look comes early enough for the second, so there may be time left for the first.
+func (c *http1Conn) endIdle() {
+	raw, limit := c.Conn(), c.listener.compiled.manager.config.ConnectionIdle
+	if raw.Buffered() == 0 {
+		if limit == 0 {
+			c.deadline = 0
+			return
+		}
+		if left := c.idleFrom + int64(limit) - raw.Loop().Now(); left > 0 {
+			c.deadline = c.idleFrom + int64(limit)
+			raw.Loop().SetTimer(&c.timer, time.Duration(left), c)
+			return
+		}
+	}
+	c.listener.http.Inc(stats.HTTPDownstreamCxIdleTimeout)
+	c.close()
+}
+
+// shorter returns the shorter of two time limits, of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // answerSlowHead tells a client that does not finish its request head.
@@ -271,6 +322,7 @@ func (c *http1Conn) answerSlowHead() {
 	c.state = http1Exchanging
 	x := c.listener.worker.takeExchange()
 	x.request.Reset()
+	c.ForgetRequest()
 	x.begin(c, nil)
 	x.replyVerdict(verdictHeaderTimeout)
 	x.finish()
@@ -307,10 +359,22 @@ func (c *http1Conn) linger() {
 	}
 	c.state = http1Lingering
 	raw.ShutdownWrite()
-	raw.NotifyBelow(1)
 	c.ServerConn.Release()
-	raw.Loop().SetTimer(&c.timer, max(c.listener.compiled.manager.config.DelayedClose, time.Millisecond), c)
+	raw.Flush()
+	c.awaitGoodbye()
 	c.discard()
+}
+
+// awaitGoodbye bounds the time of a lingering connection: while the answer is on its way it must make progress, and once
+// it is out the client has delayed_close_timeout.
+func (c *http1Conn) awaitGoodbye() {
+	raw, m := c.Conn(), c.listener.compiled.manager.config
+	limit := m.DelayedClose
+	if c.unsent = raw.Buffered(); c.unsent > 0 {
+		raw.NotifyBelow(1)
+		limit = m.StreamIdle
+	}
+	raw.Loop().SetTimer(&c.timer, max(limit, time.Millisecond), c)
 }
 
 // discard throws away what a client sends that was told goodbye.

@@ -87,6 +87,12 @@ func (c *Conn) markDirty() {
 	}
 }
 
+// Flush offers what was gathered to the kernel now and reports whether it took everything.
+func (c *Conn) Flush() bool {
+	c.flush()
+	return c.buffered == 0
+}
+
 // ShutdownWrite sends FIN after everything that was gathered.
 func (c *Conn) ShutdownWrite() {
 	if c.writable() && c.flags&flagFIN == 0 {

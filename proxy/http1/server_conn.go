@@ -52,6 +52,11 @@ func (s *ServerConn) noteRequest(req *message.Request) {
 	s.closing = req.Close
 }
 
+// ForgetRequest makes the next response one to no request in particular: of the head that has begun, nothing is known.
+func (s *ServerConn) ForgetRequest() {
+	s.head, s.version, s.closing = false, message.HTTP11, false
+}
+
 // HeadStarted reports whether some bytes of the next request were read.
 func (s *ServerConn) HeadStarted() bool { return s.start < s.end }
 
