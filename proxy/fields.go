@@ -14,6 +14,7 @@ import (
 var (
 	valueTrue      = []byte("true")
 	valueHTTP      = []byte("http")
+	valueHTTPS     = []byte("https")
 	valueTextPlain = []byte("text/plain")
 	valueContinue  = []byte("100-continue")
 	valueGRPC      = []byte("application/grpc")
@@ -101,14 +102,22 @@ func (x *exchange) inInternal(a netip.Addr) bool {
 	return false
 }
 
-// setForwardedProto tells the origin how the client reached the first proxy that is trusted.
+// setForwardedProto tells the origin how the client reached the first proxy that is trusted. That is also the scheme of a
+// request whose target does not name one.
 func (x *exchange) setForwardedProto(m *config.HTTPConnectionManager) {
 	fields := &x.request.Fields
+	scheme := valueHTTP
 	believed := !m.UseRemoteAddress || m.XFFNumTrustedHops > 0
-	if believed && fields.Has(message.NameXForwardedProto) {
-		return
+	if proto, ok := fields.Get(message.NameXForwardedProto); believed && ok {
+		if string(proto) == "https" {
+			scheme = valueHTTPS
+		}
+	} else {
+		fields.Set(message.NameXForwardedProto, valueHTTP)
 	}
-	fields.Set(message.NameXForwardedProto, valueHTTP)
+	if x.request.Scheme == nil {
+		x.request.Scheme = scheme
+	}
 }
 
 // setRequestID gives the request a UUID of version 4, unless it brings one that may be kept.
