@@ -75,6 +75,7 @@ type exchangeState struct {
 	internal      bool // the request comes from inside (internal_address_config)
 	verdict       verdict
 	refused       http1.Error // with verdictCodecError
+	timeoutStatus int         // the answer to a route timeout that the client asked for, 0 for the usual
 	informational int
 
 	moved         int // bytes since the task last gave way

@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"strconv"
+	"time"
+
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
@@ -146,7 +149,7 @@ func (x *exchange) chooseTarget() verdict {
 		return verdictNoCluster
 	}
 	x.cluster = x.clusters[x.target.Index]
-	x.timeout = forward.Timeout
+	x.setTimeout(forward)
 	if forward.IdleTimeout != nil {
 		x.streamIdle = *forward.IdleTimeout
 	}
@@ -154,6 +157,26 @@ func (x *exchange) chooseTarget() verdict {
 	x.mutateForRoute(forward)
 	return verdictNone
 }
+
+// setTimeout takes the route's timeout, or the one that an internal client asks for; those of others were taken out.
+func (x *exchange) setTimeout(forward *config.Forward) {
+	x.timeout = forward.Timeout
+	fields := &x.request.Fields
+	if !fields.HasAny(&timeoutFields) {
+		return
+	}
+	value, _ := fields.Get(message.NameXEnvoyUpstreamRqTimeoutMs)
+	if millis, err := strconv.ParseUint(string(value), 10, 32); err == nil {
+		x.timeout = time.Duration(millis) * time.Millisecond
+	}
+	if fields.Has(message.NameXEnvoyUpstreamRqTimeoutAltResponse) {
+		x.timeoutStatus = 204
+	}
+	fields.DelSet(&timeoutFields)
+}
+
+// timeoutFields are those by which a client chooses the timeout and its answer. It is never written.
+var timeoutFields = message.NewNameSet(message.NameXEnvoyUpstreamRqTimeoutMs, message.NameXEnvoyUpstreamRqTimeoutAltResponse)
 
 // mutateForRoute applies what the route changes in the request.
 func (x *exchange) mutateForRoute(forward *config.Forward) {

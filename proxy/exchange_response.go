@@ -106,6 +106,10 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 		if s := x.route.Config.Forward.ClusterNotFoundStatus; s != 0 {
 			resp.Status = s
 		}
+	case verdictResponseTimeout:
+		if x.timeoutStatus != 0 {
+			resp.Status, *body = x.timeoutStatus, ""
+		}
 	case verdictStreamIdleTimeout, verdictMaxStreamDuration:
 		if !x.requestDone {
 			resp.Status = 408
