@@ -541,3 +541,27 @@ func TestManyChunks(t *testing.T) {
 		t.Error("a connection with nothing gathered holds chunks")
 	}
 }
+
+// TestFlush sends without waiting for the end of the turn, and does not take the wake-up that was asked for.
+func TestFlush(t *testing.T) {
+	s := newSteppedLoop(t)
+	c, peer := s.pair()
+	told := 0
+	c.SetIdleHandler(readyFunc(func(*Conn) { told++ }))
+	c.Write([]byte("now"))
+	c.NotifyBelow(1)
+	if !c.Flush() || c.Buffered() != 0 {
+		t.Errorf("%d bytes are left", c.Buffered())
+	}
+	expectBytes(t, peer, "now")
+	s.step()
+	if told != 1 {
+		t.Errorf("told %d times, want once", told)
+	}
+	c.Write(make([]byte, 4<<20))
+	if c.Flush() || c.Buffered() == 0 {
+		t.Error("the kernel took everything")
+	}
+	c.Abort()
+	c.Flush()
+}
