@@ -4,19 +4,13 @@ import (
 	"io"
 	"time"
 
-	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-const (
-	// exchangesPerTurn is how many pipelined requests a connection serves before it lets the others run.
-	exchangesPerTurn = 32
-	// maxLinger bounds what is read and thrown away from a client that goes on sending after its connection was closed to
-	// it.
-	maxLinger = 1 << 20
-)
+// exchangesPerTurn is how many pipelined requests a connection serves before it lets the others run.
+const exchangesPerTurn = 32
 
 // http1Conn is a downstream HTTP/1 connection. While it waits for a request it is only this struct: Ready spawns a task
 // when something arrives, and the task serves requests until nothing is there to read.
@@ -202,140 +196,6 @@ func (c *http1Conn) abortOrClose(abandon bool) {
 	c.close()
 }
 
-// becomeIdle gives the task and, if nothing of a head was read, the buffer back.
-func (c *http1Conn) becomeIdle() {
-	raw := c.Conn()
-	raw.SetTask(nil)
-	c.state = http1Idle
-	m := c.listener.compiled.manager.config
-	now := raw.Loop().Now()
-	switch {
-	case !c.HeadStarted():
-		c.EndExchange()
-		if c.listener.stopped {
-			c.close()
-			return
-		}
-		c.idleFrom = now
-		c.setDeadline(now, shorter(m.StreamIdle, m.ConnectionIdle))
-	default:
-		c.awaitHead(now, m)
-	}
-}
-
-// awaitHead bounds the time of a head that has begun. It runs from the first byte: more bytes do not buy more time.
-func (c *http1Conn) awaitHead(now int64, m *config.HTTPConnectionManager) {
-	if c.headFrom == 0 {
-		c.headFrom = now
-	}
-	limit := m.RequestHeadersTimeout
-	if limit == 0 {
-		limit = m.StreamIdle
-	}
-	c.setDeadline(c.headFrom, limit)
-}
-
-// setDeadline notes that the connection is to be closed if nothing happens for d from the time from. The timer is left alone when it fires early
-// enough: a connection in use pays for it once, not for every request.
-func (c *http1Conn) setDeadline(from int64, d time.Duration) {
-	if d <= 0 {
-		c.deadline = 0
-		return
-	}
-	deadline := from + int64(d)
-	if c.timer.Set() && c.deadline != 0 && c.deadline <= deadline {
-		c.deadline = deadline
-		return
-	}
-	c.deadline = deadline
-	loop := c.Conn().Loop()
-	loop.SetTimer(&c.timer, time.Duration(deadline-loop.Now()), c)
-}
-
-// Expired implements eventloop.Expirer.
-func (c *http1Conn) Expired(*eventloop.Timer) {
-	loop := c.Conn().Loop()
-	if c.state == http1Lingering {
-		c.endLinger()
-		return
-	}
-	if c.state != http1Idle && c.state != http1Blocked || c.deadline == 0 {
-		c.deadline = 0 // set again when the connection becomes idle
-		return
-	}
-	if left := c.deadline - loop.Now(); left > 0 {
-		loop.SetTimer(&c.timer, time.Duration(left), c)
-		return
-	}
-	if c.state == http1Blocked {
-		c.state = http1Reading // what the task finds when it is woken: it gives up
-		c.Conn().Wake()
-		return
-	}
-	if c.HeadStarted() {
-		c.answerSlowHead()
-		return
-	}
-	c.endIdle()
-}
-
-// endLinger closes a lingering connection whose client neither closes nor takes any more of the answer.
-func (c *http1Conn) endLinger() {
-	if left := c.Conn().Buffered(); left > 0 && left < c.unsent {
-		c.awaitGoodbye()
-		return
-	}
-	c.listener.http.Inc(stats.HTTPDownstreamCxDelayedCloseTimeout)
-	c.close()
-}
-
-// endIdle closes a connection that has waited for a request for too long, or whose client does not take the last answer.
-// The first look comes early enough for the second, so there may be time left for the first.
-func (c *http1Conn) endIdle() {
-	raw, limit := c.Conn(), c.listener.compiled.manager.config.ConnectionIdle
-	if raw.Buffered() == 0 {
-		if limit == 0 {
-			c.deadline = 0
-			return
-		}
-		if left := c.idleFrom + int64(limit) - raw.Loop().Now(); left > 0 {
-			c.deadline = c.idleFrom + int64(limit)
-			raw.Loop().SetTimer(&c.timer, time.Duration(left), c)
-			return
-		}
-	}
-	c.listener.http.Inc(stats.HTTPDownstreamCxIdleTimeout)
-	c.close()
-}
-
-// shorter returns the shorter of two time limits, of which 0 is none.
-func shorter(a, b time.Duration) time.Duration {
-	if a == 0 || b != 0 && b < a {
-		return b
-	}
-	return a
-}
-
-// answerSlowHead tells a client that does not finish its request head.
-func (c *http1Conn) answerSlowHead() {
-	c.listener.http.Inc(stats.HTTPDownstreamRqHeaderTimeout)
-	c.state = http1Exchanging
-	x := c.listener.worker.takeExchange()
-	x.request.Reset()
-	c.ForgetRequest()
-	x.begin(c, nil)
-	x.replyVerdict(verdictHeaderTimeout)
-	x.finish()
-	c.afterExchange(x)
-}
-
-// closeIfIdle closes a connection that waits for a request.
-func (c *http1Conn) closeIfIdle() {
-	if c.state == http1Idle && !c.HeadStarted() {
-		c.close()
-	}
-}
-
 // exhausted reports whether the connection has served its number of requests or its time.
 func (c *http1Conn) exhausted() bool {
 	m := c.listener.compiled.manager.config
@@ -346,57 +206,6 @@ func (c *http1Conn) exhausted() bool {
 		return true
 	}
 	return m.MaxConnectionDuration > 0 && c.Conn().Loop().Now()-c.accepted >= int64(m.MaxConnectionDuration)
-}
-
-// linger closes our side after the last answer and waits for the client to close its own, so that what it still sends
-// does not reset the connection under the answer (RFC 9112 section 9.6).
-func (c *http1Conn) linger() {
-	raw := c.Conn()
-	raw.SetTask(nil)
-	if raw.EOF() && raw.Buffered() == 0 {
-		c.close()
-		return
-	}
-	c.state = http1Lingering
-	raw.ShutdownWrite()
-	c.ServerConn.Release()
-	raw.Flush()
-	c.awaitGoodbye()
-	c.discard()
-}
-
-// awaitGoodbye bounds the time of a lingering connection: while the answer is on its way it must make progress, and once
-// it is out the client has delayed_close_timeout.
-func (c *http1Conn) awaitGoodbye() {
-	raw, m := c.Conn(), c.listener.compiled.manager.config
-	limit := m.DelayedClose
-	if c.unsent = raw.Buffered(); c.unsent > 0 {
-		raw.NotifyBelow(1)
-		limit = m.StreamIdle
-	}
-	raw.Loop().SetTimer(&c.timer, max(limit, time.Millisecond), c)
-}
-
-// discard throws away what a client sends that was told goodbye.
-func (c *http1Conn) discard() {
-	raw, loop := c.Conn(), c.Conn().Loop()
-	buf := loop.AcquireBuffer(eventloop.ReadBufferSize)
-	defer loop.ReleaseBuffer(buf)
-	for c.lingered < maxLinger {
-		n, err := raw.Read(buf)
-		if err == eventloop.ErrWouldBlock {
-			return
-		}
-		if err != nil && raw.Flushed() || raw.WriteErr() != nil {
-			c.close()
-			return
-		}
-		if err != nil {
-			return // the answer is still on its way
-		}
-		c.lingered += n
-	}
-	c.close()
 }
 
 // close ends the connection, after what was gathered was offered to the kernel once more.
