@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// controlProcs is how many of Go's processors are there beside one per worker, for the control plane.
+	// controlProcs is how many of Go's processors are there beside one per worker, for the control plane. It must not be
+	// 0: a worker keeps its own over brief waits, and the rest of the process would wait with it.
 	controlProcs = 1
 	// resolveWait bounds the wait for the first name lookups before the process calls itself ready.
 	resolveWait = 5 * time.Second
