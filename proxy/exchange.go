@@ -192,13 +192,16 @@ func (x *exchange) drop() {
 	x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
 }
 
+// observe tells of the end of the stream. The Outcome is the worker's, so that being told costs no allocation.
 func (x *exchange) observe(observe func(*Outcome), status int) {
-	observe(&Outcome{
+	o := &x.worker.outcome
+	*o = Outcome{
 		Request: &x.request, Status: status, Flags: x.flags, Details: x.details,
 		Route: x.routeName(), Cluster: x.clusterName(), UpstreamHost: x.upstreamHost(),
 		BytesReceived: x.bytesReceived, BytesSent: x.bytesSent,
 		Duration: time.Duration(x.worker.loop.Now() - x.started),
-	})
+	}
+	observe(o)
 }
 
 func (x *exchange) countRoute(micros uint64, status int) {

@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"unsafe"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -121,7 +124,7 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 			resp.Fields.Add(message.NameXEnvoyOverloaded, valueTrue)
 		}
 	case verdictDirectResponse:
-		resp.Status, *body = x.route.Config.Direct.Status, string(x.route.Config.Direct.Body)
+		resp.Status, *body = x.route.Config.Direct.Status, directBody(x.route.Config.Direct)
 	case verdictRedirect:
 		resp.Status = x.route.Config.Redirect.Status
 		x.addLocation(x.route.AppendRedirect(x.arena, &x.request))
@@ -130,6 +133,11 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 	case verdictNormalizedPathRedirect:
 		resp.Fields.Add(message.NameLocation, x.request.Path)
 	}
+}
+
+// directBody returns the body without a copy: a configuration is never written to.
+func directBody(d *config.DirectResponse) string {
+	return unsafe.String(unsafe.SliceData(d.Body), len(d.Body))
 }
 
 // addLocation makes what was appended to the arena the location of the answer.
@@ -155,10 +163,8 @@ func (x *exchange) reply(body string, close bool) {
 	// A request whose body is still coming is not read any further.
 	x.respond(close || !x.requestDone || x.listener.stopped || x.down.exhausted())
 	if len(body) > 0 {
-		start := len(x.arena)
-		x.arena = append(x.arena, body...)
 		x.bytesSent += int64(len(body))
-		x.down.WriteBody(x.arena[start:])
+		x.down.WriteBody(unsafe.Slice(unsafe.StringData(body), len(body))) // which only reads it
 		x.responseDone = true
 	}
 	x.down.WriteEnd(nil)

@@ -35,6 +35,7 @@ type worker struct {
 
 	connections int // downstream connections that are open
 	exchanges   []*exchange
+	outcome     Outcome // of the stream that ended last, for who is told of it
 	clock       wallClock
 }
 
