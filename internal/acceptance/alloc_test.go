@@ -1,0 +1,79 @@
+package acceptance
+
+import (
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/internal/harness"
+	"github.com/penguintechinc/marchproxy-alb/proxy"
+)
+
+// TestNoAllocations holds that the running proxy serves requests on kept connections without allocating. The whole process
+// is counted, so client and origin do not allocate either.
+func TestNoAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	const (
+		warmUp   = 2000
+		requests = 5000
+		// noise is what the runtime may allocate in the background: less than one in a hundred requests.
+		noise = requests / 100
+	)
+	busy := harness.Get("/api/x?y=z", "User-Agent: test", "Accept: */*", "Cookie: a=b", "X-Forwarded-For: 1.2.3.4", "X-Envoy-Retry-On: 5xx",
+		"Connection: keep-alive, X-Hop", "X-Hop: 1")
+	mutated := func(s *harness.Setup) {
+		r := harness.Forward("/api", "c")
+		r.Forward.PrefixRewrite, r.Forward.HostRewrite = "/v2", "b.test"
+		r.RequestAdd = []config.HeaderValue{{Name: "x-method", Value: "%REQ(:METHOD)%"}, {Name: "x-fixed", Value: "1"}}
+		r.ResponseAdd = []config.HeaderValue{{Name: "x-code", Value: "%RESPONSE_CODE%"}}
+		r.ResponseRemove = []string{"server"}
+		s.SetRoutes(r)
+	}
+	normalised := func(s *harness.Setup) {
+		s.HTTP().NormalizePath, s.HTTP().MergeSlashes = true, true
+	}
+	for _, test := range []struct {
+		name, request, answer string
+		setup                 func(*harness.Setup)
+	}{
+		{"plain GET", harness.Get("/"), harness.OK("0123456789abcdef"), nil},
+		{"GET with fields", busy, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: 1\r\nset-cookie: a\r\nconnection: keep-alive\r\n\r\nhi", nil},
+		{"route's mutations", busy, harness.OK("x"), mutated},
+		{"normalised path", harness.Get("/a/../b//c?d"), harness.OK("x"), normalised},
+		{"chunked response", harness.Get("/"), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", nil},
+		{"POST", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), nil},
+		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},
+		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
+		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
+		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
+		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},
+		{"no host", harness.Get("/"), "", func(s *harness.Setup) { s.Clusters[0].Assignment = &config.ClusterLoadAssignment{} }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, address := harness.NewServer(t, test.answer)
+			s := harness.NewSetup(address)
+			s.Observe = func(*proxy.Outcome) {}
+			s.SystemClock = true
+			s.HTTP().Router.SuppressEnvoyHeaders = true // x-envoy-upstream-service-time is not always as long
+			if test.setup != nil {
+				test.setup(s)
+			}
+			p := s.Start(t)
+			d := p.NewDriver(test.request)
+			d.Do(warmUp)
+			defer debug.SetGCPercent(debug.SetGCPercent(-1))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			d.Do(requests)
+			runtime.ReadMemStats(&after)
+			if n := after.Mallocs - before.Mallocs; n > noise {
+				t.Errorf("%d allocations for %d requests, want none", n, requests)
+			}
+			d.Close()
+		})
+	}
+}
