@@ -16,6 +16,9 @@ type Snapshot struct {
 	Endpoints  map[string]*ClusterLoadAssignment // by EDS name
 	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
 	Overlay    Overlay
+
+	// clusterNames are the keys of Clusters, sorted: made with them, so that who asks again sees that nothing changed.
+	clusterNames []string
 }
 
 // RouteConfiguration returns the routes that a connection manager uses now, nil while they are not known.
@@ -39,8 +42,14 @@ func (s *Snapshot) Assignment(c *Cluster) *ClusterLoadAssignment {
 }
 
 // ClusterNames returns the names of all clusters, sorted: the position of a name is the index by which compiled routes
-// of this snapshot refer to the cluster.
-func (s *Snapshot) ClusterNames() []string { return slices.Sorted(maps.Keys(s.Clusters)) }
+// of this snapshot refer to the cluster. Snapshots of a Store that have the same clusters share the slice, which must not
+// be changed.
+func (s *Snapshot) ClusterNames() []string {
+	if len(s.clusterNames) == len(s.Clusters) {
+		return s.clusterNames
+	}
+	return slices.Sorted(maps.Keys(s.Clusters))
+}
 
 // ListenerNames returns the names of all listeners, sorted.
 func (s *Snapshot) ListenerNames() []string { return slices.Sorted(maps.Keys(s.Listeners)) }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 )
 
@@ -112,6 +113,9 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	}
 	if d.Clusters.any() {
 		next.Clusters = merge(sources, func(r *resources) map[string]*Cluster { return r.clusters })
+		if names := slices.Sorted(maps.Keys(next.Clusters)); !slices.Equal(names, next.clusterNames) {
+			next.clusterNames = names
+		}
 	}
 	if d.Endpoints.any() {
 		next.Endpoints = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.endpoints })

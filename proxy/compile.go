@@ -23,6 +23,7 @@ type compiled struct {
 	snapshot     *config.Snapshot
 	clusterNames []string
 	clusters     []compiledCluster // by the index that routes use
+	changed      []int             // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener
 	tables       map[*config.RouteConfiguration]*compiledTable
 }
@@ -71,12 +72,9 @@ type namedBucket struct {
 func (s *Server) compile(prev *compiled, next *config.Snapshot) (*compiled, error) {
 	c := &compiled{
 		snapshot:     next,
-		clusterNames: prev.clusterNames,
+		clusterNames: next.ClusterNames(),
 		listeners:    make(map[string]*compiledListener, len(next.Listeners)),
 		tables:       make(map[*config.RouteConfiguration]*compiledTable),
-	}
-	if names := next.ClusterNames(); !slices.Equal(names, prev.clusterNames) {
-		c.clusterNames = names
 	}
 	undo := &cleanup{}
 	defer undo.run()
@@ -107,28 +105,46 @@ func (s *Server) updateBuckets(limits map[string]config.RateLimit) {
 	}
 }
 
+// sameClusters reports whether the clusters of both generations have the same names, and so the same indexes.
+func (c *compiled) sameClusters(prev *compiled) bool {
+	a, b := c.clusterNames, prev.clusterNames
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// compileClusters takes over what did not change and notes what did.
 func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
-	before := make(map[string]*compiledCluster, len(prev.clusters))
-	for i := range prev.clusters {
-		before[prev.clusters[i].config.Name] = &prev.clusters[i]
-	}
+	before := prev.finder(c)
 	c.clusters = make([]compiledCluster, len(c.clusterNames))
 	for i, name := range c.clusterNames {
 		cfg := c.snapshot.Clusters[name]
 		k := compiledCluster{config: cfg, assignment: c.snapshot.Assignment(cfg)}
-		if old := before[name]; old != nil {
-			k.shared, k.scope = old.shared, old.scope
-		} else {
+		old := before(i)
+		if old == nil {
 			k.shared = upstream.NewShared(len(s.workers))
 			k.scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".", stats.Cluster)
 			undo.add(k.scope.Release)
+		} else {
+			k.shared, k.scope = old.shared, old.scope
 		}
-		k.shared.SetLimits(cfg.Breakers)
-		if old := before[name]; old == nil || old.assignment != k.assignment {
-			k.countMembership(old != nil)
+		if old == nil || old.config != cfg || old.assignment != k.assignment {
+			k.shared.SetLimits(cfg.Breakers)
+			k.countMembership(old != nil && old.assignment != k.assignment)
+			c.changed = append(c.changed, i)
 		}
 		c.clusters[i] = k
 	}
+}
+
+// finder returns how to find the cluster of c at an index in the generation prev, nil where it had none of the name.
+func (prev *compiled) finder(c *compiled) func(i int) *compiledCluster {
+	if c.sameClusters(prev) {
+		return func(i int) *compiledCluster { return &prev.clusters[i] }
+	}
+	byName := make(map[string]*compiledCluster, len(prev.clusters))
+	for i := range prev.clusters {
+		byName[prev.clusterNames[i]] = &prev.clusters[i]
+	}
+	return func(i int) *compiledCluster { return byName[c.clusterNames[i]] }
 }
 
 // countMembership sets the gauges of the cluster's hosts. A host that drains is not one any more.
@@ -224,7 +240,7 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 	if t := c.tables[rc]; t != nil {
 		return t, nil
 	}
-	if t := prev.tables[rc]; t != nil && slices.Equal(c.clusterNames, prev.clusterNames) && sameOverlay(&c.snapshot.Overlay, &prev.snapshot.Overlay) {
+	if t := prev.tables[rc]; t != nil && c.sameClusters(prev) && sameOverlay(&c.snapshot.Overlay, &prev.snapshot.Overlay) {
 		c.tables[rc] = t
 		return t, nil
 	}
@@ -261,13 +277,11 @@ func sameOverlay(a, b *config.Overlay) bool {
 
 // release lets go of what c has and next does not.
 func (c *compiled) release(next *compiled) {
-	kept := make(map[string]bool, len(next.clusterNames))
-	for _, name := range next.clusterNames {
-		kept[name] = true
-	}
-	for i := range c.clusters {
-		if !kept[c.clusters[i].config.Name] {
-			c.clusters[i].scope.Release()
+	if !next.sameClusters(c) {
+		for i, name := range c.clusterNames {
+			if next.snapshot.Clusters[name] == nil {
+				c.clusters[i].scope.Release()
+			}
 		}
 	}
 	for _, l := range c.listeners {

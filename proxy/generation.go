@@ -50,31 +50,43 @@ func (r *routeState) allow(now int64) bool {
 
 // install makes c what the worker serves. Exchanges under way go on with what they pinned.
 func (w *worker) install(c *compiled) {
+	prev := w.serving
 	w.serving = c
-	w.installClusters(c)
+	w.installClusters(c, prev)
 	w.installTables(c)
 	w.installListeners(c)
 }
 
-func (w *worker) installClusters(c *compiled) {
+// stageClusters makes the clusters of c at the given indexes, or brings them up to date. A new one is not used before
+// install; one in use changes as a whole.
+func (w *worker) stageClusters(c *compiled, indexes []int) {
 	env := upstream.Env{Loop: w.loop, Random: w.random}
-	clusters := make([]*upstream.Cluster, len(c.clusters))
-	byName := make(map[string]*upstream.Cluster, len(c.clusters))
-	for i := range c.clusters {
-		k := &c.clusters[i]
-		live := w.byName[k.config.Name]
+	for _, i := range indexes {
+		k, name := &c.clusters[i], c.clusterNames[i]
+		live := w.byName[name]
 		if live == nil {
 			live = upstream.New(k.config, k.shared, w.shard.Block(k.scope), env)
+			w.byName[name] = live
 		}
 		live.Update(k.config, k.assignment)
-		clusters[i], byName[k.config.Name] = live, live
 	}
-	for name, live := range w.byName {
-		if byName[name] == nil {
-			live.Retire()
+}
+
+// installClusters puts the staged clusters where routes find them, and retires those that are no more.
+func (w *worker) installClusters(c, prev *compiled) {
+	if c.sameClusters(prev) {
+		return
+	}
+	w.clusters = make([]*upstream.Cluster, len(c.clusterNames))
+	for i, name := range c.clusterNames {
+		w.clusters[i] = w.byName[name]
+	}
+	for _, name := range prev.clusterNames {
+		if c.snapshot.Clusters[name] == nil {
+			w.byName[name].Retire()
+			delete(w.byName, name)
 		}
 	}
-	w.clusters, w.byName = clusters, byName
 }
 
 func (w *worker) installTables(c *compiled) {

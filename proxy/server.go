@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,13 +89,21 @@ func (s *Server) Store() *config.Store { return s.store }
 // Workers returns the number of worker threads.
 func (s *Server) Workers() int { return len(s.workers) }
 
-// install makes next what the workers serve: it is compiled, then every worker takes it over between two turns. When it
-// returns, no worker serves the one before, but for exchanges that began with it.
+// clustersPerTurn bounds the clusters that a worker makes or changes between two turns: traffic must not wait for a large
+// update.
+const clustersPerTurn = 128
+
+// install makes next what the workers serve: it is compiled, the workers make the clusters that are new or changed, some
+// at a time, and then take the routes and listeners over at once, between two turns. When it returns, no worker serves the
+// one before, but for exchanges that began with it.
 func (s *Server) install(_, next *config.Snapshot) error {
 	prev := s.serving()
 	c, err := s.compile(prev, next)
 	if err != nil {
 		return err
+	}
+	for batch := range slices.Chunk(c.changed, clustersPerTurn) {
+		s.onEveryWorker(func(w *worker) { w.stageClusters(c, batch) })
 	}
 	s.onEveryWorker(func(w *worker) { w.install(c) })
 	s.mu.Lock()
