@@ -15,5 +15,5 @@
 // # Limitations
 //
 // There is no /runtime, /init_dump, /contention, /tap, /cpuprofiler, /heapprofiler, /heap_dump, /stats/recentlookups or
-// /hystrix_event_stream. /certs is an empty list.
+// /hystrix_event_stream.
 package admin

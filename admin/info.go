@@ -42,7 +42,13 @@ func (a *surface) serverInfo(r *request) {
 }
 
 // certs is /certs.
-func (a *surface) certs(r *request) { r.json(&adminv3.Certificates{}, printDefaults) }
+func (a *surface) certs(r *request) {
+	m := &adminv3.Certificates{}
+	if a.Certificates != nil {
+		m.Certificates = a.Certificates()
+	}
+	r.json(m, printDefaults)
+}
 
 // memory is /memory, of Go's heap instead of TCMalloc's.
 func (a *surface) memory(r *request) {

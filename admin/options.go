@@ -29,7 +29,9 @@ type Options struct {
 	Listeners func() []proxy.ListenerStatus
 	// ConfigDump returns the configurations in the order in which they are shown. They are read only.
 	ConfigDump func(includeEDS bool) (*adminv3.ConfigDump, error)
-	Info       Info
+	// Certificates returns the certificates of every TLS context for /certs, which lists none without it.
+	Certificates func() []*adminv3.Certificate
+	Info         Info
 
 	// The mutating commands. Quit, Drain and FailHealthChecks begin what they do and return at once.
 

@@ -27,7 +27,7 @@ const (
 	maxConnections = 1024
 	// maxHeaderList bounds the metadata of a call, in bytes: clients send a few hundred.
 	maxHeaderList = 16 << 10
-	// handshakeTimeout bounds the time until a new connection speaks HTTP/2.
+	// handshakeTimeout bounds the time until a new connection speaks HTTP/2, with the handshake of TLS where there is one.
 	handshakeTimeout = 10 * time.Second
 	// healthPoll is how often a watched health is looked at.
 	healthPoll = time.Second

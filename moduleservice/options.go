@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -31,6 +32,8 @@ type Options struct {
 	StartTime time.Time
 	// MaxConnectionAge is how long a client's connection lives before it is asked to come again, 0 for ever.
 	MaxConnectionAge time.Duration
+	// Credentials secure the connections; nil means that they are in plaintext.
+	Credentials credentials.TransportCredentials
 
 	// Healthy returns whether the process does its work and, when it does not, the reason for people.
 	Healthy func() (ok bool, reason string)

@@ -16,7 +16,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/moduleservice/marchproxypb"
 )
 
-// Server is the gRPC server with marchproxy.ModuleService, grpc.health.v1 and reflection, in plaintext.
+// Server is the gRPC server with marchproxy.ModuleService, grpc.health.v1 and reflection.
 type Server struct {
 	grpc  *grpc.Server
 	close func() // ends what would otherwise last as long as the client wants
@@ -38,7 +38,7 @@ func New(o Options) (*Server, error) {
 
 func serverOptions(o *Options) []grpc.ServerOption {
 	recovery := &recovery{logger: o.Logger}
-	return []grpc.ServerOption{
+	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -54,6 +54,10 @@ func serverOptions(o *Options) []grpc.ServerOption {
 		grpc.UnaryInterceptor(recovery.unary),
 		grpc.StreamInterceptor(recovery.stream),
 	}
+	if o.Credentials != nil {
+		options = append(options, grpc.Creds(o.Credentials))
+	}
+	return options
 }
 
 // keepalivePolicy tolerates clients that ping connections on which they call nothing.

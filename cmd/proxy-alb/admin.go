@@ -35,6 +35,7 @@ func (p *process) adminOptions() admin.Options {
 		ConfigDump: func(includeEDS bool) (*adminv3.ConfigDump, error) {
 			return p.manager.ConfigDump(xds.DumpOptions{IncludeEDS: includeEDS})
 		},
+		Certificates: p.certificates,
 		Info: admin.Info{
 			Version:     serverVersion(),
 			Node:        p.settings.bootstrap.Node,

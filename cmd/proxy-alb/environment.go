@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // environment is what the variables of the container say beside those of the bootstrap, which package bootstrap reads.
@@ -15,6 +17,7 @@ type environment struct {
 	listenPort              int
 	grpcPort, metricsPort   int
 	healthPort              int
+	grpcTLS                 tls.Files // none named: plaintext
 	maxConnectionAge        time.Duration
 	shutdownTimeout         time.Duration
 	reloadGrace             time.Duration
@@ -47,6 +50,7 @@ func readEnvironment(getenv func(string) string) (*environment, error) {
 		grpcPort:         r.port("GRPC_PORT", defaultGRPCPort),
 		metricsPort:      r.port("METRICS_PORT", defaultMetricsPort),
 		healthPort:       r.port("HEALTH_PORT", defaultHealthPort),
+		grpcTLS:          r.tlsFiles("GRPC_TLS_CERT", "GRPC_TLS_KEY", "GRPC_TLS_CLIENT_CA"),
 		maxConnectionAge: r.duration("GRPC_MAX_CONN_AGE", defaultMaxConnAge),
 		shutdownTimeout:  r.duration("SHUTDOWN_TIMEOUT", defaultShutdownTimeout),
 		reloadGrace:      r.duration("RELOAD_GRACE_PERIOD", defaultReloadGrace),
@@ -76,6 +80,21 @@ func (r *variables) text(name, byDefault string) string {
 		return v
 	}
 	return byDefault
+}
+
+// tlsFiles reads the paths of PEM files. A certificate and its key go together, and a CA only with them: a variable that
+// was forgotten must not leave a port open that was meant to be closed.
+func (r *variables) tlsFiles(cert, key, clientCA string) tls.Files {
+	f := tls.Files{Cert: r.getenv(cert), Key: r.getenv(key), ClientCA: r.getenv(clientCA)}
+	switch {
+	case f.Cert != "" && f.Key == "":
+		r.fail(key, fmt.Sprintf("not set though %s is: want the file of the certificate's private key", cert))
+	case f.Cert == "" && f.Key != "":
+		r.fail(cert, fmt.Sprintf("not set though %s is: want the file of the key's certificate", key))
+	case f.Cert == "" && f.ClientCA != "":
+		r.fail(clientCA, fmt.Sprintf("set without %s and %s: client certificates need TLS, want all three", cert, key))
+	}
+	return f
 }
 
 // port reads a TCP port. 0 asks for any free one.

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"google.golang.org/grpc/credentials"
+
 	"github.com/penguintechinc/marchproxy-alb/moduleservice"
 )
 
 // serviceOptions connects ModuleService to the process.
 func (p *process) serviceOptions() moduleservice.Options {
+	var secured credentials.TransportCredentials
+	if p.tls != nil {
+		secured = credentials.NewTLS(p.tls.Config())
+	}
 	env, b := p.settings.env, p.settings.bootstrap
 	return moduleservice.Options{
 		ModuleID:         env.moduleID,
@@ -19,6 +25,7 @@ func (p *process) serviceOptions() moduleservice.Options {
 		Window:           p.window,
 		StartTime:        p.started,
 		MaxConnectionAge: env.maxConnectionAge,
+		Credentials:      secured,
 		Healthy: func() (bool, string) {
 			state, reason := p.state()
 			return state == stateLive, reason

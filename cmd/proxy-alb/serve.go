@@ -14,6 +14,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/proxy"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 	"github.com/penguintechinc/marchproxy-alb/xds"
 )
 
@@ -38,6 +39,7 @@ type process struct {
 	manager  *xds.Manager
 	health   health
 	faces    faces
+	tls      *tls.ServerContext // of ModuleService, nil for plaintext
 
 	reloading sync.Mutex // keeps reloads apart
 
@@ -63,6 +65,7 @@ func serve(set *settings) error {
 	background.Go(func() { p.manager.Run(ctx) })
 	background.Go(func() { p.flushStats(ctx) })
 	background.Go(func() { p.becomeReady(ctx) })
+	background.Go(func() { p.watchTLS(ctx) })
 	p.faces.serve()
 	p.log.Info("serving", zap.String("version", versionLine()), zap.String("configuration", set.source),
 		zap.Int("workers", p.server.Workers()))
@@ -76,6 +79,9 @@ func serve(set *settings) error {
 // prepare makes everything that can fail at start. Nothing stays open when it fails: the process ends.
 func (p *process) prepare() error {
 	if err := p.startLog(); err != nil {
+		return err
+	}
+	if err := p.openTLS(); err != nil {
 		return err
 	}
 	p.stats = stats.NewStore(stats.Options{Tags: statsTags(p.settings.bootstrap)})
@@ -190,7 +196,7 @@ func (p *process) reopenLogs() {
 	}
 }
 
-// reload reads the bootstrap again and replaces the static resources by what it says now, all or nothing. With force the
+// reload reads the bootstrap and the files of TLS again and replaces what came from them before, all or nothing. With force the
 // stream to the control plane begins anew as well. Connections stay.
 func (p *process) reload(_ context.Context, force bool) error {
 	p.reloading.Lock()
@@ -199,9 +205,14 @@ func (p *process) reload(_ context.Context, force bool) error {
 	if err := next.load(); err != nil {
 		return err
 	}
+	installTLS, err := p.stageTLS()
+	if err != nil {
+		return err
+	}
 	if err := p.manager.ReloadFile(next.bootstrap); err != nil {
 		return fmt.Errorf("%s: %w", next.source, err)
 	}
+	installTLS()
 	p.reopenLogs()
 	if force {
 		p.manager.RestartStream()
