@@ -188,7 +188,7 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 	}
 	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
 	l.httpScope = s.scope(undo, "http."+statName(cfg.HTTP.StatPrefix)+".", stats.HTTP)
-	return l, s.compileManager(&l.manager, c, prev, cfg.HTTP, undo)
+	return l, s.compileManager(&l.manager, c, prev, cfg, undo)
 }
 
 // listensOn reports whether some listener has the address.
@@ -207,9 +207,11 @@ func (s *Server) scope(undo *cleanup, prefix string, schema *stats.Schema) *stat
 	return scope
 }
 
-func (s *Server) compileManager(m *compiledManager, c, prev *compiled, cfg *config.HTTPConnectionManager, undo *cleanup) error {
+func (s *Server) compileManager(m *compiledManager, c, prev *compiled, l *config.Listener, undo *cleanup) error {
+	cfg := l.HTTP
 	m.config = cfg
 	m.limits = &http1.Limits{
+		BufferBytes:          int(l.BufferLimit),
 		HeaderBytes:          int(cfg.MaxHeaderKB) << 10,
 		FieldCount:           int(cfg.MaxHeaderCount),
 		AcceptHTTP10:         cfg.AcceptHTTP10,

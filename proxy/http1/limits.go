@@ -17,6 +17,10 @@ type Limits struct {
 
 	// Underscores says what happens to fields with an underscore in their name.
 	Underscores UnderscoreAction
+	// BufferBytes bounds the buffer that a body is read with, where it is small: per_connection_buffer_limit_bytes. 0 means
+	// no such bound.
+	BufferBytes int
+
 	// EnableTrailers keeps the trailers of chunked bodies. Otherwise they are parsed, checked and dropped.
 	EnableTrailers bool
 }

@@ -78,9 +78,11 @@ func (w *wire) fillBody() error {
 	return w.read()
 }
 
-// bodyBuffer returns the size to read a body with: large reads for what is known to be large or has no known end.
+// bodyBuffer returns the size to read a body with: large reads for what is known to be large or has no known end, unless
+// that would be much of what may be buffered.
 func (w *wire) bodyBuffer() int {
-	if n := w.body.Remaining(); n >= 0 && n <= eventloop.ReadBufferSize {
+	small := w.limits.BufferBytes > 0 && w.limits.BufferBytes < 4*eventloop.LargeBufferSize
+	if n := w.body.Remaining(); small || n >= 0 && n <= eventloop.ReadBufferSize {
 		return eventloop.ReadBufferSize
 	}
 	return eventloop.LargeBufferSize

@@ -60,6 +60,7 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 	k.config = cfg
 	k.limits = http1.Limits{
 		HeaderBytes:    int(cfg.MaxHeaderKB) << 10,
+		BufferBytes:    int(cfg.BufferLimit),
 		FieldCount:     int(cfg.MaxHeaderCount),
 		EnableTrailers: cfg.EnableTrailers,
 	}
