@@ -67,6 +67,7 @@ func Start(addr, colour string) (*Server, error) {
 	s.http = &fasthttp.Server{
 		Name:               "demo-origin",
 		Handler:            s.handle,
+		ErrorHandler:       refuse,
 		Concurrency:        maxConnections,
 		MaxRequestBodySize: MaxEchoBytes,
 		ReadBufferSize:     maxHeaderBytes,
@@ -83,6 +84,15 @@ func Start(addr, colour string) (*Server, error) {
 		_ = s.http.Serve(listener)
 	})
 	return s, nil
+}
+
+// refuse answers what is no request, or too much of one.
+func refuse(ctx *fasthttp.RequestCtx, err error) {
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		ctx.Error(fmt.Sprintf("the body has more than %d bytes\n", MaxEchoBytes), fasthttp.StatusRequestEntityTooLarge)
+		return
+	}
+	ctx.Error(err.Error()+"\n", fasthttp.StatusBadRequest)
 }
 
 // silent drops the HTTP server's log lines: they tell of clients that went away.

@@ -159,3 +159,11 @@ func TestStartRefusesATakenPort(t *testing.T) {
 		t.Errorf("the error does not say whose port it is: %v", err)
 	}
 }
+
+func TestTooLargeABody(t *testing.T) {
+	server := start(t, "blue")
+	response, body := do(t, server, "POST", "/echo", strings.Repeat("x", MaxEchoBytes+1))
+	if want := fmt.Sprintf("the body has more than %d bytes\n", MaxEchoBytes); response.StatusCode != 413 || body != want {
+		t.Errorf("%d %q, want 413 %q", response.StatusCode, body, want)
+	}
+}
