@@ -114,6 +114,7 @@ func shorter(a, b time.Duration) time.Duration {
 
 // answerSlowHead tells a client that does not finish its request head.
 func (c *http1Conn) answerSlowHead() {
+	defer c.abandoned()
 	c.listener.http.Inc(stats.HTTPDownstreamRqHeaderTimeout)
 	c.state = http1Exchanging
 	x := c.listener.worker.takeExchange()
