@@ -19,7 +19,7 @@ func held(letGo <-chan struct{}) func(*harness.Peer) {
 			if !ok {
 				return
 			}
-			<-letGo
+			p.Wait(letGo)
 			if !p.Write(harness.OK(req.Target)) {
 				return
 			}
@@ -321,7 +321,7 @@ func TestSlowOrigin(t *testing.T) {
 	read := make(chan struct{})
 	origin := harness.NewOrigin(t, func(p *harness.Peer) {
 		_, _ = p.ReadHead()
-		<-read
+		p.Wait(read)
 		got := p.ReadBytes(total)
 		if got != body {
 			t.Errorf("the origin got %d bytes, want %d", len(got), total)

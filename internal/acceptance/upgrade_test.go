@@ -289,7 +289,7 @@ func TestTunnelEndIsDelivered(t *testing.T) {
 		_, _ = p.ReadRequest()
 		p.Write(switched)
 		p.CloseWrite()
-		<-read
+		p.Wait(read)
 		if got, clean := p.ReadAll(); len(got) != total || !clean {
 			t.Errorf("the origin got %d bytes, want %d (clean end: %v)", len(got), total, clean)
 		}

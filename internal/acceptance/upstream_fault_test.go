@@ -141,7 +141,7 @@ func TestResetResponse(t *testing.T) {
 			origin := harness.NewOrigin(t, func(p *harness.Peer) {
 				_, _ = p.ReadRequest()
 				p.Write("HTTP/1.1 200 OK\r\n" + head + "\r\n\r\n5\r\nhello\r\n")
-				<-seen
+				p.Wait(seen)
 				p.Reset()
 			})
 			p := harness.NewSetup(origin.Addr()).Start(t)
@@ -236,7 +236,7 @@ func TestUnsolicitedResponse(t *testing.T) {
 			origin := harness.NewOrigin(t, harness.InTurn(func(p *harness.Peer) {
 				_, _ = p.ReadRequest()
 				p.Write(harness.OK("mine"))
-				<-idle
+				p.Wait(idle)
 				p.Write(poison)
 				p.UntilClosed()
 			}, harness.Respond(harness.OK("own"))))

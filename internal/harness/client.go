@@ -12,7 +12,7 @@ import (
 )
 
 // Client is a raw TCP connection to the proxy. Its methods fail the test when something else happens than they ask for,
-// and belong to the test's goroutine; Write and Read may be used by another.
+// and belong to the test's goroutine; Write, TryResponse and Close may be used by others.
 type Client struct {
 	t     testing.TB
 	proxy *Proxy
@@ -48,18 +48,29 @@ func (p *Proxy) Dial(options ...DialOption) *Client {
 // DialAddress is Dial for a listener of another address.
 func (p *Proxy) DialAddress(address string, options ...DialOption) *Client {
 	p.t.Helper()
+	c, err := p.TryDial(address, options...)
+	if err != nil {
+		p.t.Fatalf("connect to the proxy: %v", err)
+	}
+	return c
+}
+
+// TryDial is DialAddress for any goroutine, which then uses Write, TryResponse and Close only.
+func (p *Proxy) TryDial(address string, options ...DialOption) (*Client, error) {
 	d := net.Dialer{Timeout: Guard}
 	for _, o := range options {
 		o(&d)
 	}
 	conn, err := d.DialContext(p.t.Context(), "tcp", address)
 	if err != nil {
-		p.t.Fatalf("connect to the proxy: %v", err)
+		return nil, err
 	}
 	c := &Client{t: p.t, proxy: p, conn: conn.(*net.TCPConn)}
 	c.in.from = guarded{c.conn}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.clients = append(p.clients, c)
-	return c
+	return c, nil
 }
 
 // guarded reads with a deadline.

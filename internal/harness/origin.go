@@ -19,6 +19,7 @@ type Origin struct {
 	listener *net.TCPListener
 	script   func(*Peer)
 	running  sync.WaitGroup
+	ending   chan struct{} // closed when the test is over
 
 	mu      sync.Mutex // guards what follows and the captures of peers
 	arrived *sync.Cond // a connection came
@@ -45,7 +46,7 @@ func NewOrigin(t testing.TB, script func(*Peer)) *Origin {
 	if err != nil {
 		t.Fatalf("start an origin: %v", err)
 	}
-	o := &Origin{t: t, listener: l, script: script}
+	o := &Origin{t: t, listener: l, script: script, ending: make(chan struct{})}
 	o.arrived = sync.NewCond(&o.mu)
 	o.running.Go(o.accept)
 	t.Cleanup(o.close)
@@ -85,6 +86,7 @@ func (o *Origin) add(p *Peer) bool {
 }
 
 func (o *Origin) close() {
+	close(o.ending)
 	_ = o.listener.Close()
 	o.mu.Lock()
 	o.closed = true
@@ -189,6 +191,16 @@ func (c capture) Read(b []byte) (int, error) {
 func (p *Peer) ReadRequest() (Request, bool) {
 	req, err := readRequest(&p.in)
 	return req, err == nil
+}
+
+// Wait waits until the test closes or sends to ready. It returns false when the test is over instead.
+func (p *Peer) Wait(ready <-chan struct{}) bool {
+	select {
+	case <-ready:
+		return true
+	case <-p.origin.ending:
+		return false
+	}
 }
 
 // ReadHead reads a request head and leaves the body.

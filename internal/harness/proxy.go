@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,8 +36,10 @@ type Proxy struct {
 	clock    atomic.Int64
 	outcomes chan Outcome
 	missed   atomic.Int64
-	clients  []*Client
 	canary   *Origin
+
+	mu      sync.Mutex // guards clients
+	clients []*Client
 }
 
 // Outcome is a proxy.Outcome that may be kept.
@@ -80,6 +83,9 @@ func (p *Proxy) run(s *Setup) {
 	options := proxy.Options{
 		Workers: s.Workers, Stats: p.Store, Lookup: s.Lookup, Observe: s.Observe, Hostname: "proxy.test",
 		Logger: zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
+	}
+	if s.Quiet {
+		options.Logger = zap.NewNop()
 	}
 	if options.Observe == nil {
 		options.Observe = p.observe

@@ -25,6 +25,8 @@ type Setup struct {
 	Lookup  upstream.Lookup
 	// Observe is called instead of recording outcomes.
 	Observe func(*proxy.Outcome)
+	// Quiet keeps errors that the proxy logs out of the test's output, where they are expected.
+	Quiet bool
 	// SystemClock lets time pass by itself.
 	SystemClock bool
 }

@@ -1,0 +1,30 @@
+package proxy
+
+import "testing"
+
+// TestEveryVerdictIsAnswered holds that no verdict was left out of the table.
+func TestEveryVerdictIsAnswered(t *testing.T) {
+	for v := verdictNone + 1; v < verdictCount; v++ {
+		if v.detailsBefore() == "" || v.detailsAfter() == "" {
+			t.Errorf("verdict %d has no details", v)
+		}
+		fromRoute := v == verdictDirectResponse || v == verdictRedirect
+		if a := answers[v]; (a.status == 0) != (fromRoute || v == verdictClientGone) {
+			t.Errorf("verdict %d has status %d", v, a.status)
+		}
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for flags, want := range map[Flags]string{
+		0: "-", FlagDownstreamConnectionTermination: "DC", FlagLocalReset: "LR",
+		FlagUpstreamOverflow | FlagNoRouteFound: "UO,NR",
+	} {
+		if got := flags.String(); got != want {
+			t.Errorf("%b is %q, want %q", flags, got, want)
+		}
+	}
+	if n := len(flagNames); 1<<(n-1) != FlagLocalReset {
+		t.Errorf("%d names, the last flag is %b", n, FlagLocalReset)
+	}
+}
