@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	"go.uber.org/zap/zapcore"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 func TestGolden(t *testing.T) {
@@ -35,6 +37,24 @@ func TestGolden(t *testing.T) {
 		}
 		golden(t, tc.file, a.body)
 	}
+}
+
+func TestCertificates(t *testing.T) {
+	f := newFixture()
+	f.options.Certificates = func() []*adminv3.Certificate {
+		return []*adminv3.Certificate{{
+			CaCert: []*adminv3.CertificateDetails{{Path: "/etc/ca.pem", SerialNumber: "01"}},
+			CertChain: []*adminv3.CertificateDetails{{
+				Path: "/etc/cert.pem", SerialNumber: "0a02", DaysUntilExpiration: 41,
+				SubjectAltNames: []*adminv3.SubjectAlternateName{
+					{Name: &adminv3.SubjectAlternateName_Dns{Dns: "proxy.test"}},
+					{Name: &adminv3.SubjectAlternateName_IpAddress{IpAddress: "10.0.0.1"}},
+				},
+				ValidFrom: timestamppb.New(f.options.Info.Start), ExpirationTime: timestamppb.New(f.options.Info.Start.Add(42 * 24 * time.Hour)),
+			}},
+		}}
+	}
+	golden(t, "certs_some.json", f.admin(t).get("/certs").body)
 }
 
 func TestEveryAnswerHasEnvoysFields(t *testing.T) {

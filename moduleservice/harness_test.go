@@ -39,8 +39,8 @@ type fixture struct {
 	refuse    error // what install answers
 }
 
-// start returns a running fixture with the configuration of delta.
-func start(t *testing.T) *fixture {
+// start returns a running fixture with the configuration of delta and what change makes of the options.
+func start(t *testing.T, change ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{now: began}
 	f.store = config.NewStore(func(_, _ *config.Snapshot) error {
@@ -51,14 +51,18 @@ func start(t *testing.T) *fixture {
 	f.stats = stats.NewStore(stats.Options{Now: f.clock})
 	core, logs := observer.New(zap.InfoLevel)
 	f.logs = logs
-	server, err := New(Options{
+	options := Options{
 		ModuleID: "alb-7", Version: "v1.2.3", EnvoyAPIVersion: "1.38",
 		XDSServer: "api-server:18000", AdminPort: 9901, ListenPort: 10000,
 		Store: f.store, Stats: f.stats, StartTime: began, Now: f.clock,
 		Window:  f.stats.NewWindow(func(name string) bool { return name == "http.web.downstream_rq_time" }),
 		Healthy: f.health, Reload: func(_ context.Context, force bool) error { return f.doReload(force) },
 		Logger: zap.New(core),
-	})
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	server, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

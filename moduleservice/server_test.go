@@ -3,13 +3,17 @@ package moduleservice
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
@@ -21,6 +25,32 @@ func TestNewWantsItsOptions(t *testing.T) {
 	_, err := New(Options{})
 	if err == nil || !strings.Contains(err.Error(), "must all be given") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// countedHandshakes are credentials that secure nothing, and count or refuse connections.
+type countedHandshakes struct {
+	credentials.TransportCredentials
+	refuse error
+	count  atomic.Int64
+}
+
+func (c *countedHandshakes) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	c.count.Add(1)
+	if c.refuse != nil {
+		return nil, nil, c.refuse
+	}
+	return c.TransportCredentials.ServerHandshake(conn)
+}
+
+func TestCredentials(t *testing.T) {
+	for _, refuse := range []error{nil, errors.New("not you")} {
+		c := &countedHandshakes{TransportCredentials: insecure.NewCredentials(), refuse: refuse}
+		f := start(t, func(o *Options) { o.Credentials = c })
+		_, err := f.GetStatus(t.Context(), &marchproxypb.StatusRequest{})
+		if (err == nil) != (refuse == nil) || c.count.Load() == 0 {
+			t.Errorf("handshake answers %v: call %v, %d handshakes", refuse, err, c.count.Load())
+		}
 	}
 }
 

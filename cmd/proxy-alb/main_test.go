@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -94,10 +95,16 @@ func TestBadInputIsOneLineAndStatusOne(t *testing.T) {
 		{"level", nil, []string{"-l", "loud"}, `--log-level: "loud" is not a level`},
 		{"port variable", []string{"GRPC_PORT=many"}, nil, `environment variable GRPC_PORT: "many" is not a port (0-65535)`},
 		{"duration variable", []string{"SHUTDOWN_TIMEOUT=soon"}, nil, `environment variable SHUTDOWN_TIMEOUT: "soon" is not a duration`},
+		{"certificate without key", []string{"GRPC_TLS_CERT=c.pem"}, nil, "environment variable GRPC_TLS_KEY: not set though GRPC_TLS_CERT is: want the file"},
+		{"key without certificate", []string{"GRPC_TLS_KEY=k.pem"}, nil, "environment variable GRPC_TLS_CERT: not set though GRPC_TLS_KEY is: want the file"},
+		{"CA alone", []string{"GRPC_TLS_CLIENT_CA=ca.pem"}, nil, "environment variable GRPC_TLS_CLIENT_CA: set without GRPC_TLS_CERT and GRPC_TLS_KEY"},
+		{"no such certificate", append(slices.Clone(freePorts), "GRPC_TLS_CERT=/nonexistent/c.pem", "GRPC_TLS_KEY=/nonexistent/k.pem"), []string{"-c", good},
+			`TLS of ModuleService: certificate file "/nonexistent/c.pem": no such file or directory, want a file with`},
+		{"certificate is no PEM", append(slices.Clone(freePorts), "GRPC_TLS_CERT="+good, "GRPC_TLS_KEY="+good), []string{"-c", good}, `it is not PEM, want blocks`},
 		{"no such file", nil, []string{"-c", "/nonexistent/x.yaml"}, "/nonexistent/x.yaml"},
 		{"unknown field", nil, []string{"-c", unknown}, "listenerz"},
 		{"listener port in use", freePorts, []string{"-c", onTaken}, fmt.Sprintf("listen on 127.0.0.1:%d: bind: address already in use", port)},
-		{"face port in use", []string{"METRICS_PORT=" + strconv.Itoa(port)}, []string{"-c", good}, "metrics: listen tcp"},
+		{"face port in use", append(slices.Clone(freePorts), "METRICS_PORT="+strconv.Itoa(port)), []string{"-c", good}, "metrics: listen tcp"},
 	}
 	// The metrics face listens on all addresses, which collides with the one address that is taken.
 	for _, test := range tests {
@@ -161,7 +168,7 @@ type running struct {
 func startProxy(t *testing.T, path string, env ...string) *running {
 	t.Helper()
 	address := filepath.Join(t.TempDir(), "admin")
-	cmd := command(t, append(env, freePorts...), "-c", path, "--admin-address-path", address, "--concurrency", "1")
+	cmd := command(t, append(slices.Clone(freePorts), env...), "-c", path, "--admin-address-path", address, "--concurrency", "1")
 	r := &running{cmd: cmd, stderr: new(bytes.Buffer)}
 	cmd.Stderr = r.stderr
 	if err := cmd.Start(); err != nil {
