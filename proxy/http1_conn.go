@@ -226,6 +226,7 @@ func (c *http1Conn) end(how func(*eventloop.Conn)) {
 	c.countBytes()
 	l.unlink(c)
 	l.worker.connections--
+	l.load.Closed()
 	micros := uint64(raw.Loop().Now()-c.accepted) / uint64(time.Microsecond)
 	l.stats.Dec(stats.ListenerDownstreamCxActive)
 	l.stats.Inc(stats.ListenerDownstreamCxDestroy)

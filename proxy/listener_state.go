@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -15,6 +16,7 @@ type listenerState struct {
 	compiled *compiledListener
 	table    *tableState // nil while the routes are not known
 	socket   *eventloop.Listener
+	load     *listener.Load // nil when connections are not steered
 	stats    *stats.Block
 	http     *stats.Block
 	first    *http1Conn // connections, a doubly linked list
@@ -28,11 +30,13 @@ func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
 		l.stopped = true
 		return l, nil
 	}
-	socket, err := w.loop.Listen(c.sockets.Take(w.id), l)
+	fd, load := c.sockets.Take(w.id)
+	socket, err := w.loop.Listen(fd, l)
 	if err != nil {
+		load.Release()
 		return nil, err
 	}
-	l.socket = socket
+	l.socket, l.load = socket, load
 	return l, nil
 }
 
@@ -56,6 +60,7 @@ func (l *listenerState) Accepted(c *eventloop.Conn) {
 	l.http.Inc(stats.HTTPDownstreamCxActive)
 	l.http.Inc(stats.HTTPDownstreamCxHTTP1Active)
 	l.worker.connections++
+	l.load.Opened()
 	newHTTP1Conn(l, c)
 }
 
@@ -73,6 +78,7 @@ func (l *listenerState) stop() {
 	l.stopped = true
 	if l.socket != nil {
 		l.socket.Close()
+		l.load.Release()
 	}
 	for c := l.first; c != nil; {
 		next := c.next

@@ -34,6 +34,9 @@ type Options struct {
 	Lookup upstream.Lookup
 	// Hostname is what %HOSTNAME% stands for.
 	Hostname string
+	// NoAcceptSteering leaves it to the kernel's hash which worker gets a connection, even where it could be the one with
+	// the fewest.
+	NoAcceptSteering bool
 }
 
 // Server is the data plane: its workers, and the configuration they serve. Its methods may be called from any goroutine.
@@ -46,6 +49,7 @@ type Server struct {
 	resolver *upstream.Resolver
 	draining atomic.Bool
 	panics   *stats.AtomicCounter
+	steers   bool // connections go to the worker with the fewest
 
 	// What follows is touched by install only, whose calls the store keeps apart.
 	buckets map[string]namedBucket
@@ -71,6 +75,7 @@ func NewServer(o Options) (*Server, error) {
 	s.stats.Scope("cluster_manager.", stats.ClusterManager)
 	manager.Set(stats.ListenerManagerWorkersStarted, 1)
 	s.panics = s.stats.Counter("server.worker_panics")
+	s.checkSteering()
 	s.resolver = upstream.NewResolver(o.Lookup, s.publishResolved, s.resolveFailed)
 	for id := range o.Workers {
 		w, err := newWorker(s, id)
@@ -105,6 +110,7 @@ func (s *Server) install(_, next *config.Snapshot) error {
 	for batch := range slices.Chunk(c.changed, clustersPerTurn) {
 		s.onEveryWorker(func(w *worker) { w.stageClusters(c, batch) })
 	}
+	s.steer(c)
 	s.onEveryWorker(func(w *worker) { w.install(c) })
 	s.mu.Lock()
 	s.current = c

@@ -67,6 +67,9 @@ func (w *worker) run() {
 	if err := w.loop.Run(); err != nil {
 		w.log.Error("worker ended", zap.Error(err))
 	}
+	for _, l := range w.listeners {
+		l.load.Release()
+	}
 	w.shard.Close()
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -22,6 +24,7 @@ type environment struct {
 	shutdownTimeout         time.Duration
 	reloadGrace             time.Duration
 	logLevel                string
+	noAcceptSteering        bool
 }
 
 // Defaults of the container.
@@ -55,6 +58,7 @@ func readEnvironment(getenv func(string) string) (*environment, error) {
 		shutdownTimeout:  r.duration("SHUTDOWN_TIMEOUT", defaultShutdownTimeout),
 		reloadGrace:      r.duration("RELOAD_GRACE_PERIOD", defaultReloadGrace),
 		logLevel:         r.text("LOG_LEVEL", ""),
+		noAcceptSteering: r.choice("ALB_ACCEPT_STEERING", "auto", "off") == "off",
 	}
 	if e.logLevel == "" {
 		e.logLevel = r.text("ENVOY_LOG_LEVEL", "info")
@@ -95,6 +99,16 @@ func (r *variables) tlsFiles(cert, key, clientCA string) tls.Files {
 		r.fail(clientCA, fmt.Sprintf("set without %s and %s: client certificates need TLS, want all three", cert, key))
 	}
 	return f
+}
+
+// choice reads one of a few words. The first is the default.
+func (r *variables) choice(name string, words ...string) string {
+	v := r.text(name, words[0])
+	if !slices.Contains(words, v) {
+		r.fail(name, fmt.Sprintf("%q is not one of %s", v, strings.Join(words, ", ")))
+		return words[0]
+	}
+	return v
 }
 
 // port reads a TCP port. 0 asks for any free one.

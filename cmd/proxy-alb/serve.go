@@ -93,7 +93,10 @@ func (p *process) prepare() error {
 	if err != nil {
 		p.log.Warn("host name is not known", zap.Error(err))
 	}
-	p.server, err = proxy.NewServer(proxy.Options{Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname})
+	p.server, err = proxy.NewServer(proxy.Options{
+		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname,
+		NoAcceptSteering: p.settings.env.noAcceptSteering,
+	})
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,9 @@
 // Package listener holds the sockets that the proxy accepts on. Each address has one socket per worker, all bound with
 // SO_REUSEPORT, so that the kernel spreads connections over the workers and none of them shares an accept queue.
+//
+// The kernel spreads them by a hash of the addresses. With few connections that live long, some workers then have a lot more
+// than others. Sockets.Steer puts a BPF program in place of the hash, which gives each connection to the worker that has
+// the fewest; the workers tell it through shared memory how many they have.
 package listener
 
 import (
@@ -16,6 +20,8 @@ import (
 type Sockets struct {
 	address netip.AddrPort
 	fds     []int
+	loads   []*Load // by worker; nil when connections are not steered
+	steered bool    // or it was tried
 }
 
 // Bind opens the sockets of an address for so many workers. Nothing stays open when it fails. Port 0 means a free port,
@@ -70,19 +76,23 @@ func (s *Sockets) checkFree() error {
 // Address returns the address with the port that was bound.
 func (s *Sockets) Address() netip.AddrPort { return s.address }
 
-// Take returns the socket of a worker, which the caller owns from then on, -1 when it was taken before.
-func (s *Sockets) Take(worker int) int {
-	fd := s.fds[worker]
+// Take returns the socket of a worker and what is to be told of its connections, both of which the caller owns from then
+// on: -1 and nil when they were taken before. The Load is nil when connections are not steered.
+func (s *Sockets) Take(worker int) (fd int, load *Load) {
+	fd = s.fds[worker]
 	s.fds[worker] = -1
-	return fd
+	if s.loads != nil && fd >= 0 {
+		load = s.loads[worker]
+	}
+	return fd, load
 }
 
 // Close closes the sockets that were not taken.
 func (s *Sockets) Close() {
-	for i, fd := range s.fds {
-		if fd >= 0 {
+	for worker := range s.fds {
+		if fd, load := s.Take(worker); fd >= 0 {
 			_ = unix.Close(fd)
-			s.fds[i] = -1
+			load.Release()
 		}
 	}
 }
