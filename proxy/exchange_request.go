@@ -236,7 +236,7 @@ func (x *exchange) mutationContext() route.MutationContext {
 	raw := x.down.Conn()
 	ctx := route.MutationContext{
 		Request:                &x.request,
-		DownstreamRemote:       raw.RemoteAddr(),
+		DownstreamRemote:       x.client(),
 		DownstreamDirectRemote: raw.RemoteAddr(),
 		DownstreamLocal:        raw.LocalAddr(),
 		Hostname:               x.worker.server.options.Hostname,

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/hex"
 	"net/netip"
 	"strconv"
@@ -56,7 +57,7 @@ func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
 	edge := !x.internal && m.UseRemoteAddress
 	if edge {
 		fields.DelSet(&fromInside)
-		fields.Set(message.NameXEnvoyExternalAddress, x.down.peerText())
+		fields.Set(message.NameXEnvoyExternalAddress, x.externalAddress(m))
 	}
 	x.setRequestID(m, edge)
 	if len(x.manager.via) > 0 {
@@ -78,6 +79,60 @@ func (x *exchange) setForwardedFor(m *config.HTTPConnectionManager) {
 	if m.UseRemoteAddress && !m.SkipXFFAppend {
 		x.appendToList(message.NameXForwardedFor, x.down.peerText())
 	}
+}
+
+// externalAddress returns the text of the client's address as far as it is trusted.
+func (x *exchange) externalAddress(m *config.HTTPConnectionManager) []byte {
+	if m.XFFNumTrustedHops == 0 {
+		return x.down.peerText()
+	}
+	start := len(x.arena)
+	x.arena = x.client().Addr().AppendTo(x.arena)
+	return x.arena[start:len(x.arena):len(x.arena)]
+}
+
+// client returns the client's address: what the last trusted proxy before us noted in x-forwarded-for, or the peer where
+// it noted nothing that is an address. A proxy that is trusted, or the listener itself with use_remote_address, has added
+// one entry each at the right.
+func (x *exchange) client() netip.AddrPort {
+	m, peer := x.manager.config, x.down.Conn().RemoteAddr()
+	back := int(m.XFFNumTrustedHops) + 1
+	if m.UseRemoteAddress {
+		if m.XFFNumTrustedHops == 0 {
+			return peer
+		}
+		if m.SkipXFFAppend {
+			back--
+		}
+	}
+	address, err := netip.ParseAddr(string(entryFromRight(&x.request.Fields, message.NameXForwardedFor, back)))
+	if err != nil {
+		return peer
+	}
+	return netip.AddrPortFrom(address, 0)
+}
+
+// entryFromRight returns the entry of a list field that is the n-th from the right, over all its lines; 1 is the last. It
+// returns nil when there are fewer.
+func entryFromRight(fields *message.Fields, id message.NameID, n int) []byte {
+	lines := fields.All()
+	for i := len(lines) - 1; i >= 0; i-- {
+		if lines[i].ID != id {
+			continue
+		}
+		value := lines[i].Value
+		for {
+			comma := bytes.LastIndexByte(value, ',')
+			if n--; n == 0 {
+				return bytes.TrimSpace(value[comma+1:])
+			}
+			if comma < 0 {
+				break
+			}
+			value = value[:comma]
+		}
+	}
+	return nil
 }
 
 func (x *exchange) isInternal(m *config.HTTPConnectionManager, passedOn bool) bool {
