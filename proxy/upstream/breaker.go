@@ -10,30 +10,45 @@ import (
 // made once per cluster name and handed to every worker's Cluster.
 type Shared struct {
 	connections, pending, requests atomic.Int64
-	limits                         atomic.Pointer[config.Thresholds]
+	limits                         atomic.Pointer[limits]
 	workers                        int64
 }
 
-// NewShared returns the shared part of a cluster served by so many workers.
+// limits are thresholds with what follows from them.
+type limits struct {
+	config.Thresholds
+	batch int64 // permits for requests that a worker takes at once; 0 and 1 mean one by one
+}
+
+// NewShared returns the shared part of a cluster served by so many workers. It allows nothing until SetLimits.
 func NewShared(workers int) *Shared {
 	s := &Shared{workers: int64(workers)}
-	s.limits.Store(&config.Thresholds{})
+	s.limits.Store(&limits{})
 	return s
 }
 
-// SetLimits replaces the thresholds. What is in flight above a lowered one is left to finish.
-func (s *Shared) SetLimits(t config.Thresholds) { s.limits.Store(&t) }
+// SetLimits replaces the thresholds. What is in flight above a lowered one is left to finish; a worker holds to a lowered
+// one from its next Cluster.Update on.
+func (s *Shared) SetLimits(t config.Thresholds) {
+	if s.limits.Load().Thresholds != t {
+		s.limits.Store(&limits{Thresholds: t, batch: int64(t.MaxRequests) / (batchShare * s.workers)})
+	}
+}
 
 // Limits returns the thresholds.
-func (s *Shared) Limits() config.Thresholds { return *s.limits.Load() }
+func (s *Shared) Limits() config.Thresholds { return s.limits.Load().Thresholds }
 
-// take counts one more of n unless that would exceed limit.
-func take(n *atomic.Int64, limit int64) bool {
-	if n.Add(1) <= limit {
-		return true
+// take counts want more of n unless that would exceed limit. An attempt that is refused is never seen by others.
+func take(n *atomic.Int64, want, limit int64) bool {
+	for {
+		now := n.Load()
+		if now+want > limit {
+			return false
+		}
+		if n.CompareAndSwap(now, now+want) {
+			return true
+		}
 	}
-	n.Add(-1)
-	return false
 }
 
 // requestPermits are the requests that one worker may have in flight. Permits are taken from and given back to the
@@ -47,8 +62,6 @@ type requestPermits struct {
 // batchShare is the part of the limit, divided by the workers, that makes a batch: at most 1/16 of a limit lies unused.
 const batchShare = 32
 
-func (s *Shared) batch(limit int64) int64 { return limit / (batchShare * s.workers) }
-
 // acquire takes a permit and reports whether there was one.
 func (p *requestPermits) acquire(s *Shared) bool {
 	if p.unused > 0 {
@@ -56,36 +69,35 @@ func (p *requestPermits) acquire(s *Shared) bool {
 		p.inFlight++
 		return true
 	}
-	limit := int64(s.limits.Load().MaxRequests)
-	batch := s.batch(limit)
-	if batch > 1 && s.requests.Add(batch) <= limit {
-		p.unused = batch - 1
-		p.inFlight++
-		return true
+	l := s.limits.Load()
+	limit := int64(l.MaxRequests)
+	switch {
+	case l.batch > 1 && take(&s.requests, l.batch, limit):
+		p.unused = l.batch - 1
+	case !take(&s.requests, 1, limit):
+		return false
 	}
-	if batch > 1 {
-		s.requests.Add(-batch)
-	}
-	if take(&s.requests, limit) {
-		p.inFlight++
-		return true
-	}
-	return false
+	p.inFlight++
+	return true
 }
 
-// release gives a permit back.
+// release gives a permit back. While more are taken than a lowered limit allows, none is kept for the next request.
 func (p *requestPermits) release(s *Shared) {
 	p.inFlight--
 	p.unused++
-	if batch := s.batch(int64(s.limits.Load().MaxRequests)); p.unused > 2*batch {
-		back := p.unused - batch
-		p.unused -= back
-		s.requests.Add(-back)
+	switch l := s.limits.Load(); {
+	case s.requests.Load() > int64(l.MaxRequests):
+		p.returnUnused(s)
+	case p.unused > 2*l.batch:
+		s.requests.Add(l.batch - p.unused)
+		p.unused = l.batch
 	}
 }
 
 // returnUnused gives back what no request holds.
 func (p *requestPermits) returnUnused(s *Shared) {
-	s.requests.Add(-p.unused)
-	p.unused = 0
+	if p.unused > 0 {
+		s.requests.Add(-p.unused)
+		p.unused = 0
+	}
 }

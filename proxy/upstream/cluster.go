@@ -49,6 +49,7 @@ func (k *Cluster) Update(cfg *config.Cluster, assignment *config.ClusterLoadAssi
 		return
 	}
 	k.configure(cfg)
+	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
 	if assignment != k.assignment {
 		k.assignment = assignment
 		k.setHosts(assignment)

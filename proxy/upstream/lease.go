@@ -55,7 +55,7 @@ func (k *Cluster) Acquire(l *Lease, h *Host, t *eventloop.Task) Verdict {
 // connection may always open one.
 func (k *Cluster) connect(l *Lease) Verdict {
 	limits := k.shared.limits.Load()
-	if !take(&k.shared.connections, int64(limits.MaxConnections)) {
+	if !take(&k.shared.connections, 1, int64(limits.MaxConnections)) {
 		k.stats.Inc(stats.ClusterUpstreamCxOverflow)
 		if l.host.connections > 0 {
 			return k.enqueue(l, int64(limits.MaxPending))
@@ -75,7 +75,7 @@ func (k *Cluster) connect(l *Lease) Verdict {
 }
 
 func (k *Cluster) enqueue(l *Lease, limit int64) Verdict {
-	if !take(&k.shared.pending, limit) {
+	if !take(&k.shared.pending, 1, limit) {
 		k.stats.Inc(stats.ClusterUpstreamRqPendingOverflow)
 		l.finish()
 		return Overflow
