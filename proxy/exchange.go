@@ -77,6 +77,7 @@ type exchangeState struct {
 	refused       http1.Error // with verdictCodecError
 	timeoutStatus int         // the answer to a route timeout that the client asked for, 0 for the usual
 	informational int
+	attempts      int // to get a response
 
 	moved         int // bytes since the task last gave way
 	bytesReceived int64

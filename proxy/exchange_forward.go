@@ -8,6 +8,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -17,9 +18,10 @@ import (
 // A request that a host cannot have begun to process, because it went out on a kept connection which the host was closing
 // at the same time, is sent once more on another connection (RFC 9112 section 9.3.1).
 func (x *exchange) forward() verdict {
-	for attempt := 1; ; attempt++ {
+	for {
+		x.attempts++
 		v, again := x.attempt()
-		if !again || attempt == maxAttempts {
+		if !again || x.attempts == maxAttempts {
 			return v
 		}
 		x.lease.Release(upstream.ServerError, false)
@@ -38,6 +40,9 @@ func (x *exchange) attempt() (v verdict, again bool) {
 		return v, false
 	}
 	x.rewriteHost(h)
+	if x.route.VirtualHost.Config.IncludeRequestAttemptCount {
+		x.request.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))
+	}
 	x.up.WriteHead(&x.request)
 	if x.request.EndStream {
 		x.requestSent = true

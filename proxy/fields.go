@@ -234,17 +234,24 @@ func (x *exchange) mutateResponseFields() {
 	if millis, ok := x.serviceMillis(); ok && !x.manager.config.Router.SuppressEnvoyHeaders {
 		fields.Set(message.NameXEnvoyUpstreamServiceTime, x.arenaInt(millis))
 	}
-	if x.route.HasResponseMutations() {
-		ctx := x.mutationContext()
-		ctx.Response = &x.response
-		x.route.MutateResponse(&ctx, x.target, &x.arena)
-	}
-	x.finishResponseFields()
+	x.mutateForClient()
 }
 
 // mutateReplyFields does the same for an answer of our own.
 func (x *exchange) mutateReplyFields() {
-	if x.route != nil && x.route.HasResponseMutations() {
+	if x.route == nil {
+		x.finishResponseFields()
+		return
+	}
+	x.mutateForClient()
+}
+
+// mutateForClient applies what the route changes in the response.
+func (x *exchange) mutateForClient() {
+	if x.attempts > 0 && x.route.VirtualHost.Config.IncludeAttemptCountInResponse {
+		x.response.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))
+	}
+	if x.route.HasResponseMutations() {
 		ctx := x.mutationContext()
 		ctx.Response = &x.response
 		x.route.MutateResponse(&ctx, x.target, &x.arena)

@@ -88,12 +88,10 @@ var inPart = map[string]string{
 
 // unread says why it does no harm that nothing goes by a field which a decoder keeps.
 var unread = map[string]string{
-	"Cluster.respect_dns_ttl":                       "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
-	"DnsCluster.respect_dns_ttl":                    "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
-	"HttpConnectionManager.drain_timeout":           "of HTTP/2: an HTTP/1 connection ends with its next response",
-	"Thresholds.max_retries":                        "there are no retries to count; it is shown",
-	"VirtualHost.include_attempt_count_in_response": "`x-envoy-attempt-count` is not sent: there are no retries to count",
-	"VirtualHost.include_request_attempt_count":     "`x-envoy-attempt-count` is not sent: there are no retries to count",
+	"Cluster.respect_dns_ttl":             "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
+	"DnsCluster.respect_dns_ttl":          "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
+	"HttpConnectionManager.drain_timeout": "of HTTP/2: an HTTP/1 connection ends with its next response",
+	"Thresholds.max_retries":              "there are no retries to count; it is shown",
 }
 
 // sides tells apart the tables of messages that are read in two places.
