@@ -103,7 +103,8 @@ func readEnvironment(env func(string) string) (*environment, error) {
 	e := &environment{set: make(map[string]bool)}
 	get := func(name, absent string) string {
 		if v := env(name); v != "" {
-			e.set[name] = true
+			// An image sets all variables: at its default, one contradicts nobody.
+			e.set[name] = v != absent
 			return v
 		}
 		return absent
