@@ -15,7 +15,6 @@ import (
 type environment struct {
 	moduleID, moduleVersion string
 	configPath              string
-	configPathSet           bool
 	listenPort              int
 	grpcPort, metricsPort   int
 	healthPort              int
@@ -48,7 +47,6 @@ func readEnvironment(getenv func(string) string) (*environment, error) {
 		moduleID:         r.text("MODULE_ID", defaultModuleID),
 		moduleVersion:    r.text("VERSION", defaultModuleVersion),
 		configPath:       r.text("ENVOY_CONFIG_PATH", defaultConfigPath),
-		configPathSet:    getenv("ENVOY_CONFIG_PATH") != "",
 		listenPort:       r.port("ENVOY_LISTEN_PORT", defaultListenPort),
 		grpcPort:         r.port("GRPC_PORT", defaultGRPCPort),
 		metricsPort:      r.port("METRICS_PORT", defaultMetricsPort),
