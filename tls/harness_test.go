@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -223,12 +222,9 @@ func ping(conn net.Conn) error {
 }
 
 func serials(list []CertificateDetails) []string {
-	numbers := slices.Collect(func(yield func(string) bool) {
-		for _, d := range list {
-			if !yield(d.SerialNumber) {
-				return
-			}
-		}
-	})
+	var numbers []string
+	for _, d := range list {
+		numbers = append(numbers, d.SerialNumber)
+	}
 	return numbers
 }

@@ -27,7 +27,8 @@ func decodePEM(data []byte) ([]*pem.Block, error) {
 	case begun == 0:
 		return nil, errNotPEM
 	case len(blocks) < begun:
-		return nil, fmt.Errorf("%d of its %d PEM blocks cannot be read, want whole ones: it is damaged or was only half written", begun-len(blocks), begun)
+		return nil, fmt.Errorf("%d of its %d PEM blocks cannot be read, want whole ones: it is damaged or was only half written",
+			begun-len(blocks), begun)
 	}
 	return blocks, nil
 }
