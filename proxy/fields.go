@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"strconv"
+	"unsafe"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
@@ -105,11 +106,21 @@ func (x *exchange) client() netip.AddrPort {
 			back--
 		}
 	}
-	address, err := netip.ParseAddr(string(entryFromRight(&x.request.Fields, message.NameXForwardedFor, back)))
+	address, err := parseAddress(entryFromRight(&x.request.Fields, message.NameXForwardedFor, back))
 	if err != nil {
 		return peer
 	}
 	return netip.AddrPortFrom(address, 0)
+}
+
+// parseAddress is netip.ParseAddr without a copy of text. Its error must not be kept: it refers to text.
+func parseAddress(text []byte) (netip.Addr, error) {
+	return netip.ParseAddr(unsafe.String(unsafe.SliceData(text), len(text)))
+}
+
+// parseAddr parses the text of an address without copying it. The error, which refers to the text, is only compared.
+func parseAddr(text []byte) (netip.Addr, error) {
+	return netip.ParseAddr(unsafe.String(unsafe.SliceData(text), len(text)))
 }
 
 // entryFromRight returns the entry of a list field that is the n-th from the right, over all its lines; 1 is the last. It
@@ -144,7 +155,7 @@ func (x *exchange) isInternal(m *config.HTTPConnectionManager, passedOn bool) bo
 	if !ok {
 		return false
 	}
-	client, err := netip.ParseAddr(string(value)) // a list of several is not an address
+	client, err := parseAddress(value) // a list of several is not an address
 	return err == nil && x.inInternal(client)
 }
 
