@@ -44,6 +44,8 @@ func TestNoAllocations(t *testing.T) {
 		{"GET with fields", busy, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: 1\r\nset-cookie: a\r\nconnection: keep-alive\r\n\r\nhi", nil},
 		{"route's mutations", busy, harness.OK("x"), mutated},
 		{"normalised path", harness.Get("/a/../b//c?d"), harness.OK("x"), normalised},
+		{"behind proxies", busy, harness.OK("x"), func(s *harness.Setup) { behind(s); loopback(s) }},
+		{"internal", harness.Get("/"), harness.OK("x"), loopback},
 		{"chunked response", harness.Get("/"), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", nil},
 		{"POST", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), nil},
 		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},

@@ -82,6 +82,13 @@ var mutations = []struct {
 		response: []string{"x-envoy-upstream-service-time: 0", "date: DATE", "server: envoy"},
 	},
 	{
+		name: "edge behind a trusted proxy", setup: []func(*harness.Setup){func(s *harness.Setup) { s.HTTP().XFFNumTrustedHops = 1 }},
+		fields: []string{"X-Forwarded-For: 6.6.6.6, 1.2.3.4", "X-Forwarded-Proto: https"},
+		request: []string{"x-forwarded-for: 6.6.6.6, 1.2.3.4,127.0.0.1", "x-forwarded-proto: https", "x-envoy-external-address: 1.2.3.4", "x-request-id: UUID",
+			"x-envoy-expected-rq-timeout-ms: 15000"},
+		response: []string{"x-envoy-upstream-service-time: 0", "date: DATE", "server: envoy"},
+	},
+	{
 		name: "every switch",
 		setup: []func(*harness.Setup){func(s *harness.Setup) {
 			m := s.HTTP()

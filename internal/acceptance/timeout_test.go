@@ -196,6 +196,62 @@ func TestRequestHeadersTimeoutIsOff(t *testing.T) {
 	c.ExpectClosed()
 }
 
+// TestAnswerNotTaken holds that a client that does not take its answers is given up after stream_idle_timeout, whether the
+// exchange is under way, over, or more requests wait behind it.
+func TestAnswerNotTaken(t *testing.T) {
+	const size = 12 << 20 // more than the kernel holds
+	body := strings.Repeat("x", size)
+	for name, test := range map[string]struct {
+		limit   uint32
+		request string
+	}{
+		"under way":                   {1 << 20, harness.Get("/")},
+		"over":                        {16 << 20, harness.Get("/")},
+		"over, and more is asked for": {8 << 20, strings.Repeat(harness.Get("/"), 3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			origin := harness.NewOrigin(t, harness.Respond(harness.OK(body)))
+			s := harness.NewSetup(origin.Addr())
+			s.Listener.BufferLimit = test.limit
+			s.Route(0).Forward.Timeout = 0
+			p := s.Start(t)
+			c := p.Dial(harness.ReceiveBuffer(4096))
+			c.Send(test.request)
+			for range calm {
+				p.Sync()
+			}
+			p.Advance(config.DefaultStreamIdle - justBefore)
+			if n := p.HTTPStat("downstream_cx_active"); n != 1 {
+				t.Fatalf("%d connections before the time is up, want 1", n)
+			}
+			p.Advance(2 * justBefore)
+			if n := p.HTTPStat("downstream_cx_active"); n != 0 {
+				t.Errorf("%d connections after the time is up, want none", n)
+			}
+		})
+	}
+}
+
+// TestAnswerTakenLate holds that a client that took its answer just in time keeps the connection.
+func TestAnswerTakenLate(t *testing.T) {
+	const size = 12 << 20
+	origin := harness.NewOrigin(t, harness.InTurn(harness.Respond(harness.OK(strings.Repeat("x", size)))))
+	s := harness.NewSetup(origin.Addr())
+	s.Listener.BufferLimit = 16 << 20
+	p := s.Start(t)
+	c := p.Dial(harness.ReceiveBuffer(4096))
+	c.Send(harness.Get("/"))
+	p.Outcome()
+	p.Advance(config.DefaultStreamIdle - justBefore)
+	if resp := c.ReadResponse("GET"); len(resp.Body) != size {
+		t.Errorf("got %d bytes", len(resp.Body))
+	}
+	p.Advance(config.DefaultConnectionIdle / 2)
+	if resp := c.Get("/"); len(resp.Body) != size {
+		t.Errorf("then got %d bytes", len(resp.Body))
+	}
+}
+
 func TestMaxStreamDuration(t *testing.T) {
 	origin := harness.NewOrigin(t, silent)
 	s := harness.NewSetup(origin.Addr())
