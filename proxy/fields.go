@@ -118,11 +118,6 @@ func parseAddress(text []byte) (netip.Addr, error) {
 	return netip.ParseAddr(unsafe.String(unsafe.SliceData(text), len(text)))
 }
 
-// parseAddr parses the text of an address without copying it. The error, which refers to the text, is only compared.
-func parseAddr(text []byte) (netip.Addr, error) {
-	return netip.ParseAddr(unsafe.String(unsafe.SliceData(text), len(text)))
-}
-
 // entryFromRight returns the entry of a list field that is the n-th from the right, over all its lines; 1 is the last. It
 // returns nil when there are fewer.
 func entryFromRight(fields *message.Fields, id message.NameID, n int) []byte {
