@@ -24,11 +24,11 @@ type loadHead struct {
 //
 // The load is open + reserved, where reserved = assigned - max(settled, expired), 0 when that is negative. A SYN that the
 // program gives to the worker counts in assigned at once, so that the next one goes elsewhere long before the worker has
-// accepted the first. Accepting it counts it in open and in settled. A SYN that nothing follows (the handshake is never
-// completed, the client resets the connection in the accept queue and accept(2) reports ECONNABORTED) would be reserved
-// for ever; expired sees to it that no reservation outlives two reservationSpan, and so the load cannot drift. Nor can it
-// drift the other way: settled never goes beyond assigned, whatever connections come that no SYN was counted for, such as
-// those of SYN cookies and those that the kernel's hash placed.
+// accepted the first. Accepting it counts it in open and in settled; so does accepting one that its client has reset in the
+// meantime, which Linux hands out all the same. A SYN that nothing follows (a scan, a flood, a full accept queue) would be
+// reserved for ever; expired sees to it that no reservation outlives two reservationSpan, and so the load cannot drift. Nor
+// can it drift the other way: settled never goes beyond assigned, whatever connections come that no SYN was counted for,
+// such as those of SYN cookies and those that the kernel's hash placed.
 type loadRow struct {
 	open     atomic.Uint64 // by the worker: connections that are open
 	settled  atomic.Uint64 // by the worker: how many of assigned are not waited for any more; at most assigned
