@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,6 +18,8 @@ const (
 	lookupTimeout = 5 * time.Second
 	// maxLookups bounds the lookups that run at a time, over all clusters.
 	maxLookups = 64
+	// minRefresh is the shortest time from one lookup to the next, as in Envoy.
+	minRefresh = time.Millisecond
 	// maxAddresses bounds the addresses taken from one answer, in sorted order.
 	maxAddresses = 1024
 )
@@ -33,21 +36,28 @@ type Resolver struct {
 	failed  func(cluster string, err error)
 	places  chan struct{}
 
-	mu      sync.Mutex // guards what follows
-	running map[string]*resolution
-	first   sync.WaitGroup // one per cluster that has not been looked up once
+	mu      sync.Mutex             // guards what follows
+	running map[string]*resolution // the last one of each cluster, until it has ended
 	closed  bool
 }
 
-// resolution is the goroutine that resolves one cluster.
+// resolution is the goroutine that resolves one cluster as it is configured.
 type resolution struct {
 	config *config.Cluster
+	ctx    context.Context
 	cancel context.CancelFunc
+	before *resolution // of the same cluster, which has to end first; nil when there is none
+	known  answers     // the goroutine's; anybody's once done is closed
+	looked chan struct{}
 	done   chan struct{}
 }
 
-// NewResolver returns a Resolver without clusters. A nil lookup means the system's. publish and failed are called from
-// the resolver's goroutines and may be called at the same time for different clusters.
+// answers are the addresses of a cluster's names.
+type answers map[string][]netip.Addr
+
+// NewResolver returns a Resolver without clusters. A nil lookup means the system's; it must return when its context ends.
+// publish and failed are called from the resolver's goroutines and may be called at the same time for different clusters.
+// They may call Update.
 func NewResolver(lookup Lookup, publish func(string, *config.ClusterLoadAssignment), failed func(string, error)) *Resolver {
 	if lookup == nil {
 		lookup = net.DefaultResolver.LookupNetIP
@@ -60,101 +70,136 @@ func NewResolver(lookup Lookup, publish func(string, *config.ClusterLoadAssignme
 }
 
 // Update makes the STRICT_DNS clusters among clusters the ones that are resolved. One whose configuration is the same
-// value as before goes on undisturbed. It does not wait.
+// value as before goes on undisturbed. It does not wait; the first answer for a changed cluster is published after
+// everything that was found for it before.
 func (r *Resolver) Update(clusters map[string]*config.Cluster) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, run := range r.running {
 		if clusters[name] != run.config {
 			run.cancel()
-			delete(r.running, name)
 		}
 	}
+	if r.closed {
+		return
+	}
 	for name, cfg := range clusters {
-		if cfg.Type == config.ClusterStrictDNS && r.running[name] == nil && !r.closed {
-			r.start(name, cfg)
+		if cfg.Type != config.ClusterStrictDNS {
+			continue
+		}
+		if run := r.running[name]; run == nil || run.ctx.Err() != nil {
+			r.start(name, cfg, run)
 		}
 	}
 }
 
-func (r *Resolver) start(name string, cfg *config.Cluster) {
-	ctx, cancel := context.WithCancel(context.Background())
-	run := &resolution{config: cfg, cancel: cancel, done: make(chan struct{})}
+func (r *Resolver) start(name string, cfg *config.Cluster, before *resolution) {
+	run := &resolution{config: cfg, before: before, looked: make(chan struct{}), done: make(chan struct{})}
+	run.ctx, run.cancel = context.WithCancel(context.Background())
 	r.running[name] = run
-	r.first.Add(1)
 	go func() {
+		defer r.forget(name, run)
 		defer close(run.done)
-		r.resolveForever(ctx, cfg)
+		looked := sync.OnceFunc(func() { close(run.looked) })
+		defer looked()
+		run.takeOver()
+		r.resolveForever(run, looked)
 	}()
+}
+
+// takeOver waits until the resolution before has ended, and takes what it knew. It was cancelled, but may be publishing: an
+// answer that came after that of its successor would stay.
+func (run *resolution) takeOver() {
+	if run.before == nil {
+		return
+	}
+	<-run.before.done
+	if run.before.config.DNSFamily == run.config.DNSFamily {
+		run.known = run.before.known
+	}
+	run.before = nil
+}
+
+func (r *Resolver) forget(name string, run *resolution) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running[name] == run {
+		delete(r.running, name)
+	}
 }
 
 // WaitFirst waits until every cluster known now has been looked up once, successfully or not, or ctx ends.
 func (r *Resolver) WaitFirst(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		r.first.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
-
-// Close ends all resolution and waits for its goroutines.
-func (r *Resolver) Close() {
 	r.mu.Lock()
-	r.closed = true
-	running := r.running
-	r.running = nil
+	running := slices.Collect(maps.Values(r.running))
 	r.mu.Unlock()
 	for _, run := range running {
-		run.cancel()
-		<-run.done
-	}
-}
-
-func (r *Resolver) resolveForever(ctx context.Context, cfg *config.Cluster) {
-	first := sync.OnceFunc(r.first.Done)
-	defer first()
-	known := make(map[string][]netip.Addr) // by name
-	var last *config.ClusterLoadAssignment
-	ticker := time.NewTicker(max(cfg.DNSRefresh, time.Millisecond))
-	defer ticker.Stop()
-	for {
-		if err := r.refresh(ctx, cfg, known); err != nil && ctx.Err() == nil {
-			r.failed(cfg.Name, err)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if next := resolved(cfg, known); last == nil || !sameEndpoints(last, next) {
-			last = next
-			r.publish(cfg.Name, next)
-		}
-		first()
 		select {
-		case <-ticker.C:
+		case <-run.looked:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+// Close ends all resolution and waits for its goroutines. It must not be called by publish or failed.
+func (r *Resolver) Close() {
+	r.mu.Lock()
+	r.closed = true
+	running := slices.Collect(maps.Values(r.running))
+	r.mu.Unlock()
+	for _, run := range running {
+		run.cancel()
+	}
+	for _, run := range running {
+		<-run.done
+	}
+}
+
+func (r *Resolver) resolveForever(run *resolution, looked func()) {
+	var last *config.ClusterLoadAssignment
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-pause.C:
+		case <-run.ctx.Done():
+			return
+		}
+		err := r.refresh(run)
+		if run.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			r.failed(run.config.Name, err)
+		}
+		if next := resolved(run.config, run.known); last == nil || !sameEndpoints(last, next) {
+			last = next
+			r.publish(run.config.Name, next)
+		}
+		looked()
+		pause.Reset(max(run.config.DNSRefresh, minRefresh))
+	}
+}
+
 // refresh looks every name of the cluster up. It returns the first failure; names that failed keep their addresses.
-func (r *Resolver) refresh(ctx context.Context, cfg *config.Cluster, known map[string][]netip.Addr) error {
+func (r *Resolver) refresh(run *resolution) error {
 	var failure error
-	for _, locality := range cfg.Assignment.Localities {
+	known := make(answers)
+	for _, locality := range run.config.Assignment.Localities {
 		for i := range locality.Endpoints {
 			name := locality.Endpoints[i].Address.IP
-			addresses, err := r.resolve(ctx, name, cfg.DNSFamily)
+			addresses, err := r.resolve(run.ctx, name, run.config.DNSFamily)
 			if err != nil {
-				failure = fmt.Errorf("resolve %q: %w", name, err)
-				continue
+				addresses = run.known[name]
+				if failure == nil {
+					failure = fmt.Errorf("resolve %q: %w", name, err)
+				}
 			}
 			known[name] = addresses
 		}
 	}
+	run.known = known
 	return failure
 }
 
@@ -198,7 +243,9 @@ func ofFamily(found []netip.Addr, family config.DNSFamily) []netip.Addr {
 	switch {
 	case family == config.DNSAll:
 		chosen = append(v4, v6...)
-	case family == config.DNSV4Preferred && len(v4) > 0, family == config.DNSV4Only, len(v6) == 0:
+	case family == config.DNSV4Only,
+		family == config.DNSV4Preferred && len(v4) > 0,
+		family == config.DNSAuto && len(v6) == 0:
 		chosen = v4
 	default:
 		chosen = v6
@@ -209,7 +256,7 @@ func ofFamily(found []netip.Addr, family config.DNSFamily) []netip.Addr {
 }
 
 // resolved returns the cluster's assignment with every name replaced by its addresses.
-func resolved(cfg *config.Cluster, known map[string][]netip.Addr) *config.ClusterLoadAssignment {
+func resolved(cfg *config.Cluster, known answers) *config.ClusterLoadAssignment {
 	a := *cfg.Assignment
 	a.Localities = slices.Clone(a.Localities)
 	for i := range a.Localities {
