@@ -75,6 +75,7 @@ func NewServer(o Options) (*Server, error) {
 	s.stats.Scope("cluster_manager.", stats.ClusterManager)
 	manager.Set(stats.ListenerManagerWorkersStarted, 1)
 	s.panics = s.stats.Counter("server.worker_panics")
+	s.stats.Collect(s.collectBreakers)
 	s.checkSteering()
 	s.resolver = upstream.NewResolver(o.Lookup, s.publishResolved, s.resolveFailed)
 	for id := range o.Workers {
