@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -392,5 +393,40 @@ func BenchmarkAccept(b *testing.B) {
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "connections/s")
 			})
 		}
+	}
+}
+
+// BenchmarkProgram has the kernel measure its runs of the program, of which there is one for each connection.
+func BenchmarkProgram(b *testing.B) {
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		b.Skipf("the kernel does not measure programs: %v", err)
+	}
+	defer func() { _ = stats.Close() }()
+	for _, workers := range []int{2, 4, 16, MaxSteered} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			requireSteering(b, workers)
+			g := listen(b, workers, false)
+			steering, err := loadSteering(workers)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer steering.close()
+			shared, err := steering.attach(g.fds)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer shared.unmap()
+			for b.Loop() {
+				g.reset()
+				g.closeAccepted(g.waitAccept())
+			}
+			measured, err := steering.program.Stats()
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(measured.Runtime)/float64(measured.RunCount), "program-ns/run")
+			b.ReportMetric(float64(measured.RunCount)/float64(b.N), "runs/connection")
+		})
 	}
 }
