@@ -144,7 +144,7 @@ func TestMaxRequests(t *testing.T) {
 	}
 }
 
-// closesIdle answers a request, and closes the connection when the proxy sends another.
+// closesOnSecond answers a request, and closes the connection when the proxy sends another.
 func closesOnSecond(p *harness.Peer) {
 	_, _ = p.ReadRequest()
 	p.Write(harness.OK("first"))

@@ -138,8 +138,8 @@ func Resource[T any, P interface {
 	return r
 }
 
-// ADSBootstrap completes a bootstrap in YAML with the node and with the parts that have clusters and routes come from c: its
-// static_resources.clusters, when it has some, end with %ADS%, which is replaced.
+// ADSBootstrap returns a bootstrap in YAML that names the node and has clusters come from c. The listeners are YAML list
+// entries, indented by two; they may ask for their routes over ADS.
 func (c *ControlPlane) ADSBootstrap(listeners string) string {
 	host, port, _ := net.SplitHostPort(c.Address())
 	return strings.NewReplacer("%HOST%", host, "%PORT%", port, "%NODE%", NodeID).Replace(`
