@@ -41,6 +41,13 @@ func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
 	if string(x.request.Method) == "CONNECT" || string(path) == "*" {
 		return verdictNone
 	}
+	if len(path) > 0 && path[0] == '?' {
+		// The target was absolute, with an empty path: that is "/" (RFC 9110 section 4.2.3).
+		start := len(x.arena)
+		x.arena = append(append(x.arena, '/'), path...)
+		path = x.arena[start:len(x.arena):len(x.arena)]
+		x.request.Path = path
+	}
 	if len(path) == 0 || path[0] != '/' {
 		x.listener.http.Inc(stats.HTTPDownstreamRqNonRelativePath)
 		return verdictNotAbsolutePath

@@ -150,7 +150,7 @@ func (x *exchange) addLocation(arena []byte) {
 // reply sends an answer of our own, whose status and special fields are in x.response.
 func (x *exchange) reply(body string, close bool) {
 	resp := &x.response
-	if x.isGRPC() && resp.Fields.Len() == 0 || x.isGRPC() && resp.Status >= 400 {
+	if x.isGRPC() {
 		x.makeGRPC(body)
 		body = ""
 	}

@@ -78,7 +78,7 @@ func (x *exchange) setForwardedFor(m *config.HTTPConnectionManager) {
 		x.internal = x.isInternal(m, passedOn)
 	}
 	if m.UseRemoteAddress && !m.SkipXFFAppend {
-		x.appendToList(message.NameXForwardedFor, x.down.peerText())
+		x.appendToList(message.NameXForwardedFor, x.down.forwardedText())
 	}
 }
 

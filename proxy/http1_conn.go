@@ -246,7 +246,16 @@ func (c *http1Conn) countBytes() {
 	c.counted.read, c.counted.written = read, written
 }
 
-// peerText returns the client's address as x-forwarded-for has it.
+// forwardedText returns what x-forwarded-for says of the client: its address or, for one on this machine, the machine's own,
+// which means something to an origin elsewhere.
+func (c *http1Conn) forwardedText() []byte {
+	if own := c.listener.worker.server.localAddress; own != nil && c.Conn().RemoteAddr().Addr().IsLoopback() {
+		return own
+	}
+	return c.peerText()
+}
+
+// peerText returns the client's address.
 func (c *http1Conn) peerText() []byte {
 	if c.peer == nil {
 		c.peer = c.Conn().RemoteAddr().Addr().AppendTo(nil)

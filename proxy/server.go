@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,9 @@ type Options struct {
 	Lookup upstream.Lookup
 	// Hostname is what %HOSTNAME% stands for.
 	Hostname string
+	// LocalAddress is this machine's address, which x-forwarded-for has in place of a loopback address. The zero value
+	// leaves loopback addresses as they are.
+	LocalAddress netip.Addr
 	// NoAcceptSteering leaves it to the kernel's hash which worker gets a connection, even where it could be the one with
 	// the fewest.
 	NoAcceptSteering bool
@@ -49,7 +53,9 @@ type Server struct {
 	resolver *upstream.Resolver
 	draining atomic.Bool
 	panics   *stats.AtomicCounter
-	steers   bool // connections go to the worker with the fewest
+
+	localAddress []byte // text of Options.LocalAddress, nil when there is none
+	steers       bool   // connections go to the worker with the fewest
 
 	// What follows is touched by install only, whose calls the store keeps apart.
 	buckets map[string]namedBucket
@@ -69,6 +75,9 @@ func NewServer(o Options) (*Server, error) {
 		options: o, log: o.Logger, stats: o.Stats,
 		buckets: make(map[string]namedBucket),
 		current: &compiled{snapshot: &config.Snapshot{}},
+	}
+	if o.LocalAddress.IsValid() {
+		s.localAddress = o.LocalAddress.AppendTo(nil)
 	}
 	s.store = config.NewStore(s.install)
 	manager := s.stats.Scope("listener_manager.", stats.ListenerManager)

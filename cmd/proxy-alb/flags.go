@@ -31,6 +31,7 @@ type flags struct {
 	concurrency                int
 	concurrencySet             bool
 	adminAddressPath           string
+	addressVersion             string // v4 or v6
 
 	// all holds every flag that was given, for /server_info.
 	all map[string]string
@@ -43,7 +44,7 @@ var accepted = []struct{ name, value string }{
 	{"use-dynamic-base-id", ""}, {"disable-hot-restart", ""}, {"skip-hot-restart-on-no-parent", ""},
 	{"skip-hot-restart-parent-stats", ""}, {"socket-path", "@envoy_domain_socket"}, {"socket-mode", "600"},
 	{"drain-time-s", "600"}, {"drain-strategy", "gradual"}, {"parent-shutdown-time-s", "900"},
-	{"local-address-ip-version", "v4"}, {"cpuset-threads", ""},
+	{"cpuset-threads", ""},
 	{"log-format", "-"}, {"log-format-escaped", ""}, {"enable-fine-grain-logging", ""},
 	{"file-flush-interval-msec", "10000"}, {"file-flush-min-size-kb", "64"},
 	{"reject-unknown-dynamic-fields", ""}, {"ignore-unknown-dynamic-fields", ""}, {"skip-deprecated-logs", ""},
@@ -87,6 +88,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.BoolVar(&f.allowUnknown, "allow-unknown-static-fields", false, "accept fields that the bootstrap API does not have")
 	set.Bool("allow-unknown-fields", false, "the same")
 	set.StringVar(&f.adminAddressPath, "admin-address-path", "", "`file` that the admin address is written to")
+	set.StringVar(&f.addressVersion, "local-address-ip-version", "v4", "v4 or v6: which address of this machine stands for a loopback client in x-forwarded-for")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
 	for _, a := range accepted {
 		if a.value == "" {
@@ -101,6 +103,9 @@ func (f *flags) check() error {
 	f.allowUnknown = f.allowUnknown || f.all["allow-unknown-fields"] == "true"
 	if f.mode != modeServe && f.mode != modeValidate && f.mode != modeInitOnly {
 		return fmt.Errorf("--mode: %q is not a mode (serve, validate, init_only)", f.mode)
+	}
+	if f.addressVersion != "v4" && f.addressVersion != "v6" {
+		return fmt.Errorf("--local-address-ip-version: %q is not a version (v4, v6)", f.addressVersion)
 	}
 	if f.concurrency < 0 || f.concurrency > proxy.MaxWorkers {
 		return fmt.Errorf("--concurrency: %d is not a number of threads (0-%d)", f.concurrency, proxy.MaxWorkers)

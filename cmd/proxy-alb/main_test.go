@@ -92,6 +92,7 @@ func TestBadInputIsOneLineAndStatusOne(t *testing.T) {
 		{"argument", nil, []string{"extra"}, `unexpected argument "extra", want flags only`},
 		{"mode", nil, []string{"--mode", "sing"}, `--mode: "sing" is not a mode (serve, validate, init_only)`},
 		{"concurrency", nil, []string{"--concurrency=-1"}, "--concurrency: -1 is not a number of threads"},
+		{"address version", nil, []string{"--local-address-ip-version=v5"}, `--local-address-ip-version: "v5" is not a version (v4, v6)`},
 		{"level", nil, []string{"-l", "loud"}, `--log-level: "loud" is not a level`},
 		{"port variable", []string{"GRPC_PORT=many"}, nil, `environment variable GRPC_PORT: "many" is not a port (0-65535)`},
 		{"duration variable", []string{"SHUTDOWN_TIMEOUT=soon"}, nil, `environment variable SHUTDOWN_TIMEOUT: "soon" is not a duration`},
@@ -145,7 +146,7 @@ func TestValidate(t *testing.T) {
 // TestEveryFlagOfEnvoyIsAccepted runs them all against validate.
 func TestEveryFlagOfEnvoyIsAccepted(t *testing.T) {
 	args := []string{"--mode", "validate", "--config-yaml", fmt.Sprintf(listenerYAML, 0, "hi"), "--service-cluster", "c",
-		"--service-node=n", "--service-zone", "z", "--component-log-level", "http:debug", "--log-level", "trace"}
+		"--service-node=n", "--service-zone", "z", "--component-log-level", "http:debug", "--local-address-ip-version", "v6", "--log-level", "trace"}
 	for _, a := range accepted {
 		if a.value == "" {
 			args = append(args, "--"+a.name)

@@ -95,6 +95,7 @@ func (p *process) prepare() error {
 	}
 	p.server, err = proxy.NewServer(proxy.Options{
 		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname,
+		LocalAddress:     localAddress(p.settings.flags.addressVersion == "v6"),
 		NoAcceptSteering: p.settings.env.noAcceptSteering,
 	})
 	if err != nil {

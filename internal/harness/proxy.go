@@ -82,6 +82,7 @@ func (p *Proxy) run(s *Setup) {
 	p.Store = stats.NewStore(stats.Options{})
 	options := proxy.Options{
 		Workers: s.Workers, Stats: p.Store, Lookup: s.Lookup, Observe: s.Observe, Hostname: "proxy.test",
+		LocalAddress: s.LocalAddress,
 		Logger: zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
 	}
 	if s.Quiet {

@@ -23,6 +23,8 @@ type Setup struct {
 
 	Workers int // 1 unless set, so that all connections meet
 	Lookup  upstream.Lookup
+	// LocalAddress is what the proxy takes for this machine's address; unset, loopback addresses stay as they are.
+	LocalAddress netip.Addr
 	// Observe is called instead of recording outcomes.
 	Observe func(*proxy.Outcome)
 	// Quiet keeps errors that the proxy logs out of the test's output, where they are expected.
