@@ -16,14 +16,13 @@ var ErrConnectTimeout = errors.New("connection timeout")
 type Conn struct {
 	http1.ClientConn
 
-	host      *Host
-	timer     eventloop.Timer // connect timeout, then idle timeout
-	opened    int64
-	idleSince int64
-	requests  uint32
-	state     connState
-	failure   error // why connecting failed
-	counted   struct{ read, written uint64 }
+	host     *Host
+	timer    eventloop.Timer // connect timeout, then idle timeout or the end of max_connection_duration
+	opened   int64           // nanoseconds on the loop's clock
+	requests uint32
+	state    connState
+	failure  error // why connecting failed
+	counted  struct{ read, written uint64 }
 }
 
 // connState is what a Conn is for at the moment.
@@ -94,16 +93,23 @@ func (c *Conn) established() {
 	k.stats.Record(stats.ClusterUpstreamCxConnectMs, uint64(k.loop.Now()-c.opened)/uint64(time.Microsecond))
 }
 
-// Expired implements eventloop.Expirer: the connect timeout or the idle timeout has passed.
+// Expired implements eventloop.Expirer: the connect timeout, the idle timeout or max_connection_duration has passed.
 func (c *Conn) Expired(*eventloop.Timer) {
 	k := c.host.cluster
 	switch c.state {
 	case connConnecting:
+		if done, err := c.Conn().Connected(); done || err != nil {
+			return // in this turn, and the exchange has yet to look
+		}
 		c.failure = ErrConnectTimeout
 		k.stats.Inc(stats.ClusterUpstreamCxConnectTimeout)
 		c.wake()
 	case connIdle:
-		k.stats.Inc(stats.ClusterUpstreamCxIdleTimeout)
+		if c.overdue() {
+			k.stats.Inc(stats.ClusterUpstreamCxMaxDurationReached)
+		} else {
+			k.stats.Inc(stats.ClusterUpstreamCxIdleTimeout)
+		}
 		c.close(closedLocally)
 	}
 }
@@ -112,15 +118,15 @@ func (c *Conn) Expired(*eventloop.Timer) {
 func (c *Conn) wake() { c.Conn().Wake() }
 
 // Ready implements eventloop.IdleHandler: an idle connection that has something to say is of no use. The host has closed
-// it, or sends what nobody asked for.
+// it, or sends what nobody asked for. That the rest of the last request has gone out is no such news.
 func (c *Conn) Ready(*eventloop.Conn) {
-	if c.Conn().PeerGone() {
-		c.host.cluster.stats.Inc(stats.ClusterUpstreamCxDestroyRemote)
+	switch raw := c.Conn(); {
+	case raw.PeerGone(), raw.WriteErr() != nil:
 		c.close(closedRemotely)
-		return
+	case raw.Readable():
+		c.host.cluster.stats.Inc(stats.ClusterUpstreamCxProtocolError)
+		c.close(closedLocally)
 	}
-	c.host.cluster.stats.Inc(stats.ClusterUpstreamCxProtocolError)
-	c.close(closedLocally)
 }
 
 // close ends the connection and takes it off every list and count.
@@ -144,6 +150,8 @@ func (c *Conn) close(reason closeReason) {
 	k.stats.Inc(stats.ClusterUpstreamCxDestroy)
 	if reason == closedLocally {
 		k.stats.Inc(stats.ClusterUpstreamCxDestroyLocal)
+	} else {
+		k.stats.Inc(stats.ClusterUpstreamCxDestroyRemote)
 	}
 	k.stats.Record(stats.ClusterUpstreamCxLengthMs, uint64(k.loop.Now()-c.opened)/uint64(time.Microsecond))
 }
@@ -160,22 +168,46 @@ func (c *Conn) countBytes() {
 func (c *Conn) park() {
 	k := c.host.cluster
 	c.state = connIdle
-	c.idleSince = k.loop.Now()
 	raw := c.Conn()
 	raw.SetTask(nil)
 	raw.SetIdleHandler(c)
-	if k.config.IdleTimeout > 0 {
-		k.loop.SetTimer(&c.timer, k.config.IdleTimeout, c)
+	if wait := c.idleTime(); wait > 0 {
+		k.loop.SetTimer(&c.timer, wait, c)
 	}
 	c.host.idle = append(c.host.idle, c)
 }
 
+// idleTime returns how long the connection may be idle from now on, 0 for any time.
+func (c *Conn) idleTime() time.Duration {
+	k := c.host.cluster
+	wait, limit := k.config.IdleTimeout, k.config.MaxConnectionDuration
+	if limit == 0 {
+		return wait
+	}
+	left := time.Duration(c.opened + int64(limit) - k.loop.Now())
+	if wait == 0 {
+		return left
+	}
+	return min(wait, left)
+}
+
 // exhausted reports whether the connection has served its number of requests or its time.
 func (c *Conn) exhausted() bool {
-	cfg := c.host.cluster.config
-	if cfg.MaxRequestsPerConnection > 0 && c.requests >= cfg.MaxRequestsPerConnection {
-		c.host.cluster.stats.Inc(stats.ClusterUpstreamCxMaxRequests)
+	k := c.host.cluster
+	if limit := k.config.MaxRequestsPerConnection; limit > 0 && c.requests >= limit {
+		k.stats.Inc(stats.ClusterUpstreamCxMaxRequests)
 		return true
 	}
-	return cfg.MaxConnectionDuration > 0 && c.host.cluster.loop.Now()-c.opened >= int64(cfg.MaxConnectionDuration)
+	if c.overdue() {
+		k.stats.Inc(stats.ClusterUpstreamCxMaxDurationReached)
+		return true
+	}
+	return false
+}
+
+// overdue reports whether max_connection_duration has passed.
+func (c *Conn) overdue() bool {
+	k := c.host.cluster
+	limit := k.config.MaxConnectionDuration
+	return limit > 0 && k.loop.Now()-c.opened >= int64(limit)
 }

@@ -35,6 +35,7 @@ type Lease struct {
 // Acquire asks for a connection to h for a request of task t. After any verdict but Overflow the lease must be released.
 func (k *Cluster) Acquire(l *Lease, h *Host, t *eventloop.Task) Verdict {
 	if !k.permits.acquire(k.shared) {
+		*l = Lease{host: h}
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
@@ -51,17 +52,34 @@ func (k *Cluster) Acquire(l *Lease, h *Host, t *eventloop.Task) Verdict {
 	return k.connect(l)
 }
 
-// connect gives l a new connection, or a place in the queue when there are as many as allowed. A host without any
-// connection may always open one.
+// connect gives l a new connection, or a place in the queue when there are as many as allowed.
 func (k *Cluster) connect(l *Lease) Verdict {
-	limits := k.shared.limits.Load()
-	if !take(&k.shared.connections, 1, int64(limits.MaxConnections)) {
+	reserved, overflow := l.host.reserve()
+	if overflow {
 		k.stats.Inc(stats.ClusterUpstreamCxOverflow)
-		if l.host.connections > 0 {
-			return k.enqueue(l, int64(limits.MaxPending))
-		}
-		k.shared.connections.Add(1)
 	}
+	if !reserved {
+		return k.enqueue(l)
+	}
+	return k.open(l)
+}
+
+// reserve counts one more connection to h unless the breaker is open, which is an overflow. A host without any connection
+// may always open one.
+func (h *Host) reserve() (reserved, overflow bool) {
+	shared := h.cluster.shared
+	if take(&shared.connections, 1, int64(shared.limits.Load().MaxConnections)) {
+		return true, false
+	}
+	if h.connections > 0 {
+		return false, true
+	}
+	shared.connections.Add(1)
+	return true, true
+}
+
+// open begins a connection that was reserved and gives it to l.
+func (k *Cluster) open(l *Lease) Verdict {
 	c, err := l.host.dial()
 	if err != nil {
 		k.shared.connections.Add(-1)
@@ -74,8 +92,8 @@ func (k *Cluster) connect(l *Lease) Verdict {
 	return Granted
 }
 
-func (k *Cluster) enqueue(l *Lease, limit int64) Verdict {
-	if !take(&k.shared.pending, 1, limit) {
+func (k *Cluster) enqueue(l *Lease) Verdict {
+	if !take(&k.shared.pending, 1, int64(k.shared.limits.Load().MaxPending)) {
 		k.stats.Inc(stats.ClusterUpstreamRqPendingOverflow)
 		l.finish()
 		return Overflow
@@ -115,11 +133,10 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	Success        Outcome = iota // answered below 500
-	ServerError                   // answered with 5xx, or reset
-	TimedOut                      // no answer in time
-	Cancelled                     // given up by the client
-	ConnectFailure                // no connection
+	Success     Outcome = iota // answered below 500
+	ServerError                // answered with 5xx, reset, or no connection
+	TimedOut                   // no answer in time
+	Cancelled                  // given up by the client
 )
 
 // Release ends the request. The connection goes back to its pool when reuse is wanted and possible, else it is closed.
@@ -143,9 +160,6 @@ func (s *HostStats) count(o Outcome) {
 		s.RqSuccess++
 	case TimedOut:
 		s.RqTimeout++
-		s.RqError++
-	case ConnectFailure:
-		s.CxConnectFail++
 		s.RqError++
 	case ServerError:
 		s.RqError++
@@ -195,6 +209,10 @@ func (c *Conn) giveBack(reuse bool) {
 		c.park()
 		return
 	}
+	if c.Conn().PeerGone() {
+		c.close(closedRemotely)
+		return
+	}
 	c.close(closedLocally)
 }
 
@@ -208,14 +226,11 @@ func (h *Host) serveWaiting() {
 			l.task.Wake()
 			continue
 		}
-		limits := h.cluster.shared.limits.Load()
-		if h.connections > 0 && h.cluster.shared.connections.Load() >= int64(limits.MaxConnections) {
+		if reserved, _ := h.reserve(); !reserved {
 			return
 		}
 		l.leaveQueue()
-		if h.cluster.connect(l) == Queued {
-			return
-		}
+		h.cluster.open(l)
 		l.task.Wake()
 	}
 }
