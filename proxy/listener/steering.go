@@ -30,6 +30,9 @@ func CheckSteering(workers int) error {
 			s, err = loadSteering(workers)
 		}
 	}
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("the process may not use BPF, which takes CAP_BPF: %w", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -94,14 +97,19 @@ func loadSteering(workers int) (_ *steering, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the array of sockets: %w", err)
 	}
-	s.program, err = ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "alb_accept", Type: ebpf.SkReuseport, License: "GPL",
-		Instructions: steeringProgram(workers, s.loads.FD(), s.sockets.FD()),
-	})
+	// Without the log: the program would be verified a second time for it.
+	s.program, err = ebpf.NewProgramWithOptions(s.spec(), ebpf.ProgramOptions{LogDisabled: true})
 	if err != nil {
 		return nil, fmt.Errorf("load the program: %w", err)
 	}
 	return s, nil
+}
+
+func (s *steering) spec() *ebpf.ProgramSpec {
+	return &ebpf.ProgramSpec{
+		Name: "alb_accept", Type: ebpf.SkReuseport, License: "GPL",
+		Instructions: steeringProgram(s.workers, s.loads.FD(), s.sockets.FD()),
+	}
 }
 
 // attach puts the sockets, one per worker, under the program. With SO_ATTACH_REUSEPORT_EBPF on one socket the program

@@ -71,9 +71,12 @@ const (
 	labelMarks  = "marks"
 	labelRows   = "rows"
 	labelNext   = "next"
-	labelWorker = "worker" // and its number
 	labelSelect = "select"
-	labelGone   = "gone"
+
+	// With the number of the worker.
+	labelWorker  = "worker"
+	labelReserve = "reserve"
+	labelGone    = "gone"
 )
 
 const (
@@ -88,8 +91,7 @@ const (
 )
 
 // steeringProgram returns the program that chooses the worker of a connection: the one with the lowest load, and among
-// equals whose turn it is. It is straight-line code with forward jumps only, a block per worker, which every kernel's
-// verifier takes. loadsFD is an array map with one value of loadsSize(workers) bytes, socketsFD a socket array with the
+// equals whose turn it is. It is straight-line code with forward jumps only, which every kernel's verifier takes. loadsFD is an array map with one value of loadsSize(workers) bytes, socketsFD a socket array with the
 // socket of each worker.
 //
 // It runs on every CPU at once and takes no lock. Where two CPUs handle SYNs at the same moment both may choose the same
@@ -102,8 +104,11 @@ func steeringProgram(workers, loadsFD, socketsFD int) asm.Instructions {
 		program = append(program, considerWorker(worker, workers)...)
 	}
 	program = append(program, selectBest(workers, socketsFD)...)
-	program = append(program, reserve(workers)...)
-	return append(program, giveUpWorker()...)
+	program = append(program, takeTurn(workers)...)
+	for worker := range workers {
+		program = append(program, reserve(worker, workers)...)
+	}
+	return append(program, pass()...)
 }
 
 // passUnlessSYN leaves everything but the first packet of a connection to the hash. A listening socket is also looked up for
@@ -212,36 +217,43 @@ func selectBest(workers, socketsFD int) asm.Instructions {
 	}
 }
 
-// reserve counts the connection as the worker's and lets the worker after it go first among equals.
-func reserve(workers int) asm.Instructions {
+// takeTurn lets the worker after the chosen one go first among equals.
+func takeTurn(workers int) asm.Instructions {
 	return asm.Instructions{
-		// R1 = offset of the worker's row
-		asm.Mov.Reg(asm.R1, regBest),
-		asm.Add.Imm(asm.R1, 1),
-		asm.Mov.Reg(asm.R2, asm.R1),
-		asm.Mul.Imm(asm.R1, lineSize),
-		asm.JNE.Imm(asm.R0, 0, labelGone),
-
+		asm.Mov.Reg(asm.R2, regBest),
+		asm.Add.Imm(asm.R2, 1),
 		asm.JLT.Imm(asm.R2, int32(workers), labelNext),
 		asm.Mov.Imm(asm.R2, 0),
 		asm.StoreMem(regLoads, offsetNext, asm.R2, asm.DWord).WithSymbol(labelNext),
+		asm.Mov.Imm(asm.R1, 1),
+	}
+}
 
-		asm.Add.Reg(regLoads, asm.R1),
-		asm.Mov.Imm(asm.R2, 1),
-		asm.AddAtomic.Mem(regLoads, asm.R2, asm.DWord, offsetAssigned),
+// reserve counts the connection as the worker's, if it is the chosen one. A worker whose socket has left the array, as it
+// does when it is closed (bpf_sk_reuseport_detach in kernel/bpf/reuseport_array.c), is marked as gone instead: it would have
+// the lowest load for ever. The hash takes this connection then, and the next one is steered among those that are left.
+//
+// There is a block per worker because a row at an offset that is only known at run time would make the verifier compare
+// states exactly, and give up, where the process lacks CAP_PERFMON (explore_alu_limits in kernel/bpf/verifier.c).
+func reserve(worker, workers int) asm.Instructions {
+	row := int16(lineSize * (1 + worker))
+	after, gone := labelPass, labelGone+strconv.Itoa(worker)
+	if worker+1 < workers {
+		after = labelReserve + strconv.Itoa(worker+1)
+	}
+	return asm.Instructions{
+		asm.JNE.Imm(regBest, int32(worker), after).WithSymbol(labelReserve + strconv.Itoa(worker)),
+		asm.JNE.Imm(asm.R0, 0, gone),
+		asm.AddAtomic.Mem(regLoads, asm.R1, asm.DWord, row+offsetAssigned),
+		asm.Ja.Label(labelPass),
+		asm.StoreMem(regLoads, row+offsetGone, asm.R1, asm.DWord).WithSymbol(gone),
 		asm.Ja.Label(labelPass),
 	}
 }
 
-// giveUpWorker marks a worker whose socket has left the array, as it does when it is closed (bpf_sk_reuseport_detach in
-// kernel/bpf/reuseport_array.c): it would have the lowest load for ever. The hash takes this connection, the next one is
-// steered among those that are left.
-func giveUpWorker() asm.Instructions {
+// pass ends the program.
+func pass() asm.Instructions {
 	return asm.Instructions{
-		asm.Add.Reg(regLoads, asm.R1).WithSymbol(labelGone),
-		asm.Mov.Imm(asm.R2, 1),
-		asm.StoreMem(regLoads, offsetGone, asm.R2, asm.DWord),
-
 		asm.Mov.Imm(asm.R0, skPass).WithSymbol(labelPass),
 		asm.Return(),
 	}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -325,23 +327,83 @@ func TestCheckSteeringWorkers(t *testing.T) {
 // childVariable tells the re-executed test binary that it is the child.
 const childVariable = "LISTENER_TEST_CHILD"
 
+// inChild runs the test in a process of its own and reports whether this is it.
+func inChild(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(childVariable) != "" {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), childVariable+"=1")
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "--- SKIP: "+t.Name()) {
+		t.Skipf("child: %s", out)
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Fatalf("child: %v\n%s", err, out)
+	}
+	return false
+}
+
+// keepCapabilities gives all capabilities up but those listed.
+func keepCapabilities(t *testing.T, kept ...int) {
+	t.Helper()
+	runtime.LockOSThread() // capabilities are a thread's (capabilities(7)); it ends with the test
+	data := make([]unix.CapUserData, 2)
+	for _, c := range kept {
+		data[c/32].Permitted |= 1 << (c % 32)
+		data[c/32].Effective |= 1 << (c % 32)
+	}
+	if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
+		t.Skipf("no capabilities to keep: %v", err)
+	}
+}
+
+// maxVerifiedPerWorker bounds the instructions that the verifier looks at. It gives up at a million, after many seconds.
+const maxVerifiedPerWorker = 500
+
+// TestVerifierEffort has what the verifier does grow with the number of workers, not with a power of it, also in a process
+// that has CAP_BPF alone, which it trusts less.
+func TestVerifierEffort(t *testing.T) {
+	requireSteering(t, MaxSteered)
+	if !inChild(t) {
+		return
+	}
+	processed := regexp.MustCompile(`processed (\d+) insns`)
+	check := func(who string) {
+		for _, workers := range []int{2, 8, MaxSteered} {
+			s, err := loadSteering(workers)
+			if err != nil {
+				t.Fatalf("%s: %d workers: %v", who, workers, err)
+			}
+			program, err := ebpf.NewProgramWithOptions(s.spec(), ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats})
+			s.close()
+			if err != nil {
+				t.Fatalf("%s: %d workers: %v", who, workers, err)
+			}
+			_ = program.Close()
+			m := processed.FindStringSubmatch(program.VerifierLog)
+			if m == nil {
+				t.Skipf("the verifier does not say what it did: %q", program.VerifierLog)
+			}
+			if n, _ := strconv.Atoi(m[1]); n > maxVerifiedPerWorker*workers {
+				t.Errorf("%s: %d workers: %d instructions verified, want at most %d", who, workers, n, maxVerifiedPerWorker*workers)
+			}
+			t.Logf("%s: %d workers: %s", who, workers, m[0])
+		}
+	}
+	check("with all capabilities")
+	keepCapabilities(t, unix.CAP_BPF)
+	check("with CAP_BPF alone")
+}
+
 // TestSteerWithoutPrivileges serves all the same when the process may not use BPF. It gives capabilities up, in a process
 // of its own.
 func TestSteerWithoutPrivileges(t *testing.T) {
-	if os.Getenv(childVariable) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestSteerWithoutPrivileges$", "-test.v")
-		cmd.Env = append(os.Environ(), childVariable+"=1")
-		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "--- PASS: TestSteerWithoutPrivileges") {
-			t.Fatalf("child: %v\n%s", err, out)
-		}
+	if !inChild(t) {
 		return
 	}
-	runtime.LockOSThread() // capabilities are a thread's (capabilities(7)); it ends with the test
-	none := []unix.CapUserData{{}, {}}
-	if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); err != nil {
-		t.Fatal(err)
-	}
+	keepCapabilities(t)
 	if err := CheckSteering(2); !errors.Is(err, unix.EPERM) {
 		t.Errorf("CheckSteering: %v, want EPERM", err)
 	}
