@@ -83,7 +83,7 @@ func (p *Proxy) run(s *Setup) {
 	options := proxy.Options{
 		Workers: s.Workers, Stats: p.Store, Lookup: s.Lookup, Observe: s.Observe, Hostname: "proxy.test",
 		LocalAddress: s.LocalAddress,
-		Logger: zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
+		Logger:       zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
 	}
 	if s.Quiet {
 		options.Logger = zap.NewNop()
