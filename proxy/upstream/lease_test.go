@@ -275,7 +275,6 @@ func TestReleaseOfNothing(t *testing.T) {
 // client is an exchange that does requests in random ways until it has done enough.
 type client struct {
 	lease   Lease
-	timer   eventloop.Timer
 	k       *Cluster
 	random  *rand.Rand
 	left    int
@@ -283,9 +282,6 @@ type client struct {
 	task    *eventloop.Task
 	refused int
 }
-
-// Expired implements eventloop.Expirer.
-func (c *client) Expired(*eventloop.Timer) { c.task.Wake() }
 
 // Run implements eventloop.Runner.
 func (c *client) Run(t *eventloop.Task) {
