@@ -225,7 +225,7 @@ func TestPermitsAtOnce(t *testing.T) {
 		wait.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(id), 5))
 			var p requestPermits
-			for range 20_000 {
+			for range 4000 {
 				if random.IntN(2) == 0 {
 					if p.acquire(shared) && inFlight.Add(1) > limit {
 						t.Errorf("more than %d in flight", limit)
@@ -255,7 +255,7 @@ func TestTakeAtOnce(t *testing.T) {
 		var wait sync.WaitGroup
 		for range 4 {
 			wait.Go(func() {
-				for range 5000 {
+				for range 2000 {
 					if !take(&count, 1, limit) {
 						continue
 					}
@@ -286,7 +286,7 @@ func TestRefusedTakeUnseen(t *testing.T) {
 			}
 		}
 	})
-	for range 200_000 {
+	for range 50_000 {
 		if !take(&count, 1, 1) {
 			t.Error("refused the only place although it was free")
 			break
