@@ -21,8 +21,7 @@ type Cluster struct {
 	stats      *stats.Block
 	limits     http1.Limits
 
-	hosts   map[string]*Host // by address
-	set     *balancer.Set
+	set     *balancer.Set // of all hosts, whose Data is their Host
 	picker  balancer.Picker
 	permits requestPermits
 	retired bool
@@ -38,7 +37,7 @@ type Env struct {
 func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Cluster {
 	k := &Cluster{shared: shared, loop: env.Loop, random: env.Random, stats: block}
 	k.configure(cfg)
-	k.rebalance()
+	k.rebalance(nil)
 	return k
 }
 
@@ -50,11 +49,12 @@ func (k *Cluster) Update(cfg *config.Cluster, assignment *config.ClusterLoadAssi
 	}
 	k.configure(cfg)
 	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
+	hosts := k.set.Hosts()
 	if assignment != k.assignment {
 		k.assignment = assignment
-		k.setHosts(assignment)
+		hosts = k.replaceHosts(hosts)
 	}
-	k.rebalance()
+	k.rebalance(hosts)
 }
 
 func (k *Cluster) configure(cfg *config.Cluster) {
@@ -67,41 +67,61 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 	}
 }
 
-// setHosts makes the assignment's endpoints the hosts. An endpoint that is listed twice is one host: the first counts.
-func (k *Cluster) setHosts(assignment *config.ClusterLoadAssignment) {
-	before := k.hosts
-	k.hosts = make(map[string]*Host)
-	localities := assignment.All()
-	for i := range localities {
-		k.addLocality(&localities[i], before)
+// replaceHosts returns the hosts of the assignment, in its order, so that all workers and restarts agree on it. An endpoint
+// that is listed twice is one host: the first counts. Those of before that are not listed leave.
+func (k *Cluster) replaceHosts(before []*balancer.Host) []*balancer.Host {
+	known := make(map[netip.AddrPort]*Host, len(before))
+	for _, b := range before {
+		h := b.Data.(*Host)
+		h.gone = true // until it is found in the assignment
+		known[h.address] = h
 	}
-	for address, h := range before {
-		if k.hosts[address] != h {
+	var hosts []*balancer.Host
+	localities := k.assignment.All()
+	for i := range localities {
+		for j := range localities[i].Endpoints {
+			if h := k.host(known, &localities[i].Endpoints[j]); h != nil {
+				h.describe(&localities[i], &localities[i].Endpoints[j])
+				hosts = append(hosts, &h.Host)
+			}
+		}
+	}
+	for _, b := range before {
+		if h := b.Data.(*Host); h.gone {
 			h.leave()
 		}
 	}
+	return hosts
 }
 
-func (k *Cluster) addLocality(locality *config.LocalityEndpoints, before map[string]*Host) {
-	for i := range locality.Endpoints {
-		e := &locality.Endpoints[i]
-		key := e.Address.String()
-		ip, err := netip.ParseAddr(e.Address.IP)
-		if err != nil || e.Health == config.HealthDraining || k.hosts[key] != nil {
-			continue
-		}
-		h := before[key]
-		if h == nil {
-			h = &Host{cluster: k, address: netip.AddrPortFrom(ip.Unmap(), uint16(e.Address.Port))}
-			h.Address, h.Data = key, h
-		}
-		h.Hostname = e.Hostname
-		h.Weight = e.Weight
-		h.Priority = locality.Priority
-		h.Locality = balancer.Locality{Region: locality.Region, Zone: locality.Zone, SubZone: locality.SubZone}
-		h.Health = healthOf(e.Health)
-		k.hosts[key] = h
+// host returns the host of endpoint e, made anew or one of those known. It returns nil for an endpoint that is not to be
+// used, or is listed already.
+func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host {
+	ip, err := netip.ParseAddr(e.Address.IP)
+	if err != nil || e.Health == config.HealthDraining {
+		return nil
 	}
+	address := netip.AddrPortFrom(ip.Unmap(), uint16(e.Address.Port))
+	h := known[address]
+	switch {
+	case h == nil:
+		h = &Host{cluster: k, address: address}
+		h.Address, h.Data = address.String(), h
+		known[address] = h
+	case !h.gone:
+		return nil
+	}
+	h.gone = false
+	return h
+}
+
+// describe takes over what the assignment says of the host.
+func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) {
+	h.Hostname = e.Hostname
+	h.Weight = e.Weight
+	h.Priority = locality.Priority
+	h.Locality = balancer.Locality{Region: locality.Region, Zone: locality.Zone, SubZone: locality.SubZone}
+	h.Health = healthOf(e.Health)
 }
 
 func healthOf(s config.HealthStatus) balancer.Health {
@@ -115,8 +135,8 @@ func healthOf(s config.HealthStatus) balancer.Health {
 	}
 }
 
-// rebalance builds a picker over the hosts as they are.
-func (k *Cluster) rebalance() {
+// rebalance builds a picker over hosts as they are.
+func (k *Cluster) rebalance(hosts []*balancer.Host) {
 	policy := balancer.Policy{
 		Kind:                   balancer.Kind(k.config.LB),
 		LocalityWeighted:       k.config.LocalityWeighted,
@@ -126,29 +146,14 @@ func (k *Cluster) rebalance() {
 		OverprovisioningFactor: config.DefaultOverprovision,
 	}
 	var weights []balancer.LocalityWeight
-	hosts := make([]*balancer.Host, 0, len(k.hosts))
 	if k.assignment != nil {
 		policy.OverprovisioningFactor = k.assignment.Overprovision
-		weights = localityWeights(k.assignment)
-		hosts = k.inOrder(hosts)
+		if policy.LocalityWeighted {
+			weights = localityWeights(k.assignment)
+		}
 	}
 	k.set = balancer.NewSet(hosts, weights, policy)
 	k.picker = balancer.New(k.set, policy, k.random)
-}
-
-// inOrder appends the hosts in the order of the assignment, so that all workers and restarts agree on it.
-func (k *Cluster) inOrder(hosts []*balancer.Host) []*balancer.Host {
-	seen := make(map[*Host]bool, len(k.hosts))
-	for i := range k.assignment.Localities {
-		for j := range k.assignment.Localities[i].Endpoints {
-			h := k.hosts[k.assignment.Localities[i].Endpoints[j].Address.String()]
-			if h != nil && !seen[h] {
-				seen[h] = true
-				hosts = append(hosts, &h.Host)
-			}
-		}
-	}
-	return hosts
 }
 
 func localityWeights(a *config.ClusterLoadAssignment) []balancer.LocalityWeight {
@@ -179,9 +184,7 @@ func (k *Cluster) Pick() *Host {
 // Retire ends a cluster that is no longer configured: idle connections close, requests in flight finish.
 func (k *Cluster) Retire() {
 	k.retired = true
-	for _, h := range k.hosts {
-		h.leave()
-	}
+	k.Hosts((*Host).leave)
 	k.permits.returnUnused(k.shared)
 }
 
