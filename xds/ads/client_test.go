@@ -556,7 +556,10 @@ func TestStopWhileHandling(t *testing.T) {
 		s.Next()
 		s.Send(worldURL, "v1")
 		<-entered
-		go func() { close(leave) }()
+		go func() {
+			time.Sleep(time.Nanosecond) // of the bubble's time: it passes once stop waits for the handler
+			close(leave)
+		}()
 		c.stop()
 		synctest.Wait()
 		s.Silent("after the end")
