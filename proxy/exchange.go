@@ -127,6 +127,7 @@ func (x *exchange) clear() {
 		x.arena = nil
 	}
 	x.arena = x.arena[:0]
+	x.lease = upstream.Lease{}
 	x.exchangeState = exchangeState{}
 }
 
