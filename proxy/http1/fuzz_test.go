@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -160,7 +161,7 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// compareResponse compares our reading of a response with that of net/http, if it reads it at all.
+// compareResponse compares our reading of a response with those of the oracles that read it at all.
 func compareResponse(t *testing.T, input string, to responseTo, lim *Limits) {
 	var p ResponseParser
 	var resp message.Response
@@ -172,6 +173,7 @@ func compareResponse(t *testing.T, input string, to responseTo, lim *Limits) {
 	if to.head {
 		request.Method = "HEAD"
 	}
+	compareFastResponse(t, input, to, n, &p, &resp)
 	std, err := http.ReadResponse(bufio.NewReader(strings.NewReader(input)), request)
 	if err != nil {
 		return
@@ -183,6 +185,22 @@ func compareResponse(t *testing.T, input string, to responseTo, lim *Limits) {
 	body, _, complete := bodyOf(input[n:], p.Framing(), resp.ContentLength)
 	if got, err := io.ReadAll(std.Body); err == nil && complete && resp.Status != 101 {
 		compare(t, input, "net/http body", string(got), body)
+	}
+}
+
+// compareFastResponse is compareResponse for fasthttp, which skips 1xx responses by itself. Where we find a whole body, it
+// must find the same.
+func compareFastResponse(t *testing.T, input string, to responseTo, n int, p *ResponseParser, resp *message.Response) {
+	fast := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(fast)
+	fast.SkipBody = to.head
+	if resp.Status < 200 || fast.Read(bufio.NewReaderSize(strings.NewReader(input), 2*maxFuzzInput)) != nil {
+		return
+	}
+	compare(t, input, "fasthttp status", strconv.Itoa(fast.StatusCode()), strconv.Itoa(resp.Status))
+	body, _, complete := bodyOf(input[n:], p.Framing(), resp.ContentLength)
+	if f := p.Framing(); complete && (f == FramingLength || f == FramingChunked) {
+		compare(t, input, "fasthttp body", string(fast.Body()), body)
 	}
 }
 
@@ -220,6 +238,12 @@ func compareChunked(t *testing.T, input string, lim *Limits) {
 	copied, m, err := decodeAll(&again, string(wire))
 	if copied != body || m != len(wire) || err != noError || !again.Done() {
 		t.Fatalf("%q forwarded as %q: %q, %d, %v", input, wire, copied, m, err)
+	}
+	fast := fasthttp.AcquireRequest()
+	defer fasthttp.ReleaseRequest(fast)
+	const head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	if fast.Read(bufio.NewReaderSize(strings.NewReader(head+input), 4*maxFuzzInput)) == nil {
+		compare(t, input, "fasthttp body", string(fast.Body()), body)
 	}
 	if d.Trailers() != nil {
 		var ours, theirs strings.Builder
