@@ -48,9 +48,10 @@ lint: ## staticcheck at the version of tools/go.mod; any finding fails
 	$(TOOL) staticcheck ./...
 
 .PHONY: unit
-unit: ## All tests with the race detector
+unit: ## All tests with the race detector, and without it those of allocations, which it would falsify
 	@command -v "$$(go env CC)" >/dev/null || { echo "the race detector needs a C compiler: make deps-test"; exit 1; }
 	CGO_ENABLED=1 go test -race ./...
+	go test -run Alloc ./balancer ./bench/... ./internal/acceptance ./proxy/... ./ratelimit ./stats
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME, 30s or a number of runs such as 5000x
