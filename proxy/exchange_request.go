@@ -45,7 +45,7 @@ func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
 		// The target was absolute, with an empty path: that is "/" (RFC 9110 section 4.2.3).
 		start := len(x.arena)
 		x.arena = append(append(x.arena, '/'), path...)
-		path = x.arena[start:len(x.arena):len(x.arena)]
+		path = x.added(start)
 		x.request.Path = path
 	}
 	if len(path) == 0 || path[0] != '/' {
@@ -227,7 +227,7 @@ func (x *exchange) rewriteHost(h *upstream.Host) {
 	if f := x.route.Config.Forward; f.AutoHostRewrite && h.Hostname != "" {
 		start := len(x.arena)
 		x.arena = append(x.arena, h.Hostname...)
-		x.setAuthority(f, x.arena[start:len(x.arena):len(x.arena)])
+		x.setAuthority(f, x.added(start))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -129,7 +130,7 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 		resp.Status = x.route.Config.Redirect.Status
 		x.addLocation(x.route.AppendRedirect(x.arena, &x.request))
 	case verdictTLSRequired:
-		x.addLocation(appendTLSRedirect(x.arena, &x.request))
+		x.addLocation(route.AppendTLSRedirect(x.arena, &x.request))
 	case verdictNormalizedPathRedirect:
 		resp.Fields.Add(message.NameLocation, x.request.Path)
 	}
@@ -142,9 +143,9 @@ func directBody(d *config.DirectResponse) string {
 
 // addLocation makes what was appended to the arena the location of the answer.
 func (x *exchange) addLocation(arena []byte) {
-	location := arena[len(x.arena):len(arena):len(arena)]
+	start := len(x.arena)
 	x.arena = arena
-	x.response.Fields.Add(message.NameLocation, location)
+	x.response.Fields.Add(message.NameLocation, x.added(start))
 }
 
 // reply sends an answer of our own, whose status and special fields are in x.response.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
-	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 )
 
 // Field values that never change. They are never written.
@@ -89,7 +88,7 @@ func (x *exchange) externalAddress(m *config.HTTPConnectionManager) []byte {
 	}
 	start := len(x.arena)
 	x.arena = x.client().Addr().AppendTo(x.arena)
-	return x.arena[start:len(x.arena):len(x.arena)]
+	return x.added(start)
 }
 
 // client returns the client's address: what the last trusted proxy before us noted in x-forwarded-for, or the peer where
@@ -231,7 +230,7 @@ func (x *exchange) appendToList(id message.NameID, value []byte) {
 		}
 	}
 	x.arena = append(x.arena, value...)
-	fields.Set(id, x.arena[start:len(x.arena):len(x.arena)])
+	fields.Set(id, x.added(start))
 }
 
 // mutateResponseFields makes the fields of an upstream's response what the client is to see.
@@ -286,21 +285,20 @@ func (x *exchange) finishResponseFields() {
 	}
 }
 
-// appendTLSRedirect appends where a request is to come again over TLS.
-func appendTLSRedirect(dst []byte, req *message.Request) []byte {
-	return route.AppendTLSRedirect(dst, req)
-}
+// added returns what was appended to the arena since it had start bytes, so that appending to the result cannot touch what
+// comes after it.
+func (x *exchange) added(start int) []byte { return x.arena[start:len(x.arena):len(x.arena)] }
 
 // arenaBytes copies b into the arena.
 func (x *exchange) arenaBytes(b []byte) []byte {
 	start := len(x.arena)
 	x.arena = append(x.arena, b...)
-	return x.arena[start:len(x.arena):len(x.arena)]
+	return x.added(start)
 }
 
 // arenaInt appends n in decimal to the arena.
 func (x *exchange) arenaInt(n int64) []byte {
 	start := len(x.arena)
 	x.arena = strconv.AppendInt(x.arena, n, 10)
-	return x.arena[start:len(x.arena):len(x.arena)]
+	return x.added(start)
 }

@@ -109,7 +109,7 @@ func (w *worker) installTables(c *compiled) {
 func (w *worker) installListeners(c *compiled) {
 	for name, live := range w.listeners {
 		if next := c.listeners[name]; next == nil || next.sockets != live.compiled.sockets {
-			live.remove()
+			live.stop()
 			delete(w.listeners, name)
 		}
 	}

@@ -53,5 +53,5 @@ func (x *exchange) percentEncoded(s string) []byte {
 			x.arena = append(x.arena, '%', digits[c>>4], digits[c&15])
 		}
 	}
-	return x.arena[start:len(x.arena):len(x.arena)]
+	return x.added(start)
 }

@@ -87,9 +87,6 @@ func (l *listenerState) stop() {
 	}
 }
 
-// remove is stop for a listener that left the configuration.
-func (l *listenerState) remove() { l.stop() }
-
 func (l *listenerState) link(c *http1Conn) {
 	c.next = l.first
 	if l.first != nil {

@@ -51,7 +51,7 @@ func (x *exchange) normalizePath(m *config.HTTPConnectionManager) pathResult {
 		return pathRefused
 	}
 	x.arena = append(x.arena[:start+len(p)], query...)
-	x.request.Path = x.arena[start:len(x.arena):len(x.arena)]
+	x.request.Path = x.added(start)
 	if redirect {
 		return pathRedirected
 	}
@@ -204,7 +204,7 @@ func (x *exchange) normalizeHost(m *config.HTTPConnectionManager) {
 		if len(port) > 0 && !strip {
 			start := len(x.arena)
 			x.arena = append(append(append(x.arena, host...), ':'), port...)
-			x.request.Authority = x.arena[start:len(x.arena):len(x.arena)]
+			x.request.Authority = x.added(start)
 			return
 		}
 		x.request.Authority = host
