@@ -6,10 +6,14 @@ import "bytes"
 //
 // Name is lower-case. Name and Value are borrowed: they point into a connection's read buffer or into the arena of the
 // exchange that added them, and live as long as the message they belong to.
+//
+// NeverIndexed says that whoever sent the field forbade to keep its value in a table from which it could be guessed, and
+// that it must be passed on in the same way (RFC 7541 section 7.1.3).
 type Field struct {
-	Name  []byte
-	Value []byte
-	ID    NameID
+	Name         []byte
+	Value        []byte
+	ID           NameID
+	NeverIndexed bool
 }
 
 // Fields is an ordered list of field lines; a name may occur more than once. The zero value is empty and ready to use.
