@@ -39,7 +39,8 @@ type exchange struct {
 // exchangeState is the part of an exchange that begins as zero.
 type exchangeState struct {
 	task *eventloop.Task
-	down *http1Conn
+	conn *connection
+	down downstream
 
 	// What the exchange pinned when it began; later configurations do not touch it.
 	listener *listenerState
@@ -52,7 +53,7 @@ type exchangeState struct {
 	routeState *routeState
 	target     *route.Target
 	cluster    *upstream.Cluster
-	up         *upstream.Conn
+	up         upstream.Stream
 
 	// Time, in nanoseconds on the loop's clock; 0 is unset.
 	started      int64
@@ -70,6 +71,7 @@ type exchangeState struct {
 	bodySent      bool // some of the request body went upstream: it cannot be sent again
 	responded     bool // a final response head was written
 	responseDone  bool
+	finished      bool // nothing is held and everything is counted
 	upgraded      bool // both sides are a tunnel
 	abandon       bool // the client must see that the response is not whole
 	internal      bool // the request comes from inside (internal_address_config)
@@ -100,10 +102,10 @@ type Outcome struct {
 	Duration      time.Duration
 }
 
-// begin readies x for the request that was read from c.
-func (x *exchange) begin(c *http1Conn, t *eventloop.Task) {
+// begin readies x for a request that came in on c.
+func (x *exchange) begin(c *connection, down downstream, t *eventloop.Task) {
 	l, w := c.listener, c.listener.worker
-	x.task, x.down, x.listener = t, c, l
+	x.task, x.conn, x.down, x.listener = t, c, down, l
 	x.manager, x.table, x.clusters = &l.compiled.manager, l.table, w.clusters
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
@@ -113,9 +115,9 @@ func (x *exchange) begin(c *http1Conn, t *eventloop.Task) {
 		x.arena = make([]byte, 0, arenaSize)
 	}
 	l.http.Inc(stats.HTTPDownstreamRqTotal)
-	l.http.Inc(stats.HTTPDownstreamRqHTTP1Total)
+	l.http.Inc(c.protocol.rqTotal)
 	l.http.Inc(stats.HTTPDownstreamRqActive)
-	if c.BodyDone() {
+	if down.BodyDone() {
 		x.requestComplete()
 	}
 }
@@ -165,7 +167,7 @@ func (x *exchange) end(v verdict) {
 // finish releases what the exchange holds and counts it.
 func (x *exchange) finish() {
 	w, http := x.worker, x.listener.http
-	x.down.exchange = nil
+	x.finished = true
 	w.loop.StopTimer(&x.timer)
 	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && len(x.request.Upgrade) == 0)
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)

@@ -78,8 +78,8 @@ func (x *exchange) acquire(h *upstream.Host) verdict {
 		}
 	}
 	switch {
-	case x.lease.Conn != nil:
-		x.up = x.lease.Conn
+	case x.lease.Stream != nil:
+		x.up = x.lease.Stream
 		return verdictNone
 	case x.lease.Err != nil:
 		return verdictLocalConnectionFailure
@@ -117,11 +117,10 @@ func (x *exchange) exchangeBodies() verdict {
 // tunnelDrained reports whether the origin was given all that the client sent into a tunnel, and has the task woken when it
 // was. No response is left to show that it came.
 func (x *exchange) tunnelDrained() bool {
-	raw := x.up.Conn()
-	if raw.Flushed() || raw.WriteErr() != nil {
+	if x.up.Flushed() || x.up.WriteErr() != nil {
 		return true
 	}
-	raw.NotifyBelow(1)
+	x.up.NotifyBelow(1)
 	return false
 }
 
@@ -151,11 +150,11 @@ func (x *exchange) countConnectFailure() {
 // pumpRequest moves request body bytes that are there, as far as the upstream side has room.
 func (x *exchange) pumpRequest() (progress bool, v verdict) {
 	for !x.requestSent {
-		if x.up.Conn().WriteErr() != nil {
+		if x.up.WriteErr() != nil {
 			return progress, verdictNone // its response may be on the way; what it does not want is not read
 		}
 		if limit := x.upstreamLimit(); x.up.Pending() >= limit {
-			x.up.Conn().NotifyBelow(limit/2 + 1)
+			x.up.NotifyBelow(limit/2 + 1)
 			return progress, verdictNone
 		}
 		if !x.upgraded && len(x.request.Upgrade) > 0 {
@@ -173,24 +172,22 @@ func (x *exchange) pumpRequest() (progress bool, v verdict) {
 }
 
 func (x *exchange) passRequest(data []byte, done bool) {
+	if done && !x.requestDone {
+		x.requestComplete()
+	}
+	trailers := x.down.Trailers()
 	if len(data) > 0 {
 		x.bodySent = true
 		x.bytesReceived += int64(len(data))
-		x.up.WriteBody(data)
-		x.active(len(data))
+		x.up.WriteBody(data, done && trailers == nil)
 	}
-	if !done {
-		return
+	if done {
+		x.requestSent = true
+		if len(data) == 0 || trailers != nil {
+			x.up.WriteEnd(trailers)
+		}
 	}
-	if !x.requestDone {
-		x.requestComplete()
-	}
-	x.requestSent = true
-	if x.upgraded {
-		x.up.Conn().ShutdownWrite()
-		return
-	}
-	x.up.WriteEnd(x.down.Trailers())
+	x.active(len(data))
 }
 
 // requestError tells what a failure to read the request body means.
@@ -211,14 +208,9 @@ func (x *exchange) requestError(err error) verdict {
 func (x *exchange) sendContinue() {
 	if x.request.ExpectContinue && !x.continued && !x.manager.config.Proxy100Continue {
 		x.continued = true
-		if !x.down.HasUnread() {
-			x.down.Conn().Write(continueHead)
-		}
+		x.down.WriteContinue()
 	}
 }
-
-// continueHead is the answer to Expect: 100-continue. It is never written.
-var continueHead = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 // pumpResponse moves response bytes that are there, as far as the client has room.
 func (x *exchange) pumpResponse() (progress bool, v verdict) {
@@ -231,9 +223,8 @@ func (x *exchange) pumpResponse() (progress bool, v verdict) {
 			progress = true
 			continue
 		}
-		raw := x.down.Conn()
 		if limit := int(x.listener.compiled.config.BufferLimit); x.down.Pending() >= limit {
-			raw.NotifyBelow(limit/2 + 1)
+			x.down.NotifyBelow(limit/2 + 1)
 			return progress, verdictNone
 		}
 		data, done, err := x.up.ReadBody()
@@ -247,20 +238,18 @@ func (x *exchange) pumpResponse() (progress bool, v verdict) {
 }
 
 func (x *exchange) passResponse(data []byte, done bool) {
-	if done {
-		x.responseDone = true
-	}
+	trailers := x.up.Trailers()
 	if len(data) > 0 {
 		x.bytesSent += int64(len(data))
-		x.down.WriteBody(data)
-		x.active(len(data))
+		x.down.WriteBody(data, done && trailers == nil)
 	}
-	switch {
-	case done && x.upgraded:
-		x.down.Conn().ShutdownWrite()
-	case done:
-		x.down.WriteEnd(x.up.Trailers())
+	if done {
+		x.responseDone = true
+		if len(data) == 0 || trailers != nil {
+			x.down.WriteEnd(trailers)
+		}
 	}
+	x.active(len(data))
 }
 
 // readResponseHead reads one response head and passes it on. again is false when none is there or it failed.

@@ -240,7 +240,7 @@ func (x *exchange) setAuthority(forward *config.Forward, host []byte) {
 
 // mutationContext gathers what added fields may be made of.
 func (x *exchange) mutationContext() route.MutationContext {
-	raw := x.down.Conn()
+	raw := x.conn.raw
 	ctx := route.MutationContext{
 		Request:                &x.request,
 		DownstreamRemote:       x.client(),

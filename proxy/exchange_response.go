@@ -55,7 +55,7 @@ func (x *exchange) countUpstream(status int) {
 // mustClose reports whether the response is to tell the client that the connection ends.
 func (x *exchange) mustClose() bool {
 	resp := &x.response
-	if x.listener.stopped || x.down.exhausted() {
+	if x.listener.stopped || x.conn.exhausted() {
 		x.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
 		return true
 	}
@@ -162,13 +162,12 @@ func (x *exchange) reply(body string, close bool) {
 	}
 	x.mutateReplyFields()
 	// A request whose body is still coming is not read any further.
-	x.respond(close || !x.requestDone || x.listener.stopped || x.down.exhausted())
+	x.respond(close || !x.requestDone || x.listener.stopped || x.conn.exhausted())
 	if len(body) > 0 {
 		x.bytesSent += int64(len(body))
-		x.down.WriteBody(unsafe.Slice(unsafe.StringData(body), len(body))) // which only reads it
+		x.down.WriteBody(unsafe.Slice(unsafe.StringData(body), len(body)), true) // which only reads it
 		x.responseDone = true
 	}
-	x.down.WriteEnd(nil)
 	if close {
 		x.request.Close = false // the goodbye lingers: the client may be sending still
 	}

@@ -23,7 +23,7 @@ func (x *exchange) park() verdict {
 			return v
 		}
 	}
-	if x.clientGone() {
+	if x.down.Gone() {
 		return verdictClientGone
 	}
 	return verdictNone
@@ -43,16 +43,6 @@ func (x *exchange) active(n int) {
 		x.moved = 0
 		x.task.Yield()
 	}
-}
-
-// clientGone reports whether nobody is left to answer. A client that has closed its side while the request is still being
-// read is noticed by reading; a tunnel may be half-closed.
-func (x *exchange) clientGone() bool {
-	raw := x.down.Conn()
-	if raw.WriteErr() != nil {
-		return true
-	}
-	return x.requestDone && !x.upgraded && raw.PeerGone()
 }
 
 // deadlines calls f with the time of each limit that applies now and the verdict that follows when it has passed.

@@ -77,14 +77,14 @@ func (x *exchange) setForwardedFor(m *config.HTTPConnectionManager) {
 		x.internal = x.isInternal(m, passedOn)
 	}
 	if m.UseRemoteAddress && !m.SkipXFFAppend {
-		x.appendToList(message.NameXForwardedFor, x.down.forwardedText())
+		x.appendToList(message.NameXForwardedFor, x.conn.forwardedText())
 	}
 }
 
 // externalAddress returns the text of the client's address as far as it is trusted.
 func (x *exchange) externalAddress(m *config.HTTPConnectionManager) []byte {
 	if m.XFFNumTrustedHops == 0 {
-		return x.down.peerText()
+		return x.conn.peerText()
 	}
 	start := len(x.arena)
 	x.arena = x.client().Addr().AppendTo(x.arena)
@@ -95,7 +95,7 @@ func (x *exchange) externalAddress(m *config.HTTPConnectionManager) []byte {
 // it noted nothing that is an address. A proxy that is trusted, or the listener itself with use_remote_address, has added
 // one entry each at the right.
 func (x *exchange) client() netip.AddrPort {
-	m, peer := x.manager.config, x.down.Conn().RemoteAddr()
+	m, peer := x.manager.config, x.conn.raw.RemoteAddr()
 	back := int(m.XFFNumTrustedHops) + 1
 	if m.UseRemoteAddress {
 		if m.XFFNumTrustedHops == 0 {
@@ -141,7 +141,7 @@ func entryFromRight(fields *message.Fields, id message.NameID, n int) []byte {
 }
 
 func (x *exchange) isInternal(m *config.HTTPConnectionManager, passedOn bool) bool {
-	client := x.down.Conn().RemoteAddr().Addr()
+	client := x.conn.raw.RemoteAddr().Addr()
 	if m.UseRemoteAddress {
 		return !passedOn && x.inInternal(client)
 	}

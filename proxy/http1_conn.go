@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"io"
-	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
@@ -16,21 +15,14 @@ const exchangesPerTurn = 32
 // when something arrives, and the task serves requests until nothing is there to read.
 type http1Conn struct {
 	http1.ServerConn
-	listener   *listenerState
-	next, prev *http1Conn // in the listener's list
+	connection
 
 	exchange *exchange // until it has finished
 	state    http1State
 	timer    eventloop.Timer
 	deadline int64 // when the timer's reason is due; the timer itself may fire earlier and is then set again
-	accepted int64
 	idleFrom int64
 	headFrom int64 // when the first byte of an unfinished head was seen, 0 when there is none
-	requests uint32
-	lingered int // bytes thrown away while lingering
-	unsent   int // bytes of the answer when the lingering was last looked at
-	counted  struct{ read, written uint64 }
-	peer     []byte // text of the client's address without port, made when first needed
 }
 
 // http1State is what a downstream connection does.
@@ -40,7 +32,7 @@ type http1Conn struct {
 //	 ▲  ▲                  │  ▲                      │  │  │
 //	 │  └── head begun ────┘  └── next is buffered ──┘  │  │
 //	 └───────────────── answered ──────────────────────┘  │
-//	any ── last answer ──▶ lingering ── FIN, 1 s ──▶ closed
+//	any ── last answer ──▶ closed, or lingering and no longer an http1Conn
 //
 // A client that sends requests and does not take the answers leaves the connection blocked between two exchanges.
 type http1State uint8
@@ -50,32 +42,22 @@ const (
 	http1Reading                      // a task reads a head
 	http1Exchanging                   // a task serves a request
 	http1Blocked                      // a task waits for the client to take earlier answers
-	http1Lingering                    // no task; our side is closed, the client's not yet
 	http1Closed
 )
 
 func newHTTP1Conn(l *listenerState, raw *eventloop.Conn) {
-	c := &http1Conn{listener: l, accepted: l.worker.loop.Now()}
+	c := &http1Conn{}
 	c.Init(raw, l.compiled.manager.limits)
-	l.link(c)
+	c.open(l, raw, c)
 	raw.SetIdleHandler(c)
 	c.becomeIdle()
 }
 
 // Ready implements eventloop.IdleHandler.
 func (c *http1Conn) Ready(raw *eventloop.Conn) {
-	switch c.state {
-	case http1Idle:
-		if !raw.Readable() {
-			return
-		}
+	if c.state == http1Idle && raw.Readable() {
 		c.state = http1Reading
 		raw.SetTask(raw.Loop().Spawn(c))
-	case http1Lingering:
-		if c.unsent > 0 && raw.Buffered() == 0 {
-			c.awaitGoodbye()
-		}
-		c.discard()
 	}
 }
 
@@ -92,7 +74,7 @@ func (c *http1Conn) Run(t *eventloop.Task) {
 // unblocked waits until the client has taken enough of the earlier answers to be given another. It returns false when the
 // connection ended instead.
 func (c *http1Conn) unblocked(t *eventloop.Task) bool {
-	l, raw := c.listener, c.Conn()
+	l, raw := c.listener, c.raw
 	limit := int(l.compiled.config.BufferLimit)
 	if raw.Buffered() < limit {
 		return true
@@ -114,10 +96,10 @@ func (c *http1Conn) unblocked(t *eventloop.Task) bool {
 
 // abandoned closes the connection of a task that panicked or whose loop ends, and the exchange with it.
 func (c *http1Conn) abandoned() {
-	if x := c.exchange; x != nil {
-		c.exchange = nil
+	if x := c.exchange; x != nil && !x.finished {
 		x.drop()
 	}
+	c.exchange = nil
 	if c.state == http1Reading || c.state == http1Exchanging || c.state == http1Blocked {
 		c.abort()
 	}
@@ -129,11 +111,12 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 	x := w.takeExchange()
 	switch err := c.ReadHead(&x.request); err {
 	case nil:
+		c.speaks(&protocolHTTP1)
 		c.state = http1Exchanging
 		c.requests++
 		c.headFrom = 0
 		c.exchange = x
-		x.begin(c, t)
+		x.begin(&c.connection, c, t)
 		x.run()
 	case eventloop.ErrWouldBlock:
 		w.putExchange(x)
@@ -155,15 +138,17 @@ func (c *http1Conn) refuse(x *exchange, t *eventloop.Task, err error) {
 		x.abandon = true
 		return
 	}
+	c.speaks(&protocolHTTP1)
 	c.state = http1Exchanging
 	c.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
-	x.begin(c, t)
+	x.begin(&c.connection, c, t)
 	x.refuse(refused)
 }
 
 // afterExchange decides what becomes of the connection. It returns true when the next request is to be read.
 func (c *http1Conn) afterExchange(x *exchange) (more bool) {
-	raw, w := c.Conn(), c.listener.worker
+	raw, w := c.raw, c.listener.worker
+	c.exchange = nil
 	abandon, finished, asked := x.abandon, c.BodyDone(), x.request.Close
 	w.putExchange(x)
 	c.countBytes()
@@ -175,7 +160,7 @@ func (c *http1Conn) afterExchange(x *exchange) (more bool) {
 		c.close() // the client has everything, and nothing more to say
 		return false
 	case c.Closing() || !finished || c.exhausted():
-		c.linger()
+		c.sayGoodbye()
 		return false
 	}
 	buffered := c.EndExchange()
@@ -196,18 +181,6 @@ func (c *http1Conn) abortOrClose(abandon bool) {
 	c.close()
 }
 
-// exhausted reports whether the connection has served its number of requests or its time.
-func (c *http1Conn) exhausted() bool {
-	m := c.listener.compiled.manager.config
-	if c.listener.stopped {
-		return true
-	}
-	if m.MaxRequestsPerConnection > 0 && c.requests >= m.MaxRequestsPerConnection {
-		return true
-	}
-	return m.MaxConnectionDuration > 0 && c.Conn().Loop().Now()-c.accepted >= int64(m.MaxConnectionDuration)
-}
-
 // close ends the connection, after what was gathered was offered to the kernel once more.
 func (c *http1Conn) close() { c.end((*eventloop.Conn).Close) }
 
@@ -218,47 +191,55 @@ func (c *http1Conn) end(how func(*eventloop.Conn)) {
 	if c.state == http1Closed {
 		return
 	}
+	c.detach()
+	how(c.raw)
+	c.closed()
+}
+
+// sayGoodbye closes our side and lets the client close its own.
+func (c *http1Conn) sayGoodbye() {
+	c.detach()
+	c.linger()
+}
+
+// detach ends what serving HTTP/1 holds.
+func (c *http1Conn) detach() {
 	c.state = http1Closed
-	l, raw := c.listener, c.Conn()
-	raw.Loop().StopTimer(&c.timer)
+	c.raw.Loop().StopTimer(&c.timer)
 	c.ServerConn.Release()
-	how(raw)
-	c.countBytes()
-	l.unlink(c)
-	l.worker.connections--
-	l.load.Closed()
-	micros := uint64(raw.Loop().Now()-c.accepted) / uint64(time.Microsecond)
-	l.stats.Dec(stats.ListenerDownstreamCxActive)
-	l.stats.Inc(stats.ListenerDownstreamCxDestroy)
-	l.stats.Record(stats.ListenerDownstreamCxLengthMs, micros)
-	l.http.Dec(stats.HTTPDownstreamCxActive)
-	l.http.Dec(stats.HTTPDownstreamCxHTTP1Active)
-	l.http.Inc(stats.HTTPDownstreamCxDestroy)
-	l.http.Record(stats.HTTPDownstreamCxLengthMs, micros)
 }
 
-// countBytes adds what the connection carried since the last time to the counters.
-func (c *http1Conn) countBytes() {
-	raw := c.Conn()
-	read, written := raw.BytesRead(), raw.BytesWritten()
-	c.listener.http.Add(stats.HTTPDownstreamCxRxBytesTotal, read-c.counted.read)
-	c.listener.http.Add(stats.HTTPDownstreamCxTxBytesTotal, written-c.counted.written)
-	c.counted.read, c.counted.written = read, written
-}
-
-// forwardedText returns what x-forwarded-for says of the client: its address or, for one on this machine, the machine's own,
-// which means something to an origin elsewhere.
-func (c *http1Conn) forwardedText() []byte {
-	if own := c.listener.worker.server.localAddress; own != nil && c.Conn().RemoteAddr().Addr().IsLoopback() {
-		return own
+// leave implements connectionServer: a connection that waits for a request ends. A client that is still taking the last
+// answer gets the rest.
+func (c *http1Conn) leave() {
+	switch {
+	case c.state != http1Idle || c.HeadStarted():
+	case c.raw.Flush():
+		c.close()
+	default:
+		c.sayGoodbye()
 	}
-	return c.peerText()
 }
 
-// peerText returns the client's address.
-func (c *http1Conn) peerText() []byte {
-	if c.peer == nil {
-		c.peer = c.Conn().RemoteAddr().Addr().AppendTo(nil)
+// WriteContinue implements downstream. A client that has sent some of the body already did not wait.
+func (c *http1Conn) WriteContinue() {
+	if !c.HasUnread() {
+		c.raw.Write(continueHead)
 	}
-	return c.peer
+}
+
+// continueHead is the answer to Expect: 100-continue. It is never written.
+var continueHead = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// NotifyBelow implements downstream.
+func (c *http1Conn) NotifyBelow(n int) { c.raw.NotifyBelow(n) }
+
+// Gone implements downstream. A client that has closed its side while its request is still being read is noticed by
+// reading; a tunnel may be half-closed.
+func (c *http1Conn) Gone() bool {
+	if c.raw.WriteErr() != nil {
+		return true
+	}
+	x := c.exchange
+	return x != nil && x.requestDone && !x.upgraded && c.raw.PeerGone()
 }

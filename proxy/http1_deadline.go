@@ -10,7 +10,7 @@ import (
 
 // becomeIdle gives the task and, if nothing of a head was read, the buffer back.
 func (c *http1Conn) becomeIdle() {
-	raw := c.Conn()
+	raw := c.raw
 	raw.SetTask(nil)
 	c.state = http1Idle
 	m := c.listener.compiled.manager.config
@@ -54,17 +54,13 @@ func (c *http1Conn) setDeadline(from int64, d time.Duration) {
 		return
 	}
 	c.deadline = deadline
-	loop := c.Conn().Loop()
+	loop := c.raw.Loop()
 	loop.SetTimer(&c.timer, time.Duration(deadline-loop.Now()), c)
 }
 
 // Expired implements eventloop.Expirer.
 func (c *http1Conn) Expired(*eventloop.Timer) {
-	loop := c.Conn().Loop()
-	if c.state == http1Lingering {
-		c.endLinger()
-		return
-	}
+	loop := c.raw.Loop()
 	if c.state != http1Idle && c.state != http1Blocked || c.deadline == 0 {
 		c.deadline = 0 // set again when the connection becomes idle
 		return
@@ -75,7 +71,7 @@ func (c *http1Conn) Expired(*eventloop.Timer) {
 	}
 	if c.state == http1Blocked {
 		c.state = http1Reading // what the task finds when it is woken: it gives up
-		c.Conn().Wake()
+		c.raw.Wake()
 		return
 	}
 	if c.HeadStarted() {
@@ -88,7 +84,7 @@ func (c *http1Conn) Expired(*eventloop.Timer) {
 // endIdle closes a connection that has waited for a request for too long, or whose client does not take the last answer.
 // The first look comes early enough for the second, so there may be time left for the first.
 func (c *http1Conn) endIdle() {
-	raw, limit := c.Conn(), c.listener.compiled.manager.config.ConnectionIdle
+	raw, limit := c.raw, c.listener.compiled.manager.config.ConnectionIdle
 	if raw.Buffered() == 0 {
 		if limit == 0 {
 			c.deadline = 0
@@ -120,19 +116,9 @@ func (c *http1Conn) answerSlowHead() {
 	x := c.listener.worker.takeExchange()
 	x.request.Reset()
 	c.ForgetRequest()
-	x.begin(c, nil)
+	c.speaks(&protocolHTTP1)
+	x.begin(&c.connection, c, nil)
 	x.replyVerdict(verdictHeaderTimeout)
 	x.finish()
 	c.afterExchange(x)
-}
-
-// closeIfIdle closes a connection that waits for a request. A client that is still taking the last answer gets the rest.
-func (c *http1Conn) closeIfIdle() {
-	switch {
-	case c.state != http1Idle || c.HeadStarted():
-	case c.Conn().Flush():
-		c.close()
-	default:
-		c.linger()
-	}
 }

@@ -19,8 +19,8 @@ type listenerState struct {
 	load     *listener.Load // nil when connections are not steered
 	stats    *stats.Block
 	http     *stats.Block
-	first    *http1Conn // connections, a doubly linked list
-	stopped  bool       // accepts no more; connections close when they have answered
+	first    *connection // a doubly linked list
+	stopped  bool        // accepts no more; connections close when they have answered
 }
 
 func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
@@ -53,14 +53,6 @@ func (l *listenerState) update(c *compiledListener) {
 
 // Accepted implements eventloop.AcceptHandler.
 func (l *listenerState) Accepted(c *eventloop.Conn) {
-	l.stats.Inc(stats.ListenerDownstreamCxTotal)
-	l.stats.Inc(stats.ListenerDownstreamCxActive)
-	l.http.Inc(stats.HTTPDownstreamCxTotal)
-	l.http.Inc(stats.HTTPDownstreamCxHTTP1Total)
-	l.http.Inc(stats.HTTPDownstreamCxActive)
-	l.http.Inc(stats.HTTPDownstreamCxHTTP1Active)
-	l.worker.connections++
-	l.load.Opened()
 	newHTTP1Conn(l, c)
 }
 
@@ -82,12 +74,12 @@ func (l *listenerState) stop() {
 	}
 	for c := l.first; c != nil; {
 		next := c.next
-		c.closeIfIdle()
+		c.server.leave()
 		c = next
 	}
 }
 
-func (l *listenerState) link(c *http1Conn) {
+func (l *listenerState) link(c *connection) {
 	c.next = l.first
 	if l.first != nil {
 		l.first.prev = c
@@ -95,7 +87,7 @@ func (l *listenerState) link(c *http1Conn) {
 	l.first = c
 }
 
-func (l *listenerState) unlink(c *http1Conn) {
+func (l *listenerState) unlink(c *connection) {
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {

@@ -29,6 +29,14 @@ func (c *ClientConn) WriteHead(req *message.Request) {
 	c.conn.Commit(AppendRequestHead(c.conn.AppendBuffer(), req, c.out))
 }
 
+// WriteBody gathers bytes of the request body. p is not kept. last ends the body.
+func (c *ClientConn) WriteBody(p []byte, last bool) {
+	c.writeBody(p)
+	if last {
+		c.WriteEnd(nil)
+	}
+}
+
 // WriteEnd ends the request body. Trailers may be nil.
 func (c *ClientConn) WriteEnd(trailers *message.Fields) {
 	c.wire.WriteEnd(trailers)

@@ -73,6 +73,14 @@ func (s *ServerConn) WriteHead(resp *message.Response, close bool) {
 	s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, s.out, opts))
 }
 
+// WriteBody gathers bytes of the response body, which are dropped where there can be none. p is not kept. last ends the body.
+func (s *ServerConn) WriteBody(p []byte, last bool) {
+	s.writeBody(p)
+	if last {
+		s.WriteEnd(nil)
+	}
+}
+
 // CloseDelimited reports whether the end of the response body is told by closing the connection.
 func (s *ServerConn) CloseDelimited() bool { return s.out == FramingClose }
 

@@ -20,6 +20,7 @@ type wire struct {
 	body     BodyDecoder
 	bodyDone bool
 	out      Framing
+	tunnel   bool // both directions are raw bytes
 }
 
 // minRead is the room in a buffer below which a read is not worth its system call.
@@ -141,9 +142,9 @@ func (w *wire) expectBody(f Framing, length int64) {
 	w.bodyDone = f == FramingNone
 }
 
-// WriteBody gathers body bytes in the framing that the head announced; they are dropped where there can be no body. p is
+// writeBody gathers body bytes in the framing that the head announced; they are dropped where there can be no body. p is
 // not kept.
-func (w *wire) WriteBody(p []byte) {
+func (w *wire) writeBody(p []byte) {
 	switch {
 	case len(p) == 0 || w.out == FramingNone:
 		return
@@ -156,10 +157,13 @@ func (w *wire) WriteBody(p []byte) {
 	w.conn.Write(crlf)
 }
 
-// WriteEnd ends the body. Trailers may be nil and are only sent where the framing has a place for them and the side that
-// writes has them enabled.
+// WriteEnd ends the body, or our side of a tunnel. Trailers may be nil and are only sent where the framing has a place for
+// them and the side that writes has them enabled.
 func (w *wire) WriteEnd(trailers *message.Fields) {
-	if w.out == FramingChunked {
+	switch {
+	case w.tunnel:
+		w.conn.ShutdownWrite()
+	case w.out == FramingChunked:
 		if !w.limits.EnableTrailers {
 			trailers = nil
 		}
@@ -173,7 +177,7 @@ var crlf = []byte("\r\n")
 // SwitchToTunnel makes both directions raw bytes: what follows the head is the body, until the peer closes its side.
 func (w *wire) SwitchToTunnel() {
 	w.expectBody(FramingClose, message.UnknownLength)
-	w.out = FramingClose
+	w.out, w.tunnel = FramingClose, true
 }
 
 // endMessage lets go of the message that was read. The bytes of the next one, if any were read, are kept.

@@ -25,6 +25,15 @@ type Conn struct {
 	counted  struct{ read, written uint64 }
 }
 
+// WriteErr implements Stream.
+func (c *Conn) WriteErr() error { return c.Conn().WriteErr() }
+
+// NotifyBelow implements Stream.
+func (c *Conn) NotifyBelow(n int) { c.Conn().NotifyBelow(n) }
+
+// Flushed implements Stream.
+func (c *Conn) Flushed() bool { return c.Conn().Flushed() }
+
 // connState is what a Conn is for at the moment.
 type connState uint8
 

@@ -53,16 +53,16 @@ func TestReuseLastInFirstOut(t *testing.T) {
 	w, k, peers := pooled(t, clusterConfig(), 3)
 	for _, p := range slices.Backward(peers) {
 		x := w.mustAcquire(k, 0, Granted)
-		if done, err := x.Conn.Connected(); !done || err != nil {
+		if done, err := x.conn.Connected(); !done || err != nil {
 			t.Errorf("Connected of an idle connection: %v, %v", done, err)
 		}
-		if !x.Conn.Reused() || x.Conn.Host() != x.Host() {
-			t.Errorf("reused %v, host %p, want true and %p", x.Conn.Reused(), x.Conn.Host(), x.Host())
+		if !x.conn.Reused() || x.conn.Host() != x.Host() {
+			t.Errorf("reused %v, host %p, want true and %p", x.conn.Reused(), x.conn.Host(), x.Host())
 		}
 		x.serve(p) // fails if another connection was taken
 		defer x.release(Success, false)
 	}
-	if x := w.connected(k, 0); x.Conn.Reused() {
+	if x := w.connected(k, 0); x.conn.Reused() {
 		t.Error("a new connection is called reused")
 	} else {
 		x.release(Success, false)
@@ -98,7 +98,7 @@ func TestPeerClosedLentConnection(t *testing.T) {
 	x := w.mustAcquire(k, 0, Granted)
 	x.serve(peers[0])
 	_ = peers[0].Close()
-	w.until("the end is seen", func() bool { return x.Conn.Conn().PeerGone() })
+	w.until("the end is seen", func() bool { return x.conn.Conn().PeerGone() })
 	x.release(Success, true)
 	w.wantStats(map[string]int64{"upstream_cx_destroy_local": 0, "upstream_cx_destroy_remote": 1})
 	w.end(k)
@@ -238,14 +238,14 @@ func TestConnectTimeout(t *testing.T) {
 	x := w.mustAcquire(k, 0, Granted)
 	w.advance(4 * time.Second)
 	w.do(func() {
-		if done, err := x.Conn.Connected(); done || err != nil {
+		if done, err := x.conn.Connected(); done || err != nil {
 			t.Errorf("Connected before the timeout: %v, %v", done, err)
 		}
 	})
 	w.advance(2 * time.Second)
 	w.until("the exchange is woken", func() bool { return x.woken > 0 })
 	w.do(func() {
-		if done, err := x.Conn.Connected(); done || err != ErrConnectTimeout {
+		if done, err := x.conn.Connected(); done || err != ErrConnectTimeout {
 			t.Errorf("Connected: %v, %v, want false and the timeout", done, err)
 		}
 	})
@@ -279,7 +279,7 @@ func TestConnectRefused(t *testing.T) {
 	k := w.cluster(clusterConfig(), refusing(t))
 	x := w.mustAcquire(k, 0, Granted)
 	w.until("the failure", func() bool {
-		done, err := x.Conn.Connected()
+		done, err := x.conn.Connected()
 		if err != nil && !errors.Is(err, syscall.ECONNREFUSED) || done {
 			t.Errorf("Connected: %v, %v", done, err)
 		}
@@ -295,8 +295,8 @@ func TestConnectFailsAtOnce(t *testing.T) {
 	w := newWorker(t)
 	k := w.cluster(clusterConfig(), unreachable)
 	x := w.mustAcquire(k, 0, Failed)
-	if x.Err == nil || x.Conn != nil || !strings.Contains(x.Err.Error(), unreachable.String()) {
-		t.Errorf("error %v, connection %v, want an error that names %s", x.Err, x.Conn, unreachable)
+	if x.Err == nil || x.conn != nil || !strings.Contains(x.Err.Error(), unreachable.String()) {
+		t.Errorf("error %v, connection %v, want an error that names %s", x.Err, x.conn, unreachable)
 	}
 	x.release(ServerError, false)
 	w.wantStats(map[string]int64{"upstream_cx_connect_fail": 1, "upstream_cx_total": 0, "upstream_rq_total": 1})
@@ -315,12 +315,12 @@ func TestOutputOfIdleConnection(t *testing.T) {
 	p := o.accept()
 	body := []byte(strings.Repeat("x", 16<<20)) // more than the kernel's buffers take
 	w.do(func() {
-		x.Conn.WriteHead(&message.Request{
+		x.conn.WriteHead(&message.Request{
 			Method: []byte("POST"), Scheme: []byte("http"), Authority: []byte("a"), Path: []byte("/"), ContentLength: int64(len(body)),
 		})
-		x.Conn.WriteBody(body)
-		x.Conn.WriteEnd(nil)
-		x.Conn.Conn().NotifyBelow(1)
+		x.conn.WriteBody(body, false)
+		x.conn.WriteEnd(nil)
+		x.conn.Conn().NotifyBelow(1)
 	})
 	p.write(okAnswer)
 	x.receive()

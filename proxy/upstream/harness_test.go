@@ -269,7 +269,7 @@ func (w *worker) connected(k *Cluster, i int) *exchange {
 func (x *exchange) waitConnected() {
 	x.w.t.Helper()
 	x.w.until("connection established", func() bool {
-		done, err := x.Conn.Connected()
+		done, err := x.conn.Connected()
 		if err != nil {
 			x.w.t.Errorf("Connected: %v", err)
 		}
@@ -287,7 +287,7 @@ func (x *exchange) release(o Outcome, reuse bool) {
 func (x *exchange) send() {
 	x.w.t.Helper()
 	x.w.do(func() {
-		x.Conn.WriteHead(&message.Request{
+		x.conn.WriteHead(&message.Request{
 			Method: []byte("GET"), Scheme: []byte("http"), Authority: []byte("a"), Path: []byte("/"), EndStream: true,
 		})
 	})
@@ -300,7 +300,7 @@ func (x *exchange) receive() {
 	head := false
 	x.w.until("response", func() bool {
 		if !head {
-			switch err := x.Conn.ReadHead(&resp); err {
+			switch err := x.conn.ReadHead(&resp); err {
 			case nil:
 				head = true
 			case eventloop.ErrWouldBlock:
@@ -310,7 +310,7 @@ func (x *exchange) receive() {
 				return true
 			}
 		}
-		_, done, err := x.Conn.ReadBody()
+		_, done, err := x.conn.ReadBody()
 		if err != nil && err != eventloop.ErrWouldBlock {
 			x.w.t.Errorf("ReadBody: %v", err)
 			return true

@@ -10,7 +10,7 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	// Granted: the lease has a connection, maybe one that is still being established.
+	// Granted: the lease has a stream, maybe on a connection that is still being established.
 	Granted Verdict = iota
 	// Queued: all connections that the breakers allow are busy; the task is woken when the lease has one.
 	Queued
@@ -20,12 +20,13 @@ const (
 	Failed
 )
 
-// Lease is the right of one exchange to use a connection. The zero value holds none. It belongs to its exchange and is
-// used for one request after the other.
+// Lease is the right of one exchange to use a connection, or a stream of one. The zero value holds none. It belongs to its
+// exchange and is used for one request after the other.
 type Lease struct {
-	Conn *Conn
-	Err  error
+	Stream Stream
+	Err    error
 
+	conn *Conn // when Stream is one of HTTP/1
 	host *Host
 	task *eventloop.Task
 	wait bool // in host.waiting
@@ -123,7 +124,7 @@ func (h *Host) takeIdle() *Conn {
 }
 
 func (l *Lease) grant(c *Conn) {
-	l.Conn = c
+	l.Stream, l.conn = c, c
 	c.requests++
 	c.Conn().SetTask(l.task)
 }
@@ -146,7 +147,7 @@ func (l *Lease) Release(outcome Outcome, reuse bool) {
 	}
 	l.leaveQueue()
 	l.host.Stats.count(outcome)
-	h, c := l.host, l.Conn
+	h, c := l.host, l.conn
 	l.finish()
 	if c != nil {
 		c.giveBack(reuse)
@@ -169,7 +170,7 @@ func (s *HostStats) count(o Outcome) {
 // finish takes the request off the counts of what is in flight.
 func (l *Lease) finish() {
 	h, k := l.host, l.host.cluster
-	l.open, l.Conn = false, nil
+	l.open, l.Stream, l.conn = false, nil, nil
 	h.Active--
 	h.Stats.RqActive--
 	k.stats.Dec(stats.ClusterUpstreamRqActive)

@@ -26,7 +26,7 @@ func oneConnection(t *testing.T, pending uint32) (*worker, *Cluster, *origin, *o
 func (x *exchange) wantGranted() {
 	x.w.t.Helper()
 	x.w.until("woken", func() bool { return x.woken > 0 })
-	if x.Waiting() || x.Conn == nil {
+	if x.Waiting() || x.conn == nil {
 		x.w.t.Fatalf("woken without a connection: waiting %v, error %v", x.Waiting(), x.Err)
 	}
 }
@@ -35,8 +35,8 @@ func (x *exchange) wantGranted() {
 func (x *exchange) wantWaiting() {
 	x.w.t.Helper()
 	x.w.do(func() {
-		if !x.Waiting() || x.Conn != nil || x.woken != 0 {
-			x.w.t.Errorf("waiting %v, connection %v, woken %d times, want it to wait", x.Waiting(), x.Conn, x.woken)
+		if !x.Waiting() || x.conn != nil || x.woken != 0 {
+			x.w.t.Errorf("waiting %v, connection %v, woken %d times, want it to wait", x.Waiting(), x.conn, x.woken)
 		}
 	})
 }
@@ -99,10 +99,10 @@ func TestQueueServedOnConnectFailure(t *testing.T) {
 	}
 	for _, x := range all {
 		w.until("the failure", func() bool {
-			if x.Conn == nil {
+			if x.conn == nil {
 				return false
 			}
-			_, err := x.Conn.Connected()
+			_, err := x.conn.Connected()
 			return err != nil
 		})
 		x.release(ServerError, false)
@@ -132,7 +132,7 @@ func TestWaiterGivesUp(t *testing.T) {
 			x = next
 		}
 		x.release(Success, false)
-		if queue[leaver].woken != 0 || queue[leaver].Conn != nil {
+		if queue[leaver].woken != 0 || queue[leaver].conn != nil {
 			t.Error("the one that left was served")
 		}
 		w.wantNothingInUse(k)
@@ -171,8 +171,8 @@ func TestRequestOverflow(t *testing.T) {
 			t.Errorf("verdict %d, want Overflow", v)
 		}
 	})
-	if x.Host() != second || x.Conn != nil || x.Err != nil {
-		t.Errorf("a refused lease has host %v, connection %v, error %v, want the host it was asked for alone", x.Host(), x.Conn, x.Err)
+	if x.Host() != second || x.conn != nil || x.Err != nil {
+		t.Errorf("a refused lease has host %v, connection %v, error %v, want the host it was asked for alone", x.Host(), x.conn, x.Err)
 	}
 	x.release(Success, true)
 	w.wantStats(map[string]int64{"upstream_rq_active_overflow": 1, "upstream_rq_pending_overflow": 0, "upstream_rq_active": 1, "upstream_rq_total": 2})
@@ -304,7 +304,7 @@ func (c *client) Run(t *eventloop.Task) {
 }
 
 func (c *client) exchange(t *eventloop.Task) (o Outcome, reuse bool) {
-	conn := c.lease.Conn
+	conn := c.lease.conn
 	if conn == nil || c.random.IntN(8) == 0 {
 		return Cancelled, false
 	}
