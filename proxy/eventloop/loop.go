@@ -46,10 +46,12 @@ type Loop struct {
 	generation uint32 // tells the users of a reused descriptor apart
 
 	tasks  taskPool
-	ready  []*Task // to be resumed in this turn
-	queued []*Task // woken, to be resumed in the next
-	dirty  []*Conn // with gathered output
-	spare  []*Conn // the other of two lists that dirty alternates between
+	ready  []*Task     // to be resumed in this turn
+	queued []*Task     // woken, to be resumed in the next
+	ending []TurnEnder // to be told at the end of this turn
+	ended  []TurnEnder // the other of two lists that ending alternates between
+	dirty  []*Conn     // with gathered output
+	spare  []*Conn     // the other of two lists that dirty alternates between
 	timers wheel
 
 	buffers bufferPool
@@ -143,6 +145,7 @@ func (l *Loop) turn() error {
 		l.timers.advance(l.now)
 	}
 	l.resumeReady()
+	l.endTurn()
 	l.flushDirty()
 	return nil
 }
@@ -170,7 +173,7 @@ func (l *Loop) poll() (int, error) {
 
 // busy reports whether there is something to do whatever the kernel says.
 func (l *Loop) busy() bool {
-	return len(l.queued) > 0 || len(l.dirty) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
+	return len(l.queued) > 0 || len(l.ending) > 0 || len(l.dirty) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
 }
 
 // sleepMillis returns how long the loop may wait at time now, at most limit, rounded up to whole milliseconds.
@@ -204,6 +207,11 @@ func (l *Loop) guardWake(c *Conn) {
 	c.wake()
 }
 
+func (l *Loop) guardTurnEnd(h TurnEnder) {
+	defer l.recovered()
+	h.TurnEnded()
+}
+
 func (l *Loop) guardExpired(owner Expirer, t *Timer) {
 	defer l.recovered()
 	owner.Expired(t)
@@ -217,6 +225,27 @@ func (l *Loop) resumeReady() {
 		t.resumeOnce()
 	}
 	l.ready = l.ready[:0]
+}
+
+// TurnEnder does what is best done once a turn, for all that has come together in it.
+type TurnEnder interface {
+	// TurnEnded is called on the loop's thread, outside any task, after all tasks of the turn have run and before what was
+	// gathered is sent.
+	TurnEnded()
+}
+
+// AtTurnEnd has h told when this turn ends, once for each call. What is asked for at the end of a turn, or while output is
+// sent, is for the next.
+func (l *Loop) AtTurnEnd(h TurnEnder) { l.ending = append(l.ending, h) }
+
+func (l *Loop) endTurn() {
+	list := l.ending
+	l.ending = l.ended[:0]
+	for i, h := range list {
+		list[i] = nil
+		l.guardTurnEnd(h)
+	}
+	l.ended = list[:0]
 }
 
 // register starts the delivery of fd's events to h.
