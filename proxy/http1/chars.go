@@ -19,21 +19,6 @@ func buildTokenLower() (table [256]byte) {
 	return table
 }
 
-// hostCharacter holds the characters of a reg-name (RFC 3986 section 3.2.2) except the comma, which would let two joined
-// Host fields pass for one, and the percent sign, which has a rule of its own. It is never written.
-var hostCharacter = buildHostCharacter()
-
-func buildHostCharacter() (table [256]bool) {
-	for c := range table {
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		table[c] = letter || c >= '0' && c <= '9'
-	}
-	for _, c := range []byte("-._~!$&'()*+;=") {
-		table[c] = true
-	}
-	return table
-}
-
 // notHex is the hexDigit of a byte that is none.
 const notHex = 0xff
 
@@ -66,13 +51,6 @@ func controlMask(w uint64) uint64 {
 	return (^(low + (0x80-0x20)*ones) | (low + ones)) &^ w & highs
 }
 
-// notTargetMask finds the bytes less than 0x21 or greater than 0x7e, and #.
-func notTargetMask(w uint64) uint64 {
-	low := w &^ highs
-	notHash := (low ^ '#'*ones) + 0x7f*ones
-	return (^(low + (0x80-0x21)*ones) | (low + ones) | ^notHash | w) & highs
-}
-
 // indexControl returns the index at or after i of the first control character other than HTAB, len(b) when there is
 // none. Everything else may be part of a field value (RFC 9110 section 5.5).
 func indexControl(b []byte, i int) int {
@@ -90,24 +68,6 @@ func indexControl(b []byte, i int) int {
 	}
 	for ; i < len(b); i++ {
 		if c := b[i]; c < 0x20 && c != '\t' || c == 0x7f {
-			break
-		}
-	}
-	return i
-}
-
-// indexNotTarget returns the index at or after i of the first byte that cannot be part of a request target, len(b) when
-// there is none. Allowed are visible ASCII characters except #. That is more than a URI may hold and what Envoy lets
-// pass; bytes above 0x7e have to be percent-encoded.
-func indexNotTarget(b []byte, i int) int {
-	for i+8 <= len(b) {
-		if mask := notTargetMask(binary.LittleEndian.Uint64(b[i : i+8])); mask != 0 {
-			return i + bits.TrailingZeros64(mask)/8
-		}
-		i += 8
-	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c < 0x21 || c > 0x7e || c == '#' {
 			break
 		}
 	}
@@ -151,22 +111,4 @@ func nextElement(list []byte) (element, rest []byte) {
 		}
 	}
 	return trimSpace(list), nil
-}
-
-// parseLength parses a Content-Length value: digits only, no leading zero, at most 2^63-1. RFC 9110 section 8.6 allows
-// leading zeros; they are refused because others read them as octal.
-func parseLength(b []byte) (n int64, ok bool) {
-	const maxDigits = 19 // of 2^63-1
-	if len(b) == 0 || len(b) > maxDigits || b[0] == '0' && len(b) > 1 {
-		return 0, false
-	}
-	var v uint64
-	for _, c := range b {
-		d := c - '0'
-		if d > 9 {
-			return 0, false
-		}
-		v = v*10 + uint64(d) // 19 digits fit 64 bits
-	}
-	return int64(v), v <= 1<<63-1
 }

@@ -163,7 +163,7 @@ func AppendLastChunk(dst []byte, trailers *message.Fields) []byte {
 	dst = append(dst, "0\r\n"...)
 	if trailers != nil {
 		for _, field := range trailers.All() {
-			if !forbiddenTrailer(field.Name) {
+			if !message.ForbiddenTrailer(field.Name) {
 				dst = appendField(dst, field.Name, field.Value)
 			}
 		}

@@ -32,7 +32,7 @@ func (f *facts) contentLength(value []byte) Error {
 	if f.has(factLength) {
 		return ErrDuplicateContentLength
 	}
-	n, ok := parseLength(value)
+	n, ok := message.ParseLength(value)
 	if !ok {
 		return ErrContentLength
 	}

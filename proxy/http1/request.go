@@ -171,7 +171,7 @@ func (p *RequestParser) host(value []byte, req *message.Request) Error {
 	if p.facts.has(factHost) {
 		return ErrDuplicateHost
 	}
-	if !validAuthority(value, false) {
+	if !message.ValidAuthority(value, false) {
 		return ErrInvalidHost
 	}
 	p.facts.seen |= factHost

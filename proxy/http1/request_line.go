@@ -30,7 +30,7 @@ func requestLine(buf []byte, start int, req *message.Request, lim *Limits) (next
 	req.Method = buf[start:i:i]
 
 	target := i + 1
-	i = indexNotTarget(buf, target)
+	i = message.IndexNotTarget(buf, target)
 	if i == len(buf) || buf[i] != ' ' || i == target {
 		return 0, targetError(buf, target, i)
 	}
@@ -100,7 +100,7 @@ func requestTarget(target []byte, req *message.Request) Error {
 	connect := string(req.Method) == "CONNECT"
 	switch {
 	case connect:
-		if !validAuthority(target, true) {
+		if !message.ValidAuthority(target, true) {
 			return ErrTarget
 		}
 		req.Authority = target
@@ -137,7 +137,7 @@ func absoluteTarget(target []byte, req *message.Request) Error {
 	if end < 0 {
 		end = len(rest)
 	}
-	if !validAuthority(rest[:end], false) {
+	if !message.ValidAuthority(rest[:end], false) {
 		return ErrTarget
 	}
 	req.Authority = rest[:end:end]

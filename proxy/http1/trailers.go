@@ -63,33 +63,11 @@ func (t *trailerSection) field(lim *Limits) Error {
 	switch {
 	case underscore && lim.Underscores == UnderscoreReject:
 		return ErrUnderscore
-	case underscore || !lim.EnableTrailers || forbiddenTrailer(name):
+	case underscore || !lim.EnableTrailers || message.ForbiddenTrailer(name):
 		t.arena = t.arena[:t.line]
 	default:
 		t.fields.AddRaw(name, value)
 		t.line = len(t.arena)
 	}
 	return noError
-}
-
-// trailersForbidden are the well-known names that frame, route, authenticate or describe the message, or say who its
-// client is, and so mean something else or nothing after the body (RFC 9110 section 6.5.1). It is never written.
-var trailersForbidden = message.NewNameSet(
-	message.NameAuthorization, message.NameConnection, message.NameContentLength, message.NameContentType,
-	message.NameCookie, message.NameExpect, message.NameHTTP2Settings, message.NameHost, message.NameKeepAlive,
-	message.NameProxyConnection, message.NameTE, message.NameTrailer, message.NameTransferEncoding, message.NameUpgrade,
-	message.NameXForwardedClientCert, message.NameXForwardedFor, message.NameXForwardedHost,
-	message.NameXForwardedPort, message.NameXForwardedProto)
-
-// forbiddenTrailer reports whether a field of this lower-case name is dropped from trailers.
-func forbiddenTrailer(name []byte) bool {
-	if id := message.LookupName(name); id != message.NameOther {
-		return trailersForbidden.Contains(id)
-	}
-	switch string(name) {
-	case "cache-control", "content-encoding", "content-range", "max-forwards", "proxy-authenticate",
-		"proxy-authorization", "range", "set-cookie", "www-authenticate":
-		return true
-	}
-	return false
 }

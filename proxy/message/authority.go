@@ -1,13 +1,13 @@
-package http1
+package message
 
 import "bytes"
 
 // maxPortDigits is the length of 65535.
 const maxPortDigits = 5
 
-// validAuthority reports whether b is host or host:port (RFC 9110 section 7.2): a name, an IPv4 address or a bracketed
+// ValidAuthority reports whether b is host or host:port (RFC 9110 section 7.2): a name, an IPv4 address or a bracketed
 // IPv6 address, without user information. A port may be empty, as RFC 3986 section 3.2.3 has it, unless one is required.
-func validAuthority(b []byte, portRequired bool) bool {
+func ValidAuthority(b []byte, portRequired bool) bool {
 	end := hostLength(b)
 	if end <= 0 {
 		return false
@@ -39,7 +39,7 @@ func hostLength(b []byte) int {
 		switch c := b[i]; {
 		case hostCharacter[c]:
 			i++
-		case c == '%' && i+2 < len(b) && hexDigit[b[i+1]] != notHex && hexDigit[b[i+2]] != notHex:
+		case c == '%' && i+2 < len(b) && isHex(b[i+1]) && isHex(b[i+2]):
 			i += 3
 		default:
 			return i
@@ -57,9 +57,26 @@ func addressLength(b []byte) int {
 		return 0
 	}
 	for _, c := range b[1 : end-1] {
-		if hexDigit[c] == notHex && c != ':' && c != '.' {
+		if !isHex(c) && c != ':' && c != '.' {
 			return 0
 		}
 	}
 	return end
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+// hostCharacter holds the characters of a reg-name (RFC 3986 section 3.2.2) except the comma, which would let two joined
+// Host fields pass for one, and the percent sign, which has a rule of its own. It is never written.
+var hostCharacter = buildHostCharacter()
+
+func buildHostCharacter() (table [256]bool) {
+	for c := range table {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		table[c] = letter || c >= '0' && c <= '9'
+	}
+	for _, c := range []byte("-._~!$&'()*+;=") {
+		table[c] = true
+	}
+	return table
 }
