@@ -38,7 +38,7 @@ func (p *RequestParser) Framing() Framing { return p.framing }
 // a HEAD request, and no fields.
 func (p *RequestParser) Parse(buf []byte, req *message.Request, lim *Limits) (n int, err Error) {
 	if p.head.scanned == 0 {
-		clearRequest(req)
+		req.Reset()
 	} else if !p.head.ready(buf) {
 		err = p.head.stop(buf, noError, lim)
 		return 0, p.refuse(buf, req, lim, err)
@@ -46,7 +46,7 @@ func (p *RequestParser) Parse(buf []byte, req *message.Request, lim *Limits) (n 
 	n, err = p.parse(buf, req, lim)
 	if n > 0 && p.head.scanned != 0 {
 		*p = RequestParser{}
-		clearRequest(req)
+		req.Reset()
 		n, err = p.parse(buf, req, lim)
 	}
 	if n > 0 {
@@ -58,16 +58,6 @@ func (p *RequestParser) Parse(buf []byte, req *message.Request, lim *Limits) (n 
 	return 0, p.refuse(buf, req, lim, err)
 }
 
-// clearRequest empties req. Unlike Reset it leaves fields alone that are empty already.
-func clearRequest(req *message.Request) {
-	if req.Fields.Len() > 0 {
-		req.Fields.Reset()
-	}
-	req.Method, req.Scheme, req.Authority, req.Path, req.Upgrade = nil, nil, nil, nil, nil
-	req.ContentLength = 0
-	req.EndStream, req.ExpectContinue, req.Close = false, false, false
-}
-
 // refuse leaves what is good of the request line, if it is whole, in req, and nothing else, when err is one.
 func (p *RequestParser) refuse(buf []byte, req *message.Request, lim *Limits, err Error) Error {
 	if err == noError {
@@ -75,7 +65,7 @@ func (p *RequestParser) refuse(buf []byte, req *message.Request, lim *Limits, er
 	}
 	start, whole := p.head.start, p.head.started || err != ErrHeadersTooLarge
 	p.Reset()
-	clearRequest(req)
+	req.Reset()
 	if whole {
 		requestLine(buf, start, req, lim)
 	}

@@ -23,14 +23,14 @@ func (p *ResponseParser) Framing() Framing { return p.framing }
 // response is a head of its own: all but 101 are followed by another head.
 func (p *ResponseParser) Parse(buf []byte, resp *message.Response, headRequest, connectRequest bool, lim *Limits) (n int, err Error) {
 	if p.head.scanned == 0 {
-		clearResponse(resp)
+		resp.Reset()
 	} else if !p.head.ready(buf) {
 		return 0, p.head.stop(buf, noError, lim)
 	}
 	n, err = p.parse(buf, resp, lim)
 	if n > 0 && p.head.scanned != 0 {
 		*p = ResponseParser{}
-		clearResponse(resp)
+		resp.Reset()
 		n, err = p.parse(buf, resp, lim)
 	}
 	if n > 0 {
@@ -43,15 +43,6 @@ func (p *ResponseParser) Parse(buf []byte, resp *message.Response, headRequest, 
 		p.Reset()
 	}
 	return 0, err
-}
-
-// clearResponse empties resp. Unlike Reset it leaves fields alone that are empty already.
-func clearResponse(resp *message.Response) {
-	if resp.Fields.Len() > 0 {
-		resp.Fields.Reset()
-	}
-	resp.Status, resp.Upgrade, resp.ContentLength = 0, nil, message.UnknownLength
-	resp.EndStream, resp.Close = false, false
 }
 
 // parse parses the lines that are complete. n > 0 means that the head is.

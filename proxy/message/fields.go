@@ -45,6 +45,12 @@ func (f *Fields) Add(id NameID, value []byte) {
 	f.present[id>>6] |= 1 << (id & 63)
 }
 
+// Append appends a field line as it is. Its ID must be that of its name.
+func (f *Fields) Append(field Field) {
+	f.list = append(f.list, field)
+	f.present[field.ID>>6] |= 1 << (field.ID & 63)
+}
+
 // AddRaw appends a field line with its name as given, which must be lower-case. Name and value are borrowed.
 func (f *Fields) AddRaw(name, value []byte) {
 	id := LookupName(name)

@@ -58,11 +58,14 @@ type Request struct {
 	Fields Fields
 }
 
-// Reset empties r for another use.
+// Reset empties r for another use. Fields that are empty already are left alone.
 func (r *Request) Reset() {
-	fields := r.Fields
-	fields.Reset()
-	*r = Request{Fields: fields}
+	if r.Fields.Len() > 0 {
+		r.Fields.Reset()
+	}
+	r.Method, r.Scheme, r.Authority, r.Path, r.Upgrade = nil, nil, nil, nil, nil
+	r.Version, r.ContentLength = HTTP11, 0
+	r.EndStream, r.ExpectContinue, r.Close = false, false, false
 }
 
 // Response is the head of a response.
@@ -84,9 +87,11 @@ type Response struct {
 	Fields Fields
 }
 
-// Reset empties r for another use.
+// Reset empties r for another use, with no length declared. Fields that are empty already are left alone.
 func (r *Response) Reset() {
-	fields := r.Fields
-	fields.Reset()
-	*r = Response{Fields: fields}
+	if r.Fields.Len() > 0 {
+		r.Fields.Reset()
+	}
+	r.Status, r.Upgrade, r.Version, r.ContentLength = 0, nil, HTTP11, UnknownLength
+	r.EndStream, r.Close = false, false
 }
