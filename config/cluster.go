@@ -22,6 +22,16 @@ const (
 	Random
 )
 
+// Protocol is what a cluster's hosts are spoken to in.
+type Protocol uint8
+
+// The protocols.
+const (
+	ProtocolHTTP1 Protocol = iota
+	ProtocolHTTP2
+	ProtocolDownstream // what the client speaks (use_downstream_protocol_config)
+)
+
 // DNSFamily is Cluster.dns_lookup_family.
 type DNSFamily uint8
 
@@ -87,6 +97,10 @@ type Cluster struct {
 	Breakers Thresholds // of priority DEFAULT
 	// HighBreakers are those of priority HIGH.
 	HighBreakers Thresholds
+
+	Protocol Protocol
+	// HTTP2 is http2_protocol_options, where the protocol is or may be HTTP/2.
+	HTTP2 HTTP2
 
 	// IdleTimeout closes a pooled connection that was not used for so long.
 	IdleTimeout time.Duration

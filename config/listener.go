@@ -67,6 +67,16 @@ const (
 	EscapedSlashesUnescapeAndForward
 )
 
+// Codec is the codec_type of a connection manager.
+type Codec uint8
+
+// The codecs.
+const (
+	CodecAuto Codec = iota // whichever the first bytes are of
+	CodecHTTP1
+	CodecHTTP2
+)
+
 // HTTPConnectionManager is envoy.extensions.filters.network.http_connection_manager.v3 as far as it has a function here.
 type HTTPConnectionManager struct {
 	StatPrefix string
@@ -101,6 +111,11 @@ type HTTPConnectionManager struct {
 	StripAnyHostPort      bool
 	StripTrailingHostDot  bool
 
+	// Codec is codec_type: which protocols clients may speak.
+	Codec Codec
+	// HTTP2 is http2_protocol_options.
+	HTTP2 HTTP2
+
 	AcceptHTTP10         bool
 	DefaultHostForHTTP10 string
 	EnableTrailers       bool
@@ -120,7 +135,8 @@ type HTTPConnectionManager struct {
 	// MaxRequestsPerConnection closes a connection after so many requests, 0 means never.
 	MaxRequestsPerConnection uint32
 
-	// Upgrades holds the lower-case protocols that may be upgraded to (upgrade_configs), such as "websocket".
+	// Upgrades holds the lower-case protocols that may be upgraded to (upgrade_configs), such as "websocket". "connect" stands
+	// for the method CONNECT.
 	Upgrades []Upgrade
 }
 

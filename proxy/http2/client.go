@@ -1,0 +1,177 @@
+package http2
+
+import (
+	"golang.org/x/net/http2"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// Pool is told what happens to a ClientConn, on the loop's thread.
+type Pool interface {
+	// Established is told that the connection is there.
+	Established()
+	// Changed is told that there may be room for another stream: one has ended, or the host has told how many it takes.
+	Changed()
+	// Draining is told that no stream can be opened any more. Those that are open go on.
+	Draining()
+	// Ended is told that the connection is over, and why.
+	Ended(err error)
+}
+
+// ClientConn is the client's side of an HTTP/2 connection.
+type ClientConn struct {
+	conn
+	pool     Pool
+	reserved int  // streams that are going to be opened
+	answered bool // some response has come whole
+}
+
+// ClientStream is a stream to a host. It is a handle, to be copied at will.
+type ClientStream struct{ *Stream }
+
+// Init makes k the client's side of a connection, which may still be being established. opts is shared and read-only. block
+// counts, with stats.HTTP2Codec.
+func (k *ClientConn) Init(raw *eventloop.Conn, env *Env, opts *Options, block *stats.Block, p Pool) {
+	k.pool = p
+	k.nextID = 1
+	k.connecting = true
+	k.init(raw, env, opts, block, k, maxSlack)
+	raw.Write([]byte(http2.ClientPreface))
+	k.announce([]http2.Setting{{ID: http2.SettingEnablePush, Val: 0}})
+}
+
+// Release lets go of everything but the socket. The streams are over; the pool is not told.
+func (k *ClientConn) Release() { k.release() }
+
+// GoAway tells the host that nothing more comes.
+func (k *ClientConn) GoAway() {
+	if !k.dead {
+		k.writeGoAway(0, http2.ErrCodeNo, "")
+	}
+}
+
+// Room returns how many more streams may be opened now. Until the host has told how many it takes, that is what we allow
+// ourselves; what is too many then is refused and can be sent again.
+func (k *ClientConn) Room() int {
+	if k.dead || k.peerGone || k.nextID+2*uint32(k.reserved) > maxStreamID || k.raw.WriteErr() != nil {
+		return 0
+	}
+	limit := min(int64(k.opts.MaxStreams), int64(k.peer.maxStreams))
+	return int(max(0, limit-int64(k.streams.count)-int64(k.reserved)))
+}
+
+// Crowded reports whether streams that nobody reads hold so much of what the host may send that new ones are better opened
+// elsewhere.
+func (k *ClientConn) Crowded() bool { return k.inflow.unread > k.inflow.size/2 }
+
+// Exhausted reports whether the connection has used up its stream identifiers.
+func (k *ClientConn) Exhausted() bool { return k.nextID > maxStreamID }
+
+// Settled reports whether the host has told how many streams it takes.
+func (k *ClientConn) Settled() bool { return k.peer.received }
+
+// Idle reports whether no stream is open or going to be.
+func (k *ClientConn) Idle() bool { return k.streams.count+k.reserved == 0 }
+
+// Answered reports whether some response has come whole.
+func (k *ClientConn) Answered() bool { return k.answered }
+
+// Reserve makes a stream for a request of task t, whose response head is going to be put into resp. It is opened when the
+// head of the request is written, because identifiers must go up.
+func (k *ClientConn) Reserve(t *eventloop.Task, resp *message.Response) ClientStream {
+	k.reserved++
+	s := k.env.get()
+	s.conn, s.task, s.response = &k.conn, t, resp
+	s.declared = -1
+	return ClientStream{s}
+}
+
+// WriteHead opens the stream and gathers the request head. Without a body (req.EndStream) that is the whole request. req is
+// used until the stream ends.
+func (k *ClientConn) WriteHead(s ClientStream, req *message.Request) {
+	k.reserved--
+	if k.dead || k.peerGone || k.Exhausted() {
+		s.fail(ErrRefused) // between Reserve and now
+		return
+	}
+	k.pingIfIdle()
+	id := k.nextID
+	k.nextID += 2
+	k.open(s.Stream, id)
+	s.request = req
+	s.noBody = string(req.Method) == "HEAD"
+	s.tunnel = len(req.Upgrade) > 0 || string(req.Method) == "CONNECT"
+	end := req.EndStream && !s.tunnel
+	k.commitBlock(k.appendRequestHead(k.beginBlock(), req), id, end)
+	k.flood.opened++
+	s.state, _ = s.state.sendHeaders()
+	if end {
+		s.state, _ = s.state.sendEnd()
+	}
+}
+
+// ReadHead returns nil when resp, which is the response that the stream was reserved for, has been filled with a head; after
+// an informational one it is called again. It returns eventloop.ErrWouldBlock while there is none, and an Error when the
+// stream has ended before its time.
+func (s ClientStream) ReadHead(resp *message.Response) error {
+	h := &s.heads
+	switch {
+	case h.waiting == 0 && s.err != noError:
+		return s.err
+	case h.waiting == 0:
+		return eventloop.ErrWouldBlock
+	}
+	h.waiting--
+	if h.waiting < len(h.later) {
+		// The first was read before: the next one takes its place.
+		*resp = *h.later[0]
+		h.later = h.later[1:]
+	}
+	return nil
+}
+
+// ResponseStarted reports whether some of the response has come.
+func (s ClientStream) ResponseStarted() bool { return s.headDone || s.heads.waiting > 0 }
+
+// End ends the part of who sent the request. Unless the whole request went out and the whole response came, the host is told
+// that it is not wanted any more. The stream must not be used after that.
+func (k *ClientConn) End(s ClientStream) {
+	if s.id == 0 { // it was reserved and never opened
+		if s.err == noError {
+			k.reserved--
+		}
+		k.env.put(s.Stream)
+		return
+	}
+	if s.ended {
+		k.answered = true
+	}
+	code := http2.ErrCodeCancel
+	if s.ended {
+		code = http2.ErrCodeNo
+	}
+	s.detach(false, code, 0)
+}
+
+// newBlock implements owner: a host opens no streams.
+func (k *ClientConn) newBlock(h frameHeader, block []byte, _ bool) fault {
+	switch {
+	case k.isIdle(h.stream):
+		return faultIdleStream
+	case k.recent.wasReset(h.stream) || !k.recent.hasEnded(h.stream):
+		return k.skipBlock(block) // on its way when we reset the stream
+	default:
+		return faultStreamClosed
+	}
+}
+
+// settled, draining, streamGone and ended implement owner.
+
+func (k *ClientConn) established()       { k.pool.Established() }
+func (k *ClientConn) settled()           { k.pool.Changed() }
+func (k *ClientConn) late()              {}
+func (k *ClientConn) draining()          { k.pool.Draining() }
+func (k *ClientConn) streamGone(*Stream) { k.pool.Changed() }
+func (k *ClientConn) ended(err error)    { k.pool.Ended(err) }

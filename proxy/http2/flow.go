@@ -1,0 +1,56 @@
+package http2
+
+// maxWindow is the largest flow-control window (RFC 9113 section 6.9.1).
+const maxWindow = 1<<31 - 1
+
+// initialWindow is the window of both sides before anything else is agreed (RFC 9113 section 6.9.2).
+const initialWindow = 1<<16 - 1
+
+// inflow is a window that we grant: to a stream or to a connection.
+//
+// What the peer sends is received, then taken by whoever reads it, and credited to the peer again. For the window of a
+// stream that happens when it is taken. For the window of a connection whose streams belong to different readers that
+// would let a few who do not read hold up all others; so up to slack bytes may lie untaken and be credited nevertheless.
+type inflow struct {
+	size   int64 // of the window as it was granted
+	window int64 // what the peer may still send
+	owed   int64 // received and not credited
+	unread int64 // received and not taken
+	slack  int64 // of unread, what is credited all the same
+}
+
+// receive notes n bytes that came in, and reports whether the peer was allowed to send them.
+func (f *inflow) receive(n int) bool {
+	if int64(n) > f.window {
+		return false
+	}
+	f.window -= int64(n)
+	f.owed += int64(n)
+	f.unread += int64(n)
+	return true
+}
+
+// take notes n bytes that were received and are gone now.
+func (f *inflow) take(n int) { f.unread -= int64(n) }
+
+// credit returns by how much the window is to be opened now, 0 for not yet: small updates are gathered until half of the
+// window is due.
+func (f *inflow) credit() uint32 {
+	due := f.owed - max(0, f.unread-f.slack)
+	if due == 0 || due < f.size/2 {
+		return 0
+	}
+	f.owed -= due
+	f.window += due
+	return uint32(due)
+}
+
+// outflow is a window that the peer grants us. It may become negative when the peer lowers the initial one (RFC 9113 section
+// 6.9.2).
+type outflow int64
+
+// open adds n, and reports whether the window is one that may be.
+func (f *outflow) open(n int64) bool {
+	*f += outflow(n)
+	return *f <= maxWindow
+}
