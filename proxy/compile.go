@@ -10,6 +10,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
@@ -34,6 +35,7 @@ type compiledCluster struct {
 	assignment *config.ClusterLoadAssignment
 	shared     *upstream.Shared
 	scope      *stats.Scope
+	http2Scope *stats.Scope // nil while the cluster speaks HTTP/1 only
 }
 
 // compiledListener is a listener with its sockets and scopes, which outlive changes of its other settings.
@@ -49,6 +51,7 @@ type compiledListener struct {
 type compiledManager struct {
 	config     *config.HTTPConnectionManager
 	limits     *http1.Limits
+	http2      *http2.Options
 	internal   []netip.Prefix
 	serverName []byte
 	via        []byte
@@ -124,7 +127,11 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
 			k.scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".", stats.Cluster)
 			undo.add(k.scope.Release)
 		} else {
-			k.shared, k.scope = old.shared, old.scope
+			k.shared, k.scope, k.http2Scope = old.shared, old.scope, old.http2Scope
+		}
+		if k.http2Scope == nil && cfg.Protocol != config.ProtocolHTTP1 {
+			k.http2Scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".http2.", stats.HTTP2Codec)
+			undo.add(k.http2Scope.Release)
 		}
 		if old == nil || old.config != cfg || old.assignment != k.assignment {
 			k.shared.SetLimits(cfg.Breakers)
@@ -219,6 +226,8 @@ func (s *Server) compileManager(m *compiledManager, c, prev *compiled, l *config
 		Underscores:          http1.UnderscoreAction(cfg.Underscores),
 		EnableTrailers:       cfg.EnableTrailers,
 	}
+	m.http2 = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
+	m.http2.Underscores = http2.UnderscoreAction(cfg.Underscores)
 	m.serverName = []byte(cfg.ServerName)
 	m.via = []byte(cfg.Via)
 	for _, block := range cfg.InternalAddresses {
@@ -283,6 +292,9 @@ func (c *compiled) release(next *compiled) {
 		for i, name := range c.clusterNames {
 			if next.snapshot.Clusters[name] == nil {
 				c.clusters[i].scope.Release()
+				if c.clusters[i].http2Scope != nil {
+					c.clusters[i].http2Scope.Release()
+				}
 			}
 		}
 	}

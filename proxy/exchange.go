@@ -5,6 +5,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
@@ -30,6 +31,7 @@ type exchange struct {
 	request  message.Request
 	response message.Response
 	arena    []byte // what the proxy adds to the messages
+	replay   []byte // the request body that was sent upstream, with replayable
 	timer    eventloop.Timer
 	lease    upstream.Lease
 
@@ -38,9 +40,10 @@ type exchange struct {
 
 // exchangeState is the part of an exchange that begins as zero.
 type exchangeState struct {
-	task *eventloop.Task
-	conn *connection
-	down downstream
+	task   *eventloop.Task
+	conn   *connection
+	down   downstream
+	stream http2.ServerStream // when the client speaks HTTP/2
 
 	// What the exchange pinned when it began; later configurations do not touch it.
 	listener *listenerState
@@ -68,7 +71,8 @@ type exchangeState struct {
 	requestDone   bool // the request was read to its end
 	requestSent   bool // and handed to the upstream connection to its end
 	continued     bool // 100 (Continue) was sent
-	bodySent      bool // some of the request body went upstream: it cannot be sent again
+	bodySent      bool // some of the request body went upstream
+	replayable    bool // and all that did is in replay
 	responded     bool // a final response head was written
 	responseDone  bool
 	finished      bool // nothing is held and everything is counted
@@ -76,8 +80,8 @@ type exchangeState struct {
 	abandon       bool // the client must see that the response is not whole
 	internal      bool // the request comes from inside (internal_address_config)
 	verdict       verdict
-	refused       http1.Error // with verdictCodecError
-	timeoutStatus int         // the answer to a route timeout that the client asked for, 0 for the usual
+	refused       refusal // with verdictCodecError
+	timeoutStatus int     // the answer to a route timeout that the client asked for, 0 for the usual
 	informational int
 	attempts      int // to get a response
 
@@ -117,7 +121,7 @@ func (x *exchange) begin(c *connection, down downstream, t *eventloop.Task) {
 	l.http.Inc(stats.HTTPDownstreamRqTotal)
 	l.http.Inc(c.protocol.rqTotal)
 	l.http.Inc(stats.HTTPDownstreamRqActive)
-	if down.BodyDone() {
+	if down.BodyDone() || x.wantsTunnel() {
 		x.requestComplete()
 	}
 }
@@ -129,6 +133,10 @@ func (x *exchange) clear() {
 		x.arena = nil
 	}
 	x.arena = x.arena[:0]
+	if cap(x.replay) > maxIdleReplay {
+		x.replay = nil
+	}
+	x.replay = x.replay[:0]
 	x.lease = upstream.Lease{}
 	x.exchangeState = exchangeState{}
 }
@@ -143,16 +151,25 @@ func (x *exchange) run() {
 	x.finish()
 }
 
-// refuse answers a request that the codec refused.
-func (x *exchange) refuse(e http1.Error) {
-	x.refused = e
+// refusal is how a request is answered that a codec has refused.
+type refusal struct {
+	status        int
+	body, details string
+}
+
+// refusalOf returns the answer to what the HTTP/1 codec has refused.
+func refusalOf(e http1.Error) refusal { return refusal{e.Status(), e.Body(), e.Details()} }
+
+// refuse answers a request that its codec has refused.
+func (x *exchange) refuse(r refusal) {
+	x.refused = r
 	x.replyVerdict(verdictCodecError)
 	x.finish()
 }
 
 // end closes an exchange that failed with v: with an answer when none has begun, by breaking the response off otherwise.
 func (x *exchange) end(v verdict) {
-	if v == verdictClientGone || x.responded {
+	if v == verdictClientGone || v == verdictMalformedRequest || x.responded {
 		x.verdict, x.details = v, v.detailsAfter()
 		x.flags |= answers[v].flags
 		x.abandon = true
@@ -169,7 +186,7 @@ func (x *exchange) finish() {
 	w, http := x.worker, x.listener.http
 	x.finished = true
 	w.loop.StopTimer(&x.timer)
-	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && len(x.request.Upgrade) == 0)
+	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && !x.wantsTunnel())
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
 	http.Dec(stats.HTTPDownstreamRqActive)
 	http.Record(stats.HTTPDownstreamRqTime, micros)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -15,13 +16,14 @@ import (
 
 // forward sends the request to a host of the target cluster and passes the response on. It returns why that failed.
 //
-// A request that a host cannot have begun to process, because it went out on a kept connection which the host was closing
-// at the same time, is sent once more on another connection (RFC 9112 section 9.3.1).
+// A request that no host has begun to process is sent once more, on another connection: one that went out on a kept
+// connection which the host was closing at the same time (RFC 9112 section 9.3.1), or one that the host says it has refused
+// (RFC 9113 section 8.7).
 func (x *exchange) forward() verdict {
 	for {
 		x.attempts++
-		v, again := x.attempt()
-		if !again || x.attempts == maxAttempts {
+		v := x.attempt()
+		if x.attempts == maxAttempts || !x.repeatable(v) {
 			return v
 		}
 		x.lease.Release(upstream.ServerError, false)
@@ -29,34 +31,48 @@ func (x *exchange) forward() verdict {
 	}
 }
 
-// attempt tries one host. again says that the failure is one that another attempt may mend.
-func (x *exchange) attempt() (v verdict, again bool) {
+// attempt tries one host.
+func (x *exchange) attempt() verdict {
 	h := x.cluster.Pick()
 	if h == nil {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
-		return verdictNoHealthyUpstream, false
+		return verdictNoHealthyUpstream
 	}
 	if v := x.acquire(h); v != verdictNone {
-		return v, false
+		return v
 	}
 	x.rewriteHost(h)
 	if x.route.VirtualHost.Config.IncludeRequestAttemptCount {
 		x.request.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))
 	}
 	x.up.WriteHead(&x.request)
-	if x.request.EndStream {
+	switch {
+	case x.request.EndStream:
 		x.requestSent = true
+	case x.bodySent:
+		x.replayBody()
 	}
-	v = x.exchangeBodies()
-	return v, v == verdictConnectionTermination && x.repeatable()
+	return x.exchangeBodies()
 }
 
-// repeatable reports whether the request may be sent again without harm: the connection had been used before, no byte of
-// a response came, and doing it twice is the same as doing it once (RFC 9110 section 9.2.2).
-func (x *exchange) repeatable() bool {
-	if x.responded || x.bodySent || x.informational > 0 || !x.up.Reused() || x.up.ResponseStarted() || len(x.request.Upgrade) > 0 {
+// repeatable reports whether a request that ended with v may be sent again without harm.
+func (x *exchange) repeatable(v verdict) bool {
+	if x.responded || x.informational > 0 || x.wantsTunnel() {
 		return false
 	}
+	switch v {
+	case verdictRefusedStream:
+		return !x.bodySent || x.replayable
+	case verdictConnectionTermination:
+		// It may have been processed, so doing it twice must be the same as doing it once (RFC 9110 section 9.2.2).
+		return !x.bodySent && x.up.Reused() && !x.up.ResponseStarted() && x.idempotent()
+	default:
+		return false
+	}
+}
+
+// idempotent reports whether the method is one that may be repeated.
+func (x *exchange) idempotent() bool {
 	switch string(x.request.Method) {
 	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
 		return true
@@ -64,9 +80,15 @@ func (x *exchange) repeatable() bool {
 	return false
 }
 
+// wantsTunnel reports whether the request asks for bytes both ways in place of a response.
+func (x *exchange) wantsTunnel() bool {
+	return len(x.request.Upgrade) > 0 || string(x.request.Method) == "CONNECT"
+}
+
 // acquire gets a connection to h, waiting for one when the breakers say so.
 func (x *exchange) acquire(h *upstream.Host) verdict {
-	switch x.cluster.Acquire(&x.lease, h, x.task) {
+	ask := upstream.Ask{HTTP2: x.cluster.SpeaksHTTP2(x.request.Version), Response: &x.response, Again: x.attempts > 1}
+	switch x.cluster.Acquire(&x.lease, h, x.task, ask) {
 	case upstream.Overflow:
 		return verdictOverflow
 	case upstream.Failed:
@@ -134,17 +156,10 @@ func (x *exchange) checkConnected() verdict {
 	case err == nil:
 		return verdictNone
 	case err == upstream.ErrConnectTimeout:
-		x.countConnectFailure()
 		return verdictConnectionTimeout
 	default:
-		x.countConnectFailure()
 		return verdictRemoteConnectionFailure
 	}
-}
-
-func (x *exchange) countConnectFailure() {
-	x.cluster.Stats().Inc(stats.ClusterUpstreamCxConnectFail)
-	x.lease.Host().Stats.CxConnectFail++
 }
 
 // pumpRequest moves request body bytes that are there, as far as the upstream side has room.
@@ -157,7 +172,7 @@ func (x *exchange) pumpRequest() (progress bool, v verdict) {
 			x.up.NotifyBelow(limit/2 + 1)
 			return progress, verdictNone
 		}
-		if !x.upgraded && len(x.request.Upgrade) > 0 {
+		if !x.upgraded && x.wantsTunnel() {
 			return progress, verdictNone // what follows an upgrade waits for the answer
 		}
 		x.sendContinue()
@@ -177,7 +192,7 @@ func (x *exchange) passRequest(data []byte, done bool) {
 	}
 	trailers := x.down.Trailers()
 	if len(data) > 0 {
-		x.bodySent = true
+		x.record(data)
 		x.bytesReceived += int64(len(data))
 		x.up.WriteBody(data, done && trailers == nil)
 	}
@@ -200,7 +215,7 @@ func (x *exchange) requestError(err error) verdict {
 		return verdictClientGone
 	}
 	x.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
-	x.refused = refused
+	x.refused = refusalOf(refused)
 	return verdictCodecError
 }
 
@@ -269,14 +284,29 @@ func (x *exchange) responseError(err error) verdict {
 	}
 	k := x.cluster.Stats()
 	k.Inc(stats.ClusterUpstreamRqRxReset)
-	var errno syscall.Errno
-	switch _, malformed := err.(http1.Error); {
-	case malformed:
+	switch err := err.(type) {
+	case http1.Error:
 		k.Inc(stats.ClusterUpstreamCxProtocolError)
 		return verdictUpstreamProtocolError
-	case err == io.EOF, err == io.ErrUnexpectedEOF, errors.As(err, &errno):
+	case http2.Error:
+		return resetVerdict(err)
+	}
+	var errno syscall.Errno
+	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.As(err, &errno) {
 		k.Inc(stats.ClusterUpstreamCxDestroyRemoteWithActiveRq)
-		return verdictConnectionTermination
+	}
+	return verdictConnectionTermination
+}
+
+// resetVerdict tells what the end of an HTTP/2 stream before its time means.
+func resetVerdict(err http2.Error) verdict {
+	switch err {
+	case http2.ErrRefused:
+		return verdictRefusedStream
+	case http2.ErrReset:
+		return verdictRemoteReset
+	case http2.ErrMalformed, http2.ErrProtocol, http2.ErrTooLarge, http2.ErrFlood:
+		return verdictUpstreamProtocolError
 	default:
 		return verdictConnectionTermination
 	}

@@ -16,8 +16,8 @@ import (
 // fields it sets, the route, and what the route asks for. It returns the verdict of an answer that needs no upstream.
 func (x *exchange) prepare() verdict {
 	m := x.manager.config
-	if string(x.request.Scheme) == "https" {
-		x.refused = http1.ErrHTTPSInPlaintext
+	if x.request.Version != message.HTTP2 && string(x.request.Scheme) == "https" {
+		x.refused = refusalOf(http1.ErrHTTPSInPlaintext)
 		return verdictCodecError
 	}
 	if v := x.checkPath(m); v != verdictNone {
@@ -114,27 +114,11 @@ func (x *exchange) upgradeAllowed(m *config.HTTPConnectionManager) bool {
 
 func findUpgrade(list []config.Upgrade, name []byte) *config.Upgrade {
 	for i := range list {
-		if equalFold(name, list[i].Type) {
+		if message.EqualFold(name, list[i].Type) {
 			return &list[i]
 		}
 	}
 	return nil
-}
-
-// equalFold reports whether b is lower when its ASCII letters are put in lower case.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // chooseTarget takes the route's decision. For a route that forwards it picks the cluster and makes the request what that

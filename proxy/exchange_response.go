@@ -23,10 +23,19 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	x.details = "via_upstream"
 	x.mutateResponseFields()
 	x.respond(x.mustClose())
-	if resp.Status == 101 {
+	if x.opensTunnel() {
 		x.becomeTunnel()
 	}
 	return true, verdictNone
+}
+
+// opensTunnel reports whether the response at hand turns both sides into a tunnel: a switch of protocols, or the success of
+// CONNECT.
+func (x *exchange) opensTunnel() bool {
+	if x.response.Status == 101 {
+		return true
+	}
+	return string(x.request.Method) == "CONNECT" && x.response.Status/100 == 2
 }
 
 // takeInformational passes a 1xx response on. 100 (Continue) is only for a client whose expectation was passed on, and
@@ -55,12 +64,15 @@ func (x *exchange) countUpstream(status int) {
 // mustClose reports whether the response is to tell the client that the connection ends.
 func (x *exchange) mustClose() bool {
 	resp := &x.response
+	if x.request.Version == message.HTTP2 {
+		return false // GOAWAY says it
+	}
 	if x.listener.stopped || x.conn.exhausted() {
 		x.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
 		return true
 	}
-	if len(x.request.Upgrade) > 0 {
-		return resp.Status != 101
+	if x.wantsTunnel() {
+		return !x.opensTunnel()
 	}
 	return !x.requestDone && resp.EndStream
 }
@@ -69,7 +81,7 @@ func (x *exchange) mustClose() bool {
 func (x *exchange) respond(close bool) {
 	x.responded = true
 	x.down.WriteHead(&x.response, close)
-	if x.response.EndStream && x.response.Status != 101 {
+	if x.response.EndStream && !x.opensTunnel() {
 		x.responseDone = true
 	}
 	x.lastActivity = x.worker.loop.Now()
@@ -102,7 +114,7 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 	resp := &x.response
 	switch v {
 	case verdictCodecError:
-		resp.Status, *body, x.details = x.refused.Status(), x.refused.Body(), x.refused.Details()
+		resp.Status, *body, x.details = x.refused.status, x.refused.body, x.refused.details
 		if resp.Status >= 500 && resp.Status != 501 {
 			resp.Status = 400
 		}

@@ -175,7 +175,8 @@ func (x *exchange) setForwardedProto(m *config.HTTPConnectionManager) {
 	} else {
 		fields.Set(message.NameXForwardedProto, valueHTTP)
 	}
-	if x.request.Scheme == nil {
+	// HTTP/2 always names one. Who is not believed may not claim what the transport is not.
+	if x.request.Scheme == nil || !believed && x.request.Version == message.HTTP2 {
 		x.request.Scheme = scheme
 	}
 }

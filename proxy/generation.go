@@ -60,13 +60,16 @@ func (w *worker) install(c *compiled) {
 // stageClusters makes the clusters of c at the given indexes, or brings them up to date. A new one is not used before
 // install; one in use changes as a whole.
 func (w *worker) stageClusters(c *compiled, indexes []int) {
-	env := upstream.Env{Loop: w.loop, Random: w.random}
+	env := upstream.Env{Loop: w.loop, Random: w.random, HTTP2: w.http2}
 	for _, i := range indexes {
 		k, name := &c.clusters[i], c.clusterNames[i]
 		live := w.byName[name]
 		if live == nil {
 			live = upstream.New(k.config, k.shared, w.shard.Block(k.scope), env)
 			w.byName[name] = live
+		}
+		if k.http2Scope != nil {
+			live.CountHTTP2(w.shard.Block(k.http2Scope))
 		}
 		live.Update(k.config, k.assignment)
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -123,9 +124,19 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 		c.becomeIdle()
 		return false
 	default:
+		if c.turnsHTTP2(err) {
+			w.putExchange(x)
+			c.becomeHTTP2(c.Unread())
+			return false
+		}
 		c.refuse(x, t, err)
 	}
 	return c.afterExchange(x)
+}
+
+// turnsHTTP2 reports whether what was refused as the first request is the preface of a protocol that is spoken here too.
+func (c *http1Conn) turnsHTTP2(err error) bool {
+	return err == http1.ErrHTTP2Preface && c.requests == 0 && c.listener.compiled.manager.config.Codec == config.CodecAuto
 }
 
 // refuse answers a head that cannot be served. A client that is gone is not answered.
@@ -142,7 +153,7 @@ func (c *http1Conn) refuse(x *exchange, t *eventloop.Task, err error) {
 	c.state = http1Exchanging
 	c.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
 	x.begin(&c.connection, c, t)
-	x.refuse(refused)
+	x.refuse(refusalOf(refused))
 }
 
 // afterExchange decides what becomes of the connection. It returns true when the next request is to be read.

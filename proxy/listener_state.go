@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -53,6 +54,10 @@ func (l *listenerState) update(c *compiledListener) {
 
 // Accepted implements eventloop.AcceptHandler.
 func (l *listenerState) Accepted(c *eventloop.Conn) {
+	if l.compiled.manager.config.Codec == config.CodecHTTP2 {
+		newHTTP2Conn(l, c)
+		return
+	}
 	newHTTP1Conn(l, c)
 }
 

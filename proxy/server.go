@@ -54,6 +54,8 @@ type Server struct {
 	draining atomic.Bool
 	panics   *stats.AtomicCounter
 
+	http2Stats *stats.Scope // of the codec on the side of clients
+
 	localAddress []byte // text of Options.LocalAddress, nil when there is none
 	steers       bool   // connections go to the worker with the fewest
 
@@ -84,6 +86,7 @@ func NewServer(o Options) (*Server, error) {
 	s.stats.Scope("cluster_manager.", stats.ClusterManager)
 	manager.Set(stats.ListenerManagerWorkersStarted, 1)
 	s.panics = s.stats.Counter("server.worker_panics")
+	s.http2Stats = s.stats.Scope("http2.", stats.HTTP2Codec)
 	s.stats.Collect(s.collectBreakers)
 	s.checkSteering()
 	s.resolver = upstream.NewResolver(o.Lookup, s.publishResolved, s.resolveFailed)

@@ -8,7 +8,8 @@ const (
 	verdictNone verdict = iota
 
 	// Before a route is known.
-	verdictCodecError // the codec's Error says more
+	verdictCodecError       // the refusal says more
+	verdictMalformedRequest // the codec has reset the stream
 	verdictNotAbsolutePath
 	verdictPathNormalizationFailed
 	verdictUpgradeForbidden
@@ -29,6 +30,8 @@ const (
 	verdictRemoteConnectionFailure
 	verdictConnectionTimeout
 	verdictConnectionTermination
+	verdictRemoteReset
+	verdictRefusedStream
 	verdictUpstreamProtocolError
 	verdictResponseTimeout
 
@@ -59,6 +62,7 @@ type answer struct {
 var answers = [verdictCount]answer{
 	verdictNone:                    {},
 	verdictCodecError:              {status: 400, flags: FlagDownstreamProtocolError, details: "http1.codec_error", close: true},
+	verdictMalformedRequest:        {flags: FlagDownstreamProtocolError, details: "http2.violation.of.messaging.rule", close: true},
 	verdictNotAbsolutePath:         {status: 404, flags: 0, details: "absolute_path_rejected"},
 	verdictPathNormalizationFailed: {status: 400, details: "path_normalization_failed"},
 	verdictUpgradeForbidden:        {status: 403, details: "upgrade_failed", close: true},
@@ -77,6 +81,8 @@ var answers = [verdictCount]answer{
 	verdictRemoteConnectionFailure: {status: 503, flags: FlagUpstreamConnectionFailure, reset: "remote connection failure"},
 	verdictConnectionTimeout:       {status: 503, flags: FlagUpstreamConnectionFailure, reset: "connection timeout"},
 	verdictConnectionTermination:   {status: 503, flags: FlagUpstreamConnectionTermination, reset: "connection termination"},
+	verdictRemoteReset:             {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote reset"},
+	verdictRefusedStream:           {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote refused stream reset"},
 	verdictUpstreamProtocolError:   {status: 502, flags: FlagUpstreamProtocolError, reset: "protocol error"},
 	verdictResponseTimeout:         {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "response_timeout"},
 

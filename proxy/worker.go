@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -35,6 +36,8 @@ type worker struct {
 
 	connections int // downstream connections that are open
 	exchanges   []*exchange
+	http2       *http2.Env
+	http2Stats  *stats.Block
 	outcome     Outcome // of the stream that ended last, for who is told of it
 	clock       wallClock
 }
@@ -59,6 +62,8 @@ func newWorker(s *Server, id int) (*worker, error) {
 	}
 	w.loop = loop
 	w.shard = s.stats.NewShard(loop.Post)
+	w.http2 = http2.NewEnv(loop, func(n int64) int64 { return int64(w.random.Uint64() % uint64(n)) })
+	w.http2Stats = w.shard.Block(s.http2Stats)
 	go w.run()
 	return w, nil
 }

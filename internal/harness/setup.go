@@ -59,6 +59,7 @@ func Listener(routes ...*config.Route) *config.Listener {
 	return &config.Listener{
 		Name: ListenerName, Address: config.Address{IP: "127.0.0.1"}, BufferLimit: config.DefaultBufferLimit,
 		HTTP: &config.HTTPConnectionManager{
+			HTTP2:      config.DefaultHTTP2(),
 			StatPrefix: StatPrefix, ServerName: config.DefaultServerName, UseRemoteAddress: true, GenerateRequestID: true,
 			MaxHeaderKB: config.DefaultMaxHeaderKB, MaxHeaderCount: config.DefaultMaxHeaderCount,
 			ConnectionIdle: config.DefaultConnectionIdle, StreamIdle: config.DefaultStreamIdle,

@@ -53,7 +53,6 @@ var inPart = map[string]string{
 	"ApiConfigSource.grpc_services":                      "one",
 	"ApiConfigSource.transport_api_version":              "`V3`, `AUTO`",
 	"Cluster.cluster_type":                               "`DnsCluster`",
-	"Cluster.http2_protocol_options":                     "on the cluster of the control plane",
 	"Cluster.lb_policy":                                  "`ROUND_ROBIN`, `LEAST_REQUEST`, `RANDOM`",
 	"Cluster.load_balancing_policy":                      "the first supported one of the list",
 	"Cluster.transport_socket":                           "`RawBuffer`",
@@ -69,12 +68,12 @@ var inPart = map[string]string{
 	"FilterChain.transport_socket":                       "`RawBuffer`",
 	"HeaderValue.key":                                    "any but `host` and names with a colon",
 	"HeaderValue.value":                                  "with the command operators listed above",
-	"HttpConnectionManager.codec_type":                   "`AUTO`, `HTTP1`",
+	"HttpConnectionManager.codec_type":                   "`AUTO`, `HTTP1`, `HTTP2`",
 	"HttpConnectionManager.http_filters":                 "the router; others of unknown type when they are optional, which leaves them out",
 	"HttpConnectionManager.upgrade_configs":              "any protocol but `CONNECT` and `CONNECT-UDP`",
 	"HttpFilter.config_discovery":                        "on no filter: it is refused with a message of its own",
 	"HttpFilter.disabled":                                "not on the router",
-	"HttpProtocolOptions.explicit_http_config":           "HTTP/1",
+	"HttpProtocolOptions.explicit_http_config":           "HTTP/1, HTTP/2",
 	"Listener.address":                                   "TCP on an IP address",
 	"Listener.default_filter_chain":                      "in place of `filter_chains`",
 	"Listener.filter_chains":                             "one",
@@ -83,15 +82,14 @@ var inPart = map[string]string{
 	"RouteMatch.runtime_fraction":                        "`default_value`: there is no runtime",
 	"SocketAddress.protocol":                             "`TCP`",
 	"StatsConfig.stats_tags":                             "`fixed_value`; others have no effect",
-	"HttpProtocolOptions.use_downstream_protocol_config": "HTTP/1",
+	"HttpProtocolOptions.use_downstream_protocol_config": "HTTP/1, HTTP/2",
 }
 
 // unread says why it does no harm that nothing goes by a field which a decoder keeps.
 var unread = map[string]string{
-	"Cluster.respect_dns_ttl":             "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
-	"DnsCluster.respect_dns_ttl":          "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
-	"HttpConnectionManager.drain_timeout": "of HTTP/2: an HTTP/1 connection ends with its next response",
-	"Thresholds.max_retries":              "there are no retries to count; it is shown",
+	"Cluster.respect_dns_ttl":    "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
+	"DnsCluster.respect_dns_ttl": "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
+	"Thresholds.max_retries":     "there are no retries to count; it is shown",
 }
 
 // sides tells apart the tables of messages that are read in two places.

@@ -89,7 +89,7 @@ var free = []struct {
 }{
 	{[]string{"balancer"}, []string{"sync", "sync/atomic", "context", "net", "os"},
 		"a picker never blocks or locks: it belongs to one worker"},
-	{[]string{"proxy/http1", "proxy/message"}, []string{"net", "os", "sync", "context", "regexp", "time"},
+	{[]string{"proxy/http1", "proxy/http2/hpack", "proxy/message"}, []string{"net", "os", "sync", "context", "regexp", "time"},
 		"codecs turn bytes into messages and back; they do no I/O, wait for nothing and decide nothing"},
 	{[]string{"proxy/route"}, []string{"net", "os", "sync", "context"}, "a compiled table only answers"},
 	{[]string{"config"}, []string{"os", "io"}, "what was asked is data: no I/O"},

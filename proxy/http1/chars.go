@@ -88,20 +88,6 @@ func trimSpace(b []byte) []byte {
 	return b
 }
 
-// isToken reports whether b equals the lower-case token, ignoring ASCII case and nothing else: bytes.EqualFold would
-// take the Kelvin sign for a k.
-func isToken(b []byte, token string) bool {
-	if len(b) != len(token) {
-		return false
-	}
-	for i := range b {
-		if tokenLower[b[i]] != token[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // nextElement cuts the first element off a comma-separated list (RFC 9110 section 5.6.1) and trims it. rest is nil after
 // the last one.
 func nextElement(list []byte) (element, rest []byte) {

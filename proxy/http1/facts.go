@@ -42,7 +42,7 @@ func (f *facts) contentLength(value []byte) Error {
 
 // transferEncoding takes a Transfer-Encoding field line (RFC 9112 section 6.1).
 func (f *facts) transferEncoding(value []byte) Error {
-	if f.has(factTransferEncoding) || !isToken(value, "chunked") {
+	if f.has(factTransferEncoding) || !message.EqualFold(value, "chunked") {
 		return ErrTransferEncoding
 	}
 	f.seen |= factTransferEncoding
@@ -64,11 +64,11 @@ func (f *facts) connection(value []byte, fields *message.Fields) {
 // connectionOption returns the fact an option that is not a field name stands for, 0 for others.
 func connectionOption(token []byte) fact {
 	switch {
-	case isToken(token, "keep-alive"):
+	case message.EqualFold(token, "keep-alive"):
 		return factKeepAlive
-	case isToken(token, "close"):
+	case message.EqualFold(token, "close"):
 		return factClose
-	case isToken(token, "upgrade"):
+	case message.EqualFold(token, "upgrade"):
 		return factConnectionUpgrade
 	default:
 		return 0
@@ -93,7 +93,7 @@ func listHas(list []byte, token string) bool {
 	for list != nil {
 		var element []byte
 		element, list = nextElement(list)
-		if isToken(element, token) {
+		if message.EqualFold(element, token) {
 			return true
 		}
 	}

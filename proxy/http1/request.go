@@ -146,7 +146,7 @@ func (p *RequestParser) field(name, value []byte, req *message.Request, lim *Lim
 			req.Fields.Add(message.NameTE, teTrailers)
 		}
 	case "expect":
-		if !isToken(value, "100-continue") {
+		if !message.EqualFold(value, "100-continue") {
 			return ErrExpect
 		}
 		p.facts.seen |= factExpectContinue

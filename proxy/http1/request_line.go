@@ -126,9 +126,9 @@ func absoluteTarget(target []byte, req *message.Request) Error {
 	switch {
 	case !found:
 		return ErrTarget
-	case isToken(scheme, "http"):
+	case message.EqualFold(scheme, "http"):
 		req.Scheme = schemeHTTP
-	case isToken(scheme, "https"):
+	case message.EqualFold(scheme, "https"):
 		req.Scheme = schemeHTTPS
 	default:
 		return ErrScheme

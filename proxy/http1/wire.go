@@ -205,5 +205,8 @@ func (w *wire) Conn() *eventloop.Conn { return w.conn }
 // Pending returns the number of bytes gathered for writing that the kernel has not taken.
 func (w *wire) Pending() int { return w.conn.Buffered() }
 
+// Unread returns the bytes that were read and belong to no message yet. They are valid until the next call.
+func (w *wire) Unread() []byte { return w.unread() }
+
 // HasUnread reports whether bytes were read that belong to no message yet.
 func (w *wire) HasUnread() bool { return w.start < w.end }

@@ -115,6 +115,15 @@ func (f *Fields) removeFrom(id NameID, from int) {
 	f.truncate(kept)
 }
 
+// NeverIndex forbids that the values of the well-known name id are kept in a compression table.
+func (f *Fields) NeverIndex(id NameID) {
+	for i := range f.list {
+		if f.list[i].ID == id {
+			f.list[i].NeverIndexed = true
+		}
+	}
+}
+
 // SetName is Set for any lower-case name. Name and value are borrowed.
 func (f *Fields) SetName(name, value []byte) {
 	if id := LookupName(name); id != NameOther {

@@ -21,7 +21,7 @@ func borrowed(t testing.TB) (w *worker, cycle func()) {
 	x.serve(o.accept())
 	x.release(Success, true)
 	return w, func() {
-		if k.Acquire(&x.Lease, k.Pick(), x.task) != Granted || !x.conn.Reused() {
+		if k.Acquire(&x.Lease, k.Pick(), x.task, Ask{}) != Granted || !x.conn.Reused() {
 			t.Fatal("the idle connection was not granted")
 		}
 		x.Release(Success, true)

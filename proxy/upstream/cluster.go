@@ -8,6 +8,8 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -21,6 +23,10 @@ type Cluster struct {
 	stats      *stats.Block
 	limits     http1.Limits
 
+	http2        *http2.Env
+	http2Options *http2.Options // of the configuration in force; connections keep theirs
+	http2Stats   *stats.Block
+
 	set     *balancer.Set // of all hosts, whose Data is their Host
 	picker  balancer.Picker
 	permits requestPermits
@@ -31,15 +37,20 @@ type Cluster struct {
 type Env struct {
 	Loop   *eventloop.Loop
 	Random *rand.PCG
+	HTTP2  *http2.Env
 }
 
 // New returns a cluster without hosts. block counts for it on this worker.
 func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Cluster {
-	k := &Cluster{shared: shared, loop: env.Loop, random: env.Random, stats: block}
+	k := &Cluster{shared: shared, loop: env.Loop, random: env.Random, http2: env.HTTP2, stats: block}
 	k.configure(cfg)
 	k.rebalance(nil)
 	return k
 }
+
+// CountHTTP2 has the codec of HTTP/2 connections count in block, of stats.HTTP2Codec. It comes before the configuration that
+// first asks for that protocol.
+func (k *Cluster) CountHTTP2(block *stats.Block) { k.http2Stats = block }
 
 // Update gives the cluster a new configuration and assignment. Hosts that stay keep their connections and numbers. A nil
 // assignment means that none is known yet.
@@ -65,6 +76,7 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 		FieldCount:     int(cfg.MaxHeaderCount),
 		EnableTrailers: cfg.EnableTrailers,
 	}
+	k.http2Options = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
 }
 
 // replaceHosts returns the hosts of the assignment, in its order, so that all workers and restarts agree on it. An endpoint
@@ -186,6 +198,18 @@ func (k *Cluster) Retire() {
 	k.retired = true
 	k.Hosts((*Host).leave)
 	k.permits.returnUnused(k.shared)
+}
+
+// SpeaksHTTP2 reports whether a request that came in with a version goes to the cluster in HTTP/2.
+func (k *Cluster) SpeaksHTTP2(downstream message.Version) bool {
+	switch k.config.Protocol {
+	case config.ProtocolHTTP2:
+		return true
+	case config.ProtocolDownstream:
+		return downstream == message.HTTP2
+	default:
+		return false
+	}
 }
 
 // Config returns the configuration in force.

@@ -56,8 +56,8 @@ func TestReuseLastInFirstOut(t *testing.T) {
 		if done, err := x.conn.Connected(); !done || err != nil {
 			t.Errorf("Connected of an idle connection: %v, %v", done, err)
 		}
-		if !x.conn.Reused() || x.conn.Host() != x.Host() {
-			t.Errorf("reused %v, host %p, want true and %p", x.conn.Reused(), x.conn.Host(), x.Host())
+		if !x.conn.Reused() || x.conn.host != x.Host() {
+			t.Errorf("reused %v, host %p, want true and %p", x.conn.Reused(), x.conn.host, x.Host())
 		}
 		x.serve(p) // fails if another connection was taken
 		defer x.release(Success, false)
@@ -261,7 +261,7 @@ func TestConnectedInTime(t *testing.T) {
 	x := &exchange{w: w}
 	w.do(func() {
 		x.task = w.loop.Spawn(x)
-		if v := k.Acquire(&x.Lease, k.Pick(), x.task); v != Granted {
+		if v := k.Acquire(&x.Lease, k.Pick(), x.task, Ask{}); v != Granted {
 			t.Errorf("verdict %d", v)
 		}
 		o.accept() // the kernel has established it; this turn ends after the timeout

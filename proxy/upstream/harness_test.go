@@ -243,7 +243,7 @@ func (w *worker) acquire(k *Cluster, i int) (x *exchange, v Verdict) {
 	x = &exchange{w: w}
 	w.do(func() {
 		x.task = w.loop.Spawn(x)
-		v = k.Acquire(&x.Lease, k.set.Hosts()[i].Data.(*Host), x.task)
+		v = k.Acquire(&x.Lease, k.set.Hosts()[i].Data.(*Host), x.task, Ask{})
 	})
 	return x, v
 }

@@ -13,10 +13,11 @@ type Host struct {
 
 	cluster     *Cluster
 	address     netip.AddrPort
-	idle        []*Conn  // the most recently used last
-	waiting     []*Lease // for a connection, in order
-	connections int      // open or connecting
-	gone        bool     // left the cluster: its connections end with their requests
+	idle        []*Conn       // HTTP/1 connections, the most recently used last
+	shared      []*sharedConn // HTTP/2 connections that take streams
+	waiting     []*Lease      // for a connection, in order
+	connections int           // open or connecting
+	gone        bool          // left the cluster: its connections end with their requests
 }
 
 // HostStats are the numbers of a host on one worker, as /clusters prints them.
@@ -44,6 +45,9 @@ func (h *Host) Addr() netip.AddrPort { return h.address }
 func (h *Host) leave() {
 	h.gone = true
 	h.closeIdle()
+	for len(h.shared) > 0 {
+		h.shared[len(h.shared)-1].unlist()
+	}
 }
 
 func (h *Host) closeIdle() {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -20,49 +21,117 @@ const (
 	Failed
 )
 
+// Ask is what a request wants of a connection.
+type Ask struct {
+	// HTTP2 asks for a stream of HTTP/2.
+	HTTP2 bool
+	// Response is where the response head of such a stream goes.
+	Response *message.Response
+	// Again asks for another connection than that of the lease before, whose stream was refused.
+	Again bool
+}
+
 // Lease is the right of one exchange to use a connection, or a stream of one. The zero value holds none. It belongs to its
 // exchange and is used for one request after the other.
 type Lease struct {
 	Stream Stream
 	Err    error
 
-	conn *Conn // when Stream is one of HTTP/1
-	host *Host
-	task *eventloop.Task
-	wait bool // in host.waiting
-	open bool // counted as a request in flight
+	conn  *Conn       // when Stream is one of HTTP/1
+	http2 streamHTTP2 // what Stream points to when it is one of HTTP/2
+	avoid *sharedConn
+	ask   Ask
+	host  *Host
+	task  *eventloop.Task
+	wait  bool // in host.waiting
+	open  bool // counted as a request in flight
 }
 
 // Acquire asks for a connection to h for a request of task t. After any verdict but Overflow the lease must be released.
-func (k *Cluster) Acquire(l *Lease, h *Host, t *eventloop.Task) Verdict {
+func (k *Cluster) Acquire(l *Lease, h *Host, t *eventloop.Task, ask Ask) Verdict {
+	avoid := l.http2.conn // of the attempt before
+	if !ask.Again {
+		avoid = nil
+	}
 	if !k.permits.acquire(k.shared) {
 		*l = Lease{host: h}
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
-	*l = Lease{host: h, task: t, open: true}
+	*l = Lease{host: h, task: t, open: true, ask: ask, avoid: avoid}
 	h.Active++
 	h.Stats.RqTotal++
 	h.Stats.RqActive++
 	k.stats.Inc(stats.ClusterUpstreamRqTotal)
 	k.stats.Inc(stats.ClusterUpstreamRqActive)
-	if c := h.takeIdle(); c != nil {
-		l.grant(c)
-		return Granted
-	}
-	return k.connect(l)
-}
-
-// connect gives l a new connection, or a place in the queue when there are as many as allowed.
-func (k *Cluster) connect(l *Lease) Verdict {
-	reserved, overflow := l.host.reserve()
+	granted, overflow := h.grant(l)
 	if overflow {
 		k.stats.Inc(stats.ClusterUpstreamCxOverflow)
 	}
-	if !reserved {
+	switch {
+	case !granted:
 		return k.enqueue(l)
+	case l.Err != nil:
+		return Failed
+	default:
+		return Granted
 	}
-	return k.open(l)
+}
+
+// grant gives l a connection, an open one or a new one, and reports whether it did; the new one may have failed, which
+// l.Err tells. overflow says that the breaker of connections is open.
+func (h *Host) grant(l *Lease) (granted, overflow bool) {
+	if l.ask.HTTP2 {
+		return h.grantHTTP2(l)
+	}
+	if c := h.takeIdle(); c != nil {
+		l.lend(c)
+		return true, false
+	}
+	reserved, overflow := h.reserve()
+	if reserved {
+		c, err := h.dialHTTP1()
+		if l.dialled(err) {
+			l.lend(c)
+		}
+	}
+	return reserved, overflow
+}
+
+// grantHTTP2 is grant for a stream: on a connection that is there, or on a new one when all are full and the host has told
+// how much that is.
+func (h *Host) grantHTTP2(l *Lease) (granted, overflow bool) {
+	if c := h.findShared(l.avoid, false); c != nil {
+		c.open(l)
+		return true, false
+	}
+	if h.unsettled(l.avoid) {
+		return false, false
+	}
+	reserved, overflow := h.reserve()
+	if reserved {
+		c, err := h.dialHTTP2()
+		if l.dialled(err) {
+			c.open(l)
+		}
+		return true, overflow
+	}
+	if c := h.findShared(l.avoid, true); c != nil {
+		c.open(l)
+		return true, false
+	}
+	return false, overflow
+}
+
+// dialled takes note of how an attempt to open a connection that was reserved went.
+func (l *Lease) dialled(err error) bool {
+	if err == nil {
+		return true
+	}
+	l.host.cluster.shared.connections.Add(-1)
+	l.host.countConnectFailure()
+	l.Err = err
+	return false
 }
 
 // reserve counts one more connection to h unless the breaker is open, which is an overflow. A host without any connection
@@ -77,20 +146,6 @@ func (h *Host) reserve() (reserved, overflow bool) {
 	}
 	shared.connections.Add(1)
 	return true, true
-}
-
-// open begins a connection that was reserved and gives it to l.
-func (k *Cluster) open(l *Lease) Verdict {
-	c, err := l.host.dial()
-	if err != nil {
-		k.shared.connections.Add(-1)
-		l.host.Stats.CxConnectFail++
-		k.stats.Inc(stats.ClusterUpstreamCxConnectFail)
-		l.Err = err
-		return Failed
-	}
-	l.grant(c)
-	return Granted
 }
 
 func (k *Cluster) enqueue(l *Lease) Verdict {
@@ -123,7 +178,8 @@ func (h *Host) takeIdle() *Conn {
 	return nil
 }
 
-func (l *Lease) grant(c *Conn) {
+// lend gives l an HTTP/1 connection.
+func (l *Lease) lend(c *Conn) {
 	l.Stream, l.conn = c, c
 	c.requests++
 	c.Conn().SetTask(l.task)
@@ -140,17 +196,21 @@ const (
 	Cancelled                  // given up by the client
 )
 
-// Release ends the request. The connection goes back to its pool when reuse is wanted and possible, else it is closed.
+// Release ends the request. An HTTP/1 connection goes back to its pool when reuse is wanted and possible, else it is closed; a
+// stream of HTTP/2 that is not over is reset.
 func (l *Lease) Release(outcome Outcome, reuse bool) {
 	if !l.open {
 		return
 	}
 	l.leaveQueue()
 	l.host.Stats.count(outcome)
-	h, c := l.host, l.conn
+	h, c, stream := l.host, l.conn, l.http2
 	l.finish()
-	if c != nil {
+	switch {
+	case c != nil:
 		c.giveBack(reuse)
+	case stream.conn != nil:
+		stream.conn.giveBack(stream.ClientStream)
 	}
 	h.serveWaiting()
 }
@@ -202,39 +262,20 @@ func (k *Cluster) dequeued() {
 	k.stats.Dec(stats.ClusterUpstreamRqPendingActive)
 }
 
-func (c *Conn) giveBack(reuse bool) {
-	reusable := reuse && c.state == connLent && c.Reusable()
-	c.EndExchange()
-	c.countBytes()
-	if reusable && !c.exhausted() && !c.host.gone && !c.host.cluster.retired {
-		c.park()
-		return
-	}
-	if c.Conn().PeerGone() {
-		c.close(closedRemotely)
-		return
-	}
-	c.close(closedLocally)
-}
-
 // serveWaiting gives a connection to the exchange that waits longest, if there is one to give.
 func (h *Host) serveWaiting() {
 	for len(h.waiting) > 0 {
 		l := h.waiting[0]
-		if c := h.takeIdle(); c != nil {
-			l.leaveQueue()
-			l.grant(c)
-			l.task.Wake()
-			continue
-		}
-		if reserved, _ := h.reserve(); !reserved {
+		if granted, _ := h.grant(l); !granted {
 			return
 		}
 		l.leaveQueue()
-		h.cluster.open(l)
 		l.task.Wake()
 	}
 }
+
+// CanRefuse reports whether the host can say of a request that it has not begun to process it.
+func (l *Lease) CanRefuse() bool { return l.http2.conn != nil }
 
 // Waiting reports whether the lease is queued for a connection.
 func (l *Lease) Waiting() bool { return l.wait }

@@ -167,7 +167,7 @@ func TestRequestOverflow(t *testing.T) {
 	x.release(Success, false)
 	y := w.connected(k, 0)
 	w.do(func() {
-		if v := k.Acquire(&x.Lease, second, x.task); v != Overflow {
+		if v := k.Acquire(&x.Lease, second, x.task, Ask{}); v != Overflow {
 			t.Errorf("verdict %d, want Overflow", v)
 		}
 	})
@@ -288,7 +288,7 @@ func (c *client) Run(t *eventloop.Task) {
 	defer c.done()
 	c.task = t
 	for ; c.left > 0; c.left-- {
-		switch c.k.Acquire(&c.lease, c.k.Pick(), t) {
+		switch c.k.Acquire(&c.lease, c.k.Pick(), t, Ask{}) {
 		case Overflow:
 			c.refused++
 			t.Yield()

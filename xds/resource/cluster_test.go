@@ -92,9 +92,21 @@ func TestCluster(t *testing.T) {
 		"typed http options win": {"http2_protocol_options: {}\nmax_requests_per_connection: 3\n" + httpOptions + "explicit_http_config: {http_protocol_options: {enable_trailers: true}}\n    common_http_protocol_options: {idle_timeout: 2s}", func(c *config.Cluster) {
 			c.IdleTimeout, c.EnableTrailers, c.MaxRequestsPerConnection = 2*time.Second, true, 3
 		}},
-		"use_downstream_protocol_config": {httpOptions + "use_downstream_protocol_config: {http_protocol_options: {enable_trailers: true}}", func(c *config.Cluster) { c.EnableTrailers = true }},
-		"without effect":                 {"metadata: {}\nignore_health_on_host_removal: true\nclose_connections_on_host_health_failure: true\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
-		"raw_buffer":                     {"transport_socket: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}", func(*config.Cluster) {}},
+		"use_downstream_protocol_config": {httpOptions + "use_downstream_protocol_config: {http_protocol_options: {enable_trailers: true}, http2_protocol_options: {max_concurrent_streams: 7}}", func(c *config.Cluster) {
+			c.EnableTrailers, c.Protocol, c.HTTP2 = true, config.ProtocolDownstream, config.DefaultHTTP2()
+			c.HTTP2.MaxStreams = 7
+		}},
+		"explicit HTTP/2": {httpOptions + "explicit_http_config: {http2_protocol_options: {}}", func(c *config.Cluster) {
+			c.Protocol, c.HTTP2 = config.ProtocolHTTP2, config.DefaultHTTP2()
+		}},
+		"old HTTP/2": {"http2_protocol_options: {" + everyHTTP2Option + "}", func(c *config.Cluster) {
+			c.Protocol, c.HTTP2 = config.ProtocolHTTP2, allHTTP2Options()
+		}},
+		"old downstream protocol": {"protocol_selection: USE_DOWNSTREAM_PROTOCOL", func(c *config.Cluster) {
+			c.Protocol, c.HTTP2 = config.ProtocolDownstream, config.DefaultHTTP2()
+		}},
+		"without effect": {"metadata: {}\nignore_health_on_host_removal: true\nclose_connections_on_host_health_failure: true\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
+		"raw_buffer":     {"transport_socket: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}", func(*config.Cluster) {}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -126,7 +138,6 @@ func TestClusterRefused(t *testing.T) {
 		"upstream_connection_options: {tcp_keepalive: {}}":                                    "upstream_connection_options: is not supported",
 		"connection_pool_per_downstream_connection: true":                                     "connection_pool_per_downstream_connection: true is not supported, only false",
 		"wait_for_warm_on_init: false":                                                        "wait_for_warm_on_init: false is not supported, only true",
-		"protocol_selection: USE_DOWNSTREAM_PROTOCOL":                                         "protocol_selection: USE_DOWNSTREAM_PROTOCOL is not supported",
 		"lb_policy: RING_HASH":                                                                "lb_policy: RING_HASH is not supported, only ROUND_ROBIN, LEAST_REQUEST and RANDOM",
 		"lb_policy: LOAD_BALANCING_POLICY_CONFIG":                                             "load_balancing_policy: must be set with lb_policy LOAD_BALANCING_POLICY_CONFIG",
 		"ring_hash_lb_config: {}":                                                             "ring_hash_lb_config: is not supported",
@@ -138,7 +149,9 @@ func TestClusterRefused(t *testing.T) {
 		"circuit_breakers: {thresholds: [{retry_budget: {}}]}":                                "circuit_breakers.thresholds[0].retry_budget: is not supported",
 		"circuit_breakers: {thresholds: [{}, {}]}":                                            "circuit_breakers.thresholds[1].priority: DEFAULT is listed twice",
 		"circuit_breakers: {per_host_thresholds: [{max_connections: 1}]}":                     "circuit_breakers.per_host_thresholds[0]: is not supported",
-		"http2_protocol_options: {}":                                                          "http2_protocol_options: HTTP/2 upstreams are not supported",
+		"http2_protocol_options: {max_concurrent_streams: 0}":                                 "http2_protocol_options.max_concurrent_streams: value must be inside range [1, 2147483647]",
+		"http2_protocol_options: {custom_settings_parameters: [{identifier: 9, value: 1}]}":   "http2_protocol_options.custom_settings_parameters[0]: is not supported",
+		"http2_protocol_options: {connection_keepalive: {interval: 1s}}":                      "http2_protocol_options.connection_keepalive.timeout: value is required",
 		"http_protocol_options: {header_key_format: {proper_case_words: {}}}":                 "http_protocol_options.header_key_format: is not supported",
 		"common_http_protocol_options: {max_stream_duration: 1s}":                             "common_http_protocol_options.max_stream_duration: is not supported",
 		"connect_timeout: 400000000s":                                                         "connect_timeout: must be from 0s to 87600h0m0s",
@@ -156,11 +169,9 @@ func TestClusterRefused(t *testing.T) {
 		policy("type.googleapis.com/no.Such"):                                                            "load_balancing_policy.policies: Didn't find a registered load balancer factory with type URL 'type.googleapis.com/no.Such'; supported are round_robin, least_request, random and wrr_locality over one of them",
 		endpointsOf + "example.com, port_value: 80}}}":                                                   "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: example.com (a name needs a cluster of type STRICT_DNS)",
 		"type: STRICT_DNS\n" + endpointsOf + "'a b', port_value: 80}}}":                                  `load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "a b" is neither an IP address nor a host name`,
-		httpOptions + "explicit_http_config: {http2_protocol_options: {}}":                               optionsPath + "explicit_http_config.http2_protocol_options: HTTP/2 upstreams are not supported",
 		httpOptions + "explicit_http_config: {http3_protocol_options: {}}":                               optionsPath + "explicit_http_config.http3_protocol_options: HTTP/3 upstreams are not supported",
 		httpOptions + "auto_config: {}":                                                                  optionsPath + "auto_config: is not supported",
 		httpOptions + "explicit_http_config: {http_protocol_options: {}}\n    http_filters: [{name: f}]": optionsPath + "http_filters[0]: is not supported",
-		httpOptions + "use_downstream_protocol_config: {http2_protocol_options: {}}":                     optionsPath + "use_downstream_protocol_config.http2_protocol_options: HTTP/2 upstreams are not supported",
 	}
 	for text, want := range tests {
 		t.Run(want, func(t *testing.T) {

@@ -21,14 +21,13 @@ var (
 		"normalize_path": decoded, "merge_slashes": decoded, "strip_matching_host_port": decoded,
 		"strip_any_host_port": decoded, "strip_trailing_host_dot": decoded, "max_request_headers_kb": decoded,
 		"stream_idle_timeout": decoded, "request_timeout": decoded, "request_headers_timeout": decoded,
-		"drain_timeout": decoded, "delayed_close_timeout": decoded,
+		"drain_timeout": decoded, "delayed_close_timeout": decoded, "http2_protocol_options": decoded,
+		"stream_error_on_invalid_http_message": decoded,
 
-		// A listener speaks HTTP/1 only; these are the settings of a protocol that it does not offer.
-		"http2_protocol_options": noEffect,
 		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
 		"add_proxy_protocol_connection_state": noEffect, "record_route_resolution_stats": noEffect,
 
-		"add_user_agent": onlyFalse, "stream_error_on_invalid_http_message": onlyFalse,
+		"add_user_agent": onlyFalse,
 	}
 	downstreamOptionFields = fields{
 		"idle_timeout": decoded, "max_connection_duration": decoded, "max_stream_duration": decoded,
@@ -48,13 +47,9 @@ var (
 // connectionManager decodes an HTTP connection manager.
 func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPConnectionManager {
 	a.only(hcm, connectionManagerFields)
-	switch hcm.GetCodecType() {
-	case hcmv3.HttpConnectionManager_AUTO, hcmv3.HttpConnectionManager_HTTP1:
-	default:
-		a.in("codec_type").errorf("%s is not supported, only AUTO and HTTP1", hcm.GetCodecType())
-	}
 	out := &config.HTTPConnectionManager{
 		StatPrefix: hcm.GetStatPrefix(),
+		Codec:      a.codec(hcm.GetCodecType()),
 
 		ServerName:   hcm.GetServerName(),
 		ServerHeader: serverHeader(hcm.GetServerHeaderTransformation()),
@@ -95,7 +90,26 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 	out.Upgrades = a.managerUpgrades(hcm.GetUpgradeConfigs())
 	a.in("common_http_protocol_options").downstreamOptions(hcm.GetCommonHttpProtocolOptions(), out)
 	a.in("http_protocol_options").downstreamHTTP1(hcm.GetHttpProtocolOptions(), out)
+	out.HTTP2 = a.in("http2_protocol_options").http2(hcm.GetHttp2ProtocolOptions())
+	if lenient := hcm.GetStreamErrorOnInvalidHttpMessage(); lenient != nil &&
+		hcm.GetHttp2ProtocolOptions().GetOverrideStreamErrorOnInvalidHttpMessage() == nil {
+		out.HTTP2.StrictMessages = !lenient.GetValue()
+	}
 	return out
+}
+
+// codec decodes codec_type.
+func (a *at) codec(t hcmv3.HttpConnectionManager_CodecType) config.Codec {
+	switch t {
+	case hcmv3.HttpConnectionManager_AUTO:
+	case hcmv3.HttpConnectionManager_HTTP1:
+		return config.CodecHTTP1
+	case hcmv3.HttpConnectionManager_HTTP2:
+		return config.CodecHTTP2
+	default:
+		a.in("codec_type").errorf("%s is not supported, only AUTO, HTTP1 and HTTP2", t)
+	}
+	return config.CodecAuto
 }
 
 // routesOf decodes where the routes come from: RDS or inline.

@@ -42,6 +42,7 @@ func defaultListener() *config.Listener {
 			StatPrefix: "s", RouteConfigName: "rc", RouteFetchTimeout: 15 * time.Second, ServerName: "envoy",
 			GenerateRequestID: true, MaxHeaderKB: 60, MaxHeaderCount: 100, ConnectionIdle: time.Hour,
 			StreamIdle: 5 * time.Minute, DrainTimeout: 5 * time.Second, DelayedClose: time.Second,
+			HTTP2: config.DefaultHTTP2(),
 		},
 	}
 }
@@ -52,8 +53,13 @@ func TestConnectionManager(t *testing.T) {
 		text string
 		want func(*hcm)
 	}{
-		"defaults":        {rds + router, func(*hcm) {}},
-		"codec and http2": {"codec_type: HTTP1\nhttp2_protocol_options: {max_concurrent_streams: 100}" + rds + router, func(*hcm) {}},
+		"defaults":    {rds + router, func(*hcm) {}},
+		"codec HTTP1": {"codec_type: HTTP1" + rds + router, func(m *hcm) { m.Codec = config.CodecHTTP1 }},
+		"codec HTTP2": {"codec_type: HTTP2\nhttp2_protocol_options: {" + everyHTTP2Option + "}" + rds + router, func(m *hcm) {
+			m.Codec, m.HTTP2 = config.CodecHTTP2, allHTTP2Options()
+		}},
+		"errors cost the connection": {"stream_error_on_invalid_http_message: false" + rds + router, func(m *hcm) { m.HTTP2.StrictMessages = true }},
+		"errors cost the stream":     {"stream_error_on_invalid_http_message: false\nhttp2_protocol_options: {override_stream_error_on_invalid_http_message: true}" + rds + router, func(*hcm) {}},
 		"server and via": {"server_name: srv\nvia: v\nserver_header_transformation: PASS_THROUGH" + rds + router,
 			func(h *hcm) { h.ServerName, h.Via, h.ServerHeader = "srv", "v", config.ServerPassThrough }},
 		"append server": {"server_header_transformation: APPEND_IF_ABSENT" + rds + router, func(h *hcm) { h.ServerHeader = config.ServerAppendIfAbsent }},
@@ -120,7 +126,7 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"by name alone":     {"http_filters: [{name: envoy.filters.http.cors}, " + routerFilter + "]" + rds, "http_filters[0].typed_config: must be set on filter 'envoy.filters.http.cors'"},
 		"discovered filter": {"http_filters: [{name: d, config_discovery: {config_source: {ads: {}}, type_urls: [x]}}, " + routerFilter + "]" + rds, "http_filters[0].config_discovery: is not supported, only typed_config"},
 		"upstream_log":      {"http_filters: [{name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, upstream_log: [{name: a}]}}]" + rds, "http_filters[0].typed_config.upstream_log[0]: is not supported"},
-		"codec":             {"codec_type: HTTP2" + rds + router, "codec_type: HTTP2 is not supported, only AUTO and HTTP1"},
+		"codec":             {"codec_type: HTTP3" + rds + router, "codec_type: HTTP3 is not supported, only AUTO, HTTP1 and HTTP2"},
 		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported"},
 		"tracing":           {"tracing: {}" + rds + router, "tracing: is not supported"},
 		"local replies":     {"local_reply_config: {}" + rds + router, "local_reply_config: is not supported"},

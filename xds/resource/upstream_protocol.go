@@ -16,7 +16,6 @@ import (
 
 const (
 	protocolOptionsMessage = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	noHTTP2                = "HTTP/2 upstreams are not supported"
 	noHTTP3                = "HTTP/3 upstreams are not supported"
 )
 
@@ -46,15 +45,26 @@ func (a *at) upstreamProtocol(c *clusterv3.Cluster, out *config.Cluster) {
 	if packed != nil {
 		place.typedProtocol(packed, out)
 	} else {
-		if c.GetHttp2ProtocolOptions() != nil {
-			a.in("http2_protocol_options").errorf(noHTTP2)
-		}
+		a.olderProtocol(c, out)
 		a.in("common_http_protocol_options").upstreamOptions(c.GetCommonHttpProtocolOptions(), out)
 		a.in("http_protocol_options").upstreamHTTP1(c.GetHttpProtocolOptions(), out)
 	}
 	if out.MaxRequestsPerConnection == 0 {
 		out.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
 	}
+}
+
+// olderProtocol decodes the fields of a cluster that choose the protocol where there is no HttpProtocolOptions.
+func (a *at) olderProtocol(c *clusterv3.Cluster, out *config.Cluster) {
+	switch {
+	case c.GetProtocolSelection() == clusterv3.Cluster_USE_DOWNSTREAM_PROTOCOL:
+		out.Protocol = config.ProtocolDownstream
+	case c.GetHttp2ProtocolOptions() != nil:
+		out.Protocol = config.ProtocolHTTP2
+	default:
+		return
+	}
+	out.HTTP2 = a.in("http2_protocol_options").http2(c.GetHttp2ProtocolOptions())
 }
 
 // typedProtocol decodes HttpProtocolOptions.
@@ -69,9 +79,10 @@ func (a *at) typedProtocol(packed *anypb.Any, out *config.Cluster) {
 	case *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		a.in("explicit_http_config").explicitProtocol(p.ExplicitHttpConfig, out)
 	case *upstreamv3.HttpProtocolOptions_UseDownstreamProtocolConfig:
-		// Downstreams speak HTTP/1, so upstreams are spoken to in HTTP/1.
 		down := a.in("use_downstream_protocol_config")
-		down.upstreamHTTP2(p.UseDownstreamProtocolConfig.GetHttp2ProtocolOptions(), p.UseDownstreamProtocolConfig.GetHttp3ProtocolOptions())
+		out.Protocol = config.ProtocolDownstream
+		out.HTTP2 = down.in("http2_protocol_options").http2(p.UseDownstreamProtocolConfig.GetHttp2ProtocolOptions())
+		down.noHTTP3(p.UseDownstreamProtocolConfig.GetHttp3ProtocolOptions())
 		down.in("http_protocol_options").upstreamHTTP1(p.UseDownstreamProtocolConfig.GetHttpProtocolOptions(), out)
 	}
 }
@@ -98,16 +109,17 @@ func (a *at) protocolOptions(c *clusterv3.Cluster) (*at, *anypb.Any) {
 
 // explicitProtocol decodes explicit_http_config.
 func (a *at) explicitProtocol(e *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig, out *config.Cluster) {
-	a.upstreamHTTP2(e.GetHttp2ProtocolOptions(), e.GetHttp3ProtocolOptions())
+	if o := e.GetHttp2ProtocolOptions(); o != nil {
+		out.Protocol = config.ProtocolHTTP2
+		out.HTTP2 = a.in("http2_protocol_options").http2(o)
+	}
+	a.noHTTP3(e.GetHttp3ProtocolOptions())
 	a.in("http_protocol_options").upstreamHTTP1(e.GetHttpProtocolOptions(), out)
 }
 
-// upstreamHTTP2 refuses the protocols that upstreams cannot be spoken to in.
-func (a *at) upstreamHTTP2(http2 *corev3.Http2ProtocolOptions, http3 *corev3.Http3ProtocolOptions) {
-	if http2 != nil {
-		a.in("http2_protocol_options").errorf(noHTTP2)
-	}
-	if http3 != nil {
+// noHTTP3 refuses a protocol that upstreams cannot be spoken to in.
+func (a *at) noHTTP3(o *corev3.Http3ProtocolOptions) {
+	if o != nil {
 		a.in("http3_protocol_options").errorf(noHTTP3)
 	}
 }

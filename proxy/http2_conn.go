@@ -1,0 +1,202 @@
+package proxy
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// http2Conn is a downstream HTTP/2 connection. It has no task: its streams have, one each.
+type http2Conn struct {
+	http2.ServerConn
+	connection
+
+	state     http2State
+	timer     eventloop.Timer
+	armed     int64 // when the timer fires, 0 when it is not set
+	idleFrom  int64 // when the last stream ended
+	drainFrom int64 // when the client was told to go
+}
+
+// http2State is what a downstream connection does.
+//
+//	serving ── listener stopped, limit reached ──▶ draining ── drain_timeout ──▶ leaving ── no stream left ──▶ closed
+//	   │                                              GOAWAY(2^31-1)                GOAWAY(last)
+//	   └── nothing for idle_timeout, client says GOAWAY ────────────────────────────▲
+//
+// An error of the protocol, and the end of the connection, close it from any state.
+type http2State uint8
+
+const (
+	http2Serving  http2State = iota
+	http2Draining            // the client was told to open no more streams, and may not know yet
+	http2Leaving             // it knows which of them are served
+	http2Closed
+)
+
+// newHTTP2Conn serves HTTP/2 on a connection that was accepted.
+func newHTTP2Conn(l *listenerState, raw *eventloop.Conn) {
+	c := &http2Conn{}
+	c.open(l, raw, c)
+	c.start(nil)
+}
+
+// becomeHTTP2 hands a connection over on which unread, which begins with the client's preface, has come.
+func (c *http1Conn) becomeHTTP2(unread []byte) {
+	n := &http2Conn{}
+	c.state = http1Closed
+	c.raw.Loop().StopTimer(&c.timer)
+	c.handOver(&n.connection, n)
+	n.start(unread)
+	c.ServerConn.Release()
+}
+
+func (c *http2Conn) start(unread []byte) {
+	c.speaks(&protocolHTTP2)
+	w := c.listener.worker
+	c.idleFrom = w.loop.Now()
+	c.Init(c.raw, w.http2, c.listener.compiled.manager.http2, w.http2Stats, c)
+	if unread != nil {
+		c.Feed(unread)
+	}
+	c.arm()
+}
+
+// Open implements http2.Handler.
+func (c *http2Conn) Open(s http2.ServerStream) *message.Request {
+	x := c.listener.worker.takeExchange()
+	s.Owner, x.stream = x, s
+	c.requests++
+	return &x.request
+}
+
+// Serve implements http2.Handler: each stream has an exchange and a task of its own.
+func (c *http2Conn) Serve(s http2.ServerStream) {
+	x := s.Owner.(*exchange)
+	x.begin(&c.connection, s, c.raw.Loop().Spawn(x))
+	s.SetTask(x.task)
+	if c.state == http2Serving && c.exhausted() {
+		c.drain()
+	}
+}
+
+// Refuse implements http2.Handler.
+func (c *http2Conn) Refuse(s http2.ServerStream, why http2.Error) {
+	x := s.Owner.(*exchange)
+	defer x.leaveStream()
+	x.begin(&c.connection, s, nil)
+	switch why {
+	case http2.ErrTooLarge:
+		x.refuse(refusal{431, "Request Header Fields Too Large", "http2.headers_too_large"})
+	case http2.ErrMissingHost:
+		x.refuse(refusal{400, "", "missing_host_header"})
+	default:
+		x.end(verdictMalformedRequest)
+		x.finish()
+	}
+}
+
+// Run implements eventloop.Runner: it serves the one request of an HTTP/2 stream.
+func (x *exchange) Run(*eventloop.Task) {
+	defer x.leaveStream()
+	if x.down.Gone() { // reset before it was looked at: nothing goes upstream
+		x.end(verdictClientGone)
+		x.finish()
+		return
+	}
+	x.run()
+}
+
+// leaveStream ends the exchange's part in its stream, also after a panic.
+func (x *exchange) leaveStream() {
+	if !x.finished {
+		x.drop()
+		x.abandon = true
+	}
+	x.conn.countBytes()
+	x.stream.End(x.responseDone && !x.abandon, x.streamIdle)
+	x.worker.putExchange(x)
+}
+
+// Gone implements http2.Handler.
+func (c *http2Conn) Gone() {
+	if c.Streams() == 0 && c.state != http2Closed {
+		c.idleFrom = c.raw.Loop().Now()
+		c.arm()
+	}
+}
+
+// Late implements http2.Handler.
+func (c *http2Conn) Late() { c.arm() }
+
+// Ended implements http2.Handler.
+func (c *http2Conn) Ended(err error) {
+	http := c.listener.http
+	switch err {
+	case http2.ErrProtocol, http2.ErrMalformed, http2.ErrFlood:
+		http.Inc(stats.HTTPDownstreamCxProtocolError)
+	case http2.ErrPrematureResets:
+		http.Inc(stats.HTTPDownstreamRqTooManyPrematureResets)
+	case http2.ErrClosed:
+		http.Inc(stats.HTTPDownstreamCxDestroyRemote)
+	}
+	var errno syscall.Errno
+	if err == http2.ErrClosed || err == http2.ErrKeepalive || errors.As(err, &errno) {
+		c.close()
+		return
+	}
+	c.sayGoodbye()
+}
+
+// drain tells the client to open no more streams.
+func (c *http2Conn) drain() {
+	if c.state != http2Serving {
+		return
+	}
+	c.state = http2Draining
+	c.drainFrom = c.raw.Loop().Now()
+	c.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
+	c.Shutdown()
+	c.arm()
+}
+
+// leave implements connectionServer.
+func (c *http2Conn) leave() { c.drain() }
+
+// goAway tells the client which of its streams are served, and ends the connection when the last of them has.
+func (c *http2Conn) goAway() {
+	c.state = http2Leaving
+	c.GoAway()
+	if c.Streams() == 0 {
+		c.sayGoodbye()
+	}
+}
+
+// sayGoodbye closes our side and lets the client close its own.
+func (c *http2Conn) sayGoodbye() {
+	if c.detach() {
+		c.linger()
+	}
+}
+
+func (c *http2Conn) close() {
+	if c.detach() {
+		c.raw.Close()
+		c.closed()
+	}
+}
+
+// detach ends what serving HTTP/2 holds. It reports whether that had not happened yet.
+func (c *http2Conn) detach() bool {
+	if c.state == http2Closed {
+		return false
+	}
+	c.state = http2Closed
+	c.raw.Loop().StopTimer(&c.timer)
+	c.ServerConn.Release()
+	return true
+}

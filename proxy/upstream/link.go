@@ -1,0 +1,176 @@
+package upstream
+
+import (
+	"errors"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// ErrConnectTimeout is why a connection that was not established within connect_timeout failed.
+var ErrConnectTimeout = errors.New("connection timeout")
+
+// link is what connections to hosts have in common, whatever is spoken on them: how long they live, and the counts.
+type link struct {
+	host     *Host
+	raw      *eventloop.Conn
+	timer    eventloop.Timer // connect timeout, then idle timeout or the end of max_connection_duration
+	opened   int64           // nanoseconds on the loop's clock
+	requests uint32
+	state    connState
+	failure  error // why connecting failed
+	counted  struct{ read, written uint64 }
+}
+
+// connState is what a connection is for at the moment.
+type connState uint8
+
+const (
+	connConnecting connState = iota
+	connLent
+	connIdle
+	connClosed
+)
+
+// closeReason tells who ended a connection.
+type closeReason uint8
+
+const (
+	closedLocally closeReason = iota
+	closedRemotely
+)
+
+// dial opens a connection to h and counts it under its protocol. owner is told when connecting has taken too long, and of
+// later limits on time.
+func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
+	k := h.cluster
+	raw, err := k.loop.Dial(h.address)
+	if err != nil {
+		return err
+	}
+	l.host, l.raw, l.opened = h, raw, k.loop.Now()
+	k.loop.SetTimer(&l.timer, k.config.ConnectTimeout, owner)
+	h.connections++
+	h.Stats.CxTotal++
+	h.Stats.CxActive++
+	k.stats.Inc(stats.ClusterUpstreamCxTotal)
+	k.stats.Inc(protocol)
+	k.stats.Inc(stats.ClusterUpstreamCxActive)
+	return nil
+}
+
+// Connected reports whether the connection is established. It fails with the reason when it cannot be.
+func (l *link) Connected() (bool, error) {
+	if l.failure != nil {
+		return false, l.failure
+	}
+	if l.state != connConnecting {
+		return true, nil
+	}
+	done, err := l.raw.Connected()
+	if err != nil {
+		l.connectFailed(err)
+		return false, err
+	}
+	if done {
+		l.established()
+	}
+	return done, nil
+}
+
+func (l *link) established() {
+	k := l.host.cluster
+	l.state = connLent
+	k.loop.StopTimer(&l.timer)
+	k.stats.Record(stats.ClusterUpstreamCxConnectMs, uint64(k.loop.Now()-l.opened)/uint64(time.Microsecond))
+}
+
+// connectFailed notes why the connection could not be established, once.
+func (l *link) connectFailed(err error) {
+	if l.failure != nil {
+		return
+	}
+	l.failure = err
+	l.host.countConnectFailure()
+	if err == ErrConnectTimeout {
+		l.host.cluster.stats.Inc(stats.ClusterUpstreamCxConnectTimeout)
+	}
+}
+
+func (h *Host) countConnectFailure() {
+	h.Stats.CxConnectFail++
+	h.cluster.stats.Inc(stats.ClusterUpstreamCxConnectFail)
+}
+
+// closed takes a connection that was closed off all counts.
+func (l *link) closed(reason closeReason) {
+	h, k := l.host, l.host.cluster
+	l.state = connClosed
+	l.countBytes()
+	k.loop.StopTimer(&l.timer)
+	h.connections--
+	h.Stats.CxActive--
+	k.shared.connections.Add(-1)
+	k.stats.Dec(stats.ClusterUpstreamCxActive)
+	k.stats.Inc(stats.ClusterUpstreamCxDestroy)
+	if reason == closedLocally {
+		k.stats.Inc(stats.ClusterUpstreamCxDestroyLocal)
+	} else {
+		k.stats.Inc(stats.ClusterUpstreamCxDestroyRemote)
+	}
+	k.stats.Record(stats.ClusterUpstreamCxLengthMs, uint64(k.loop.Now()-l.opened)/uint64(time.Microsecond))
+}
+
+// countBytes adds what the connection carried since the last time to the cluster's counters.
+func (l *link) countBytes() {
+	k, raw := l.host.cluster, l.raw
+	k.stats.Add(stats.ClusterUpstreamCxRxBytesTotal, raw.BytesRead()-l.counted.read)
+	k.stats.Add(stats.ClusterUpstreamCxTxBytesTotal, raw.BytesWritten()-l.counted.written)
+	l.counted.read, l.counted.written = raw.BytesRead(), raw.BytesWritten()
+}
+
+// idleTime returns how long the connection may be idle from now on, 0 for any time.
+func (l *link) idleTime() time.Duration {
+	k := l.host.cluster
+	wait, limit := k.config.IdleTimeout, k.config.MaxConnectionDuration
+	if limit == 0 {
+		return wait
+	}
+	left := time.Duration(l.opened + int64(limit) - k.loop.Now())
+	if wait == 0 {
+		return left
+	}
+	return min(wait, left)
+}
+
+// countIdleEnd counts the end of a connection whose idle time is up.
+func (l *link) countIdleEnd() {
+	k := l.host.cluster
+	if l.overdue() {
+		k.stats.Inc(stats.ClusterUpstreamCxMaxDurationReached)
+	} else {
+		k.stats.Inc(stats.ClusterUpstreamCxIdleTimeout)
+	}
+}
+
+// exhausted reports whether the connection has served its number of requests or its time.
+func (l *link) exhausted() bool {
+	k := l.host.cluster
+	if limit := k.config.MaxRequestsPerConnection; limit > 0 && l.requests >= limit {
+		k.stats.Inc(stats.ClusterUpstreamCxMaxRequests)
+		return true
+	}
+	if l.overdue() {
+		k.stats.Inc(stats.ClusterUpstreamCxMaxDurationReached)
+		return true
+	}
+	return false
+}
+
+// overdue reports whether max_connection_duration has passed.
+func (l *link) overdue() bool {
+	k := l.host.cluster
+	limit := k.config.MaxConnectionDuration
+	return limit > 0 && k.loop.Now()-l.opened >= int64(limit)
+}

@@ -1,0 +1,205 @@
+package upstream
+
+import (
+	"slices"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// sharedConn is an HTTP/2 connection to a host, which all exchanges of the worker share. It is in its host's list as long
+// as streams may be opened on it.
+type sharedConn struct {
+	http2.ClientConn
+	link
+	idleFrom int64
+	listed   bool
+}
+
+// streamHTTP2 is an exchange's stream on a sharedConn.
+type streamHTTP2 struct {
+	http2.ClientStream
+	conn *sharedConn
+}
+
+// Connected implements Stream.
+func (s *streamHTTP2) Connected() (bool, error) { return s.conn.Connected() }
+
+// Reused implements Stream.
+func (s *streamHTTP2) Reused() bool { return s.conn.Answered() }
+
+// WriteHead implements Stream.
+func (s *streamHTTP2) WriteHead(req *message.Request) { s.conn.WriteHead(s.ClientStream, req) }
+
+// dialHTTP2 opens a connection to h. Streams may be opened at once; what is written waits for the connection.
+func (h *Host) dialHTTP2() (*sharedConn, error) {
+	k := h.cluster
+	c := &sharedConn{}
+	if err := c.dial(h, stats.ClusterUpstreamCxHTTP2Total, c); err != nil {
+		return nil, err
+	}
+	c.Init(c.raw, k.http2, k.http2Options, k.http2Stats, c)
+	c.listed = true
+	h.shared = append(h.shared, c)
+	return c, nil
+}
+
+// usable reports whether a stream may be opened on c. One that others hold up is only better than none.
+func (c *sharedConn) usable(avoid *sharedConn, crowded bool) bool {
+	return c != avoid && c.Room() > 0 && c.Crowded() == crowded
+}
+
+// findShared returns a connection with room for a stream, nil when there is none.
+func (h *Host) findShared(avoid *sharedConn, crowded bool) *sharedConn {
+	for _, c := range h.shared {
+		if c.usable(avoid, crowded) {
+			return c
+		}
+	}
+	return nil
+}
+
+// unsettled reports whether a connection has yet to hear how many streams the host takes. Until then no other is opened: most
+// take many.
+func (h *Host) unsettled(avoid *sharedConn) bool {
+	return slices.ContainsFunc(h.shared, func(c *sharedConn) bool { return c != avoid && !c.Settled() })
+}
+
+// Changed implements http2.Pool.
+func (c *sharedConn) Changed() {
+	if c.state == connClosed {
+		return
+	}
+	if c.Idle() {
+		c.becomeIdle()
+	}
+	if len(c.host.waiting) > 0 {
+		c.host.serveWaiting()
+	}
+}
+
+// Established implements http2.Pool.
+func (c *sharedConn) Established() {
+	if c.state == connConnecting {
+		c.established()
+	}
+}
+
+// Draining implements http2.Pool.
+func (c *sharedConn) Draining() {
+	c.host.cluster.stats.Inc(stats.ClusterUpstreamCxCloseNotify)
+	c.unlist()
+}
+
+// Ended implements http2.Pool.
+func (c *sharedConn) Ended(err error) {
+	k := c.host.cluster
+	if c.state == connConnecting && c.failure == nil {
+		c.connectFailed(err)
+	}
+	reason := closedRemotely
+	switch err {
+	case http2.ErrProtocol, http2.ErrMalformed, http2.ErrFlood:
+		k.stats.Inc(stats.ClusterUpstreamCxProtocolError)
+		reason = closedLocally
+	case http2.ErrKeepalive:
+		reason = closedLocally
+	}
+	c.close(reason)
+	c.host.serveWaiting()
+}
+
+// unlist has no more streams opened on the connection. It ends with those that are.
+func (c *sharedConn) unlist() {
+	if !c.listed {
+		return
+	}
+	c.listed = false
+	h := c.host
+	if i := slices.Index(h.shared, c); i >= 0 {
+		h.shared = slices.Delete(h.shared, i, i+1)
+	}
+	if c.Idle() {
+		c.becomeIdle()
+	}
+}
+
+// becomeIdle notes that no stream is left. A connection that takes no more of them ends.
+func (c *sharedConn) becomeIdle() {
+	k := c.host.cluster
+	if c.state == connConnecting {
+		return
+	}
+	if !c.listed {
+		c.GoAway()
+		c.close(closedLocally)
+		return
+	}
+	c.idleFrom = k.loop.Now()
+	if wait := c.idleTime(); wait > 0 && !c.timer.Set() {
+		k.loop.SetTimer(&c.timer, wait, c)
+	}
+}
+
+// Expired implements eventloop.Expirer: the connect timeout, the idle timeout or max_connection_duration may have passed.
+func (c *sharedConn) Expired(*eventloop.Timer) {
+	switch c.state {
+	case connConnecting:
+		if done, err := c.raw.Connected(); done || err != nil {
+			return // in this turn, and the codec has yet to look
+		}
+		c.connectFailed(ErrConnectTimeout)
+		c.close(closedLocally)
+		c.host.serveWaiting()
+	case connLent:
+		if !c.Idle() {
+			return // it is set again when the last stream has ended
+		}
+		c.expireIdle()
+	}
+}
+
+func (c *sharedConn) expireIdle() {
+	k := c.host.cluster
+	left := c.idleTime() - time.Duration(k.loop.Now()-c.idleFrom)
+	if left > 0 && !c.overdue() {
+		k.loop.SetTimer(&c.timer, left, c)
+		return
+	}
+	c.countIdleEnd()
+	c.GoAway()
+	c.close(closedLocally)
+}
+
+// close ends the connection and takes it off every list and count. Streams that are open fail.
+func (c *sharedConn) close(reason closeReason) {
+	if c.state == connClosed {
+		return
+	}
+	c.closed(reason)
+	c.unlist()
+	c.Release()
+	c.raw.Close()
+}
+
+// open reserves a stream for a lease.
+func (c *sharedConn) open(l *Lease) {
+	c.requests++
+	l.http2 = streamHTTP2{ClientStream: c.Reserve(l.task, l.ask.Response), conn: c}
+	l.Stream = &l.http2
+	if c.exhausted() || c.Exhausted() {
+		c.unlist()
+	}
+}
+
+// giveBack ends the part of an exchange in its stream.
+func (c *sharedConn) giveBack(s http2.ClientStream) {
+	c.countBytes()
+	c.End(s)
+	if c.Idle() && c.state == connLent {
+		c.becomeIdle()
+	}
+}
