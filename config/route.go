@@ -60,6 +60,7 @@ const (
 	PathExact
 	PathSeparatedPrefix // "/foo" matches "/foo", "/foo/..." and not "/foobar"
 	PathRegex           // the whole path without query matches Regex
+	PathConnect         // requests of the method CONNECT, which have no path (connect_matcher)
 )
 
 // RouteMatch is envoy.config.route.v3.RouteMatch. All parts must match.
@@ -143,10 +144,26 @@ type Forward struct {
 
 	// Timeout bounds the exchange from the end of the request to the end of the response; 0 means none.
 	Timeout time.Duration
+	// GRPCTimeout says how the grpc-timeout of gRPC requests takes the place of Timeout (max_grpc_timeout,
+	// grpc_timeout_offset); nil when it does not.
+	GRPCTimeout *GRPCTimeout
+	// MaxStreamDuration overrides the connection manager's when set (max_stream_duration.max_stream_duration); 0 means none.
+	MaxStreamDuration *time.Duration
+	// GRPCStreamDuration says how the grpc-timeout of requests takes the place of MaxStreamDuration
+	// (max_stream_duration.grpc_timeout_header_max and grpc_timeout_header_offset); nil when it does not.
+	GRPCStreamDuration *GRPCTimeout
 	// IdleTimeout overrides the connection manager's stream idle timeout when set.
 	IdleTimeout *time.Duration
 
 	Upgrades []Upgrade
+	// TerminateConnect ends CONNECT here: its bytes go to the host as they are (connect_config).
+	TerminateConnect bool
+}
+
+// GRPCTimeout is a limit on time that a request chooses with its grpc-timeout field.
+type GRPCTimeout struct {
+	Max    time.Duration // 0 means no maximum
+	Offset time.Duration // taken off a timeout that is longer
 }
 
 // WeightedCluster is one share of a traffic split.

@@ -58,12 +58,15 @@ type exchangeState struct {
 	cluster    *upstream.Cluster
 	up         upstream.Stream
 
+	webSocketKey []byte // of a handshake that is made of another protocol's
+
 	// Time, in nanoseconds on the loop's clock; 0 is unset.
 	started      int64
 	requestEnd   int64 // the whole request was received
 	lastActivity int64
 	armed        int64         // when timer fires
 	timeout      time.Duration // route timeout, counted from requestEnd
+	maxDuration  time.Duration // of the stream, counted from started
 	streamIdle   time.Duration
 
 	// Progress.
@@ -114,6 +117,7 @@ func (x *exchange) begin(c *connection, down downstream, t *eventloop.Task) {
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
 	x.streamIdle = x.manager.config.StreamIdle
+	x.maxDuration = x.manager.config.MaxStreamDuration
 	x.random = w.random.Uint64()
 	if x.arena == nil {
 		x.arena = make([]byte, 0, arenaSize)

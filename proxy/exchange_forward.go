@@ -45,7 +45,7 @@ func (x *exchange) attempt() verdict {
 	if x.route.VirtualHost.Config.IncludeRequestAttemptCount {
 		x.request.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))
 	}
-	x.up.WriteHead(&x.request)
+	x.writeRequestHead()
 	switch {
 	case x.request.EndStream:
 		x.requestSent = true
@@ -80,14 +80,12 @@ func (x *exchange) idempotent() bool {
 	return false
 }
 
-// wantsTunnel reports whether the request asks for bytes both ways in place of a response.
-func (x *exchange) wantsTunnel() bool {
-	return len(x.request.Upgrade) > 0 || string(x.request.Method) == "CONNECT"
-}
-
 // acquire gets a connection to h, waiting for one when the breakers say so.
 func (x *exchange) acquire(h *upstream.Host) verdict {
 	ask := upstream.Ask{HTTP2: x.cluster.SpeaksHTTP2(x.request.Version), Response: &x.response, Again: x.attempts > 1}
+	if x.terminatesConnect() {
+		ask.HTTP2, ask.Fresh = false, true
+	}
 	switch x.cluster.Acquire(&x.lease, h, x.task, ask) {
 	case upstream.Overflow:
 		return verdictOverflow
@@ -134,16 +132,6 @@ func (x *exchange) exchangeBodies() verdict {
 			}
 		}
 	}
-}
-
-// tunnelDrained reports whether the origin was given all that the client sent into a tunnel, and has the task woken when it
-// was. No response is left to show that it came.
-func (x *exchange) tunnelDrained() bool {
-	if x.up.Flushed() || x.up.WriteErr() != nil {
-		return true
-	}
-	x.up.NotifyBelow(1)
-	return false
 }
 
 func (x *exchange) checkConnected() verdict {
@@ -269,12 +257,13 @@ func (x *exchange) passResponse(data []byte, done bool) {
 
 // readResponseHead reads one response head and passes it on. again is false when none is there or it failed.
 func (x *exchange) readResponseHead() (again bool, v verdict) {
-	switch err := x.up.ReadHead(&x.response); err {
-	case nil:
-		return x.takeResponse()
-	default:
+	if x.terminatesConnect() {
+		return x.acceptConnect()
+	}
+	if err := x.up.ReadHead(&x.response); err != nil {
 		return false, x.responseError(err)
 	}
+	return x.takeResponse()
 }
 
 // responseError tells what a failure to read the response means.

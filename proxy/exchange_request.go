@@ -100,15 +100,19 @@ func (x *exchange) secure() bool {
 // upgradeAllowed reports whether the protocol that the client wants to switch to, if any, is allowed. What the route says
 // of a protocol goes before what the connection manager says.
 func (x *exchange) upgradeAllowed(m *config.HTTPConnectionManager) bool {
-	if len(x.request.Upgrade) == 0 {
+	if !x.wantsTunnel() {
 		return true
 	}
+	protocol := x.request.Upgrade
+	if len(protocol) == 0 {
+		protocol = x.request.Method // CONNECT
+	}
 	if f := x.route.Config.Forward; f != nil {
-		if u := findUpgrade(f.Upgrades, x.request.Upgrade); u != nil {
+		if u := findUpgrade(f.Upgrades, protocol); u != nil {
 			return u.Enabled
 		}
 	}
-	u := findUpgrade(m.Upgrades, x.request.Upgrade)
+	u := findUpgrade(m.Upgrades, protocol)
 	return u != nil && u.Enabled
 }
 
@@ -152,6 +156,7 @@ func (x *exchange) chooseTarget() verdict {
 // setTimeout takes the route's timeout, or the one that an internal client asks for; those of others were taken out.
 func (x *exchange) setTimeout(forward *config.Forward) {
 	x.timeout = forward.Timeout
+	x.setGRPCTimeout(forward)
 	fields := &x.request.Fields
 	if !fields.HasAny(&timeoutFields) {
 		return
@@ -175,6 +180,11 @@ func (x *exchange) mutateForRoute(forward *config.Forward) {
 	if !x.manager.config.Router.SuppressEnvoyHeaders && x.timeout > 0 {
 		fields.Set(message.NameXEnvoyExpectedRqTimeoutMs, x.arenaInt(x.timeout.Milliseconds()))
 	}
+	if forward.GRPCTimeout != nil && x.timeout > 0 && x.isGRPC() {
+		start := len(x.arena)
+		x.arena = appendGRPCTimeout(x.arena, x.timeout)
+		fields.Set(message.NameGRPCTimeout, x.added(start))
+	}
 	if x.route.HasRequestMutations() {
 		ctx := x.mutationContext()
 		x.route.MutateRequest(&ctx, x.target, &x.arena)
@@ -184,6 +194,9 @@ func (x *exchange) mutateForRoute(forward *config.Forward) {
 }
 
 func (x *exchange) rewritePath() {
+	if len(x.request.Path) == 0 {
+		return // CONNECT
+	}
 	start := len(x.arena)
 	arena, changed := x.route.AppendPath(x.arena, x.request.Path)
 	if !changed {

@@ -19,6 +19,10 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxProtocolError)
 		return false, verdictUpstreamProtocolError
 	}
+	if !x.bridgeResponse() {
+		x.cluster.Stats().Inc(stats.ClusterUpstreamCxProtocolError)
+		return false, verdictUpstreamProtocolError
+	}
 	x.countUpstream(resp.Status)
 	x.details = "via_upstream"
 	x.mutateResponseFields()
@@ -27,15 +31,6 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 		x.becomeTunnel()
 	}
 	return true, verdictNone
-}
-
-// opensTunnel reports whether the response at hand turns both sides into a tunnel: a switch of protocols, or the success of
-// CONNECT.
-func (x *exchange) opensTunnel() bool {
-	if x.response.Status == 101 {
-		return true
-	}
-	return string(x.request.Method) == "CONNECT" && x.response.Status/100 == 2
 }
 
 // takeInformational passes a 1xx response on. 100 (Continue) is only for a client whose expectation was passed on, and
@@ -85,14 +80,6 @@ func (x *exchange) respond(close bool) {
 		x.responseDone = true
 	}
 	x.lastActivity = x.worker.loop.Now()
-}
-
-func (x *exchange) becomeTunnel() {
-	x.upgraded = true
-	x.requestSent = false
-	x.up.SwitchToTunnel()
-	x.down.SwitchToTunnel()
-	x.listener.http.Inc(stats.HTTPDownstreamCxUpgradesTotal)
 }
 
 // replyVerdict answers the request as the table of verdicts says.

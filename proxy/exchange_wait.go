@@ -57,8 +57,8 @@ func (x *exchange) deadlines(f func(at int64, v verdict)) {
 	if m.RequestTimeout > 0 && !x.requestDone {
 		f(x.started+int64(m.RequestTimeout), verdictRequestTimeout)
 	}
-	if m.MaxStreamDuration > 0 {
-		f(x.started+int64(m.MaxStreamDuration), verdictMaxStreamDuration)
+	if x.maxDuration > 0 {
+		f(x.started+int64(x.maxDuration), verdictMaxStreamDuration)
 	}
 }
 

@@ -12,6 +12,9 @@ func (x *exchange) isGRPC() bool {
 	return len(value) == len(grpc) || value[len(grpc)] == '+' || value[len(grpc)] == ';'
 }
 
+// grpcDeadlineExceeded is DEADLINE_EXCEEDED of gRPC.
+const grpcDeadlineExceeded = 4
+
 // grpcStatus maps an HTTP status to a gRPC one as Envoy does (doc/http-grpc-status-mapping of grpc, but 429 is UNAVAILABLE).
 func grpcStatus(status int) int64 {
 	switch status {
@@ -34,7 +37,11 @@ func grpcStatus(status int) int64 {
 func (x *exchange) makeGRPC(body string) {
 	resp := &x.response
 	resp.Fields.Set(message.NameContentType, valueGRPC)
-	resp.Fields.Set(message.NameGRPCStatus, x.arenaInt(grpcStatus(resp.Status)))
+	status := answers[x.verdict].grpc
+	if status == 0 {
+		status = grpcStatus(resp.Status)
+	}
+	resp.Fields.Set(message.NameGRPCStatus, x.arenaInt(status))
 	if body != "" {
 		resp.Fields.Set(message.NameGRPCMessage, x.percentEncoded(body))
 	}

@@ -56,6 +56,8 @@ type answer struct {
 	reset string
 	// close ends the connection after the answer.
 	close bool
+	// grpc is the gRPC status where it does not follow from the HTTP status.
+	grpc int64
 }
 
 // answers is the table of verdicts (Envoy's router and connection manager). It is never written.
@@ -90,7 +92,7 @@ var answers = [verdictCount]answer{
 	verdictStreamIdleTimeout: {status: 504, body: "stream timeout", flags: FlagStreamIdleTimeout, details: "stream_idle_timeout"},
 	verdictRequestTimeout:    {status: 408, body: "request timeout", details: "request_overall_timeout", close: true},
 	verdictHeaderTimeout:     {status: 408, body: "request header timeout", details: "request_header_timeout", close: true},
-	verdictMaxStreamDuration: {status: 504, body: "downstream duration timeout", flags: FlagDurationTimeout, details: "max_duration_timeout"},
+	verdictMaxStreamDuration: {status: 504, body: "downstream duration timeout", flags: FlagDurationTimeout, details: "max_duration_timeout", grpc: grpcDeadlineExceeded},
 	verdictDraining:          {status: 503, details: "local_drain", close: true},
 }
 

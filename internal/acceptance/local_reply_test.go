@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -27,6 +28,7 @@ type localReply struct {
 	fields  string // "name: value", beside those that every answer has
 	outcome string // flags and details
 	closes  bool
+	grpc    int // grpc-status to a gRPC request, where it does not follow from the status
 }
 
 // to has the cluster lead to an address.
@@ -85,7 +87,7 @@ func localReplies() []localReply {
 		{name: "request headers timeout", setup: withHTTP(nil, func(m *config.HTTPConnectionManager) { m.RequestHeadersTimeout = time.Second }), request: "GET",
 			advance: 2 * time.Second, status: 408, body: "request header timeout", outcome: "- request_header_timeout", closes: true},
 		{name: "max stream duration", setup: withHTTP(origin(silent), func(m *config.HTTPConnectionManager) { m.MaxStreamDuration = time.Second }), request: get,
-			advance: 2 * time.Second, status: 504, body: "downstream duration timeout", outcome: "DT max_duration_timeout"},
+			advance: 2 * time.Second, status: 504, body: "downstream duration timeout", outcome: "DT max_duration_timeout", grpc: 4},
 		{name: "local rate limit", setup: func(_ *testing.T, s *harness.Setup) {
 			// One token, which the request before takes.
 			s.Overlay = &config.Overlay{RateLimits: map[string]config.RateLimit{"all /": {RequestsPerSecond: 1, BurstSize: 1}}}
@@ -249,10 +251,7 @@ func TestLocalRepliesToGRPC(t *testing.T) {
 				p.Advance(test.advance)
 			}
 			resp := c.ReadResponse("GET")
-			status := grpcStatus[test.status]
-			if status == 0 {
-				status = 2
-			}
+			status := cmp.Or(test.grpc, grpcStatus[test.status], 2)
 			if resp.Status != 200 || resp.Body != "" || resp.Fields.Get("content-type") != "application/grpc" ||
 				resp.Fields.Get("grpc-status") != fmt.Sprint(status) || resp.Fields.Get("grpc-message") != test.body {
 				t.Errorf("got %q, want grpc-status %d", resp.Raw, status)

@@ -12,6 +12,7 @@ type ServerConn struct {
 	parser RequestParser
 
 	head    bool            // the request is HEAD: no response body
+	connect bool            // the request is CONNECT: success is a tunnel and no response body
 	version message.Version // of the request
 	closing bool            // the response says or implies that the connection closes
 }
@@ -47,14 +48,14 @@ func (s *ServerConn) ReadHead(req *message.Request) error {
 }
 
 func (s *ServerConn) noteRequest(req *message.Request) {
-	s.head = string(req.Method) == "HEAD"
+	s.head, s.connect = string(req.Method) == "HEAD", string(req.Method) == "CONNECT"
 	s.version = req.Version
 	s.closing = req.Close
 }
 
 // ForgetRequest makes the next response one to no request in particular: of the head that has begun, nothing is known.
 func (s *ServerConn) ForgetRequest() {
-	s.head, s.version, s.closing = false, message.HTTP11, false
+	s.head, s.connect, s.version, s.closing = false, false, message.HTTP11, false
 }
 
 // HeadStarted reports whether some bytes of the next request were read.
@@ -65,6 +66,12 @@ func (s *ServerConn) HeadStarted() bool { return s.start < s.end }
 func (s *ServerConn) WriteHead(resp *message.Response, close bool) {
 	if resp.Status < 200 && resp.Status != 101 {
 		s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, FramingNone, HeadOptions{}))
+		return
+	}
+	if s.connect && resp.Status/100 == 2 {
+		// RFC 9110 section 9.3.6: neither content-length nor transfer-encoding, the tunnel begins after the head.
+		s.out = FramingNone
+		s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, FramingClose, HeadOptions{HTTP10: s.version == message.HTTP10}))
 		return
 	}
 	s.out = ResponseFraming(resp, s.head, s.version)

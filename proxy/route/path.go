@@ -36,6 +36,8 @@ func compilePath(m *config.RouteMatch) (pathMatcher, error) {
 		if p.ignoreCase {
 			p.value = string(appendLower(nil, []byte(m.Path)))
 		}
+	case config.PathConnect:
+		p.ignoreCase = false
 	case config.PathRegex:
 		p.ignoreCase = false // safe_regex has a flag of its own for this
 		if m.Regex == nil {
@@ -55,6 +57,8 @@ func (p *pathMatcher) match(path []byte) bool {
 		return equal(path, p.value, p.ignoreCase)
 	case config.PathSeparatedPrefix:
 		return hasPrefix(path, p.value, p.ignoreCase) && (len(path) == len(p.value) || path[len(p.value)] == '/')
+	case config.PathConnect:
+		return false // what has a path is not CONNECT
 	default:
 		return p.regex.Match(path)
 	}

@@ -92,6 +92,7 @@ func newPathIndex(routes []*Route) *pathIndex {
 		position := int32(i)
 		x.plain[i] = r.conditions.none
 		switch p := &r.path; {
+		case p.kind == config.PathConnect: // is not found by path
 		case p.ignoreCase || p.kind == config.PathRegex:
 			others = append(others, position)
 		case p.kind == config.PathExact:

@@ -30,8 +30,9 @@ type VirtualHost struct {
 	Name   string
 	Config *config.VirtualHost
 
-	routes []*Route
-	index  *pathIndex // nil when the routes are too few to be worth one
+	routes  []*Route
+	connect []*Route   // those of them that match CONNECT
+	index   *pathIndex // nil when the routes are too few to be worth one
 
 	request, response *mutations // nil when there are none
 }
@@ -101,6 +102,9 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 		r.Index = len(c.table.routes)
 		c.table.routes = append(c.table.routes, r)
 		vh.routes[i] = r
+		if r.path.kind == config.PathConnect {
+			vh.connect = append(vh.connect, r)
+		}
 	}
 	if len(vh.routes) >= minIndexedRoutes {
 		vh.index = newPathIndex(vh.routes)
@@ -128,7 +132,7 @@ func (t *Table) StripInternalOnly(fields *message.Fields) {
 // uint64. secure says that the client spoke TLS, to this proxy or to the trusted one before it (x-forwarded-proto).
 //
 // Paths are matched as they stand, without the query and without anything from "#": normalising them is done before. A
-// request without a path, which is CONNECT, matches no route: there is no connect_matcher. "*" of OPTIONS matches the
+// request without a path, which is CONNECT, is matched by routes with a connect_matcher only, and they by it. "*" of OPTIONS matches the
 // empty prefix, the exact path "*" and regular expressions that accept it. The host is compared as it stands too, but
 // for case and, with ignore_port_in_host_matching, the port; a trailing dot is taken off before or not at all.
 //
@@ -144,7 +148,7 @@ func (t *Table) Match(req *message.Request, random uint64, secure bool) Result {
 		return Result{VirtualHost: vh, RedirectTLS: true}
 	}
 	if len(req.Path) == 0 {
-		return Result{VirtualHost: vh}
+		return Result{VirtualHost: vh, Route: vh.matchConnect(req, random)}
 	}
 	path, query := splitTarget(req.Path)
 	head := head{request: req, query: query, random: random}
@@ -157,6 +161,17 @@ func (t *Table) Match(req *message.Request, random uint64, secure bool) Result {
 		}
 	}
 	return Result{VirtualHost: vh}
+}
+
+// matchConnect returns the first route for a CONNECT request, nil when there is none.
+func (vh *VirtualHost) matchConnect(req *message.Request, random uint64) *Route {
+	head := head{request: req, random: random}
+	for _, r := range vh.connect {
+		if r.conditions.match(&head) {
+			return r
+		}
+	}
+	return nil
 }
 
 // requiresTLS reports whether a request that came without TLS has to come again with it. x-envoy-internal was set by the

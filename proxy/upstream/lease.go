@@ -27,6 +27,8 @@ type Ask struct {
 	HTTP2 bool
 	// Response is where the response head of such a stream goes.
 	Response *message.Response
+	// Fresh asks for an HTTP/1 connection that has not been used.
+	Fresh bool
 	// Again asks for another connection than that of the lease before, whose stream was refused.
 	Again bool
 }
@@ -84,9 +86,11 @@ func (h *Host) grant(l *Lease) (granted, overflow bool) {
 	if l.ask.HTTP2 {
 		return h.grantHTTP2(l)
 	}
-	if c := h.takeIdle(); c != nil {
-		l.lend(c)
-		return true, false
+	if !l.ask.Fresh {
+		if c := h.takeIdle(); c != nil {
+			l.lend(c)
+			return true, false
+		}
 	}
 	reserved, overflow := h.reserve()
 	if reserved {

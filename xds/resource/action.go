@@ -18,9 +18,12 @@ var (
 		"cluster": decoded, "weighted_clusters": decoded, "cluster_not_found_response_code": decoded, "prefix_rewrite": decoded,
 		"regex_rewrite": decoded, "host_rewrite_literal": decoded, "auto_host_rewrite": decoded,
 		"host_rewrite_header": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
-		"upgrade_configs": decoded,
+		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded,
 
 		"include_vh_rate_limits": noEffect, // there are no rate_limits to include
+	}
+	streamDurationFields = fields{
+		"max_stream_duration": decoded, "grpc_timeout_header_max": decoded, "grpc_timeout_header_offset": decoded,
 	}
 	weightedClustersFields = fields{
 		"clusters": decoded, "total_weight": decoded,
@@ -64,12 +67,54 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 		idle := a.duration("idle_timeout", r.GetIdleTimeout(), 0)
 		out.IdleTimeout = &idle
 	}
+	a.grpcTimeouts(r, out)
 	for i, u := range r.GetUpgradeConfigs() {
 		place := a.item("upgrade_configs", i)
-		place.only(u, upgradeFields)
+		place.only(u, routeUpgradeFields)
 		out.Upgrades = place.upgrade(out.Upgrades, u.GetUpgradeType(), orBool(u.GetEnabled(), true))
+		place.connectConfig(u, out)
 	}
 	return out
+}
+
+// connectConfig decodes what becomes of the bytes of a CONNECT.
+func (a *at) connectConfig(u *routev3.RouteAction_UpgradeConfig, out *config.Forward) {
+	c := u.GetConnectConfig()
+	if c == nil {
+		return
+	}
+	place := a.in("connect_config")
+	place.only(c, connectFields)
+	if !strings.EqualFold(u.GetUpgradeType(), "CONNECT") {
+		place.errorf("must be set with upgrade_type CONNECT only")
+	}
+	out.TerminateConnect = true
+}
+
+// grpcTimeouts decodes how a request may choose its limits on time with grpc-timeout.
+func (a *at) grpcTimeouts(r *routev3.RouteAction, out *config.Forward) {
+	if r.GetMaxGrpcTimeout() != nil {
+		out.GRPCTimeout = &config.GRPCTimeout{
+			Max:    a.duration("max_grpc_timeout", r.GetMaxGrpcTimeout(), 0),
+			Offset: a.duration("grpc_timeout_offset", r.GetGrpcTimeoutOffset(), 0),
+		}
+	}
+	d := r.GetMaxStreamDuration()
+	if d == nil {
+		return
+	}
+	place := a.in("max_stream_duration")
+	place.only(d, streamDurationFields)
+	if d.GetMaxStreamDuration() != nil {
+		limit := place.duration("max_stream_duration", d.GetMaxStreamDuration(), 0)
+		out.MaxStreamDuration = &limit
+	}
+	if d.GetGrpcTimeoutHeaderMax() != nil {
+		out.GRPCStreamDuration = &config.GRPCTimeout{
+			Max:    place.duration("grpc_timeout_header_max", d.GetGrpcTimeoutHeaderMax(), 0),
+			Offset: place.duration("grpc_timeout_header_offset", d.GetGrpcTimeoutHeaderOffset(), 0),
+		}
+	}
 }
 
 // hostRewrite decodes what becomes of the authority.

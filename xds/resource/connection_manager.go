@@ -42,6 +42,8 @@ var (
 	rdsFields             = fields{"config_source": decoded, "route_config_name": decoded}
 	internalAddressFields = fields{"cidr_ranges": decoded, "unix_sockets": noEffect}
 	upgradeFields         = fields{"upgrade_type": decoded, "enabled": decoded}
+	routeUpgradeFields    = fields{"upgrade_type": decoded, "enabled": decoded, "connect_config": decoded}
+	connectFields         = fields{"allow_post": onlyFalse}
 )
 
 // connectionManager decodes an HTTP connection manager.
@@ -200,10 +202,8 @@ func (a *at) upgrade(list []config.Upgrade, protocol string, enabled bool) []con
 	switch {
 	case protocol == "":
 		a.in("upgrade_type").errorf("must not be empty")
-	case protocol == "connect" || protocol == "connect-udp":
-		if enabled {
-			a.in("upgrade_type").errorf("%s is not supported, only protocols of the Upgrade field", strings.ToUpper(protocol))
-		}
+	case protocol == "connect-udp" && enabled:
+		a.in("upgrade_type").errorf("CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field")
 	}
 	for _, other := range list {
 		if other.Type == protocol {

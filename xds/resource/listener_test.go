@@ -140,7 +140,7 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"original ip":       {"original_ip_detection_extensions: [{name: x, typed_config: {'@type': type.googleapis.com/no.X}}]" + rds + router, "original_ip_detection_extensions[0]: 'x' with type URL 'type.googleapis.com/no.X' is not supported"},
 		"both strips":       {"strip_matching_host_port: true\nstrip_any_host_port: true" + rds + router, "strip_matching_host_port: cannot be set together with strip_any_host_port"},
 		"upgrade filters":   {"upgrade_configs: [{upgrade_type: websocket, filters: [" + routerFilter + "]}]" + rds + router, "upgrade_configs[0].filters[0]: 'r' with type URL 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' is not supported"},
-		"connect":           {"upgrade_configs: [{upgrade_type: CONNECT}]" + rds + router, "upgrade_configs[0].upgrade_type: CONNECT is not supported, only protocols of the Upgrade field"},
+		"connect":           {"upgrade_configs: [{upgrade_type: CONNECT-UDP}]" + rds + router, "upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field"},
 		"upgrade twice":     {"upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]" + rds + router, "upgrade_configs[1].upgrade_type: a is listed twice"},
 		"cidr":              {"internal_address_config: {cidr_ranges: [{address_prefix: x, prefix_len: 8}]}" + rds + router, "internal_address_config.cidr_ranges[0].address_prefix: malformed IP address: x"},
 		"cidr length":       {"internal_address_config: {cidr_ranges: [{address_prefix: 1.2.3.4, prefix_len: 40}]}" + rds + router, "internal_address_config.cidr_ranges[0].prefix_len: 40 must be at most 32"},

@@ -16,6 +16,7 @@ var (
 	routeMatchFields = fields{
 		"prefix": decoded, "path": decoded, "safe_regex": decoded, "path_separated_prefix": decoded, "case_sensitive": decoded,
 		"runtime_fraction": decoded, "headers": decoded, "query_parameters": decoded, "grpc": decoded,
+		"connect_matcher": decoded,
 	}
 	headerMatcherFields = fields{
 		"name": decoded, "exact_match": decoded, "safe_regex_match": decoded, "range_match": decoded, "present_match": decoded,
@@ -48,6 +49,8 @@ func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
 	case *routev3.RouteMatch_SafeRegex:
 		out.Kind, out.Path = config.PathRegex, p.SafeRegex.GetRegex()
 		out.Regex = a.in("safe_regex").fullMatch(p.SafeRegex)
+	case *routev3.RouteMatch_ConnectMatcher_:
+		out.Kind = config.PathConnect
 	}
 	if f := m.GetRuntimeFraction(); f != nil {
 		out.Fraction = fraction(f.GetDefaultValue())

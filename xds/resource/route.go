@@ -167,7 +167,8 @@ func nameRoutes(rc *config.RouteConfiguration) {
 	}
 }
 
-// matchText says what path a route matches: "prefix:/", "path:/a", "path_separated_prefix:/a", "safe_regex:/a.*".
+// matchText says what path a route matches: "prefix:/", "path:/a", "path_separated_prefix:/a", "safe_regex:/a.*",
+// "connect".
 func matchText(m *config.RouteMatch) string {
 	switch m.Kind {
 	case config.PathExact:
@@ -176,6 +177,8 @@ func matchText(m *config.RouteMatch) string {
 		return "path_separated_prefix:" + m.Path
 	case config.PathRegex:
 		return "safe_regex:" + m.Path
+	case config.PathConnect:
+		return "connect"
 	default:
 		return "prefix:" + m.Path
 	}

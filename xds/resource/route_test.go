@@ -122,6 +122,16 @@ func TestRouteAction(t *testing.T) {
 		"route: {cluster: c, upgrade_configs: [{upgrade_type: WEBSOCKET}, {upgrade_type: connect, enabled: false}]}": forward(func(f *config.Forward) {
 			f.Upgrades = []config.Upgrade{{Type: "websocket", Enabled: true}, {Type: "connect"}}
 		}),
+		"route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {}}]}": forward(func(f *config.Forward) {
+			f.Upgrades, f.TerminateConnect = []config.Upgrade{{Type: "connect", Enabled: true}}, true
+		}),
+		"route: {cluster: c, max_grpc_timeout: 0s, grpc_timeout_offset: 1s}": forward(func(f *config.Forward) {
+			f.GRPCTimeout = &config.GRPCTimeout{Offset: time.Second}
+		}),
+		"route: {cluster: c, max_stream_duration: {}}": forward(func(*config.Forward) {}),
+		"route: {cluster: c, max_stream_duration: {max_stream_duration: 0s, grpc_timeout_header_max: 2s, grpc_timeout_header_offset: 1s}}": forward(func(f *config.Forward) {
+			f.MaxStreamDuration, f.GRPCStreamDuration = &zero, &config.GRPCTimeout{Max: 2 * time.Second, Offset: time.Second}
+		}),
 		"route: {weighted_clusters: {total_weight: 3, runtime_key_prefix: k, clusters: [{name: a, weight: 1, host_rewrite_literal: h, request_headers_to_remove: [Q]}, {name: b, weight: 2}, {name: c}]}}": forward(func(f *config.Forward) {
 			f.Clusters = []config.WeightedCluster{{Name: "a", Weight: 1, HostRewrite: "h", HeaderMutations: config.HeaderMutations{RequestRemove: []string{"q"}}}, {Name: "b", Weight: 2}, {Name: "c"}}
 		}),
@@ -173,13 +183,15 @@ func TestRouteRefused(t *testing.T) {
 		all + "route: {cluster: c, priority: HIGH}":                                                                                              "route.priority: HIGH is not supported",
 		all + "route: {cluster: c, internal_redirect_policy: {}}":                                                                                "route.internal_redirect_policy: is not supported",
 		all + "route: {cluster: c, hedge_policy: {}}":                                                                                            "route.hedge_policy: is not supported",
-		all + "route: {cluster: c, max_stream_duration: {}}":                                                                                     "route.max_stream_duration: is not supported",
 		all + "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}, substitution: b}}":                                   "route.prefix_rewrite: cannot be set together with regex_rewrite",
 		all + "route: {cluster: c, prefix_rewrite: '/a b'}":                                                                                      `route.prefix_rewrite: "/a b" must not contain spaces or control characters`,
 		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\1'}}`:                                                    `route.regex_rewrite.substitution: "\\1" has \1, but the pattern has only 0 groups`,
 		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\n'}}`:                                                    `route.regex_rewrite.substitution: "\\n" has \n; valid are \0 to \9 and \\`,
 		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: 'a\'}}`:                                                    `route.regex_rewrite.substitution: "a\\" ends with a backslash; write \\ for one`,
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {}}]}":                                              "route.upgrade_configs[0].connect_config: is not supported\nroute configuration \"rc\": " + onePath + "route.upgrade_configs[0].upgrade_type: CONNECT is not supported, only protocols of the Upgrade field",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT-UDP}]}":                                                              "route.upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {proxy_protocol_config: {}}}]}":                     "route.upgrade_configs[0].connect_config.proxy_protocol_config: is not supported",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {allow_post: true}}]}":                              "route.upgrade_configs[0].connect_config.allow_post: true is not supported, only false",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: websocket, connect_config: {}}]}":                                            "route.upgrade_configs[0].connect_config: must be set with upgrade_type CONNECT only",
 		all + "route: {weighted_clusters: {clusters: [{name: a}]}}":                                                                              "route.weighted_clusters.clusters: the sum of the weights must be more than 0",
 		all + "route: {weighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}}":                                    "route.weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295",
 		all + "route: {weighted_clusters: {total_weight: 7, clusters: [{name: a, weight: 6}]}}":                                                  "route.weighted_clusters.total_weight: is 7, but the sum of the weights is 6",
@@ -202,7 +214,6 @@ func TestRouteRefused(t *testing.T) {
 		"match: {path_separated_prefix: /a/}\n" + toC:                                                                                            `match.path_separated_prefix: value does not match regex pattern "^[^?#]+[^?#/]$"`,
 		"match: {safe_regex: {regex: 'a)|(b'}}\n" + toC:                                                                                          "match.safe_regex.regex: error parsing regexp: unexpected ): `a)|(b`",
 		"match: {safe_regex: {regex: " + strings.Repeat("a", 4097) + "}}\n" + toC:                                                                "match.safe_regex.regex: is 4097 bytes long, at most 4096 are allowed",
-		"match: {connect_matcher: {}}\n" + toC:                                                                                                   "match.connect_matcher: is not supported",
 		"match: {prefix: /, cookies: [{name: x, string_match: {exact: v}}]}\n" + toC:                                                             "match.cookies[0]: is not supported",
 		"match: {prefix: /, headers: [{name: ':status'}]}\n" + toC:                                                                               `match.headers[0].name: ":status" is not known, only :authority, :method, :path and :scheme`,
 		"match: {prefix: /, headers: [{name: x, range_match: {start: 2, end: 2}}]}\n" + toC:                                                      "match.headers[0].range_match: start 2 must be less than end 2",
