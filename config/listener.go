@@ -154,6 +154,9 @@ type HTTPFilter struct {
 	Config any
 }
 
+// GRPCWeb is envoy.extensions.filters.http.grpc_web.v3.GrpcWeb.
+type GRPCWeb struct{}
+
 // Router is envoy.extensions.filters.http.router.v3.
 type Router struct {
 	SuppressEnvoyHeaders bool

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
@@ -55,6 +56,7 @@ type compiledManager struct {
 	internal   []netip.Prefix
 	serverName []byte
 	via        []byte
+	filters    []filter.Filter
 	table      *compiledTable // nil while the routes are not known: every request finds no route
 }
 
@@ -236,6 +238,13 @@ func (s *Server) compileManager(m *compiledManager, c, prev *compiled, l *config
 			return fmt.Errorf("internal_address_config: %q is not a CIDR block", block)
 		}
 		m.internal = append(m.internal, prefix.Masked())
+	}
+	for i := range cfg.Filters {
+		f, err := filter.New(&cfg.Filters[i])
+		if err != nil {
+			return err
+		}
+		m.filters = append(m.filters, f)
 	}
 	rc := c.snapshot.RouteConfiguration(cfg)
 	if rc == nil {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
@@ -34,6 +35,7 @@ type exchange struct {
 	replay   []byte // the request body that was sent upstream, with replayable
 	timer    eventloop.Timer
 	lease    upstream.Lease
+	filters  filter.Chain
 
 	exchangeState
 }
@@ -76,11 +78,13 @@ type exchangeState struct {
 	continued     bool // 100 (Continue) was sent
 	bodySent      bool // some of the request body went upstream
 	replayable    bool // and all that did is in replay
-	responded     bool // a final response head was written
+	headRead      bool // a final response head has come
+	responded     bool // and was written, or one of our own
 	responseDone  bool
 	finished      bool // nothing is held and everything is counted
 	upgraded      bool // both sides are a tunnel
 	abandon       bool // the client must see that the response is not whole
+	grpc          bool // the client expects errors as gRPC status
 	internal      bool // the request comes from inside (internal_address_config)
 	verdict       verdict
 	refused       refusal // with verdictCodecError
@@ -142,6 +146,7 @@ func (x *exchange) clear() {
 	}
 	x.replay = x.replay[:0]
 	x.lease = upstream.Lease{}
+	x.filters.Close()
 	x.exchangeState = exchangeState{}
 }
 

@@ -57,7 +57,7 @@ func (x *exchange) attempt() verdict {
 
 // repeatable reports whether a request that ended with v may be sent again without harm.
 func (x *exchange) repeatable(v verdict) bool {
-	if x.responded || x.informational > 0 || x.wantsTunnel() {
+	if x.headRead || x.informational > 0 || x.wantsTunnel() {
 		return false
 	}
 	switch v {
@@ -169,19 +169,29 @@ func (x *exchange) pumpRequest() (progress bool, v verdict) {
 			return progress, x.requestError(err)
 		}
 		progress = true
-		x.passRequest(data, done)
+		if v := x.passRequest(data, done); v != verdictNone {
+			return progress, v
+		}
 	}
 	return progress, verdictNone
 }
 
-func (x *exchange) passRequest(data []byte, done bool) {
+// passRequest passes request body bytes on to the host.
+func (x *exchange) passRequest(data []byte, done bool) verdict {
 	if done && !x.requestDone {
 		x.requestComplete()
+	}
+	x.bytesReceived += int64(len(data))
+	came := len(data)
+	if !x.filters.Empty() && !x.upgraded {
+		var ok bool
+		if data, ok = x.filters.RequestBody(data, done); !ok {
+			return verdictInvalidBase64
+		}
 	}
 	trailers := x.down.Trailers()
 	if len(data) > 0 {
 		x.record(data)
-		x.bytesReceived += int64(len(data))
 		x.up.WriteBody(data, done && trailers == nil)
 	}
 	if done {
@@ -190,7 +200,8 @@ func (x *exchange) passRequest(data []byte, done bool) {
 			x.up.WriteEnd(trailers)
 		}
 	}
-	x.active(len(data))
+	x.active(came)
+	return verdictNone
 }
 
 // requestError tells what a failure to read the request body means.
@@ -218,7 +229,7 @@ func (x *exchange) sendContinue() {
 // pumpResponse moves response bytes that are there, as far as the client has room.
 func (x *exchange) pumpResponse() (progress bool, v verdict) {
 	for !x.responseDone {
-		if !x.responded {
+		if !x.headRead {
 			again, v := x.readResponseHead()
 			if !again {
 				return progress, v
@@ -240,19 +251,39 @@ func (x *exchange) pumpResponse() (progress bool, v verdict) {
 	return progress, verdictNone
 }
 
+// passResponse passes response body bytes on to the client.
 func (x *exchange) passResponse(data []byte, done bool) {
-	trailers := x.up.Trailers()
+	came, trailers := len(data), x.up.Trailers()
+	if !x.filters.Empty() && !x.upgraded {
+		data, trailers = x.filterResponse(data, done, trailers)
+	}
 	if len(data) > 0 {
 		x.bytesSent += int64(len(data))
 		x.down.WriteBody(data, done && trailers == nil)
 	}
-	if done {
+	if done && !x.responseDone {
 		x.responseDone = true
 		if len(data) == 0 || trailers != nil {
 			x.down.WriteEnd(trailers)
 		}
 	}
-	x.active(len(data))
+	x.active(came)
+}
+
+// filterResponse passes response body bytes, and trailers at their end, through the filters.
+func (x *exchange) filterResponse(data []byte, done bool, trailers *message.Fields) ([]byte, *message.Fields) {
+	data = x.filters.ResponseBody(data)
+	if !done {
+		return data, nil
+	}
+	last, trailers := x.filters.ResponseEnd(&x.response, trailers)
+	if len(last) > 0 {
+		data = append(data[:len(data):len(data)], last...)
+	}
+	if !x.responded {
+		x.respond(x.mustClose()) // it was held
+	}
+	return data, trailers
 }
 
 // readResponseHead reads one response head and passes it on. again is false when none is there or it failed.

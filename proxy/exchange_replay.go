@@ -18,7 +18,7 @@ func (x *exchange) record(data []byte) {
 	if !x.replayable {
 		return
 	}
-	if x.responded || len(x.replay)+len(data) > maxReplay {
+	if x.headRead || len(x.replay)+len(data) > maxReplay {
 		x.replayable = false
 		return
 	}

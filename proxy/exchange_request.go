@@ -16,6 +16,7 @@ import (
 // fields it sets, the route, and what the route asks for. It returns the verdict of an answer that needs no upstream.
 func (x *exchange) prepare() verdict {
 	m := x.manager.config
+	x.grpc = x.isGRPC()
 	if x.request.Version != message.HTTP2 && string(x.request.Scheme) == "https" {
 		x.refused = refusalOf(http1.ErrHTTPSInPlaintext)
 		return verdictCodecError
@@ -32,6 +33,7 @@ func (x *exchange) prepare() verdict {
 		x.listener.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)
 		return verdictUpgradeForbidden
 	}
+	x.filters.Open(x.manager.filters, &x.request)
 	return x.chooseTarget()
 }
 
@@ -57,7 +59,7 @@ func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
 		x.listener.http.Inc(stats.HTTPDownstreamRqFailedPathNormalization)
 		return verdictPathNormalizationFailed
 	case pathRedirected:
-		if x.isGRPC() {
+		if x.grpc {
 			return verdictPathNormalizationFailed
 		}
 		x.listener.http.Inc(stats.HTTPDownstreamRqRedirectedWithNormalizedPath)

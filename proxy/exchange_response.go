@@ -25,7 +25,11 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	}
 	x.countUpstream(resp.Status)
 	x.details = "via_upstream"
+	x.headRead = true
 	x.mutateResponseFields()
+	if x.filters.ResponseHead(resp) {
+		return true, verdictNone // what comes of it is known at the end of the body
+	}
 	x.respond(x.mustClose())
 	if x.opensTunnel() {
 		x.becomeTunnel()
@@ -96,6 +100,17 @@ func (x *exchange) replyVerdict(v verdict) {
 	x.reply(body, a.close)
 }
 
+// filterReply passes an answer of our own through the filters, which have seen the request, and returns what its body becomes.
+func (x *exchange) filterReply(body string) string {
+	resp := &x.response
+	x.filters.ResponseHead(resp)
+	data := append([]byte(nil), x.filters.ResponseBody([]byte(body))...)
+	last, _ := x.filters.ResponseEnd(resp, nil)
+	data = append(data, last...)
+	resp.EndStream, resp.ContentLength = len(data) == 0, int64(len(data))
+	return string(data)
+}
+
 // arenaReply completes the answers that the request, the route or the codec have a part in.
 func (x *exchange) arenaReply(v verdict, body *string) {
 	resp := &x.response
@@ -150,7 +165,7 @@ func (x *exchange) addLocation(arena []byte) {
 // reply sends an answer of our own, whose status and special fields are in x.response.
 func (x *exchange) reply(body string, close bool) {
 	resp := &x.response
-	if x.isGRPC() {
+	if x.grpc {
 		x.makeGRPC(body)
 		body = ""
 	}
@@ -160,6 +175,9 @@ func (x *exchange) reply(body string, close bool) {
 		resp.Fields.Add(message.NameContentType, valueTextPlain)
 	}
 	x.mutateReplyFields()
+	if !x.filters.Empty() {
+		body = x.filterReply(body)
+	}
 	// A request whose body is still coming is not read any further.
 	x.respond(close || !x.requestDone || x.listener.stopped || x.conn.exhausted())
 	if len(body) > 0 {

@@ -23,6 +23,9 @@ const (
 	verdictNormalizedPathRedirect
 	verdictRateLimited
 
+	// In the body of the request.
+	verdictInvalidBase64 // of gRPC-Web
+
 	// Upstream, before its response began.
 	verdictNoHealthyUpstream
 	verdictOverflow
@@ -76,6 +79,8 @@ var answers = [verdictCount]answer{
 	verdictRedirect:               {details: "direct_response"},
 	verdictNormalizedPathRedirect: {status: 307, details: "path_normalization_redirect"},
 	verdictRateLimited:            {status: 429, body: "local_rate_limited", flags: FlagRateLimited, details: "local_rate_limited"},
+
+	verdictInvalidBase64: {status: 400, body: "Bad gRPC-web request, invalid base64 data.", details: "grpc_base_64_decode_failed"},
 
 	verdictNoHealthyUpstream:       {status: 503, body: "no healthy upstream", flags: FlagNoHealthyUpstream, details: "no_healthy_upstream"},
 	verdictOverflow:                {status: 503, flags: FlagUpstreamOverflow, reset: "overflow"},

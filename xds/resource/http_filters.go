@@ -1,6 +1,8 @@
 package resource
 
 import (
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	grpcwebv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
@@ -8,8 +10,10 @@ import (
 )
 
 const (
-	routerMessage = "envoy.extensions.filters.http.router.v3.Router"
-	routerName    = "envoy.filters.http.router"
+	routerMessage  = "envoy.extensions.filters.http.router.v3.Router"
+	routerName     = "envoy.filters.http.router"
+	grpcWebMessage = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb"
+	corsMessage    = "envoy.extensions.filters.http.cors.v3.Cors"
 )
 
 var (
@@ -34,6 +38,7 @@ func (a *at) httpFilters(list []*hcmv3.HttpFilter) ([]config.HTTPFilter, config.
 		a.in("http_filters").errorf("must have a router filter (type URL '%s%s') as the last one", typePrefix, routerMessage)
 		return nil, router
 	}
+	var filters []config.HTTPFilter
 	for i, f := range list {
 		place, last := a.item("http_filters", i), i == len(list)-1
 		place.only(f, httpFilterFields)
@@ -49,14 +54,40 @@ func (a *at) httpFilters(list []*hcmv3.HttpFilter) ([]config.HTTPFilter, config.
 			router = place.in("typed_config").router(f)
 		case isRouter:
 			place.errorf("the router filter must be the last one in http_filters")
-		case !f.GetIsOptional() || f.GetTypedConfig() == nil:
-			place.unknownFilter(f)
+		default:
+			filters = place.filter(filters, f)
 		}
 		if last && !isRouter {
 			place.errorf("the last one in http_filters must be a router filter (type URL '%s%s')", typePrefix, routerMessage)
 		}
 	}
-	return nil, router
+	return filters, router
+}
+
+// filter appends what a filter other than the router is decoded to. One that is disabled runs where a route enables it, which
+// none can.
+func (a *at) filter(list []config.HTTPFilter, f *hcmv3.HttpFilter) []config.HTTPFilter {
+	packed := f.GetTypedConfig()
+	if packed == nil {
+		a.unknownFilter(f)
+		return list
+	}
+	switch messageName(packed) {
+	case grpcWebMessage:
+		var m grpcwebv3.GrpcWeb
+		if a.in("typed_config").unpack(packed, &m) && !f.GetDisabled() {
+			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: config.GRPCWeb{}})
+		}
+	case corsMessage:
+		// It does what the policies of routes say, which are refused: without them it does nothing.
+		var m corsv3.Cors
+		a.in("typed_config").unpack(packed, &m)
+	default:
+		if !f.GetIsOptional() {
+			a.unknownFilter(f)
+		}
+	}
+	return list
 }
 
 // unknownFilter refuses a filter.

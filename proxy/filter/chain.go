@@ -1,0 +1,88 @@
+package filter
+
+import "github.com/penguintechinc/marchproxy-alb/proxy/message"
+
+// Chain is the filters that are at work on one request. The request passes them in order, the response in reverse. The zero
+// value is a chain without filters.
+type Chain struct {
+	streams []Stream
+	holder  int // the filter that holds the response head, with held
+	held    bool
+}
+
+// Open makes c the chain of a request.
+func (c *Chain) Open(filters []Filter, req *message.Request) {
+	for _, f := range filters {
+		if s := f.Open(req); s != nil {
+			c.streams = append(c.streams, s)
+			s.RequestHead(req)
+		}
+	}
+}
+
+// Close lets go of the filters.
+func (c *Chain) Close() {
+	clear(c.streams)
+	*c = Chain{streams: c.streams[:0]}
+}
+
+// Empty reports whether no filter has anything to do with the request.
+func (c *Chain) Empty() bool { return len(c.streams) == 0 }
+
+// RequestBody returns what becomes of body bytes on their way to the host, valid until the next call. ok is false when a
+// filter refuses them.
+func (c *Chain) RequestBody(data []byte, end bool) (converted []byte, ok bool) {
+	for _, s := range c.streams {
+		if data, ok = s.RequestBody(data, end); !ok {
+			return nil, false
+		}
+	}
+	return data, true
+}
+
+// ResponseHead changes the head of the response on its way to the client. hold says that it waits for ResponseEnd.
+func (c *Chain) ResponseHead(resp *message.Response) (hold bool) {
+	return c.headFrom(len(c.streams)-1, resp)
+}
+
+// headFrom passes the head through the filters from i down to the first.
+func (c *Chain) headFrom(i int, resp *message.Response) (hold bool) {
+	for ; i >= 0; i-- {
+		if c.streams[i].ResponseHead(resp) {
+			c.holder, c.held = i, true
+			return true
+		}
+	}
+	c.held = false
+	return false
+}
+
+// ResponseBody returns what becomes of body bytes on their way to the client, valid until the next call. While the head is
+// held there is nothing to be sent.
+func (c *Chain) ResponseBody(data []byte) []byte {
+	for i := len(c.streams) - 1; i >= 0 && len(data) > 0; i-- {
+		data = c.streams[i].ResponseBody(data)
+		if c.held && i == c.holder {
+			return nil
+		}
+	}
+	return data
+}
+
+// ResponseEnd takes the end of the response, with trailers that may be nil. It returns the last of the body and what is left
+// of the trailers; a head that was held can be sent then.
+func (c *Chain) ResponseEnd(resp *message.Response, trailers *message.Fields) (data []byte, rest *message.Fields) {
+	for i := len(c.streams) - 1; i >= 0; i-- {
+		s := c.streams[i]
+		if len(data) > 0 {
+			data = s.ResponseBody(data)
+		}
+		var last []byte
+		last, trailers = s.ResponseEnd(resp, trailers)
+		data = append(data[:len(data):len(data)], last...)
+		if c.held && i == c.holder {
+			c.headFrom(i-1, resp) // one of those may hold it next, and comes to its end in this loop
+		}
+	}
+	return data, trailers
+}
