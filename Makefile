@@ -58,12 +58,13 @@ fuzz: ## Run each fuzz target for FUZZTIME, 30s or a number of runs such as 5000
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## Measure against nginx and HAProxy, as far as they are installed: the scenarios that have goals, 3 minutes
+bench: build ## Measure against nginx, HAProxy and nghttpx, as far as they are installed: the scenarios that have goals, 5 minutes
 	bin/alb-bench --proxy bin/proxy-alb $(BENCHFLAGS)
 
+ALL_SCENARIOS := h1-small,h1-1k-headers,h1-64k,h1-churn,h2-h2,h2-h1,grpc-unary,h2-1g,h2-stalled-1k,idle-10k,h2-idle-10k
 .PHONY: bench-full
 bench-full: build ## Measure every scenario, and the benchmarks of the packages
-	bin/alb-bench --proxy bin/proxy-alb --scenario h1-small,h1-1k-headers,h1-64k,h1-churn,idle-10k $(BENCHFLAGS)
+	bin/alb-bench --proxy bin/proxy-alb --scenario $(ALL_SCENARIOS) $(BENCHFLAGS)
 	go test -run '^$$' -bench . -benchmem ./...
 
 ##@ Generate and pack
@@ -102,8 +103,8 @@ image-local: ## Build the image for PLATFORMS from binaries built here, without 
 ##@ Machine
 
 # Programs and the Debian packages that have them.
-TEST_DEPS := gcc:gcc gcc:libc6-dev git:git
-BENCH_DEPS := nginx:nginx-light haproxy:haproxy wrk:wrk
+TEST_DEPS := gcc:gcc gcc:libc6-dev git:git h2load:nghttp2 nghttpd:nghttp2 nghttp:nghttp2 curl:curl
+BENCH_DEPS := nginx:nginx-light haproxy:haproxy wrk:wrk h2load:nghttp2 nghttpx:nghttp2 nghttpd:nghttp2
 PROTO_DEPS := protoc:protobuf-compiler
 IMAGE_DEPS := buildah:buildah pgrep:procps
 

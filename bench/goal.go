@@ -9,18 +9,49 @@ import (
 // goal is a stated limit for proxy-alb in one scenario.
 type goal struct {
 	scenario string
-	// peer the CPU per request is compared with; "" for bytes per connection.
-	peer  string
-	limit float64
+	what     string // the limit in words
+	limit    float64
+	value    func(Summary) (value float64, measured bool)
 }
 
-// goals are what justifies a proxy of one's own: a request costs less than with
-// either peer, and 100,000 idle connections fit in 200 MiB.
+// growthLimit is what one large answer may add to the memory at its peak: twice the
+// default window of a stream, and a small part of the answer.
+const growthLimit = 32 << 20
+
+// goals are what justifies a proxy of one's own: a request costs less than with any
+// peer, 100,000 idle connections fit in 200 MiB, a stream costs no more than what was
+// configured for it, and the size of a body costs no memory.
 func goals() []goal {
+	buffers := stalledBuffers()
 	return []goal{
-		{h1Small, peer.Nginx, 0.90},
-		{h1Small, peer.HAProxy, 0.80},
-		{idle10k, "", 2 << 10},
+		cpuGoal(h1Small, peer.Nginx, 0.90),
+		cpuGoal(h1Small, peer.HAProxy, 0.80),
+		cpuGoal(h2ToH2, peer.Nghttpx, 0.70),
+		cpuGoal(h2ToH2, peer.HAProxy, 0.55),
+		cpuGoal(h2ToH1, peer.HAProxy, 0.80),
+		cpuGoal(h2ToH1, peer.Nginx, 0.65),
+		cpuGoal(grpcUnary, peer.Nghttpx, 0.70),
+		cpuGoal(grpcUnary, peer.HAProxy, 0.55),
+		memoryGoal(idle10k, "connection", 2<<10),
+		memoryGoal(h2Stalled, "stream", float64(2*(buffers.Data+buffers.StreamWindow))),
+		{
+			scenario: h2Large, limit: growthLimit, what: fmt.Sprintf("memory grows at most %d bytes", growthLimit),
+			value: func(s Summary) (float64, bool) { return s.Growth, true },
+		},
+	}
+}
+
+func cpuGoal(scenario, peer string, limit float64) goal {
+	return goal{
+		scenario: scenario, limit: limit, what: fmt.Sprintf("CPU per request at most %.2f of %s's", limit, peer),
+		value: func(s Summary) (float64, bool) { return s.CPURatio[peer], s.CPURatio[peer] > 0 },
+	}
+}
+
+func memoryGoal(scenario, unit string, limit float64) goal {
+	return goal{
+		scenario: scenario, limit: limit, what: fmt.Sprintf("at most %.0f bytes per %s", limit, unit),
+		value: func(s Summary) (float64, bool) { return s.BytesEach, true },
 	}
 }
 
@@ -42,7 +73,15 @@ func (g GoalResult) String() string {
 	case g.Met:
 		verdict = "met"
 	}
-	return fmt.Sprintf("goal %s: %s (%.4g)", g.Goal, verdict, g.Value)
+	return fmt.Sprintf("goal %s: %s (%s)", g.Goal, verdict, plain(g.Value))
+}
+
+// plain writes a ratio with its decimals and a size in bytes without.
+func plain(x float64) string {
+	if x >= 1000 || x <= -1000 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.4g", x)
 }
 
 // judge holds the report against the goals of the scenarios it has.
@@ -59,20 +98,10 @@ func (r Report) judge() []GoalResult {
 }
 
 func (g goal) judge(s ScenarioReport) GoalResult {
-	result := GoalResult{Limit: g.limit}
-	if g.peer != "" {
-		result.Goal = fmt.Sprintf("%s: CPU per request at most %.2f of %s's", g.scenario, g.limit, g.peer)
-	} else {
-		result.Goal = fmt.Sprintf("%s: at most %.0f bytes per connection", g.scenario, g.limit)
-	}
+	result := GoalResult{Goal: g.scenario + ": " + g.what, Limit: g.limit}
 	for _, sum := range s.Summary {
-		if sum.Proxy != peer.ProxyALB || sum.Rounds == 0 {
-			continue
-		}
-		if g.peer == "" {
-			result.Value, result.Measured = sum.BytesPerConnection, true
-		} else {
-			result.Value, result.Measured = sum.CPURatio[g.peer], sum.CPURatio[g.peer] > 0
+		if sum.Proxy == peer.ProxyALB && sum.Rounds > 0 {
+			result.Value, result.Measured = g.value(sum)
 		}
 	}
 	result.Met = result.Measured && result.Value <= g.limit

@@ -16,11 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/child"
-	"github.com/penguintechinc/marchproxy-alb/bench/load"
 	"github.com/penguintechinc/marchproxy-alb/bench/proc"
 )
 
@@ -28,13 +26,15 @@ import (
 type lab struct {
 	options   Options
 	machine   Machine
-	generator generator
+	http1Load generator
+	http2Load generator // without a path where there is no h2load
+	nghttpd   string    // path; "" where there is none
 	spawner   *child.Spawner
 	ports     *portFinder
+	origins   origins
 	cpus      []int  // that the process was allowed before the run
 	dir       string // of all files, removed at the end
 	files     uint64 // limit on open files per process
-	origin    string // address
 }
 
 // Run measures and returns the report. Rounds that went wrong are part of it, see
@@ -49,11 +49,9 @@ func Run(ctx context.Context, options Options) (report Report, err error) {
 		return Report{}, err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	stopOrigin, err := l.startOrigin(ctx)
-	if err != nil {
+	if err := l.startOrigins(ctx); err != nil {
 		return Report{}, err
 	}
-	defer func() { err = errors.Join(err, stopOrigin()) }()
 	return l.measure(ctx)
 }
 
@@ -75,7 +73,7 @@ func newLab(options Options) (*lab, error) {
 		return nil, err
 	}
 	l := &lab{options: options, machine: machine, ports: newPortFinder(), cpus: cpus, dir: dir, files: files}
-	if l.generator, err = newGenerator(options, dir, len(machine.LoadCPUs)); err != nil {
+	if err := l.findTools(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := proc.PinSelf(machine.LoadCPUs); err != nil {
@@ -88,165 +86,124 @@ func newLab(options Options) (*lab, error) {
 // close ends what is left, removes the files and lets the process run where it could
 // before. The raised limit on open files stays.
 func (l *lab) close() error {
+	err := l.origins.stop()
 	l.spawner.Close()
-	return errors.Join(os.RemoveAll(l.dir), proc.PinSelf(l.cpus))
-}
-
-// startOrigin starts the origin and waits until it answers.
-func (l *lab) startOrigin(ctx context.Context) (stop func() error, err error) {
-	addresses, err := l.ports.addresses(1)
-	if err != nil {
-		return nil, err
-	}
-	l.origin = addresses[0]
-	c, err := l.spawner.Start(child.Spec{
-		Path: l.options.Self,
-		Args: []string{"origin", "--listen", l.origin},
-		CPUs: l.machine.LoadCPUs,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := awaitAnswer(ctx, c, l.origin); err != nil {
-		return nil, errors.Join(fmt.Errorf("origin: %w", err), c.Stop())
-	}
-	return c.Stop, nil
+	return errors.Join(err, os.RemoveAll(l.dir), proc.PinSelf(l.cpus))
 }
 
 func (l *lab) measure(ctx context.Context) (Report, error) {
 	report := Report{
 		Started:  time.Now().UTC(),
 		Machine:  l.machine,
-		Load:     l.generator.name,
+		Tools:    l.tools(ctx),
 		Duration: l.options.Duration,
 		Warmup:   l.options.Warmup,
 	}
 	if l.machine.Shared {
 		l.progress("one cpu only: proxy, origin and load share it; compare ratios, and those with care")
 	}
-	var names []string
 	for _, p := range l.options.Proxies {
-		names = append(names, p.Kind.Name)
-		report.Proxies = append(report.Proxies, ProxyInfo{p.Kind.Name, p.Path, l.version(ctx, p)})
+		report.Proxies = append(report.Proxies, Program{p.Kind.Name, p.Path, l.version(ctx, p.Path, p.Kind.VersionArgs)})
 	}
 	for _, s := range l.options.Scenarios {
-		result := ScenarioReport{Scenario: s}
-		if err := l.scenario(ctx, &result); err != nil {
+		result, err := l.scenario(ctx, s)
+		if err != nil {
 			return Report{}, err
 		}
-		result.summarize(names)
 		report.Scenarios = append(report.Scenarios, result)
 	}
 	report.Goals = report.judge()
 	return report, nil
 }
 
-// scenario measures all rounds of one scenario, the proxies by turns. A proxy whose
-// round had no result is left out of the rounds that follow: what stopped it once
-// would again.
-func (l *lab) scenario(ctx context.Context, s *ScenarioReport) error {
-	out := make(map[string]bool)
-	for n := 1; n <= l.options.Rounds; n++ {
-		for _, p := range l.options.Proxies {
-			if out[p.Kind.Name] {
+// scenario measures all rounds of one scenario, the proxies that take part by turns. A
+// proxy whose round had no result is left out of the rounds that follow: what stopped
+// it once would again.
+func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) {
+	result := ScenarioReport{Scenario: s}
+	if missing := l.missing(s); missing != "" {
+		result.Notes = []string{"left out: " + missing}
+		l.progress("%s left out: %s", s.Name, missing)
+		return result, nil
+	}
+	result.Load = l.generatorOf(s).name
+	var entries []*entry
+	entries, result.Notes = l.entries(s)
+	rounds := s.rounds(l.options.Rounds)
+	for n := 1; n <= rounds; n++ {
+		for _, e := range entries {
+			if e.out {
 				continue
 			}
-			r, err := l.round(ctx, s.Scenario, p, n)
-			if ctx.Err() != nil {
-				return ctx.Err()
+			r, err := l.round(ctx, e.scenario, e.proxy, n)
+			if stop := errors.Join(ctx.Err(), l.origins.alive()); stop != nil {
+				return result, stop
 			}
 			if err != nil {
-				r.Error = err.Error()
-				out[p.Kind.Name] = true
+				r.Error, e.out = err.Error(), true
 			}
-			s.Rounds = append(s.Rounds, r)
-			l.progress("%s round %d/%d %s: %s", s.Scenario.Name, n, l.options.Rounds, p.Kind.Name, describe(s.Scenario, r))
+			result.Rounds = append(result.Rounds, r)
+			l.progress("%s round %d/%d %s: %s", s.Name, n, rounds, r.Proxy, result.describe(r))
 		}
 	}
-	return nil
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.proxy.Kind.Name)
+	}
+	result.summarize(names)
+	return result, nil
 }
 
-// round starts the proxy, measures it once and stops it.
+// entry is a proxy that takes part in a scenario.
+type entry struct {
+	proxy    Proxy
+	scenario Scenario // as the proxy takes part in it
+	out      bool     // of the rounds that follow
+}
+
+// entries lists who takes part in the scenario, with notes on who does not, or not as
+// the others do.
+func (l *lab) entries(s Scenario) (entries []*entry, notes []string) {
+	for _, p := range l.options.Proxies {
+		own, note, ok := s.of(p.Kind)
+		if note != "" {
+			notes = append(notes, note)
+		}
+		if ok {
+			entries = append(entries, &entry{proxy: p, scenario: own})
+		}
+	}
+	return entries, notes
+}
+
+// round starts the proxy, measures it once and stops it. Before the first of a scenario
+// it is looked at.
 func (l *lab) round(ctx context.Context, s Scenario, p Proxy, n int) (r Round, err error) {
 	r = Round{Proxy: p.Kind.Name, Round: n}
-	dir := filepath.Join(l.dir, fmt.Sprintf("%s-%s-%d", s.Name, p.Kind.Name, n))
-	running, err := l.startProxy(ctx, p, s, dir)
+	if n == 1 {
+		if err := l.inspect(ctx, p, s); err != nil {
+			return r, err
+		}
+	}
+	running, err := l.startProxy(ctx, p, s, l.origins.of(s.Traffic))
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, running.stop()) }()
-	if s.Measure == Idle {
-		err = l.idle(ctx, s, running, &r)
-	} else {
+	if err := s.checkAnswer(running.answer); err != nil {
+		return r, err
+	}
+	switch s.Measure {
+	case Idle, Stalled:
+		err = l.memory(ctx, s, running, &r)
+	case Download:
+		err = l.download(ctx, s, running, &r)
+	default:
 		err = l.throughput(ctx, s, running, &r)
 	}
 	return r, err
 }
 
-// throughput warms the proxy up and measures the CPU time it needs for a whole run
-// of the load generator, first connection to last.
-func (l *lab) throughput(ctx context.Context, s Scenario, p *runningProxy, r *Round) error {
-	config := load.Config{
-		Address: p.address, Path: s.Path, Headers: s.Headers,
-		Connections: s.Connections, NewConnections: s.NewConnections, Duration: l.options.Warmup,
-	}
-	if _, err := l.generate(ctx, config); err != nil {
-		return fmt.Errorf("warm-up: %w", err)
-	}
-	config.Duration = l.options.Duration
-	before, err := l.sample(p)
-	if err != nil {
-		return err
-	}
-	if r.Load, err = l.generate(ctx, config); err != nil {
-		return err
-	}
-	after, err := l.sample(p)
-	if err != nil {
-		return err
-	}
-	cpu, err := after.proxy.Since(before.proxy)
-	if err != nil {
-		return err
-	}
-	r.TotalCPU, r.UserCPU, r.SystemCPU, r.FineCPU = cpu.Total, cpu.User, cpu.System, cpu.Fine
-	if !l.machine.Shared {
-		r.Foreign = after.busy.Foreign(before.busy, cpu.Total)
-	}
-	if r.Load.Requests == 0 {
-		return errors.New("no request was answered")
-	}
-	return nil
-}
-
-// sample is what is read before and after the measured part of a round.
-type sample struct {
-	proxy proc.CPUSample
-	busy  proc.BusyTime // of the proxy's CPUs
-}
-
-func (l *lab) sample(p *runningProxy) (sample, error) {
-	busy, err := proc.FS{}.SampleBusy(l.machine.ProxyCPUs)
-	if err != nil {
-		return sample{}, err
-	}
-	cpu, err := p.sampleCPU()
-	return sample{proxy: cpu, busy: busy}, err
-}
-
 func (l *lab) progress(format string, args ...any) {
 	fmt.Fprintf(l.options.Progress, format+"\n", args...)
-}
-
-// describe returns a round in a few words.
-func describe(s Scenario, r Round) string {
-	switch {
-	case r.failed():
-		return "FAILED: " + r.failure()
-	case s.Measure == Idle:
-		each := float64(r.IdleRSS-r.BaseRSS) / float64(s.Connections)
-		return fmt.Sprintf("%.0f bytes/connection (RSS %s to %s)", each, mebibytes(float64(r.BaseRSS)), mebibytes(float64(r.IdleRSS)))
-	}
-	return fmt.Sprintf("%.0f req/s, %.2f µs/req (%.2f+%.2f), p50 %v, p99 %v", r.Load.RequestsPerSecond(),
-		r.cpuPerRequest(), r.perRequest(r.UserCPU), r.perRequest(r.SystemCPU), r.Load.P50, r.Load.P99)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/origin"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 )
 
 func TestScenarios(t *testing.T) {
@@ -17,20 +18,65 @@ func TestScenarios(t *testing.T) {
 			t.Errorf("%s: twice", s.Name)
 		}
 		seen[s.Name] = true
-		if n, ok := origin.ParseSize([]byte(s.Path)); !ok || n != s.Body {
+		if n, ok := origin.ParseSize([]byte(s.Path)); !s.Traffic.GRPC && (!ok || n != s.Body) {
 			t.Errorf("%s: %s is answered with %d bytes, the scenario says %d", s.Name, s.Path, n, s.Body)
 		}
-		if s.Connections < 1 || s.About == "" || s.Measure != Throughput && s.Measure != Idle {
+		if s.Connections < 1 || s.About == "" || s.Traffic.Upstream == "" || s.http2() != (s.Streams > 0 || s.Measure == Idle && s.Name != idle10k) {
 			t.Errorf("%s: %+v", s.Name, s)
+		}
+		if s.Streams > peer.MaxStreams || s.http2Origin() && s.inFlight() > peer.MaxStreams {
+			t.Errorf("%s: more requests at a time than an HTTP/2 origin takes on one connection", s.Name)
 		}
 	}
 	for _, g := range goals() {
-		if !slices.Contains(DefaultScenarios(), g.scenario) {
-			t.Errorf("the default leaves out %s, which has a goal", g.scenario)
+		if !seen[g.scenario] {
+			t.Errorf("a goal of %s, which does not exist", g.scenario)
+		}
+	}
+	for _, name := range DefaultScenarios() {
+		if !slices.ContainsFunc(goals(), func(g goal) bool { return g.scenario == name }) {
+			t.Errorf("%s runs by default and has no goal", name)
 		}
 	}
 	if _, err := FindScenarios([]string{"h1-small", "h9"}); err == nil {
 		t.Error("h9: want an error")
+	}
+}
+
+// TestTakingPart goes through who takes part in what.
+func TestTakingPart(t *testing.T) {
+	for _, test := range []struct {
+		scenario   string
+		out, http1 []string
+	}{
+		{h1Small, []string{peer.Nghttpx}, nil},
+		{idle10k, []string{peer.Nghttpx}, nil},
+		{h2ToH2, []string{peer.Nginx}, nil},
+		{h2ToH1, nil, nil},
+		{grpcUnary, nil, nil},
+		{h2Large, nil, []string{peer.Nginx}},
+		{h2Stalled, nil, []string{peer.Nginx, peer.HAProxy}},
+		{"h2-idle-10k", nil, nil},
+	} {
+		s, err := findScenario(test.scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range peer.Kinds() {
+			own, note, ok := s.of(kind)
+			changed := own.Traffic.Upstream != s.Traffic.Upstream
+			if ok == slices.Contains(test.out, kind.Name) || changed != slices.Contains(test.http1, kind.Name) || (note != "") != (changed || !ok) {
+				t.Errorf("%s %s: takes part: %v, %s upstream, note %q", s.Name, kind.Name, ok, own.Traffic.Upstream, note)
+			}
+		}
+	}
+}
+
+func TestMessage(t *testing.T) {
+	for size, prefix := range map[int]string{5: "\x00\x00\x00\x00\x00", 1024: "\x00\x00\x00\x03\xfb", 1 << 17: "\x00\x00\x01\xff\xfb"} {
+		if m := message(size); len(m) != size || string(m[:5]) != prefix || strings.Trim(string(m[5:]), "x") != "" {
+			t.Errorf("%d bytes: %d bytes that begin with %q, want %q", size, len(m), m[:5], prefix)
+		}
 	}
 }
 
@@ -153,6 +199,22 @@ func TestOptionsCheck(t *testing.T) {
 		change(&o)
 		if err := o.Check(); err == nil {
 			t.Errorf("%s: want an error", name)
+		}
+	}
+}
+
+func TestHoldArgs(t *testing.T) {
+	for name, want := range map[string]string{
+		idle10k:       "idle --address a:1 --path /16 --connections 10000",
+		"h2-idle-10k": "idle --http2 --address a:1 --path /16 --connections 10000",
+		h2Stalled:     "stall --streams 100 --address a:1 --path /1m --connections 10",
+	} {
+		s, err := findScenario(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(holdArgs(s, "a:1"), " "); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 }

@@ -14,6 +14,8 @@ type Generator string
 const (
 	// Auto is Wrk where there is one, otherwise Own.
 	Auto Generator = "auto"
+	// H2load is the program of that name. It makes all HTTP/2 load, and only that.
+	H2load Generator = "h2load"
 	// Wrk is the program of that name, found on the PATH.
 	Wrk Generator = "wrk"
 	// Own is package load in a process of its own.
@@ -36,15 +38,16 @@ type Proxy struct {
 type Options struct {
 	Proxies   []Proxy
 	Scenarios []Scenario
-	// Rounds each proxy is measured in every scenario, in [1, 100].
+	// Rounds each proxy is measured in every scenario, in [1, 100]; at most 3 in those
+	// of memory.
 	Rounds int
 	// Duration of the measured part of a round, whole seconds in [1s, 10m].
 	Duration time.Duration
 	// Warmup is the part of a round before it, whole seconds in [1s, 10m].
 	Warmup time.Duration
-	// Load names the generator.
+	// Load names the generator of HTTP/1.1.
 	Load Generator
-	// Self is the path of a program with the sub-commands origin, load and idle.
+	// Self is the path of a program with the sub-commands origin, load, idle and stall.
 	Self string
 	// Progress receives a line per round.
 	Progress io.Writer
@@ -54,7 +57,7 @@ type Options struct {
 func (o Options) Check() error {
 	switch {
 	case len(o.Proxies) == 0:
-		return fmt.Errorf("no proxy to measure: name one with --proxy or --peer, or install nginx or haproxy")
+		return fmt.Errorf("no proxy to measure: name one with --proxy or --peer, or install nginx, haproxy or nghttpx")
 	case len(o.Scenarios) == 0:
 		return fmt.Errorf("no scenario to measure")
 	case o.Rounds < 1 || o.Rounds > maxRounds:

@@ -1,12 +1,10 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -32,11 +30,12 @@ type runningProxy struct {
 	child   *child.Child
 	address string
 	dir     string
+	answer  load.Answer // the first, to the scenario's question
 }
 
-// startProxy configures the proxy in dir, starts it and waits until it answers and
-// has shown that it does the work asked of it.
-func (l *lab) startProxy(ctx context.Context, p Proxy, s Scenario, dir string) (*runningProxy, error) {
+// startProxy configures the proxy with the origin in a directory of its own, starts it
+// and waits until it answers.
+func (l *lab) startProxy(ctx context.Context, p Proxy, s Scenario, origin string) (*runningProxy, error) {
 	if need := uint64(s.Connections + spareFiles); l.files < need {
 		return nil, fmt.Errorf("limit on open files is %d, want at least %d: raise it with ulimit -n", l.files, need)
 	}
@@ -44,12 +43,14 @@ func (l *lab) startProxy(ctx context.Context, p Proxy, s Scenario, dir string) (
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	dir, err := os.MkdirTemp(l.dir, p.Kind.Name+"-")
+	if err != nil {
 		return nil, err
 	}
 	launch, err := p.Kind.Configure(peer.Spec{
 		Listen: at[0], Admin: at[1], GRPC: at[2], Metrics: at[3], Health: at[4],
-		Origin: l.origin, MaxConnections: s.Connections, Dir: dir, Root: os.Geteuid() == 0,
+		Origin: origin, Traffic: s.Traffic, MaxConnections: max(s.Connections, loadConnections), MaxRequests: s.inFlight(),
+		Dir: dir, Root: os.Geteuid() == 0,
 	})
 	if err != nil {
 		return nil, err
@@ -69,27 +70,10 @@ func (l *lab) startProxy(ctx context.Context, p Proxy, s Scenario, dir string) (
 		return nil, err
 	}
 	running := &runningProxy{child: c, address: at[0], dir: dir}
-	if err := running.ready(ctx, s); err != nil {
+	if running.answer, err = awaitAnswer(ctx, c, s.question(at[0])); err != nil {
 		return nil, errors.Join(err, running.stop())
 	}
 	return running, nil
-}
-
-func (p *runningProxy) ready(ctx context.Context, s Scenario) error {
-	if err := awaitAnswer(ctx, p.child, p.address); err != nil {
-		return err
-	}
-	if err := checkWork(p.address); err != nil {
-		return err
-	}
-	status, body, err := load.Probe(p.address, s.Path, probeTimeout)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", s.Path, err)
-	case status != 200 || len(body) != s.Body:
-		return fmt.Errorf("%s: status %d with %d bytes, want 200 with %d", s.Path, status, len(body), s.Body)
-	}
-	return nil
 }
 
 // stop ends the proxy and removes its files.
@@ -124,69 +108,44 @@ func (p *runningProxy) rss() (int64, error) {
 	return proc.FS{}.RSS(pids)
 }
 
-// awaitAnswer returns when the process has answered a request with 200. It fails
-// when the process ends or readyTimeout passes first.
-func awaitAnswer(ctx context.Context, c *child.Child, address string) error {
+func (p *runningProxy) resetPeak() error {
+	pids, err := p.tree()
+	if err != nil {
+		return err
+	}
+	return proc.FS{}.ResetPeak(pids)
+}
+
+func (p *runningProxy) peak() (int64, error) {
+	pids, err := p.tree()
+	if err != nil {
+		return 0, err
+	}
+	return proc.FS{}.Peak(pids)
+}
+
+// awaitAnswer returns the first answer of the process with status 200. It fails when
+// the process ends or readyTimeout passes first.
+func awaitAnswer(ctx context.Context, c *child.Child, q load.Question) (load.Answer, error) {
 	deadline := time.NewTimer(readyTimeout)
 	defer deadline.Stop()
 	for {
-		status, _, err := load.Probe(address, "/16", probeTimeout)
-		if err == nil && status == 200 {
-			return nil
+		answer, err := load.Probe(ctx, q, probeTimeout)
+		if err == nil && answer.Status == 200 {
+			return answer, nil
 		}
-		last := fmt.Sprintf("status %d", status)
+		last := fmt.Sprintf("status %d", answer.Status)
 		if err != nil {
 			last = err.Error()
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return load.Answer{}, ctx.Err()
 		case <-c.Done():
-			return c.Failure(fmt.Sprintf("ended before it answered: %v", c.Err()))
+			return load.Answer{}, c.Failure(fmt.Sprintf("ended before it answered: %v", c.Err()))
 		case <-deadline.C:
-			return c.Failure(fmt.Sprintf("no answer with status 200 on %s within %v, last: %s", address, readyTimeout, last))
+			return load.Answer{}, c.Failure(fmt.Sprintf("no answer with status 200 on %s within %v, last: %s", q.Address, readyTimeout, last))
 		case <-time.After(readyPoll):
 		}
 	}
-}
-
-// addedHeaders are what every proxy adds to a request, once.
-func addedHeaders() []string {
-	return []string{"x-forwarded-for", "x-forwarded-proto", "x-request-id"}
-}
-
-// checkWork has the origin show the header section it gets, and fails unless the
-// proxy does the work that all are compared in.
-func checkWork(address string) error {
-	status, section, err := load.Probe(address, "/headers", probeTimeout)
-	if err != nil {
-		return fmt.Errorf("/headers: %w", err)
-	}
-	if status != 200 {
-		return fmt.Errorf("/headers: status %d, want 200", status)
-	}
-	section = append([]byte("\n"), bytes.ToLower(section)...)
-	for _, name := range addedHeaders() {
-		if n := bytes.Count(section, []byte("\n"+name+":")); n != 1 {
-			return fmt.Errorf("request to the origin has %d %s headers, want 1; it is%s", n, name, section)
-		}
-	}
-	return nil
-}
-
-// version returns the first line with which the program states its version.
-func (l *lab) version(ctx context.Context, p Proxy) string {
-	const unknown = "version unknown"
-	c, err := l.spawner.Start(child.Spec{Path: p.Path, Args: p.Kind.VersionArgs, CPUs: l.machine.LoadCPUs})
-	if err != nil {
-		return unknown
-	}
-	if err := c.Wait(ctx, versionTimeout); err != nil {
-		return unknown
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(c.Tail()), "\n")
-	if line == "" {
-		return unknown
-	}
-	return line
 }

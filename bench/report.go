@@ -10,16 +10,16 @@ import (
 type Report struct {
 	Started   time.Time        `json:"started"`
 	Machine   Machine          `json:"machine"`
-	Load      Generator        `json:"load"`
+	Tools     []Program        `json:"tools,omitempty"` // of nghttp2, that were used
 	Duration  time.Duration    `json:"duration_ns"`
 	Warmup    time.Duration    `json:"warmup_ns"`
-	Proxies   []ProxyInfo      `json:"proxies"`
+	Proxies   []Program        `json:"proxies"`
 	Scenarios []ScenarioReport `json:"scenarios"`
 	Goals     []GoalResult     `json:"goals"`
 }
 
-// ProxyInfo identifies a proxy that was measured.
-type ProxyInfo struct {
+// Program identifies a proxy that was measured, or what it was measured with.
+type Program struct {
 	Name    string `json:"name"`
 	Path    string `json:"path"`
 	Version string `json:"version"`
@@ -28,8 +28,10 @@ type ProxyInfo struct {
 // ScenarioReport holds what was measured in one scenario.
 type ScenarioReport struct {
 	Scenario Scenario  `json:"scenario"`
+	Load     Generator `json:"load,omitempty"`
+	Notes    []string  `json:"notes,omitempty"` // who was left out or had another task, and why
 	Rounds   []Round   `json:"rounds"`
-	Summary  []Summary `json:"summary"` // per proxy, in the order of Report.Proxies
+	Summary  []Summary `json:"summary"` // per proxy that took part, in the order of Report.Proxies
 }
 
 // Round is one proxy measured once.
@@ -39,7 +41,7 @@ type Round struct {
 	// Error says why the round has no result; "" for a round that has.
 	Error string `json:"error,omitempty"`
 
-	// Of throughput scenarios.
+	// Of throughput and download.
 	Load load.Result `json:"load_result"`
 	// UserCPU and SystemCPU are the time the proxy's processes used for the whole
 	// of Load, together TotalCPU. FineCPU says that the total came from nanosecond
@@ -52,10 +54,12 @@ type Round struct {
 	// [0, 1]; 0 when the CPU is shared anyway.
 	Foreign float64 `json:"foreign"`
 
-	// Of idle scenarios: resident bytes of the proxy's processes before and after
-	// the connections were opened.
-	BaseRSS int64 `json:"base_rss"`
-	IdleRSS int64 `json:"idle_rss"`
+	// Of all others: resident bytes of the proxy's processes before, and with the
+	// connections or streams held or after the download; PeakRSS is the most during
+	// the download.
+	BaseRSS  int64 `json:"base_rss"`
+	PeakRSS  int64 `json:"peak_rss,omitempty"`
+	AfterRSS int64 `json:"after_rss"`
 }
 
 // failed says whether the round has no result or lost requests.
@@ -70,6 +74,14 @@ func (r Round) perRequest(cpu time.Duration) float64 {
 		return 0
 	}
 	return float64(cpu) / float64(time.Microsecond) / float64(r.Load.Requests)
+}
+
+// gigabits returns the rate of bodies.
+func (r Round) gigabits() float64 {
+	if r.Load.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Load.Bytes) * 8 / 1e9 / r.Load.Elapsed.Seconds()
 }
 
 // Summary is what the rounds of one proxy in one scenario come to: medians, and
@@ -90,15 +102,24 @@ type Summary struct {
 	P50                     float64     `json:"p50_us"`
 	P99                     float64     `json:"p99_us"`
 	Errors                  load.Errors `json:"errors"`
+	// Mean is that of the latency, for generators that do not tell quantiles.
+	Mean float64 `json:"mean_us"`
+	// Gigabits of bodies per second, in units of 10^9 bits.
+	Gigabits       float64 `json:"gbit_per_second"`
+	GigabitsSpread float64 `json:"gbit_per_second_spread"`
 	// CPURatio is the median over rounds of this proxy's CPU per request over the
 	// peer's in the same round, by peer.
 	CPURatio map[string]float64 `json:"cpu_ratio,omitempty"`
 
-	BytesPerConnection       float64 `json:"bytes_per_connection"`
-	BytesPerConnectionSpread float64 `json:"bytes_per_connection_spread"`
-	BaseRSS                  float64 `json:"base_rss"`
-	IdleRSS                  float64 `json:"idle_rss"`
-	// MemoryRatio is the like of CPURatio for bytes per connection.
+	// BytesEach is what a connection or stream that is held adds.
+	BytesEach       float64 `json:"bytes_each"`
+	BytesEachSpread float64 `json:"bytes_each_spread"`
+	BaseRSS         float64 `json:"base_rss"`
+	PeakRSS         float64 `json:"peak_rss"`
+	AfterRSS        float64 `json:"after_rss"`
+	// Growth is what the peak of a download adds.
+	Growth float64 `json:"growth"`
+	// MemoryRatio is the like of CPURatio for BytesEach.
 	MemoryRatio map[string]float64 `json:"memory_ratio,omitempty"`
 }
 
@@ -124,10 +145,11 @@ func (s *ScenarioReport) summarize(names []string) {
 				sum.count(r)
 			}
 		}
-		if s.Scenario.Measure == Idle {
-			s.summarizeIdle(&sum)
-			sum.MemoryRatio = s.ratios(name, names, s.bytesPerConnection)
-		} else {
+		s.summarizeMemory(&sum)
+		switch s.Scenario.Measure {
+		case Idle, Stalled:
+			sum.MemoryRatio = s.ratios(name, names, s.bytesEach)
+		default:
 			s.summarizeThroughput(&sum)
 			sum.CPURatio = s.ratios(name, names, Round.cpuPerRequest)
 		}
@@ -154,19 +176,25 @@ func (s *ScenarioReport) summarizeThroughput(sum *Summary) {
 	sum.SystemCPU = median(s.values(sum.Proxy, func(r Round) float64 { return r.perRequest(r.SystemCPU) }))
 	sum.Busy = median(s.values(sum.Proxy, func(r Round) float64 { return r.TotalCPU.Seconds() / r.Load.Elapsed.Seconds() }))
 	sum.Foreign = median(s.values(sum.Proxy, func(r Round) float64 { return r.Foreign }))
+	gigabits := s.values(sum.Proxy, Round.gigabits)
+	sum.Gigabits, sum.GigabitsSpread = median(gigabits), spread(gigabits)
+	sum.Mean = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.Mean) }))
 	sum.P50 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P50) }))
 	sum.P99 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P99) }))
 }
 
-func (s *ScenarioReport) summarizeIdle(sum *Summary) {
-	each := s.values(sum.Proxy, s.bytesPerConnection)
-	sum.BytesPerConnection, sum.BytesPerConnectionSpread = median(each), spread(each)
+func (s *ScenarioReport) summarizeMemory(sum *Summary) {
+	each := s.values(sum.Proxy, s.bytesEach)
+	sum.BytesEach, sum.BytesEachSpread = median(each), spread(each)
 	sum.BaseRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.BaseRSS) }))
-	sum.IdleRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.IdleRSS) }))
+	sum.PeakRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.PeakRSS) }))
+	sum.AfterRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.AfterRSS) }))
+	sum.Growth = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.PeakRSS - r.BaseRSS) }))
 }
 
-func (s *ScenarioReport) bytesPerConnection(r Round) float64 {
-	return float64(r.IdleRSS-r.BaseRSS) / float64(s.Scenario.Connections)
+func (s *ScenarioReport) bytesEach(r Round) float64 {
+	n, _ := s.Scenario.held()
+	return float64(r.AfterRSS-r.BaseRSS) / float64(n)
 }
 
 // values returns value of every round of the proxy that has a result.

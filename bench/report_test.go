@@ -19,21 +19,36 @@ func measured(proxy string, n int, cpu time.Duration) Round {
 		Proxy: proxy, Round: n,
 		Load: load.Result{
 			Requests: 1000, Elapsed: time.Second,
-			P50: time.Duration(n) * time.Millisecond, P99: time.Duration(2*n) * time.Millisecond,
+			Mean: time.Duration(n) * time.Millisecond,
+			P50:  time.Duration(n) * time.Millisecond, P99: time.Duration(2*n) * time.Millisecond,
 		},
 		TotalCPU: 1000 * cpu, UserCPU: 400 * cpu, SystemCPU: 600 * cpu, FineCPU: true,
+	}
+}
+
+// downloaded makes a round of one answer of 1 GiB that took as much CPU time as time.
+func downloaded(proxy string, elapsed time.Duration, growth int64) Round {
+	const base = 10 << 20
+	return Round{
+		Proxy: proxy, Round: 1,
+		Load:     load.Result{Requests: 1, Bytes: 1 << 30, Elapsed: elapsed},
+		TotalCPU: elapsed, UserCPU: elapsed / 4, SystemCPU: elapsed * 3 / 4, FineCPU: true,
+		BaseRSS: base, PeakRSS: base + growth, AfterRSS: base + growth/2,
 	}
 }
 
 // sampleReport has three rounds, in the second of which the machine was slow.
 func sampleReport(t *testing.T) Report {
 	t.Helper()
-	scenarios, err := FindScenarios(DefaultScenarios())
+	scenarios, err := FindScenarios([]string{h1Small, idle10k, h2Large, h2Stalled, h2ToH2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	small := ScenarioReport{Scenario: scenarios[0]}
-	idle := ScenarioReport{Scenario: scenarios[1]}
+	small := ScenarioReport{Scenario: scenarios[0], Load: Wrk}
+	idle := ScenarioReport{Scenario: scenarios[1], Load: Wrk}
+	large := ScenarioReport{Scenario: scenarios[2], Load: H2load, Notes: []string{"nginx lacks something: HTTP/1.1 to the origin"}}
+	stalled := ScenarioReport{Scenario: scenarios[3], Load: H2load}
+	absent := ScenarioReport{Scenario: scenarios[4], Notes: []string{"left out: no h2load on the PATH"}}
 	names := []string{peer.ProxyALB, peer.Nginx, peer.HAProxy}
 	for i, slow := range []time.Duration{1, 10, 1} {
 		small.Rounds = append(small.Rounds,
@@ -41,18 +56,22 @@ func sampleReport(t *testing.T) Report {
 			measured(peer.Nginx, i+1, 12*slow*time.Microsecond),
 			measured(peer.HAProxy, i+1, 10*slow*time.Microsecond))
 		idle.Rounds = append(idle.Rounds,
-			Round{Proxy: peer.ProxyALB, Round: i + 1, BaseRSS: 10 << 20, IdleRSS: 10<<20 + 1500*idleConnections},
-			Round{Proxy: peer.Nginx, Round: i + 1, BaseRSS: 5 << 20, IdleRSS: 5<<20 + 500*idleConnections})
+			Round{Proxy: peer.ProxyALB, Round: i + 1, BaseRSS: 10 << 20, AfterRSS: 10<<20 + 1500*idleConnections},
+			Round{Proxy: peer.Nginx, Round: i + 1, BaseRSS: 5 << 20, AfterRSS: 5<<20 + 500*idleConnections})
 	}
 	small.Rounds[1].Foreign, small.Rounds[4].Foreign = 0.5, 0.25
 	idle.Rounds = append(idle.Rounds, Round{Proxy: peer.HAProxy, Round: 1, Error: "does not start"})
+	large.Rounds = []Round{downloaded(peer.ProxyALB, time.Second, 20<<20), downloaded(peer.Nghttpx, 2*time.Second, 500<<20)}
+	stalled.Rounds = []Round{{Proxy: peer.ProxyALB, Round: 1, BaseRSS: 10 << 20, AfterRSS: 210 << 20}}
 	small.summarize(names)
 	idle.summarize(names)
+	large.summarize([]string{peer.ProxyALB, peer.Nghttpx})
+	stalled.summarize(names[:1])
 	r := Report{
 		Machine:   Machine{Kernel: "6.1", Arch: "amd64", CPU: "Some CPU", ProxyCPUs: []int{0}, LoadCPUs: []int{1, 2}},
-		Load:      Wrk,
-		Proxies:   []ProxyInfo{{peer.ProxyALB, "/bin/proxy-alb", "1.0"}, {peer.Nginx, "/bin/nginx", "1.22"}, {peer.HAProxy, "/bin/haproxy", "2.6"}},
-		Scenarios: []ScenarioReport{small, idle},
+		Tools:     []Program{{"h2load", "/bin/h2load", "1.52"}},
+		Proxies:   []Program{{peer.ProxyALB, "/bin/proxy-alb", "1.0"}, {peer.Nginx, "/bin/nginx", "1.22"}, {peer.HAProxy, "/bin/haproxy", "2.6"}},
+		Scenarios: []ScenarioReport{small, idle, large, stalled, absent},
 	}
 	r.Goals = r.judge()
 	return r
@@ -94,7 +113,11 @@ func TestGoals(t *testing.T) {
 	want := []GoalResult{
 		{Limit: 0.90, Measured: true, Value: 0.75, Met: true},
 		{Limit: 0.80, Measured: true, Value: 0.9},
+		{Limit: 0.70},
+		{Limit: 0.55},
 		{Limit: 2048, Measured: true, Value: 1500, Met: true},
+		{Limit: 196608, Measured: true, Value: 209715.2},
+		{Limit: 32 << 20, Measured: true, Value: 20 << 20, Met: true},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d goals, want %d", len(got), len(want))

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/load"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 )
 
 // Measure is what a scenario measures.
@@ -12,116 +14,145 @@ const (
 	// Throughput drives the proxy as hard as the load allows and measures requests
 	// per second, CPU time per request and latency.
 	Throughput Measure = "throughput"
+	// Download moves one large answer and measures bits per second, CPU time and what
+	// it adds to the memory.
+	Download Measure = "download"
 	// Idle holds connections open and measures the memory each costs.
 	Idle Measure = "idle"
+	// Stalled holds streams whose client reads nothing and measures the memory each
+	// costs.
+	Stalled Measure = "stalled"
 )
 
 // Scenario is a workload, the same for every proxy.
 type Scenario struct {
-	Name    string  `json:"name"`
-	About   string  `json:"about"`
-	Measure Measure `json:"measure"`
+	Name    string       `json:"name"`
+	About   string       `json:"about"`
+	Measure Measure      `json:"measure"`
+	Traffic peer.Traffic `json:"traffic"`
+	// OrHTTP1 has a proxy without HTTP/2 upstreams take part with HTTP/1.1 to the
+	// origin. The report says so.
+	OrHTTP1 bool `json:"or_http1,omitempty"`
 
 	// Connections the load keeps open.
 	Connections int `json:"connections"`
-	// Path is requested from the origin, see package origin.
+	// Streams per connection, each with a request in flight; 0 for HTTP/1.1.
+	Streams int `json:"streams,omitempty"`
+	// Path is requested from the origin: see packages origin and nghttpd.
 	Path string `json:"path"`
 	// Body is the size of each answer in bytes.
 	Body int `json:"body"`
 	// Headers are added to each request, each as "name: value".
 	Headers []string `json:"headers,omitempty"`
+	// Message is the size of each request's body; 0 is a GET.
+	Message int `json:"message,omitempty"`
 	// NewConnections opens a connection per request.
 	NewConnections bool `json:"new_connections,omitempty"`
 }
 
-// loadConnections is the number of connections of the throughput scenarios: enough
-// that a proxy always finds work, and few enough that queues do not hide its cost.
-const loadConnections = 64
-
-// idleConnections are few enough for the ephemeral ports and descriptors of an
-// ordinary machine, and so many that fixed costs vanish in the quotient.
-const idleConnections = 10_000
-
-// Names of the scenarios that goals refer to.
+// smallPath is what every origin of documents answers with smallBody bytes.
 const (
-	h1Small = "h1-small"
-	idle10k = "idle-10k"
+	smallPath = "/16"
+	smallBody = 16
 )
 
-// Scenarios lists every scenario.
-func Scenarios() []Scenario {
-	return []Scenario{
-		{
-			Name: h1Small, About: "HTTP/1.1 keep-alive, 16-byte answers", Measure: Throughput,
-			Connections: loadConnections, Path: "/16", Body: 16,
-		},
-		{
-			Name: "h1-1k-headers", About: "HTTP/1.1 keep-alive, 1 KiB of request headers", Measure: Throughput,
-			Connections: loadConnections, Path: "/16", Body: 16, Headers: kilobyteOfHeaders(),
-		},
-		{
-			Name: "h1-64k", About: "HTTP/1.1 keep-alive, 64 KiB answers", Measure: Throughput,
-			Connections: loadConnections, Path: "/64k", Body: 64 << 10,
-		},
-		{
-			Name: "h1-churn", About: "HTTP/1.1, a connection per request", Measure: Throughput,
-			Connections: loadConnections, Path: "/16", Body: 16, NewConnections: true,
-		},
-		{
-			Name: idle10k, About: "10,000 idle keep-alive connections after a request on each", Measure: Idle,
-			Connections: idleConnections, Path: "/16", Body: 16,
-		},
+// memoryRounds are enough for scenarios of memory only: it differs by a few percent
+// from round to round, where CPU time can differ by tens.
+const memoryRounds = 3
+
+// rounds is how many of the rounds asked for the scenario takes.
+func (s Scenario) rounds(asked int) int {
+	if s.Measure == Idle || s.Measure == Stalled {
+		return min(asked, memoryRounds)
+	}
+	return asked
+}
+
+func (s Scenario) http2() bool       { return s.Traffic.Downstream == peer.HTTP2 }
+func (s Scenario) http2Origin() bool { return s.Traffic.Upstream == peer.HTTP2 }
+
+// held is the number of things that a scenario of memory holds, and what they are.
+func (s Scenario) held() (n int, unit string) {
+	if s.Measure == Stalled {
+		return s.Connections * s.Streams, "stream"
+	}
+	return s.Connections, "connection"
+}
+
+// inFlight is the most requests at a time, those of the warm-up included.
+func (s Scenario) inFlight() int {
+	warm := s
+	if s.Measure != Throughput {
+		warm = s.small()
+	}
+	n := warm.Connections * max(1, warm.Streams)
+	if s.Measure == Stalled {
+		n = max(n, s.Connections*s.Streams)
+	}
+	return n
+}
+
+// load is what the generator is asked for, but how much.
+func (s Scenario) load(address string) load.Config {
+	return load.Config{
+		Address: address, Path: s.Path, Headers: s.Headers, HTTP2: s.http2(),
+		Connections: s.Connections, Streams: s.Streams, NewConnections: s.NewConnections,
 	}
 }
 
-// DefaultScenarios are the names that run when none is asked for: those with goals.
-func DefaultScenarios() []string { return []string{h1Small, idle10k} }
-
-// FindScenarios returns the scenarios of the given names in that order.
-func FindScenarios(names []string) ([]Scenario, error) {
-	var found []Scenario
-	for _, name := range names {
-		s, err := findScenario(name)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, s)
+// small is the scenario as one of throughput with small answers, which warms up a proxy
+// whose memory is then measured.
+func (s Scenario) small() Scenario {
+	s.Path, s.Body, s.Connections = smallPath, smallBody, loadConnections
+	if s.http2() {
+		s.Connections, s.Streams = http2Connections, http2Streams
 	}
-	return found, nil
+	return s
 }
 
-func findScenario(name string) (Scenario, error) {
-	var known []string
-	for _, s := range Scenarios() {
-		if s.Name == name {
-			return s, nil
-		}
-		known = append(known, s.Name)
+// probed is the path that the proxy is asked for before it is measured, and the size of
+// the answer. A large one would be half the measurement.
+func (s Scenario) probed() (path string, body int) {
+	if s.Measure == Download {
+		return smallPath, smallBody
 	}
-	return Scenario{}, fmt.Errorf("scenario %q: want one of %s", name, strings.Join(known, ", "))
+	return s.Path, s.Body
 }
 
-// kilobyteOfHeaders returns the headers of a browser with cookies, 1024 bytes with
-// their line ends.
-func kilobyteOfHeaders() []string {
-	const size = 1024
-	headers := []string{
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-		"Accept-Language: en-GB,en;q=0.7,de;q=0.3",
-		"Accept-Encoding: identity",
-		"Referer: https://www.example.com/catalogue/section/list?page=4&order=price",
-		"Sec-Fetch-Dest: document",
-		"Sec-Fetch-Mode: navigate",
-		"Sec-Fetch-Site: same-origin",
-		"Cache-Control: max-age=0",
-		"Authorization: Bearer " + strings.Repeat("bench-token.", 16),
+// question is the request that a proxy is asked before it is measured.
+func (s Scenario) question(address string) load.Question {
+	path, _ := s.probed()
+	q := load.Question{Address: address, Path: path, HTTP2: s.http2(), Headers: s.Headers}
+	if s.Message > 0 {
+		q.Body = message(s.Message)
 	}
-	used := 0
-	for _, h := range headers {
-		used += len(h) + len("\r\n")
+	return q
+}
+
+// message returns a gRPC message of size bytes with its prefix: not compressed, and the
+// length of what follows (gRPC over HTTP/2, "Length-Prefixed-Message").
+func message(size int) []byte {
+	const prefix = 5
+	m := make([]byte, size)
+	n := size - prefix
+	m[1], m[2], m[3], m[4] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+	for i := prefix; i < size; i++ {
+		m[i] = 'x'
 	}
-	const name = "Cookie: session="
-	rest := size - used - len(name) - len("\r\n")
-	return append(headers, name+strings.Repeat("c", rest))
+	return m
+}
+
+// of returns the scenario as the kind takes part in it, and a note where that is not as
+// it says; false when it takes no part.
+func (s Scenario) of(kind peer.Kind) (own Scenario, note string, ok bool) {
+	lacks := kind.Lacks(s.Traffic)
+	if lacks == "" {
+		return s, "", true
+	}
+	own = s
+	own.Traffic.Upstream = peer.HTTP1
+	if s.OrHTTP1 && kind.Lacks(own.Traffic) == "" {
+		return own, fmt.Sprintf("%s %s: %s to the origin", kind.Name, lacks, peer.HTTP1), true
+	}
+	return s, fmt.Sprintf("%s %s: left out", kind.Name, lacks), false
 }

@@ -70,7 +70,7 @@ func (c *conn) exchange(request []byte, deadline time.Time) (response, error) {
 	if _, err := c.tcp.Write(request); err != nil {
 		return response{}, &stepError{stepWrite, err}
 	}
-	answer, err := readResponse(c.reader, nil)
+	answer, err := readResponse(c.reader)
 	if err != nil {
 		return response{}, &stepError{stepRead, err}
 	}

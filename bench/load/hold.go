@@ -21,9 +21,10 @@ type Held struct {
 
 // Hold opens config.Connections connections, makes one request on each and keeps
 // them open and idle. It fails, holding nothing, at the first that fails or is
-// not answered 200, and when ctx ends. Config.Duration is of no account.
+// not answered 200, and when ctx ends. How long and how many requests config says is
+// of no account.
 func Hold(ctx context.Context, config Config) (*Held, error) {
-	config.Duration, config.NewConnections = time.Second, false
+	config.NewConnections = false
 	if err := config.check(); err != nil {
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func Hold(ctx context.Context, config Config) (*Held, error) {
 	defer cancel(nil)
 	var next atomic.Int64
 	var group sync.WaitGroup
-	request := appendRequest(nil, config)
+	greet := config.greeting()
 	for range min(openers, config.Connections) {
 		group.Go(func() {
 			for ctx.Err() == nil {
@@ -43,7 +44,7 @@ func Hold(ctx context.Context, config Config) (*Held, error) {
 				if i >= len(h.conns) {
 					return
 				}
-				if err := h.conns[i].greet(request); err != nil {
+				if err := greet(h.conns[i]); err != nil {
 					cancel(fmt.Errorf("connection %d of %d: %w", i+1, len(h.conns), err))
 				}
 			}
@@ -55,6 +56,15 @@ func Hold(ctx context.Context, config Config) (*Held, error) {
 		return nil, context.Cause(ctx)
 	}
 	return h, nil
+}
+
+// greeting returns what makes the first request of a connection.
+func (c Config) greeting() func(*conn) error {
+	if c.HTTP2 {
+		return func(conn *conn) error { return conn.greetHTTP2(c.Path) }
+	}
+	request := appendRequest(nil, c)
+	return func(conn *conn) error { return conn.greet(request) }
 }
 
 // greet makes the first request of an idle connection.

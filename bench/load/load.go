@@ -1,7 +1,8 @@
 // Package load makes HTTP/1.1 load for the lab: a closed loop of keep-alive
-// connections, each sending its next request when the last was answered, and a
-// holder of many idle connections. Requests are bytes made once; responses are
-// read strictly enough that a proxy which answers wrongly cannot look fast.
+// connections, each sending its next request when the last was answered. Requests
+// are bytes made once; responses are read strictly enough that a proxy which answers
+// wrongly cannot look fast. It also holds what costs a proxy memory, in either
+// version of HTTP: many idle connections, and streams whose client reads nothing.
 package load
 
 import (
@@ -27,7 +28,8 @@ const (
 	errorPause = 10 * time.Millisecond
 )
 
-// Config says what load to make.
+// Config says what load to make. Run makes HTTP/1.1 only and for a duration only;
+// what it refuses is for other generators.
 type Config struct {
 	// Address of the server, host:port.
 	Address string
@@ -35,10 +37,17 @@ type Config struct {
 	Path string
 	// Headers are sent after Host, each as "name: value".
 	Headers []string
-	// Connections is the number of connections, each with one request in flight.
-	Connections int
+	// BodyFile names a file that is the body of each request, which is then a POST.
+	BodyFile string
+	// HTTP2 makes it HTTP/2 with prior knowledge.
+	HTTP2 bool
+	// Connections is the number of connections, each with one request in flight, or
+	// of HTTP/2 with Streams.
+	Connections, Streams int
 	// Duration is how long new requests are started.
 	Duration time.Duration
+	// Requests is how many are made, in place of Duration; 0 for no such number.
+	Requests uint64
 	// NewConnections opens a connection per request and asks the server to close it.
 	NewConnections bool
 }
@@ -61,10 +70,15 @@ func (e Errors) Add(o Errors) Errors {
 }
 
 // Result is what a run of load saw. It is printed as JSON by the load processes.
+// Latencies that a generator does not tell are 0: Min, Mean and SD of this package's,
+// the quantiles of h2load's.
 type Result struct {
 	Requests uint64        `json:"requests"` // responses read in full, whatever their status
-	Bytes    uint64        `json:"bytes"`    // of those responses
+	Bytes    uint64        `json:"bytes"`    // of those responses; wrk's include header sections
 	Elapsed  time.Duration `json:"elapsed_ns"`
+	Min      time.Duration `json:"min_ns"`
+	Mean     time.Duration `json:"mean_ns"`
+	SD       time.Duration `json:"sd_ns"`
 	P50      time.Duration `json:"p50_ns"`
 	P90      time.Duration `json:"p90_ns"`
 	P99      time.Duration `json:"p99_ns"`
@@ -81,16 +95,25 @@ func (r Result) RequestsPerSecond() float64 {
 	return float64(r.Requests) / r.Elapsed.Seconds()
 }
 
+// check is about what Run, Hold and Stall have in common.
 func (c Config) check() error {
 	switch {
 	case c.Connections < 1 || c.Connections > maxConnections:
 		return fmt.Errorf("connections: %d is not in [1, %d]", c.Connections, maxConnections)
-	case c.Duration <= 0:
-		return fmt.Errorf("duration: %v is not positive", c.Duration)
 	case len(c.Path) == 0 || c.Path[0] != '/':
 		return fmt.Errorf("path: %q does not begin with /", c.Path)
 	}
 	return nil
+}
+
+func (c Config) checkRun() error {
+	switch {
+	case c.HTTP2 || c.Streams != 0 || c.BodyFile != "" || c.Requests != 0:
+		return errors.New("HTTP/2, streams, a body or a number of requests: package load makes no such load")
+	case c.Duration <= 0:
+		return fmt.Errorf("duration: %v is not positive", c.Duration)
+	}
+	return c.check()
 }
 
 // run is the state that the connections of one Run share.
@@ -108,7 +131,7 @@ type run struct {
 // flight finish. Failed requests are counted in the result; the error is only
 // about config.
 func Run(ctx context.Context, config Config) (Result, error) {
-	if err := config.check(); err != nil {
+	if err := config.checkRun(); err != nil {
 		return Result{}, err
 	}
 	r := &run{config: config, request: appendRequest(nil, config)}

@@ -28,6 +28,9 @@ func serve(t *testing.T, stopAfter int64, stop func(), handle http.HandlerFunc) 
 		}
 		handle(w, r)
 	}))
+	c.Config.Protocols = new(http.Protocols)
+	c.Config.Protocols.SetHTTP1(true)
+	c.Config.Protocols.SetUnencryptedHTTP2(true)
 	c.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			c.connections.Add(1)
@@ -132,6 +135,10 @@ func TestRunRefusesConfig(t *testing.T) {
 		"no duration":          func(c *Config) { c.Duration = 0 },
 		"no path":              func(c *Config) { c.Path = "" },
 		"relative path":        func(c *Config) { c.Path = "x" },
+		"HTTP/2":               func(c *Config) { c.HTTP2 = true },
+		"streams":              func(c *Config) { c.Streams = 2 },
+		"a body":               func(c *Config) { c.BodyFile = "x" },
+		"a number":             func(c *Config) { c.Requests = 1 },
 	} {
 		config := good
 		change(&config)
@@ -142,9 +149,15 @@ func TestRunRefusesConfig(t *testing.T) {
 }
 
 func TestHold(t *testing.T) {
+	t.Run("HTTP/1.1", func(t *testing.T) { testHold(t, Config{}) })
+	t.Run("HTTP/2", func(t *testing.T) { testHold(t, Config{HTTP2: true}) })
+}
+
+func testHold(t *testing.T, config Config) {
 	const n = 200
 	server := serve(t, -1, nil, hello)
-	held, err := Hold(t.Context(), Config{Address: server.address(), Path: "/", Connections: n})
+	config.Address, config.Path, config.Connections = server.address(), "/", n
+	held, err := Hold(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,21 +186,13 @@ func TestHoldFails(t *testing.T) {
 		},
 	} {
 		server := serve(t, -1, nil, handle)
-		if held, err := Hold(t.Context(), Config{Address: server.address(), Path: "/", Connections: 3}); err == nil {
-			held.Close()
-			t.Errorf("%s: want an error", name)
+		for _, http2 := range []bool{false, true} {
+			config := Config{Address: server.address(), Path: "/", Connections: 3, HTTP2: http2}
+			if held, err := Hold(t.Context(), config); err == nil && !(http2 && name == "close") {
+				held.Close()
+				t.Errorf("%s, HTTP/2 %v: want an error", name, http2)
+			}
 		}
-	}
-}
-
-func TestProbe(t *testing.T) {
-	server := serve(t, -1, nil, func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(418)
-		hello(w, r)
-	})
-	status, body, err := Probe(server.address(), "/", 10*time.Second)
-	if err != nil || status != 418 || string(body) != "hello" {
-		t.Errorf("got %d, %q, %v", status, body, err)
 	}
 }
 

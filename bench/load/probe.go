@@ -1,26 +1,78 @@
 package load
 
-import "time"
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
 
-// Probe makes one request on a connection of its own and returns the status and
-// the body of the response. It fails within timeout.
-func Probe(address, path string, timeout time.Duration) (status int, body []byte, err error) {
-	c := newConn(address, source(0))
-	defer c.close()
-	deadline := time.Now().Add(timeout)
-	if err := c.open(deadline); err != nil {
-		return 0, nil, &stepError{stepConnect, err}
-	}
-	if err := c.tcp.SetDeadline(deadline); err != nil {
-		return 0, nil, &stepError{stepConnect, err}
-	}
-	config := Config{Address: address, Path: path, NewConnections: true}
-	if _, err := c.tcp.Write(appendRequest(nil, config)); err != nil {
-		return 0, nil, &stepError{stepWrite, err}
-	}
-	resp, err := readResponse(c.reader, &body)
+// maxProbeBody bounds the body of an answer to a probe.
+const maxProbeBody = 2 << 20
+
+// Question is a request of a probe.
+type Question struct {
+	Address, Path string
+	// HTTP2 asks in HTTP/2 with prior knowledge.
+	HTTP2 bool
+	// Headers are sent, each as "name: value".
+	Headers []string
+	// Body makes it a POST; nil is a GET.
+	Body []byte
+}
+
+// Answer is the response to a probe.
+type Answer struct {
+	Status          int
+	Header, Trailer http.Header
+	Body            []byte
+}
+
+// Probe makes one request on a connection of its own and reads the whole response.
+// It uses net/http, so that a proxy is judged by a client which is neither the load
+// generator nor the proxy's own kin. It fails within timeout.
+func Probe(ctx context.Context, q Question, timeout time.Duration) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := q.request(ctx)
 	if err != nil {
-		return 0, nil, &stepError{stepRead, err}
+		return Answer{}, err
 	}
-	return resp.status, body, nil
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!q.HTTP2)
+	protocols.SetUnencryptedHTTP2(q.HTTP2)
+	transport := &http.Transport{Protocols: protocols, DisableKeepAlives: true, DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(request)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeBody+1))
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case len(body) > maxProbeBody:
+		return Answer{}, fmt.Errorf("body has more than %d bytes", maxProbeBody)
+	}
+	return Answer{resp.StatusCode, resp.Header, resp.Trailer, body}, nil
+}
+
+func (q Question) request(ctx context.Context) (*http.Request, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if q.Body != nil {
+		method, body = http.MethodPost, bytes.NewReader(q.Body)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+q.Address+q.Path, body)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range q.Headers {
+		name, value, _ := strings.Cut(h, ":")
+		request.Header.Add(name, strings.TrimSpace(value))
+	}
+	return request, nil
 }

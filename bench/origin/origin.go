@@ -2,11 +2,11 @@
 // asked for as cheaply as it can, so that the proxy in front of it is what gets
 // measured.
 //
-//	/16  /1k  /64k  /1m   that many bytes, k = 1024, m = 1024*1024
-//	/bytes/N              N bytes
-//	/headers              the request's header section as it arrived
+//	/16  /1k  /64k  /1m  /1g   that many bytes, k = 1024, m = 1024 k, g = 1024 m
+//	/bytes/N                   N bytes
 //
-// Everything else is answered 404.
+// Everything else is answered 404. ServeMirror is another server, which shows what a
+// proxy has made of a request.
 package origin
 
 import (
@@ -21,9 +21,11 @@ import (
 )
 
 const (
-	// MaxBody bounds the size of an answer. All answers are slices of one array
-	// of this size.
-	MaxBody = 16 << 20
+	// MaxBody bounds the size of an answer.
+	MaxBody = 1 << 30
+	// sharedBody is the size of an array that answers up to it are slices of; larger
+	// ones repeat it.
+	sharedBody = 16 << 20
 	// maxRequestBody bounds what a scenario may upload.
 	maxRequestBody = 16 << 20
 	// maxConnections bounds the connections from all proxies together, far above
@@ -74,6 +76,9 @@ func cutUnit(size []byte) (digits []byte, unit int) {
 	if d, ok := bytes.CutSuffix(size, []byte("m")); ok {
 		return d, 1 << 20
 	}
+	if d, ok := bytes.CutSuffix(size, []byte("g")); ok {
+		return d, 1 << 30
+	}
 	return size, 1
 }
 
@@ -96,7 +101,7 @@ func Serve(ctx context.Context, ln net.Listener) error {
 }
 
 func newServer() *fasthttp.Server {
-	body := bytes.Repeat([]byte{'x'}, MaxBody)
+	body := bytes.Repeat([]byte{'x'}, sharedBody)
 	return &fasthttp.Server{
 		Name:               "origin",
 		Handler:            func(ctx *fasthttp.RequestCtx) { answer(ctx, body) },
@@ -109,14 +114,25 @@ func newServer() *fasthttp.Server {
 }
 
 func answer(ctx *fasthttp.RequestCtx, body []byte) {
-	path := ctx.URI().PathOriginal()
-	if n, ok := ParseSize(path); ok {
+	n, ok := ParseSize(ctx.URI().PathOriginal())
+	switch {
+	case !ok:
+		ctx.SetStatusCode(fasthttp.StatusNotFound)
+	case n <= len(body):
 		ctx.Response.SetBodyRaw(body[:n])
-		return
+	default:
+		ctx.Response.SetBodyStream(&repeated{body: body}, n)
 	}
-	if string(path) == "/headers" {
-		ctx.SetBody(ctx.Request.Header.RawHeaders())
-		return
-	}
-	ctx.SetStatusCode(fasthttp.StatusNotFound)
+}
+
+// repeated reads body again and again.
+type repeated struct {
+	body []byte
+	at   int
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	n := copy(p, r.body[r.at:])
+	r.at = (r.at + n) % len(r.body)
+	return n, nil
 }

@@ -10,7 +10,8 @@ import (
 // ever waits in the listen queue.
 const haproxyConnections = 1024
 
-// haproxyTemplate leaves buffers and statistics at their defaults. Limits that the
+// haproxyTemplate leaves buffers and statistics at their defaults, except for large
+// answers: there larger buffers and windows halve its cost. Limits that the
 // host does not grant are warned about, not fatal: only client connections count
 // against maxconn, and few upstream connections are added to them. Its pool of idle
 // upstream connections has no upper bound by default.
@@ -18,6 +19,17 @@ var haproxyTemplate = template.Must(template.New("haproxy.cfg").Parse(`global
     nbthread 1
     maxconn {{.Connections}}
     no strict-limits
+{{- if or .HTTP2 .OriginHTTP2}}
+    tune.h2.max-concurrent-streams {{.Streams}}
+{{- end}}
+{{- if .Traffic.Bulk}}
+    tune.bufsize 65536
+    tune.h2.initial-window-size 1048576
+{{- end}}
+{{- with .Traffic.Buffers}}
+    tune.bufsize {{.Data}}
+    tune.h2.initial-window-size {{.StreamWindow}}
+{{- end}}
 
 defaults
     mode http
@@ -30,23 +42,37 @@ defaults
     http-reuse always
 
 frontend bench
-    bind {{.Listen}} backlog 4096
+    bind {{.Listen}}{{if .HTTP2}} proto h2{{end}} backlog 4096
     option forwardfor
     unique-id-format %[uuid()]
     unique-id-header X-Request-Id
     http-request set-header X-Forwarded-Proto http
+{{- if .Traffic.AddHeaders}}
+    http-request set-header {{.RequestHeader}} {{.HeaderValue}}
+    http-response set-header {{.ResponseHeader}} {{.HeaderValue}}
+{{- end}}
     default_backend origin
 
 backend origin
-    server origin {{.Origin}}
+    server origin {{.Origin}}{{if .OriginHTTP2}} proto h2{{end}}
 `))
+
+// haproxyLacks is about what haproxy -vv calls HOL_RISK: what the client of one stream
+// does not read blocks the upstream connection, and with it the streams of others. The
+// responses of hundreds of stalled streams then do not even begin.
+func haproxyLacks(t Traffic) string {
+	if t.Upstream == HTTP2 && t.Stalls {
+		return "holds up a whole HTTP/2 upstream connection for a client that does not read"
+	}
+	return ""
+}
 
 func configureHAProxy(s Spec) (Launch, error) {
 	var text strings.Builder
 	err := haproxyTemplate.Execute(&text, struct {
-		Spec
+		words
 		Connections int
-	}{s, s.MaxConnections + haproxyConnections})
+	}{s.words(), s.MaxConnections + haproxyConnections})
 	if err != nil {
 		return Launch{}, err
 	}

@@ -12,7 +12,8 @@ const nginxConnections = 2048
 
 // nginxTemplate keeps buffers in memory and header sections of a few KiB in the
 // first buffer; temporary files would measure the disk. A request limit per
-// connection would measure reconnects.
+// connection would measure reconnects. It speaks HTTP/2 upstream for gRPC only, with
+// a connection per call in flight.
 var nginxTemplate = template.Must(template.New("nginx.conf").Parse(`{{if .Root}}user root;
 {{end}}daemon off;
 worker_processes 1;
@@ -31,6 +32,11 @@ http {
     tcp_nodelay on;
     keepalive_timeout 1h;
     keepalive_requests 1000000000;
+{{- if .HTTP2}}
+    http2_max_concurrent_streams {{.Streams}};
+    http2_chunk_size 16k;
+    send_timeout 1h;
+{{- end}}
     client_header_buffer_size 4k;
     client_body_temp_path {{.Dir}}/body;
     proxy_temp_path {{.Dir}}/proxy;
@@ -46,8 +52,18 @@ http {
     }
 
     server {
-        listen {{.Listen}} reuseport backlog=4096;
+        listen {{.Listen}} {{if .HTTP2}}http2 {{end}}reuseport backlog=4096;
         location / {
+{{- if .Traffic.GRPC}}
+            grpc_pass grpc://origin;
+            grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            grpc_set_header X-Forwarded-Proto $scheme;
+            grpc_set_header X-Request-Id $request_id;
+            grpc_buffer_size 8k;
+{{- if .Traffic.AddHeaders}}
+            grpc_set_header {{.RequestHeader}} {{.HeaderValue}};
+{{- end}}
+{{- else}}
             proxy_pass http://origin;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -55,21 +71,50 @@ http {
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Request-Id $request_id;
+{{- if .Traffic.AddHeaders}}
+            proxy_set_header {{.RequestHeader}} {{.HeaderValue}};
+{{- end}}
+{{- if .Traffic.Buffers}}
+            proxy_buffer_size 4k;
+            proxy_buffers {{.DataPages}} 4k;
+            proxy_busy_buffers_size 8k;
+            proxy_read_timeout 1h;
+{{- else if .Traffic.Bulk}}
+            proxy_buffer_size 256k;
+            proxy_buffers 4 256k;
+{{- else}}
             proxy_buffer_size 8k;
             proxy_buffers 16 16k;
+{{- end}}
             proxy_max_temp_file_size 0;
+{{- end}}
+{{- if .Traffic.AddHeaders}}
+            add_header {{.ResponseHeader}} {{.HeaderValue}};
+{{- end}}
         }
     }
 }
 `))
 
+func nginxLacks(t Traffic) string {
+	if t.Upstream == HTTP2 && !t.GRPC {
+		return "has no HTTP/2 upstreams but for gRPC"
+	}
+	return ""
+}
+
 func configureNginx(s Spec) (Launch, error) {
+	const page = 4 << 10
 	var text strings.Builder
 	connections := s.MaxConnections + nginxConnections
+	pages := 0
+	if b := s.Traffic.Buffers; b != nil {
+		pages = b.Data / page
+	}
 	err := nginxTemplate.Execute(&text, struct {
-		Spec
-		Connections, Files, Pool int
-	}{s, connections, connections + nginxConnections, UpstreamPool})
+		words
+		Connections, Files, Pool, DataPages int
+	}{s.words(), connections, connections + nginxConnections, s.upstreamPool(), pages})
 	if err != nil {
 		return Launch{}, err
 	}

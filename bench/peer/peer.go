@@ -1,17 +1,15 @@
 // Package peer knows the proxies that the lab compares: where to find each, how
 // to ask its version, and how to configure it so that all do the same work.
 //
-// The work: one plain-text HTTP/1.1 listener, one worker, one route to one origin,
-// keep-alive on both sides with an upstream pool that holds every connection in
-// use, no access log, no compression. Each request gets x-forwarded-for,
-// x-forwarded-proto and x-request-id. Within that each is tuned as somebody who
-// knows it well would.
+// The work: one plain-text listener, one worker, one route to one origin, keep-alive
+// on both sides with an upstream pool that holds every connection in use, no access
+// log, no compression. Each request gets x-forwarded-for, x-forwarded-proto and
+// x-request-id, and what its Traffic asks for. Within that each is tuned as somebody
+// who knows it well would.
 package peer
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -24,8 +22,11 @@ type Spec struct {
 	// Admin, GRPC, Metrics and Health are free addresses for a proxy that has
 	// such listeners.
 	Admin, GRPC, Metrics, Health string
-	// MaxConnections is the most client connections open at once.
-	MaxConnections int
+	// Traffic is what the proxy carries.
+	Traffic Traffic
+	// MaxConnections is the most client connections open at once, MaxRequests the
+	// most requests in flight.
+	MaxConnections, MaxRequests int
 	// Dir is a directory of the proxy's own: its working directory and the place
 	// of its files.
 	Dir string
@@ -33,9 +34,9 @@ type Spec struct {
 	Root bool
 }
 
-// UpstreamPool is the least number of idle upstream connections that each proxy may
-// keep, several times what a scenario uses at once.
-const UpstreamPool = 256
+// upstreamPool is how many idle upstream connections a proxy may keep that has to be
+// told: several times what the task uses at once, so that none is ever closed.
+func (s Spec) upstreamPool() int { return 4 * max(s.MaxRequests, 64) }
 
 // Launch is a configured proxy, ready to be started.
 type Launch struct {
@@ -54,65 +55,32 @@ type Kind struct {
 	Programs []string
 	// VersionArgs has it print its version.
 	VersionArgs []string
-	// Configure makes its configuration for a task.
+	// Lacks says what the kind lacks to carry the traffic, as the rest of a sentence
+	// that begins with its name; "" when it can.
+	Lacks func(Traffic) string
+	// Configure makes its configuration for a task, whose traffic it can carry.
 	Configure func(Spec) (Launch, error)
 }
+
+// carriesAll is Kind.Lacks of a kind that lacks nothing.
+func carriesAll(Traffic) string { return "" }
 
 // Names of the kinds.
 const (
 	ProxyALB = "proxy-alb"
 	Nginx    = "nginx"
 	HAProxy  = "haproxy"
+	Nghttpx  = "nghttpx"
 )
 
 // Kinds lists all kinds in the order in which they are measured and reported.
 func Kinds() []Kind {
 	return []Kind{
-		{ProxyALB, []string{"proxy-alb"}, []string{"--version"}, configureProxyALB},
-		{Nginx, []string{"nginx"}, []string{"-v"}, configureNginx},
-		{HAProxy, []string{"haproxy"}, []string{"-v"}, configureHAProxy},
+		{ProxyALB, []string{"proxy-alb"}, []string{"--version"}, carriesAll, configureProxyALB},
+		{Nginx, []string{"nginx"}, []string{"-v"}, nginxLacks, configureNginx},
+		{HAProxy, []string{"haproxy"}, []string{"-v"}, haproxyLacks, configureHAProxy},
+		{Nghttpx, []string{"nghttpx"}, []string{"--version"}, nghttpxLacks, configureNghttpx},
 	}
-}
-
-// sbin are the directories that hold servers but are often not on a user's PATH.
-var sbin = [...]string{"/usr/sbin", "/usr/local/sbin", "/sbin"}
-
-// Find returns the path of the kind's program: path when it is given, otherwise
-// the first found on the PATH or in one of the sbin directories.
-func (k Kind) Find(path string) (string, error) {
-	if path != "" {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			return "", err
-		}
-		if err := executable(abs); err != nil {
-			return "", fmt.Errorf("%s: %w", k.Name, err)
-		}
-		return abs, nil
-	}
-	for _, name := range k.Programs {
-		if p, err := exec.LookPath(name); err == nil {
-			return filepath.Abs(p)
-		}
-		for _, dir := range sbin {
-			if p := filepath.Join(dir, name); executable(p) == nil {
-				return p, nil
-			}
-		}
-	}
-	return "", fmt.Errorf("%s: no %s on the PATH or in %s",
-		k.Name, strings.Join(k.Programs, " or "), strings.Join(sbin[:], ", "))
-}
-
-func executable(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if info.IsDir() || info.Mode()&0o111 == 0 {
-		return fmt.Errorf("%s is not an executable file", path)
-	}
-	return nil
 }
 
 // Environ returns base changed as the launch asks.

@@ -16,7 +16,27 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func spec(dir string) Spec {
 	return Spec{
 		Listen: "127.0.0.1:20001", Origin: "127.0.0.1:20000", Admin: "127.0.0.1:20002", GRPC: "127.0.0.1:20003",
-		Metrics: "127.0.0.1:20004", Health: "127.0.0.1:20005", MaxConnections: 10000, Dir: dir, Root: true,
+		Metrics: "127.0.0.1:20004", Health: "127.0.0.1:20005", MaxConnections: 10000, MaxRequests: 64, Dir: dir, Root: true,
+		Traffic: Traffic{Downstream: HTTP1, Upstream: HTTP1},
+	}
+}
+
+// traffics are the kinds of traffic that the scenarios have, by the suffix of their
+// golden files.
+func traffics() map[string]Traffic {
+	buffers := &Buffers{Data: 32 << 10, StreamWindow: 64 << 10, ConnectionWindow: 1 << 20}
+	return map[string]Traffic{
+		"":       {Downstream: HTTP1, Upstream: HTTP1},
+		"-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true},
+		"-h2-h2": {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true},
+		"-grpc":  {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true, GRPC: true},
+		"-bulk":  {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true, Bulk: true},
+
+		"-bulk-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Bulk: true},
+
+		"-stalls": {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true, Stalls: true, Buffers: buffers},
+
+		"-stalls-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Stalls: true, Buffers: buffers},
 	}
 }
 
@@ -33,46 +53,86 @@ func (l Launch) text() string {
 
 func TestConfigureGolden(t *testing.T) {
 	for _, kind := range Kinds() {
-		t.Run(kind.Name, func(t *testing.T) {
-			launch, err := kind.Configure(spec("/run/lab"))
-			if err != nil {
-				t.Fatal(err)
+		for suffix, traffic := range traffics() {
+			if kind.Lacks(traffic) != "" {
+				continue
 			}
-			golden := filepath.Join("testdata", kind.Name+".golden")
-			if *update {
-				if err := os.WriteFile(golden, []byte(launch.text()), 0o644); err != nil {
+			t.Run(kind.Name+suffix, func(t *testing.T) {
+				s := spec("/run/lab")
+				s.Traffic = traffic
+				launch, err := kind.Configure(s)
+				if err != nil {
 					t.Fatal(err)
 				}
+				checkGolden(t, filepath.Join("testdata", kind.Name+suffix+".golden"), launch.text())
+			})
+		}
+	}
+}
+
+func checkGolden(t *testing.T, golden, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (rewrite it with -update):\n%s", golden, got)
+	}
+}
+
+func TestLacks(t *testing.T) {
+	all := traffics()
+	for _, test := range []struct {
+		kind, traffic string
+		lacks         bool
+	}{
+		{ProxyALB, "", false}, {ProxyALB, "-h2-h2", false}, {ProxyALB, "-grpc", false},
+		{HAProxy, "", false}, {HAProxy, "-h2-h2", false}, {HAProxy, "-grpc", false},
+		{HAProxy, "-stalls", true}, {HAProxy, "-stalls-h2-h1", false}, {Nghttpx, "-stalls", false},
+		{Nginx, "", false}, {Nginx, "-h2-h1", false}, {Nginx, "-h2-h2", true}, {Nginx, "-grpc", false},
+		{Nghttpx, "", true}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},
+	} {
+		for _, kind := range Kinds() {
+			if got := kind.Lacks(all[test.traffic]); kind.Name == test.kind && (got != "") != test.lacks {
+				t.Errorf("%s%s: got %q, want that it lacks something: %v", test.kind, test.traffic, got, test.lacks)
 			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := launch.text(); got != string(want) {
-				t.Errorf("differs from %s (rewrite it with -update):\n%s", golden, got)
-			}
-		})
+		}
 	}
 }
 
 func TestProxyALBConfigIsYAML(t *testing.T) {
-	launch, err := configureProxyALB(spec("/run/lab"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var tree map[string]any
-	if err := yaml.UnmarshalStrict([]byte(launch.Files["envoy.yaml"]), &tree); err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range []string{"admin", "static_resources"} {
-		if tree[key] == nil {
-			t.Errorf("no %s in %v", key, tree)
+	for suffix, traffic := range traffics() {
+		s := spec("/run/lab")
+		s.Traffic = traffic
+		launch, err := configureProxyALB(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tree map[string]any
+		if err := yaml.UnmarshalStrict([]byte(launch.Files["envoy.yaml"]), &tree); err != nil {
+			t.Fatalf("%s: %v", suffix, err)
+		}
+		for _, key := range []string{"admin", "static_resources"} {
+			if tree[key] == nil {
+				t.Errorf("%s: no %s in %v", suffix, key, tree)
+			}
 		}
 	}
+}
+
+func TestAddressWithoutPort(t *testing.T) {
 	bad := spec("/run/lab")
 	bad.Origin = "nowhere"
-	if _, err := configureProxyALB(bad); err == nil {
-		t.Error("an address without port: want an error")
+	for _, configure := range []func(Spec) (Launch, error){configureProxyALB, configureNghttpx} {
+		if _, err := configure(bad); err == nil {
+			t.Error("an address without port: want an error")
+		}
 	}
 }
 

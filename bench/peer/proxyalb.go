@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"text/template"
@@ -10,15 +8,19 @@ import (
 
 // proxyALBTemplate is an Envoy v3 bootstrap. use_remote_address is what has the
 // connection manager append to x-forwarded-for; request ids, server and date are
-// its defaults.
+// its defaults, and so is codec_type AUTO, which knows HTTP/2 by its preface. The
+// default circuit breakers let 1,024 requests at a time pass, above any scenario's.
 var proxyALBTemplate = template.Must(template.New("envoy.yaml").Parse(`admin:
   address:
-    socket_address: {address: {{.Admin.Host}}, port_value: {{.Admin.Port}}}
+    socket_address: {address: {{.AdminAt.Host}}, port_value: {{.AdminAt.Port}}}
 static_resources:
   listeners:
   - name: bench
     address:
-      socket_address: {address: {{.Listen.Host}}, port_value: {{.Listen.Port}}}
+      socket_address: {address: {{.ListenAt.Host}}, port_value: {{.ListenAt.Port}}}
+{{- with .Traffic.Buffers}}
+    per_connection_buffer_limit_bytes: {{.Data}}
+{{- end}}
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
@@ -26,6 +28,15 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: bench
           use_remote_address: true
+{{- if .HTTP2}}
+          codec_type: AUTO
+          http2_protocol_options:
+            max_concurrent_streams: {{.Streams}}
+{{- with .Traffic.Buffers}}
+            initial_stream_window_size: {{.StreamWindow}}
+            initial_connection_window_size: {{.ConnectionWindow}}
+{{- end}}
+{{- end}}
           route_config:
             name: bench
             virtual_hosts:
@@ -34,6 +45,12 @@ static_resources:
               routes:
               - match: {prefix: /}
                 route: {cluster: origin}
+{{- if .Traffic.AddHeaders}}
+                request_headers_to_add:
+                - header: {key: {{.RequestHeader}}, value: {{.HeaderValue}}}
+                response_headers_to_add:
+                - header: {key: {{.ResponseHeader}}, value: {{.HeaderValue}}}
+{{- end}}
           http_filters:
           - name: envoy.filters.http.router
             typed_config:
@@ -42,28 +59,41 @@ static_resources:
   - name: origin
     type: STATIC
     connect_timeout: 5s
+{{- with .Traffic.Buffers}}
+    per_connection_buffer_limit_bytes: {{.Data}}
+{{- end}}
+{{- if .OriginHTTP2}}
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config:
+{{- with .Traffic.Buffers}}
+          http2_protocol_options:
+            initial_stream_window_size: {{.StreamWindow}}
+            initial_connection_window_size: {{.ConnectionWindow}}
+{{- else}}
+          http2_protocol_options: {}
+{{- end}}
+{{- end}}
     load_assignment:
       cluster_name: origin
       endpoints:
       - lb_endpoints:
         - endpoint:
             address:
-              socket_address: {address: {{.Origin.Host}}, port_value: {{.Origin.Port}}}
+              socket_address: {address: {{.OriginAt.Host}}, port_value: {{.OriginAt.Port}}}
 `))
 
-type hostPort struct{ Host, Port string }
-
 func configureProxyALB(s Spec) (Launch, error) {
-	var at [6]hostPort
-	for i, address := range []string{s.Admin, s.Listen, s.Origin, s.GRPC, s.Metrics, s.Health} {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return Launch{}, fmt.Errorf("configure %s: %w", ProxyALB, err)
-		}
-		at[i] = hostPort{host, port}
+	at, err := splitAll(s.Admin, s.Listen, s.Origin, s.GRPC, s.Metrics, s.Health)
+	if err != nil {
+		return Launch{}, err
 	}
 	var text strings.Builder
-	err := proxyALBTemplate.Execute(&text, struct{ Admin, Listen, Origin hostPort }{at[0], at[1], at[2]})
+	err = proxyALBTemplate.Execute(&text, struct {
+		words
+		AdminAt, ListenAt, OriginAt hostPort
+	}{s.words(), at[0], at[1], at[2]})
 	if err != nil {
 		return Launch{}, err
 	}

@@ -51,6 +51,9 @@ type report struct {
 	Duration *float64 `json:"duration_us"`
 	Requests *float64 `json:"requests"`
 	Bytes    float64  `json:"bytes"`
+	Min      float64  `json:"min_us"`
+	Mean     float64  `json:"mean_us"`
+	SD       float64  `json:"sd_us"`
 	P50      float64  `json:"p50_us"`
 	P90      float64  `json:"p90_us"`
 	P99      float64  `json:"p99_us"`
@@ -100,6 +103,9 @@ func (r report) result() load.Result {
 		Requests: uint64(*r.Requests),
 		Bytes:    uint64(r.Bytes),
 		Elapsed:  micros(*r.Duration),
+		Min:      micros(r.Min),
+		Mean:     micros(r.Mean),
+		SD:       micros(r.SD),
 		P50:      micros(r.P50),
 		P90:      micros(r.P90),
 		P99:      micros(r.P99),

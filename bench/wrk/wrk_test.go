@@ -16,12 +16,13 @@ const output = `Running 2s test @ http://127.0.0.1:20001/16
   45011 requests in 2.01s, 6.39MB read
 Requests/sec:  22393.40
 Transfer/sec:      3.18MB
-alb-bench-result {"duration_us":2010012,"requests":45011,"bytes":6700000,"p50_us":2800,"p90_us":3500,"p99_us":7100,"p999_us":9000,"max_us":19100,"connect":1,"read":2,"write":3,"timeout":4,"status":5}
+alb-bench-result {"duration_us":2010012,"requests":45011,"bytes":6700000,"min_us":600,"mean_us":2840,"sd_us":1020,"p50_us":2800,"p90_us":3500,"p99_us":7100,"p999_us":9000,"max_us":19100,"connect":1,"read":2,"write":3,"timeout":4,"status":5}
 `
 
 func TestParse(t *testing.T) {
 	want := load.Result{
 		Requests: 45011, Bytes: 6700000, Elapsed: 2010012 * time.Microsecond,
+		Min: 600 * time.Microsecond, Mean: 2840 * time.Microsecond, SD: 1020 * time.Microsecond,
 		P50: 2800 * time.Microsecond, P90: 3500 * time.Microsecond, P99: 7100 * time.Microsecond,
 		P999: 9 * time.Millisecond, Max: 19100 * time.Microsecond,
 		Errors: load.Errors{Connect: 1, Read: 2, Write: 3, Timeout: 4, Status: 5},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,10 +16,11 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 )
 
-// Defaults make a run of about three minutes with both peers.
+// Defaults make a run of about five minutes with all peers. Many short rounds say more
+// than few long ones: what disturbs a round lasts seconds.
 const (
 	defaultRounds   = 5
-	defaultDuration = 5 * time.Second
+	defaultDuration = 2 * time.Second
 	defaultWarmup   = time.Second
 )
 
@@ -40,14 +42,25 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	var f labFlags
 	flags := flag.NewFlagSet("alb-bench", flag.ContinueOnError)
 	flags.StringVar(&f.proxy, "proxy", "", "`path` of proxy-alb; empty leaves it out")
-	flags.Var(&f.peers, "peer", "`name=path` of a peer, nginx or haproxy; an empty path leaves it out (default: as found on the PATH)")
+	flags.Var(&f.peers, "peer", "`name=path` of a peer: "+strings.Join(peerNames(), ", ")+"; an empty path leaves it out (default: as found on the PATH)")
 	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+scenarioNames())
-	flags.IntVar(&f.rounds, "rounds", defaultRounds, "`number` of rounds per proxy and scenario")
+	flags.IntVar(&f.rounds, "rounds", defaultRounds, "`number` of rounds per proxy and scenario, at most 3 in those of memory")
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
-	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator`: auto, wrk or own")
+	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator` of HTTP/1.1: auto, wrk or own; that of HTTP/2 is h2load")
 	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
 	return f, parse(flags, args, stderr)
+}
+
+// peerNames are the kinds that proxy-alb is compared with.
+func peerNames() []string {
+	var names []string
+	for _, kind := range peer.Kinds() {
+		if kind.Name != peer.ProxyALB {
+			names = append(names, kind.Name)
+		}
+	}
+	return names
 }
 
 func scenarioNames() string {
@@ -122,8 +135,8 @@ func (f labFlags) proxies(stderr io.Writer) ([]bench.Proxy, error) {
 	paths := map[string]string{peer.ProxyALB: f.proxy}
 	for _, p := range f.peers {
 		name, path, ok := strings.Cut(p, "=")
-		if !ok || name != peer.Nginx && name != peer.HAProxy {
-			return nil, fmt.Errorf("peer %q: want %s=path or %s=path", p, peer.Nginx, peer.HAProxy)
+		if !ok || !slices.Contains(peerNames(), name) {
+			return nil, fmt.Errorf("peer %q: want name=path, the name one of %s", p, strings.Join(peerNames(), ", "))
 		}
 		paths[name] = path
 	}

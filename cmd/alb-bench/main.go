@@ -1,11 +1,13 @@
-// Command alb-bench is the load lab: it measures proxy-alb, nginx and HAProxy side by
-// side on this machine and prints what a request and an idle connection cost each.
+// Command alb-bench is the load lab: it measures proxy-alb, nginx, HAProxy and nghttpx
+// side by side on this machine and prints what a request costs each, and what an idle
+// connection, a stalled stream or a large download adds to its memory.
 //
 //	alb-bench --proxy bin/proxy-alb
-//	alb-bench --proxy "" --scenario h1-small,h1-churn --rounds 3 --duration 2s
+//	alb-bench --proxy "" --scenario h2-h2,grpc-unary --rounds 3 --duration 2s
 //
-// It starts further processes of itself by the sub-commands origin, load and idle,
-// which are of use by hand as well. The exit status is 0 when all rounds went
+// HTTP/2 needs h2load and nghttpd of nghttp2: without them its scenarios are left out.
+// The lab starts further processes of itself by the sub-commands origin, load, idle and
+// stall, which are of use by hand as well. The exit status is 0 when all rounds went
 // through, 1 when any had errors or answers other than 2xx, 2 for wrong usage.
 package main
 
@@ -44,6 +46,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			command, args = runLoad, args[1:]
 		case "idle":
 			command, args = runIdle, args[1:]
+		case "stall":
+			command, args = runStall, args[1:]
 		}
 	}
 	err := command(ctx, args, stdin, stdout, stderr)

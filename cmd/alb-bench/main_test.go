@@ -5,17 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/penguintechinc/marchproxy-alb/bench"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
@@ -37,48 +31,6 @@ func TestMain(m *testing.M) {
 	default:
 		main()
 	}
-}
-
-// runFakeProxy is a reverse proxy that takes its addresses from the bootstrap file.
-func runFakeProxy(args []string) error {
-	if len(args) != 4 || args[0] != "-c" || args[2] != "--concurrency" || args[3] != "1" {
-		return fmt.Errorf("arguments %q", args)
-	}
-	text, err := os.ReadFile(args[1])
-	if err != nil {
-		return err
-	}
-	type address struct {
-		Socket struct {
-			Host string `json:"address"`
-			Port int    `json:"port_value"`
-		} `json:"socket_address"`
-	}
-	var config struct {
-		Static struct {
-			Listeners []struct{ Address address }
-			Clusters  []struct {
-				Load struct {
-					Endpoints []struct {
-						LB []struct{ Endpoint struct{ Address address } } `json:"lb_endpoints"`
-					}
-				} `json:"load_assignment"`
-			}
-		} `json:"static_resources"`
-	}
-	if err := yaml.Unmarshal(text, &config); err != nil {
-		return err
-	}
-	join := func(a address) string { return a.Socket.Host + ":" + strconv.Itoa(a.Socket.Port) }
-	origin := join(config.Static.Clusters[0].Load.Endpoints[0].LB[0].Endpoint.Address)
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(&url.URL{Scheme: "http", Host: origin})
-		r.SetXForwarded()
-		if os.Getenv("FAKE_PROXY_LAZY") == "" {
-			r.Out.Header.Set("X-Request-Id", "1")
-		}
-	}}
-	return http.ListenAndServe(join(config.Static.Listeners[0].Address), proxy)
 }
 
 // script writes a program that runs the test program in a role.
@@ -141,7 +93,7 @@ func TestIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if round := report.Scenarios[0].Rounds[0]; report.Failed() || round.BaseRSS <= 0 || round.IdleRSS <= round.BaseRSS {
+	if round := report.Scenarios[0].Rounds[0]; report.Failed() || round.BaseRSS <= 0 || round.AfterRSS <= round.BaseRSS {
 		t.Errorf("%+v", round)
 	}
 	noneLeft(t)
@@ -198,8 +150,8 @@ func TestInterrupt(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"--nothing"}, {"surplus"}, {"--scenario", "h9"}, {"--peer", "caddy=/x"}, {"--peer", "nginx"},
-		{"--proxy", "/nonexistent"}, {"--peer", "nginx=", "--peer", "haproxy="}, {"--proxy", "/bin/true", "--load", "ab"},
-		{"--proxy", "/bin/true", "--duration", "10ms"}, {"--proxy", "/bin/true", "--rounds", "0"}, {"origin", "x"}, {"load", "--x"}, {"idle", "--x"},
+		{"--proxy", "/nonexistent"}, {"--peer", "nginx=", "--peer", "haproxy=", "--peer", "nghttpx="}, {"--proxy", "/bin/true", "--load", "ab"},
+		{"--proxy", "/bin/true", "--duration", "10ms"}, {"--proxy", "/bin/true", "--rounds", "0"}, {"origin", "x"}, {"load", "--x"}, {"idle", "--x"}, {"stall", "x"},
 	} {
 		var out, complaint bytes.Buffer
 		if got := run(args, strings.NewReader(""), &out, &complaint); got != exitUsage {
@@ -217,7 +169,7 @@ func TestUsage(t *testing.T) {
 
 func TestFinish(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
-	report := bench.Report{Load: bench.Own, Scenarios: []bench.ScenarioReport{{Rounds: []bench.Round{{Error: "x"}}}}}
+	report := bench.Report{Scenarios: []bench.ScenarioReport{{Load: bench.Own, Rounds: []bench.Round{{Error: "x"}}}}}
 	var out bytes.Buffer
 	if err := finish(report, file, &out); err != errRounds || out.Len() == 0 {
 		t.Errorf("got %v, want %v; stdout %q", err, errRounds, out.String())
@@ -227,7 +179,7 @@ func TestFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back bench.Report
-	if err := json.Unmarshal(text, &back); err != nil || !back.Failed() || back.Load != bench.Own {
+	if err := json.Unmarshal(text, &back); err != nil || !back.Failed() || back.Scenarios[0].Load != bench.Own {
 		t.Errorf("%+v, %v", back, err)
 	}
 	report.Scenarios = nil

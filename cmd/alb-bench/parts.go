@@ -29,7 +29,7 @@ func runOrigin(ctx context.Context, args []string, _ io.Reader, _, stderr io.Wri
 	return origin.Serve(ctx, ln)
 }
 
-// loadFlags adds the flags that load and idle have in common.
+// loadFlags adds the flags that load, idle and stall have in common.
 func loadFlags(flags *flag.FlagSet, config *load.Config) {
 	flags.StringVar(&config.Address, "address", "127.0.0.1:10000", "`address` of the server")
 	flags.StringVar(&config.Path, "path", "/16", "request `target`")
@@ -61,6 +61,7 @@ func runIdle(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	var config load.Config
 	flags := flag.NewFlagSet("alb-bench idle", flag.ContinueOnError)
 	loadFlags(flags, &config)
+	flags.BoolVar(&config.HTTP2, "http2", false, "HTTP/2 with prior knowledge")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -69,6 +70,29 @@ func runIdle(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		return err
 	}
 	defer held.Close()
+	return hold(ctx, stdin, stdout, held.Closed)
+}
+
+// runStall opens HTTP/2 streams whose answers it does not read and holds them until the
+// end of its input.
+func runStall(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	var config load.Config
+	flags := flag.NewFlagSet("alb-bench stall", flag.ContinueOnError)
+	loadFlags(flags, &config)
+	flags.IntVar(&config.Streams, "streams", 100, "`number` of streams per connection")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	stalled, err := load.Stall(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer stalled.Close()
+	return hold(ctx, stdin, stdout, stalled.Lost)
+}
+
+// hold is a holder's part of the dialogue with the lab.
+func hold(ctx context.Context, stdin io.Reader, stdout io.Writer, lost func() int) error {
 	fmt.Fprintln(stdout, bench.HoldReady)
 	input := make(chan struct{})
 	go func() {
@@ -79,6 +103,6 @@ func runIdle(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	case <-input:
 	case <-ctx.Done():
 	}
-	fmt.Fprintln(stdout, bench.HoldClosed, held.Closed())
+	fmt.Fprintln(stdout, bench.HoldClosed, lost())
 	return nil
 }

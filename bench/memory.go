@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/child"
-	"github.com/penguintechinc/marchproxy-alb/bench/load"
 )
 
 const (
@@ -28,20 +27,20 @@ const (
 	settleTimeout = 20 * time.Second
 )
 
-// Lines between the lab and its holder of idle connections, see the sub-command
-// idle: it prints HoldReady when all connections are open; at the end of its input
-// it prints HoldClosed and the number of connections it has lost, and exits.
+// Lines between the lab and its holder of connections or streams, see the sub-commands
+// idle and stall: it prints HoldReady when all are open; at the end of its input it
+// prints HoldClosed and the number of those it has lost, and exits.
 const (
 	HoldReady  = "ready"
 	HoldClosed = "closed"
 )
 
-// idle measures how much the proxy's memory grows with open connections. It is
-// warmed up with load before, so that what it allocates once is not counted.
-func (l *lab) idle(ctx context.Context, s Scenario, p *runningProxy, r *Round) error {
-	warmup := load.Config{Address: p.address, Path: s.Path, Connections: loadConnections, Duration: l.options.Warmup}
-	if _, err := l.generate(ctx, warmup); err != nil {
-		return fmt.Errorf("warm-up: %w", err)
+// memory measures how much the proxy's memory grows with open connections or stalled
+// streams. It is warmed up with load before, so that what it allocates once is not
+// counted.
+func (l *lab) memory(ctx context.Context, s Scenario, p *runningProxy, r *Round) error {
+	if _, err := l.warmUp(ctx, s.small(), p); err != nil {
+		return err
 	}
 	var err error
 	if r.BaseRSS, err = settledRSS(ctx, p); err != nil {
@@ -51,8 +50,20 @@ func (l *lab) idle(ctx context.Context, s Scenario, p *runningProxy, r *Round) e
 	if err != nil {
 		return err
 	}
-	r.IdleRSS, err = settledRSS(ctx, p)
+	r.AfterRSS, err = settledRSS(ctx, p)
 	return errors.Join(err, h.release(ctx))
+}
+
+// holdArgs makes the command line of the sub-command that holds what the scenario says.
+func holdArgs(s Scenario, address string) []string {
+	common := []string{"--address", address, "--path", s.Path, "--connections", strconv.Itoa(s.Connections)}
+	switch {
+	case s.Measure == Stalled:
+		return append([]string{"stall", "--streams", strconv.Itoa(s.Streams)}, common...)
+	case s.http2():
+		return append([]string{"idle", "--http2"}, common...)
+	}
+	return append([]string{"idle"}, common...)
 }
 
 // settledRSS reads the proxy's memory until it stays the same.
@@ -93,19 +104,19 @@ func settled(window []int64) bool {
 	return float64(high-low) <= settleTolerance*float64(high)
 }
 
-// holder is a process that holds idle connections.
+// holder is a process that holds idle connections or stalled streams.
 type holder struct {
 	child  *child.Child
 	output *lineReader
 }
 
-// hold starts the holder and waits until its connections are open.
+// hold starts the holder and waits until all are open.
 func (l *lab) hold(ctx context.Context, s Scenario, address string) (*holder, error) {
 	h := &holder{output: newLineReader()}
 	var err error
 	h.child, err = l.spawner.Start(child.Spec{
 		Path:   l.options.Self,
-		Args:   []string{"idle", "--address", address, "--path", s.Path, "--connections", strconv.Itoa(s.Connections)},
+		Args:   holdArgs(s, address),
 		CPUs:   l.machine.LoadCPUs,
 		Stdout: h.output,
 		Stdin:  true,
@@ -115,7 +126,7 @@ func (l *lab) hold(ctx context.Context, s Scenario, address string) (*holder, er
 	}
 	line, err := h.line(ctx, holdTimeout)
 	if err == nil && line != HoldReady {
-		err = fmt.Errorf("holder of idle connections: %q, want %q", line, HoldReady)
+		err = fmt.Errorf("holder: %q, want %q", line, HoldReady)
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.child.Stop())
@@ -123,13 +134,13 @@ func (l *lab) hold(ctx context.Context, s Scenario, address string) (*holder, er
 	return h, nil
 }
 
-// release has the holder close its connections, and fails when the proxy has closed
-// any of them before.
+// release has the holder close what it holds, and fails when the proxy has ended any
+// of it before.
 func (h *holder) release(ctx context.Context) error {
 	h.child.CloseStdin()
 	line, err := h.line(ctx, holdTimeout)
 	if err == nil && line != HoldClosed+" 0" {
-		err = fmt.Errorf("idle connections that the proxy did not keep: %q", line)
+		err = fmt.Errorf("connections or streams that the proxy did not keep: %q", line)
 	}
 	return errors.Join(err, h.child.Stop())
 }

@@ -1,0 +1,129 @@
+package bench
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/load"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+)
+
+// mirrored is what the mirror shows of a request that a proxy has done its work on.
+const mirrored = `GET /16 HTTP/2.0
+content-type: application/grpc
+host: origin
+te: trailers
+x-bench-request: added
+x-forwarded-for: 127.0.0.1
+x-forwarded-proto: http
+x-request-id: 1
+`
+
+func callScenario() Scenario {
+	return Scenario{
+		Traffic: peer.Traffic{Downstream: peer.HTTP2, Upstream: peer.HTTP2, AddHeaders: true, GRPC: true},
+		Path:    "/16", Body: len(mirrored),
+	}
+}
+
+func goodAnswer() load.Answer {
+	return load.Answer{
+		Status: 200, Body: []byte(mirrored),
+		Header: http.Header{"X-Bench-Response": {"added"}}, Trailer: http.Header{"Grpc-Status": {"0"}},
+	}
+}
+
+func TestCheckWork(t *testing.T) {
+	if err := callScenario().checkWork(goodAnswer()); err != nil {
+		t.Error(err)
+	}
+	for _, field := range []string{"content-type: ", "te: ", "x-bench-request: ", "x-forwarded-for: ", "x-forwarded-proto: ", "x-request-id: "} {
+		name := strings.TrimSuffix(field, ": ")
+		for what, text := range map[string]string{
+			"missing": strings.Replace(mirrored, "\n"+field, "\nx-other: ", 1),
+			"twice":   mirrored + strings.Split(mirrored[strings.Index(mirrored, "\n"+field)+1:], "\n")[0] + "\n",
+		} {
+			answer := goodAnswer()
+			answer.Body = []byte(text)
+			if err := callScenario().checkWork(answer); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s %s: got %v", name, what, err)
+			}
+		}
+	}
+	answer := goodAnswer()
+	answer.Body = []byte(strings.Replace(mirrored, "HTTP/2.0", "HTTP/1.1", 1))
+	if err := callScenario().checkWork(answer); err == nil {
+		t.Error("HTTP/1.1 to the origin: want an error")
+	}
+}
+
+func TestCheckAnswer(t *testing.T) {
+	if err := callScenario().checkAnswer(goodAnswer()); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*load.Answer){
+		"short":              func(a *load.Answer) { a.Body = a.Body[1:] },
+		"no response header": func(a *load.Answer) { a.Header = nil },
+		"two of them":        func(a *load.Answer) { a.Header.Add(peer.ResponseHeader, peer.HeaderValue) },
+		"another value":      func(a *load.Answer) { a.Header.Set(peer.ResponseHeader, "x") },
+		"no trailers":        func(a *load.Answer) { a.Trailer = nil },
+		"a gRPC error":       func(a *load.Answer) { a.Trailer.Set("Grpc-Status", "14") },
+	} {
+		answer := goodAnswer()
+		change(&answer)
+		if err := callScenario().checkAnswer(answer); err == nil {
+			t.Errorf("%s: want an error", name)
+		}
+	}
+	plain := Scenario{Path: "/16", Body: 2}
+	answer := load.Answer{Status: 200, Body: []byte("ok"), Header: http.Header{"Content-Length": {"2"}}}
+	if err := plain.checkAnswer(answer); err != nil {
+		t.Error(err)
+	}
+	answer.Header = nil
+	if err := plain.checkAnswer(answer); err == nil {
+		t.Error("HTTP/1.1 without content-length: want an error")
+	}
+}
+
+func TestCheckLoad(t *testing.T) {
+	http2 := Scenario{Traffic: peer.Traffic{Downstream: peer.HTTP2}, Body: 16}
+	for _, test := range []struct {
+		name   string
+		s      Scenario
+		result load.Result
+		ok     bool
+	}{
+		{"whole", http2, load.Result{Requests: 2, Bytes: 32}, true},
+		{"an answer without a message", http2, load.Result{Requests: 2, Bytes: 16}, false},
+		{"failures, which are told anyway", http2, load.Result{Requests: 1, Bytes: 1, Errors: load.Errors{Read: 1}}, true},
+		{"nothing", http2, load.Result{Errors: load.Errors{Read: 1}}, false},
+		{"bytes of wrk", Scenario{Body: 16}, load.Result{Requests: 2, Bytes: 300}, true},
+	} {
+		if err := test.s.checkLoad(test.result); (err == nil) != test.ok {
+			t.Errorf("%s: got %v", test.name, err)
+		}
+	}
+}
+
+func TestRequestsFor(t *testing.T) {
+	if got := requestsFor(load.Result{Requests: 500, Elapsed: time.Second / 2}, 3*time.Second); got != 3000 {
+		t.Errorf("%d requests, want 3000", got)
+	}
+	if got := requestsFor(load.Result{Requests: 1, Elapsed: time.Hour}, time.Second); got != 1 {
+		t.Errorf("%d requests, want at least one", got)
+	}
+}
+
+func TestRounds(t *testing.T) {
+	for measure, want := range map[Measure]int{Throughput: 7, Download: 7, Idle: memoryRounds, Stalled: memoryRounds} {
+		if got := (Scenario{Measure: measure}).rounds(7); got != want {
+			t.Errorf("%s: %d rounds, want %d", measure, got, want)
+		}
+	}
+	if got := (Scenario{Measure: Idle}).rounds(1); got != 1 {
+		t.Errorf("%d rounds, want the one asked for", got)
+	}
+}

@@ -1,0 +1,55 @@
+package load
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"time"
+)
+
+func TestProbe(t *testing.T) {
+	server := serve(t, -1, nil, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Trailer", "X-End")
+		w.Header().Set("X-Seen", r.Proto+" "+r.Method+" "+r.Header.Get("X-A")+" "+string(body)+".")
+		w.WriteHeader(418)
+		hello(w, r)
+		w.Header().Set("X-End", "end")
+	})
+	for _, test := range []struct {
+		name string
+		q    Question
+		seen string
+	}{
+		{"HTTP/1.1", Question{Headers: []string{"x-a: b"}}, "HTTP/1.1 GET b ."},
+		{"HTTP/2", Question{HTTP2: true, Headers: []string{"x-a:b"}}, "HTTP/2.0 GET b ."},
+		{"body", Question{HTTP2: true, Body: []byte("ping")}, "HTTP/2.0 POST  ping."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			q := test.q
+			q.Address, q.Path = server.address(), "/"
+			got, err := Probe(t.Context(), q, 10*time.Second)
+			if err != nil || got.Status != 418 || string(got.Body) != "hello" || got.Header.Get("X-Seen") != test.seen {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			if got.Trailer.Get("X-End") != "end" {
+				t.Errorf("trailers %v", got.Trailer)
+			}
+		})
+	}
+}
+
+func TestProbeFails(t *testing.T) {
+	large := serve(t, -1, nil, func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxProbeBody+1)) })
+	slow := serve(t, -1, nil, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	for name, q := range map[string]Question{
+		"large":      {Address: large.address(), Path: "/"},
+		"slow":       {Address: slow.address(), Path: "/", HTTP2: true},
+		"no server":  {Address: "127.0.0.1:1", Path: "/"},
+		"no address": {Address: "%", Path: "/"},
+	} {
+		if got, err := Probe(t.Context(), q, time.Second); err == nil {
+			t.Errorf("%s: got status %d, want an error", name, got.Status)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package peer
+
+// Protocol is a version of HTTP, in cleartext.
+type Protocol string
+
+const (
+	// HTTP1 is HTTP/1.1.
+	HTTP1 Protocol = "HTTP/1.1"
+	// HTTP2 is HTTP/2 with prior knowledge (RFC 9113 section 3.3).
+	HTTP2 Protocol = "HTTP/2"
+)
+
+// Traffic is what a proxy is to carry.
+type Traffic struct {
+	Downstream Protocol `json:"downstream"`
+	Upstream   Protocol `json:"upstream"`
+	// GRPC says that requests are gRPC calls: answers end with trailers.
+	GRPC bool `json:"grpc,omitempty"`
+	// AddHeaders has the proxy add RequestHeader to each request and ResponseHeader
+	// to each response, both with the value HeaderValue.
+	AddHeaders bool `json:"add_headers,omitempty"`
+	// Bulk says that there are few requests with large answers, for which buffers may
+	// be large.
+	Bulk bool `json:"bulk,omitempty"`
+	// Stalls says that there are clients which do not read what they asked for.
+	Stalls bool `json:"stalls,omitempty"`
+	// Buffers bound what the proxy keeps of a stream; nil leaves it to its own
+	// settings.
+	Buffers *Buffers `json:"buffers,omitempty"`
+}
+
+// Headers that Traffic.AddHeaders asks for.
+const (
+	RequestHeader  = "x-bench-request"
+	ResponseHeader = "x-bench-response"
+	HeaderValue    = "added"
+)
+
+// MaxStreams is how many concurrent streams each proxy allows per connection, and
+// each HTTP/2 origin.
+const MaxStreams = 1000
+
+// Buffers are limits in bytes. A proxy has those that it knows.
+type Buffers struct {
+	// Data is the most that is buffered for one stream, frames not counted.
+	Data int `json:"data"`
+	// StreamWindow and ConnectionWindow are the flow control windows that the proxy
+	// grants its peers on either side.
+	StreamWindow     int `json:"stream_window"`
+	ConnectionWindow int `json:"connection_window"`
+}

@@ -1,0 +1,167 @@
+package bench
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/nghttpd"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+)
+
+// loadConnections is the number of connections of the throughput scenarios: enough
+// that a proxy always finds work, and few enough that queues do not hide its cost.
+const loadConnections = 64
+
+// http2Connections and http2Streams on each are those of HTTP/2: a few clients, each
+// of which has many requests in flight, as a gateway's do.
+const (
+	http2Connections = 8
+	http2Streams     = 64
+)
+
+// idleConnections are few enough for the ephemeral ports and descriptors of an
+// ordinary machine, and so many that fixed costs vanish in the quotient.
+const idleConnections = 10_000
+
+// stalledConnections with stalledStreams on each are within the 100 streams per
+// connection that a client may count on (RFC 9113 section 6.5.2).
+const (
+	stalledConnections = 10
+	stalledStreams     = 100
+)
+
+// Names of the scenarios that goals refer to.
+const (
+	h1Small   = "h1-small"
+	h2ToH2    = "h2-h2"
+	h2ToH1    = "h2-h1"
+	grpcUnary = "grpc-unary"
+	h2Large   = "h2-1g"
+	h2Stalled = "h2-stalled-1k"
+	idle10k   = "idle-10k"
+)
+
+// Scenarios lists every scenario.
+func Scenarios() []Scenario { return append(http1Scenarios(), http2Scenarios()...) }
+
+func http1Scenarios() []Scenario {
+	traffic := peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1}
+	return []Scenario{
+		{
+			Name: h1Small, About: "HTTP/1.1 keep-alive, 16-byte answers", Measure: Throughput, Traffic: traffic,
+			Connections: loadConnections, Path: smallPath, Body: smallBody,
+		},
+		{
+			Name: "h1-1k-headers", About: "HTTP/1.1 keep-alive, 1 KiB of request headers", Measure: Throughput, Traffic: traffic,
+			Connections: loadConnections, Path: smallPath, Body: smallBody, Headers: kilobyteOfHeaders(),
+		},
+		{
+			Name: "h1-64k", About: "HTTP/1.1 keep-alive, 64 KiB answers", Measure: Throughput, Traffic: traffic,
+			Connections: loadConnections, Path: "/64k", Body: 64 << 10,
+		},
+		{
+			Name: "h1-churn", About: "HTTP/1.1, a connection per request", Measure: Throughput, Traffic: traffic,
+			Connections: loadConnections, Path: smallPath, Body: smallBody, NewConnections: true,
+		},
+		{
+			Name: idle10k, About: "10,000 idle keep-alive connections after a request on each", Measure: Idle, Traffic: traffic,
+			Connections: idleConnections, Path: smallPath, Body: smallBody,
+		},
+	}
+}
+
+func http2Scenarios() []Scenario {
+	toHTTP1 := peer.Traffic{Downstream: peer.HTTP2, Upstream: peer.HTTP1, AddHeaders: true}
+	toHTTP2 := peer.Traffic{Downstream: peer.HTTP2, Upstream: peer.HTTP2, AddHeaders: true}
+	calls, bulk, stalls := toHTTP2, toHTTP2, toHTTP2
+	calls.GRPC = true
+	bulk.Bulk = true
+	stalls.Stalls, stalls.Buffers = true, stalledBuffers()
+	return []Scenario{
+		{
+			Name: h2ToH2, About: "HTTP/2 to HTTP/2, 16-byte answers", Measure: Throughput, Traffic: toHTTP2,
+			Connections: http2Connections, Streams: http2Streams, Path: smallPath, Body: smallBody,
+		},
+		{
+			Name: h2ToH1, About: "HTTP/2 to HTTP/1.1, 16-byte answers", Measure: Throughput, Traffic: toHTTP1,
+			Connections: http2Connections, Streams: http2Streams, Path: smallPath, Body: smallBody,
+		},
+		{
+			Name: grpcUnary, About: "unary gRPC calls, messages of 1 KiB both ways", Measure: Throughput, Traffic: calls,
+			Connections: http2Connections, Streams: http2Streams, Path: nghttpd.CallPath, Body: 1 << 10,
+			Message: 1 << 10, Headers: []string{"content-type: application/grpc", "te: trailers"},
+		},
+		{
+			Name: h2Large, About: "HTTP/2 to HTTP/2, one answer of 1 GiB", Measure: Download, Traffic: bulk, OrHTTP1: true,
+			Connections: 1, Streams: 1, Path: "/1g", Body: 1 << 30,
+		},
+		{
+			Name: h2Stalled, About: "1,000 streams with answers of 1 MiB that their clients do not read", Measure: Stalled,
+			Traffic: stalls, OrHTTP1: true,
+			Connections: stalledConnections, Streams: stalledStreams, Path: "/1m", Body: 1 << 20,
+		},
+		{
+			Name: "h2-idle-10k", About: "10,000 idle HTTP/2 connections after a request on each", Measure: Idle, Traffic: toHTTP1,
+			Connections: idleConnections, Path: smallPath, Body: smallBody,
+		},
+	}
+}
+
+// stalledBuffers are small, so that a proxy which holds more than it was told to is
+// found out.
+func stalledBuffers() *peer.Buffers {
+	return &peer.Buffers{Data: 32 << 10, StreamWindow: 64 << 10, ConnectionWindow: 1 << 20}
+}
+
+// DefaultScenarios are the names that run when none is asked for: those whose goals are
+// about CPU time, which every change can spoil, and idle-10k.
+func DefaultScenarios() []string { return []string{h1Small, h2ToH2, h2ToH1, grpcUnary, idle10k} }
+
+// FindScenarios returns the scenarios of the given names in that order.
+func FindScenarios(names []string) ([]Scenario, error) {
+	var found []Scenario
+	for _, name := range names {
+		s, err := findScenario(name)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, s)
+	}
+	return found, nil
+}
+
+func findScenario(name string) (Scenario, error) {
+	var known []string
+	for _, s := range Scenarios() {
+		if s.Name == name {
+			return s, nil
+		}
+		known = append(known, s.Name)
+	}
+	return Scenario{}, fmt.Errorf("scenario %q: want one of %s", name, strings.Join(known, ", "))
+}
+
+// kilobyteOfHeaders returns the headers of a browser with cookies, 1024 bytes with
+// their line ends.
+func kilobyteOfHeaders() []string {
+	const size = 1024
+	headers := []string{
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+		"Accept-Language: en-GB,en;q=0.7,de;q=0.3",
+		"Accept-Encoding: identity",
+		"Referer: https://www.example.com/catalogue/section/list?page=4&order=price",
+		"Sec-Fetch-Dest: document",
+		"Sec-Fetch-Mode: navigate",
+		"Sec-Fetch-Site: same-origin",
+		"Cache-Control: max-age=0",
+		"Authorization: Bearer " + strings.Repeat("bench-token.", 16),
+	}
+	used := 0
+	for _, h := range headers {
+		used += len(h) + len("\r\n")
+	}
+	const name = "Cookie: session="
+	rest := size - used - len(name) - len("\r\n")
+	return append(headers, name+strings.Repeat("c", rest))
+}

@@ -1,0 +1,196 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/load"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+)
+
+// noResult stands for the numbers of a proxy none of whose rounds went through.
+const noResult = "no result"
+
+// ratioPeers are the peers that have a column.
+func ratioPeers() []string { return []string{peer.Nginx, peer.HAProxy, peer.Nghttpx} }
+
+// WriteText writes the report for people: machine, tables, goals.
+func (r Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	r.writeHeading(&b)
+	r.writeTable(&b, throughputHead(), throughputCells, Throughput)
+	r.writeTable(&b, downloadHead(), downloadCells, Download)
+	r.writeTable(&b, memoryHead(), memoryCells, Idle, Stalled)
+	r.writeNotes(&b)
+	r.writeDisturbances(&b)
+	r.writeFailures(&b)
+	for _, g := range r.Goals {
+		fmt.Fprintln(&b, g)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r Report) writeHeading(b *strings.Builder) {
+	fmt.Fprintf(b, "%s, Linux %s %s, load by %s", r.Machine.CPU, r.Machine.Kernel, r.Machine.Arch, r.generators())
+	if r.Machine.Shared {
+		fmt.Fprintf(b, ", proxy, origin and load SHARE cpu %v\n", r.Machine.ProxyCPUs)
+	} else {
+		fmt.Fprintf(b, ", proxy on cpu %v, origin and load on %v\n", r.Machine.ProxyCPUs, r.Machine.LoadCPUs)
+	}
+	for _, p := range slices.Concat(r.Proxies, r.Tools) {
+		fmt.Fprintf(b, "%s: %s (%s)\n", p.Name, p.Version, p.Path)
+	}
+}
+
+// generators names those that made load, in the order of their first scenario.
+func (r Report) generators() string {
+	var names []string
+	for _, s := range r.Scenarios {
+		if name := string(s.Load); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, " and ")
+}
+
+// writeTable writes the rows of the scenarios that measure one of the given.
+func (r Report) writeTable(b *strings.Builder, head []string, cells func(Scenario, Summary) []string, measures ...Measure) {
+	t := newTable(b)
+	t.row(append([]string{"scenario", "proxy"}, head...)...)
+	for _, s := range r.Scenarios {
+		if !slices.Contains(measures, s.Scenario.Measure) {
+			continue
+		}
+		for _, sum := range s.Summary {
+			row := []string{s.Scenario.Name, sum.Proxy}
+			if sum.Rounds == 0 {
+				row = append(row, noResult)
+				t.row(append(row, slices.Repeat([]string{"-"}, len(head)-1)...)...) // whole, so that columns stay aligned
+				continue
+			}
+			t.row(append(row, cells(s.Scenario, sum)...)...)
+		}
+	}
+	t.flush()
+}
+
+func throughputHead() []string {
+	head := []string{"req/s", "±", "CPU µs/req (user+sys)", "±", "busy", "mean µs", "p50 µs", "p99 µs", "errors"}
+	return append(head, ratioHead("CPU vs")...)
+}
+
+func throughputCells(_ Scenario, sum Summary) []string {
+	return append([]string{
+		fmt.Sprintf("%.0f", sum.RequestsPerSecond), percent(sum.RequestsPerSecondSpread),
+		fmt.Sprintf("%.2f (%.2f+%.2f)", sum.CPU, sum.UserCPU, sum.SystemCPU), percent(sum.CPUSpread),
+		fmt.Sprintf("%.0f%%", 100*sum.Busy),
+		known(sum.Mean), known(sum.P50), known(sum.P99),
+		fmt.Sprint(sum.Errors.Total()),
+	}, ratioCells(sum.CPURatio)...)
+}
+
+func downloadHead() []string {
+	head := []string{"Gbit/s", "±", "CPU ms/GiB (user+sys)", "±", "busy", "RSS before", "peak", "after", "memory"}
+	return append(head, ratioHead("CPU vs")...)
+}
+
+func downloadCells(s Scenario, sum Summary) []string {
+	perGiB := float64(1<<30) / float64(s.Body) / 1000 // from microseconds per answer
+	memory := "flat"
+	if sum.Growth > growthLimit {
+		memory = "GROWS"
+	}
+	return append([]string{
+		fmt.Sprintf("%.2f", sum.Gigabits), percent(sum.GigabitsSpread),
+		fmt.Sprintf("%.0f (%.0f+%.0f)", sum.CPU*perGiB, sum.UserCPU*perGiB, sum.SystemCPU*perGiB), percent(sum.CPUSpread),
+		fmt.Sprintf("%.0f%%", 100*sum.Busy),
+		mebibytes(sum.BaseRSS), mebibytes(sum.PeakRSS), mebibytes(sum.AfterRSS), memory,
+	}, ratioCells(sum.CPURatio)...)
+}
+
+func memoryHead() []string {
+	return append([]string{"held", "bytes each", "±", "RSS before", "RSS after"}, ratioHead("vs")...)
+}
+
+func memoryCells(s Scenario, sum Summary) []string {
+	n, unit := s.held()
+	return append([]string{
+		fmt.Sprintf("%d %ss", n, unit),
+		fmt.Sprintf("%.0f", sum.BytesEach), percent(sum.BytesEachSpread),
+		mebibytes(sum.BaseRSS), mebibytes(sum.AfterRSS),
+	}, ratioCells(sum.MemoryRatio)...)
+}
+
+// writeNotes says who did not take part as the others did.
+func (r Report) writeNotes(b *strings.Builder) {
+	for _, s := range r.Scenarios {
+		for _, note := range s.Notes {
+			fmt.Fprintf(b, "%s: %s\n", s.Scenario.Name, note)
+		}
+	}
+}
+
+// foreignLimit is the fraction of the proxy's CPU used by others above which a
+// measurement counts as disturbed: an idle machine stays well below.
+const foreignLimit = 0.05
+
+// writeDisturbances names what should be measured again on a quieter machine.
+func (r Report) writeDisturbances(b *strings.Builder) {
+	for _, s := range r.Scenarios {
+		for _, sum := range s.Summary {
+			if sum.Foreign > foreignLimit {
+				fmt.Fprintf(b, "disturbed: %s %s: others used %s of the proxy's cpu\n", s.Scenario.Name, sum.Proxy, percent(sum.Foreign))
+			}
+		}
+	}
+}
+
+// writeFailures lists the rounds that make the run a failure.
+func (r Report) writeFailures(b *strings.Builder) {
+	for _, s := range r.Scenarios {
+		for _, round := range s.Rounds {
+			if round.failed() {
+				fmt.Fprintf(b, "FAILED %s round %d %s: %s\n", s.Scenario.Name, round.Round, round.Proxy, round.failure())
+			}
+		}
+	}
+}
+
+func (r Round) failure() string {
+	if r.Error != "" {
+		return r.Error
+	}
+	e := r.Load.Errors
+	return fmt.Sprintf("errors: connect %d, read %d, write %d, timeout %d, status %d", e.Connect, e.Read, e.Write, e.Timeout, e.Status)
+}
+
+// describe returns a round in a few words.
+func (s ScenarioReport) describe(r Round) string {
+	before, after := mebibytes(float64(r.BaseRSS)), mebibytes(float64(r.AfterRSS))
+	switch {
+	case r.failed():
+		return "FAILED: " + r.failure()
+	case s.Scenario.Measure == Idle, s.Scenario.Measure == Stalled:
+		_, unit := s.Scenario.held()
+		return fmt.Sprintf("%.0f bytes/%s (RSS %s to %s)", s.bytesEach(r), unit, before, after)
+	case s.Scenario.Measure == Download:
+		return fmt.Sprintf("%.2f Gbit/s, %.0f ms of CPU, RSS %s to %s, peak %s",
+			r.gigabits(), r.TotalCPU.Seconds()*1000, before, after, mebibytes(float64(r.PeakRSS)))
+	}
+	return fmt.Sprintf("%.0f req/s, %.2f µs/req (%.2f+%.2f), latency %s", r.Load.RequestsPerSecond(),
+		r.cpuPerRequest(), r.perRequest(r.UserCPU), r.perRequest(r.SystemCPU), describeLatency(r.Load))
+}
+
+// describeLatency returns what the generator tells.
+func describeLatency(l load.Result) string {
+	if l.P50 == 0 {
+		return fmt.Sprintf("%v ± %v", l.Mean, l.SD)
+	}
+	return fmt.Sprintf("p50 %v, p99 %v", l.P50, l.P99)
+}

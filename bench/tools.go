@@ -1,0 +1,81 @@
+package bench
+
+import (
+	"context"
+	"strings"
+
+	"github.com/penguintechinc/marchproxy-alb/bench/child"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+)
+
+// Programs of nghttp2 that HTTP/2 is measured with.
+const (
+	h2loadProgram  = "h2load"
+	nghttpdProgram = "nghttpd"
+)
+
+// findTools finds the generators and nghttpd. Without those of nghttp2 there are fewer
+// scenarios.
+func (l *lab) findTools() (err error) {
+	cpus := len(l.machine.LoadCPUs)
+	if l.http1Load, err = newGenerator(l.options, l.dir, cpus); err != nil {
+		return err
+	}
+	if path, err := peer.FindProgram(h2loadProgram); err == nil {
+		l.http2Load = newHTTP2Generator(path, cpus)
+	}
+	if path, err := peer.FindProgram(nghttpdProgram); err == nil {
+		l.nghttpd = path
+	}
+	return nil
+}
+
+// missing says what the scenario lacks on this machine; "" when it can run.
+func (l *lab) missing(s Scenario) string {
+	var lacks []string
+	if s.http2() && l.http2Load.path == "" {
+		lacks = append(lacks, h2loadProgram)
+	}
+	if s.http2Origin() && l.nghttpd == "" {
+		lacks = append(lacks, nghttpdProgram)
+	}
+	if len(lacks) == 0 {
+		return ""
+	}
+	return "no " + strings.Join(lacks, " and no ") + " on the PATH"
+}
+
+// tools describes those programs that the scenarios use.
+func (l *lab) tools(ctx context.Context) []Program {
+	load, origin := Program{Name: h2loadProgram, Path: l.http2Load.path}, Program{Name: nghttpdProgram, Path: l.nghttpd}
+	used := make(map[string]bool)
+	for _, s := range l.options.Scenarios {
+		used[h2loadProgram] = used[h2loadProgram] || s.http2()
+		used[nghttpdProgram] = used[nghttpdProgram] || s.http2Origin()
+	}
+	var found []Program
+	for _, p := range []Program{load, origin} {
+		if p.Path != "" && used[p.Name] {
+			p.Version = l.version(ctx, p.Path, []string{"--version"})
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// version returns the first line with which the program states its version.
+func (l *lab) version(ctx context.Context, path string, args []string) string {
+	const unknown = "version unknown"
+	c, err := l.spawner.Start(child.Spec{Path: path, Args: args, CPUs: l.machine.LoadCPUs})
+	if err != nil {
+		return unknown
+	}
+	if err := c.Wait(ctx, versionTimeout); err != nil {
+		return unknown
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(c.Tail()), "\n")
+	if line == "" {
+		return unknown
+	}
+	return line
+}
