@@ -3,7 +3,7 @@ package proxy
 import "github.com/penguintechinc/marchproxy-alb/proxy/message"
 
 // downstream is the client's side of an exchange: an HTTP/1 connection for the time of a request, or an HTTP/2 stream. What
-// happens to it wakes the exchange's task.
+// happens to it wakes the exchange.
 type downstream interface {
 	// ReadBody returns the next bytes of the request body, which are valid until the next call or until the task parks, and
 	// whether the body ended with them. It returns eventloop.ErrWouldBlock when none are there.

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// bytesPerTurn is what an exchange moves before it lets the others run.
+	// bytesPerTurn is what an exchange moves in a step before it lets the others run.
 	bytesPerTurn = 256 << 10
 	// arenaSize is the room for fields that the proxy adds; what does not fit moves to a larger array.
 	arenaSize = 1 << 10
@@ -24,8 +24,9 @@ const (
 	maxAttempts = 2
 )
 
-// exchange is one request and its response, from the head to the last byte. It runs on a task of the worker it belongs
-// to, in the order in which things happen, and is pooled: clear makes it new.
+// exchange is one request and its response, from the head to the last byte. It goes on in steps, each as far as it gets
+// without waiting: called by the task of an HTTP/1 connection, or as a job of its own for an HTTP/2 stream. It is pooled: clear
+// makes it new.
 type exchange struct {
 	worker *worker
 
@@ -34,6 +35,7 @@ type exchange struct {
 	arena    []byte // what the proxy adds to the messages
 	replay   []byte // the request body that was sent upstream, with replayable
 	timer    eventloop.Timer
+	job      eventloop.Job // of an HTTP/2 stream
 	lease    upstream.Lease
 	filters  filter.Chain
 
@@ -42,7 +44,8 @@ type exchange struct {
 
 // exchangeState is the part of an exchange that begins as zero.
 type exchangeState struct {
-	task   *eventloop.Task
+	stage  stage
+	waker  eventloop.Waker // of who calls step
 	conn   *connection
 	down   downstream
 	stream http2.ServerStream // when the client speaks HTTP/2
@@ -92,7 +95,7 @@ type exchangeState struct {
 	informational int
 	attempts      int // to get a response
 
-	moved         int // bytes since the task last gave way
+	moved         int // bytes in this step
 	bytesReceived int64
 	bytesSent     int64
 	flags         Flags
@@ -114,9 +117,9 @@ type Outcome struct {
 }
 
 // begin readies x for a request that came in on c.
-func (x *exchange) begin(c *connection, down downstream, t *eventloop.Task) {
+func (x *exchange) begin(c *connection, down downstream, waker eventloop.Waker) {
 	l, w := c.listener, c.listener.worker
-	x.task, x.conn, x.down, x.listener = t, c, down, l
+	x.waker, x.conn, x.down, x.listener = waker, c, down, l
 	x.manager, x.table, x.clusters = &l.compiled.manager, l.table, w.clusters
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
@@ -147,17 +150,8 @@ func (x *exchange) clear() {
 	x.replay = x.replay[:0]
 	x.lease = upstream.Lease{}
 	x.filters.Close()
+	x.job.Stop()
 	x.exchangeState = exchangeState{}
-}
-
-// run serves the request to its end.
-func (x *exchange) run() {
-	if v := x.prepare(); v != verdictNone {
-		x.replyVerdict(v)
-	} else if v := x.forward(); v != verdictNone {
-		x.end(v)
-	}
-	x.finish()
 }
 
 // refusal is how a request is answered that a codec has refused.

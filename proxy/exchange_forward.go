@@ -14,34 +14,39 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// forward sends the request to a host of the target cluster and passes the response on. It returns why that failed.
-//
-// A request that no host has begun to process is sent once more, on another connection: one that went out on a kept
-// connection which the host was closing at the same time (RFC 9112 section 9.3.1), or one that the host says it has refused
-// (RFC 9113 section 8.7).
-func (x *exchange) forward() verdict {
-	for {
-		x.attempts++
-		v := x.attempt()
-		if x.attempts == maxAttempts || !x.repeatable(v) {
-			return v
-		}
-		x.lease.Release(upstream.ServerError, false)
-		x.up, x.connected = nil, false
-	}
-}
-
-// attempt tries one host.
-func (x *exchange) attempt() verdict {
+// askHost picks a host of the target cluster and asks it for a connection.
+func (x *exchange) askHost() verdict {
+	x.attempts++
 	h := x.cluster.Pick()
 	if h == nil {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
 		return verdictNoHealthyUpstream
 	}
-	if v := x.acquire(h); v != verdictNone {
-		return v
+	ask := upstream.Ask{HTTP2: x.cluster.SpeaksHTTP2(x.request.Version), Response: &x.response, Again: x.attempts > 1}
+	if x.terminatesConnect() {
+		ask.HTTP2, ask.Fresh = false, true
 	}
-	x.rewriteHost(h)
+	switch x.cluster.Acquire(&x.lease, h, x.waker, ask) {
+	case upstream.Overflow:
+		return verdictOverflow
+	case upstream.Failed:
+		return verdictLocalConnectionFailure
+	default:
+		return verdictNone
+	}
+}
+
+// sendRequest sends the head on the connection that was granted, and the body if that was sent before.
+func (x *exchange) sendRequest() verdict {
+	switch {
+	case x.lease.Stream != nil:
+		x.up = x.lease.Stream
+	case x.lease.Err != nil:
+		return verdictLocalConnectionFailure
+	default:
+		return verdictOverflow
+	}
+	x.rewriteHost(x.lease.Host())
 	if x.route.VirtualHost.Config.IncludeRequestAttemptCount {
 		x.request.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))
 	}
@@ -52,7 +57,7 @@ func (x *exchange) attempt() verdict {
 	case x.bodySent:
 		x.replayBody()
 	}
-	return x.exchangeBodies()
+	return verdictNone
 }
 
 // repeatable reports whether a request that ended with v may be sent again without harm.
@@ -80,57 +85,30 @@ func (x *exchange) idempotent() bool {
 	return false
 }
 
-// acquire gets a connection to h, waiting for one when the breakers say so.
-func (x *exchange) acquire(h *upstream.Host) verdict {
-	ask := upstream.Ask{HTTP2: x.cluster.SpeaksHTTP2(x.request.Version), Response: &x.response, Again: x.attempts > 1}
-	if x.terminatesConnect() {
-		ask.HTTP2, ask.Fresh = false, true
+// moveBodies moves the request body up and the response down, at the pace of the slower side of each, until the response has
+// ended.
+func (x *exchange) moveBodies() (v verdict, waits bool) {
+	if v := x.checkConnected(); v != verdictNone {
+		return v, false
 	}
-	switch x.cluster.Acquire(&x.lease, h, x.task, ask) {
-	case upstream.Overflow:
-		return verdictOverflow
-	case upstream.Failed:
-		return verdictLocalConnectionFailure
-	}
-	for x.lease.Waiting() {
-		if v := x.park(); v != verdictNone {
-			return v
+	for tunnel := x.upgraded; ; tunnel = x.upgraded {
+		if v := x.pumpRequest(); v != verdictNone {
+			return v, false
 		}
-	}
-	switch {
-	case x.lease.Stream != nil:
-		x.up = x.lease.Stream
-		return verdictNone
-	case x.lease.Err != nil:
-		return verdictLocalConnectionFailure
-	default:
-		return verdictOverflow
-	}
-}
-
-// exchangeBodies moves the request body up and the response down until the response has ended, at the pace of the slower
-// side of each.
-func (x *exchange) exchangeBodies() verdict {
-	for {
-		if v := x.checkConnected(); v != verdictNone {
-			return v
+		if v := x.pumpResponse(); v != verdictNone {
+			return v, false
 		}
-		sent, v := x.pumpRequest()
-		if v != verdictNone {
-			return v
+		switch {
+		case x.responseDone && (!x.upgraded || x.requestSent && x.tunnelDrained()):
+			x.stage = stageOver
+			return verdictNone, false
+		case x.tired():
+			x.waker.Wake()
+			return verdictNone, true
+		case x.upgraded == tunnel:
+			return verdictNone, true
 		}
-		received, v := x.pumpResponse()
-		if v != verdictNone {
-			return v
-		}
-		if x.responseDone && (!x.upgraded || x.requestSent && x.tunnelDrained()) {
-			return verdictNone
-		}
-		if !sent && !received {
-			if v := x.park(); v != verdictNone {
-				return v
-			}
-		}
+		// The response has made a tunnel: what waited for it may go up now.
 	}
 }
 
@@ -151,29 +129,28 @@ func (x *exchange) checkConnected() verdict {
 }
 
 // pumpRequest moves request body bytes that are there, as far as the upstream side has room.
-func (x *exchange) pumpRequest() (progress bool, v verdict) {
-	for !x.requestSent {
+func (x *exchange) pumpRequest() verdict {
+	for !x.requestSent && !x.tired() {
 		if x.up.WriteErr() != nil {
-			return progress, verdictNone // its response may be on the way; what it does not want is not read
+			return verdictNone // its response may be on the way; what it does not want is not read
 		}
 		if limit := x.upstreamLimit(); x.up.Pending() >= limit {
 			x.up.NotifyBelow(limit/2 + 1)
-			return progress, verdictNone
+			return verdictNone
 		}
 		if !x.upgraded && x.wantsTunnel() {
-			return progress, verdictNone // what follows an upgrade waits for the answer
+			return verdictNone // what follows an upgrade waits for the answer
 		}
 		x.sendContinue()
 		data, done, err := x.down.ReadBody()
 		if err != nil {
-			return progress, x.requestError(err)
+			return x.requestError(err)
 		}
-		progress = true
 		if v := x.passRequest(data, done); v != verdictNone {
-			return progress, v
+			return v
 		}
 	}
-	return progress, verdictNone
+	return verdictNone
 }
 
 // passRequest passes request body bytes on to the host.
@@ -227,28 +204,25 @@ func (x *exchange) sendContinue() {
 }
 
 // pumpResponse moves response bytes that are there, as far as the client has room.
-func (x *exchange) pumpResponse() (progress bool, v verdict) {
-	for !x.responseDone {
+func (x *exchange) pumpResponse() verdict {
+	for !x.responseDone && !x.tired() {
 		if !x.headRead {
-			again, v := x.readResponseHead()
-			if !again {
-				return progress, v
+			if again, v := x.readResponseHead(); !again {
+				return v
 			}
-			progress = true
 			continue
 		}
 		if limit := int(x.listener.compiled.config.BufferLimit); x.down.Pending() >= limit {
 			x.down.NotifyBelow(limit/2 + 1)
-			return progress, verdictNone
+			return verdictNone
 		}
 		data, done, err := x.up.ReadBody()
 		if err != nil {
-			return progress, x.responseError(err)
+			return x.responseError(err)
 		}
-		progress = true
 		x.passResponse(data, done)
 	}
-	return progress, verdictNone
+	return verdictNone
 }
 
 // passResponse passes response body bytes on to the client.

@@ -58,7 +58,7 @@ func newHTTP1Conn(l *listenerState, raw *eventloop.Conn) {
 func (c *http1Conn) Ready(raw *eventloop.Conn) {
 	if c.state == http1Idle && raw.Readable() {
 		c.state = http1Reading
-		raw.SetTask(raw.Loop().Spawn(c))
+		raw.SetWaker(raw.Loop().Spawn(c))
 	}
 }
 
@@ -118,7 +118,9 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 		c.headFrom = 0
 		c.exchange = x
 		x.begin(&c.connection, c, t)
-		x.run()
+		for !x.step() {
+			t.Park()
+		}
 	case eventloop.ErrWouldBlock:
 		w.putExchange(x)
 		c.becomeIdle()

@@ -11,7 +11,7 @@ import (
 // becomeIdle gives the task and, if nothing of a head was read, the buffer back.
 func (c *http1Conn) becomeIdle() {
 	raw := c.raw
-	raw.SetTask(nil)
+	raw.SetWaker(nil)
 	c.state = http1Idle
 	m := c.listener.compiled.manager.config
 	now := raw.Loop().Now()

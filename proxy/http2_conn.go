@@ -74,11 +74,12 @@ func (c *http2Conn) Open(s http2.ServerStream) *message.Request {
 	return &x.request
 }
 
-// Serve implements http2.Handler: each stream has an exchange and a task of its own.
+// Serve implements http2.Handler: each stream has an exchange, which goes on as a job.
 func (c *http2Conn) Serve(s http2.ServerStream) {
 	x := s.Owner.(*exchange)
-	x.begin(&c.connection, s, c.raw.Loop().Spawn(x))
-	s.SetTask(x.task)
+	x.begin(&c.connection, s, &x.job)
+	s.SetWaker(&x.job)
+	x.job.Start(c.raw.Loop(), x)
 	if c.state == http2Serving && c.exhausted() {
 		c.drain()
 	}
@@ -98,17 +99,6 @@ func (c *http2Conn) Refuse(s http2.ServerStream, why http2.Error) {
 		x.end(verdictMalformedRequest)
 		x.finish()
 	}
-}
-
-// Run implements eventloop.Runner: it serves the one request of an HTTP/2 stream.
-func (x *exchange) Run(*eventloop.Task) {
-	defer x.leaveStream()
-	if x.down.Gone() { // reset before it was looked at: nothing goes upstream
-		x.end(verdictClientGone)
-		x.finish()
-		return
-	}
-	x.run()
 }
 
 // leaveStream ends the exchange's part in its stream, also after a panic.

@@ -25,7 +25,7 @@ func (c *connection) linger() {
 	g := &lingering{}
 	c.handOver(&g.connection, g)
 	raw := g.raw
-	raw.SetTask(nil)
+	raw.SetWaker(nil)
 	raw.SetIdleHandler(g)
 	if raw.EOF() && raw.Buffered() == 0 {
 		g.close()

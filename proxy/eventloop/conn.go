@@ -12,7 +12,7 @@ import (
 
 // What a connection's calls return besides what the kernel says (a syscall.Errno) and io.EOF.
 var (
-	// ErrWouldBlock says that nothing can be done now; the connection's task is woken when that changes.
+	// ErrWouldBlock says that nothing can be done now; the connection's waker is woken when that changes.
 	ErrWouldBlock = errors.New("operation would block")
 	// ErrClosed is returned for the use of a connection after Close.
 	ErrClosed = errors.New("connection is closed")
@@ -22,7 +22,7 @@ var (
 // the connection waits for later.
 const connEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET
 
-// IdleHandler is told of events of a connection that no task waits for, on the loop's thread.
+// IdleHandler is told of events of a connection that nobody waits for, on the loop's thread.
 type IdleHandler interface {
 	// Ready says that the connection may have become readable, was closed by the peer or failed.
 	Ready(c *Conn)
@@ -54,8 +54,8 @@ type Conn struct {
 	generation uint32
 	flags      connFlags
 
-	task *Task // woken on events; nil: handler is told
-	idle IdleHandler
+	waker Waker // woken on events; nil: idle is told
+	idle  IdleHandler
 
 	head, tail *chunk // gathered output
 	buffered   int    // bytes in it
@@ -84,8 +84,8 @@ func (l *Loop) newConn(fd int, flags connFlags, remote netip.AddrPort) (*Conn, e
 // Loop returns the loop that the connection belongs to.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// SetTask has t woken on the connection's events; nil has the IdleHandler told instead.
-func (c *Conn) SetTask(t *Task) { c.task = t }
+// SetWaker has w woken on the connection's events; nil has the IdleHandler told instead.
+func (c *Conn) SetWaker(w Waker) { c.waker = w }
 
 // SetIdleHandler sets who is told of events while the connection has no task.
 func (c *Conn) SetIdleHandler(h IdleHandler) { c.idle = h }
@@ -168,8 +168,8 @@ func (c *Conn) handleEvents(events uint32) {
 
 func (c *Conn) wake() {
 	switch {
-	case c.task != nil:
-		c.task.Wake()
+	case c.waker != nil:
+		c.waker.Wake()
 	case c.idle != nil:
 		c.idle.Ready(c)
 	}
@@ -265,7 +265,7 @@ func (c *Conn) release() {
 	}
 	c.loop.forget(c.fd)
 	_ = unix.Close(c.fd)
-	c.task, c.idle = nil, nil
+	c.waker, c.idle = nil, nil
 }
 
 // Closed reports whether Close or Abort was called.

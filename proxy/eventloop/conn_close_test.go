@@ -123,7 +123,7 @@ func TestResetWhileBlocked(t *testing.T) {
 	s := newSteppedLoop(t)
 	c, peer := s.connect()
 	woken := 0
-	c.SetTask(s.Spawn(runnerFunc(func(task *Task) {
+	c.SetWaker(s.Spawn(runnerFunc(func(task *Task) {
 		c.Write(make([]byte, 32<<20))
 		waitBelow(task, c, 1)
 		woken++

@@ -76,7 +76,7 @@ func TestFINWithData(t *testing.T) {
 					got, err = readAll(task, c)
 					ended = true
 				}))
-				c.SetTask(task)
+				c.SetWaker(task)
 				play(s, c, func() { _, _ = peer.Write(make([]byte, size)) }, func() { _ = peer.CloseWrite() })
 				s.until("end of input", func() bool { return ended })
 				if err != nil || len(got) != size {
@@ -161,7 +161,7 @@ func TestUrgentData(t *testing.T) {
 	send("!", unix.MSG_OOB)
 	send("after", 0)
 	var got []byte
-	c.SetTask(s.Spawn(runnerFunc(func(task *Task) {
+	c.SetWaker(s.Spawn(runnerFunc(func(task *Task) {
 		b := make([]byte, 11)
 		if err := readFull(task, c, b); err != nil {
 			t.Error(err)
@@ -199,10 +199,10 @@ func TestIdleHandler(t *testing.T) {
 			task.Park()
 		}
 	}))
-	c.SetTask(task)
+	c.SetWaker(task)
 	s.step()
 	send()
-	c.SetTask(nil)
+	c.SetWaker(nil)
 	send()
 	if told != 2 || woken != 2 {
 		t.Errorf("the handler was told %d times, the task ran %d times; want 2, 2", told, woken)

@@ -106,7 +106,7 @@ func (c *Conn) Flushed() bool {
 	return c.buffered == 0 && (c.flags&flagFIN == 0 || c.flags&flagFINSent != 0)
 }
 
-// NotifyBelow has the connection's task woken once fewer than n bytes are gathered, when the turn ends if they are fewer
+// NotifyBelow has the connection's waker woken once fewer than n bytes are gathered, when the turn ends if they are fewer
 // already or output has failed. It asks once.
 func (c *Conn) NotifyBelow(n int) {
 	c.wakeBelow = n

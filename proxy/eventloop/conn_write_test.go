@@ -181,7 +181,7 @@ func startPair(t *testing.T, l *Loop, run func(task *Task, c *Conn)) net.Conn {
 			t.Error(err)
 			return
 		}
-		c.SetTask(l.Spawn(runnerFunc(func(task *Task) {
+		c.SetWaker(l.Spawn(runnerFunc(func(task *Task) {
 			defer c.Close()
 			run(task, c)
 		})))

@@ -8,7 +8,7 @@ import (
 )
 
 // Dial begins to connect to a TCP address. What is written meanwhile is gathered; Connected tells how it went, and the
-// connection's task is woken when there is news.
+// connection's waker is woken when there is news.
 func (l *Loop) Dial(address netip.AddrPort) (*Conn, error) {
 	family := unix.AF_INET6
 	if address.Addr().Is4() {

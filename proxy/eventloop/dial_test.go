@@ -49,7 +49,7 @@ func TestDial(t *testing.T) {
 				t.Errorf("%v - %v on one side, %v - %v on the other", c.LocalAddr(), c.RemoteAddr(), server.RemoteAddr(), server.LocalAddr())
 			}
 			var got []byte
-			server.SetTask(s.Spawn(runnerFunc(func(task *Task) { got, _ = readAll(task, server) })))
+			server.SetWaker(s.Spawn(runnerFunc(func(task *Task) { got, _ = readAll(task, server) })))
 			s.until("all bytes", func() bool { return len(got) == 5+directWrite })
 			if string(got[:5]) != "early" {
 				t.Errorf("got %q", got[:5])
@@ -119,7 +119,7 @@ func TestDialRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	woken := false
-	c.SetTask(s.Spawn(runnerFunc(func(task *Task) {
+	c.SetWaker(s.Spawn(runnerFunc(func(task *Task) {
 		for ok, err := c.Connected(); !ok && err == nil; ok, err = c.Connected() {
 			task.Park()
 		}

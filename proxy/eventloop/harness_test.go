@@ -245,7 +245,7 @@ func serve(t testing.TB, l *Loop, accepted func(c *Conn)) netip.AddrPort {
 func serveTask(t testing.TB, l *Loop, run func(task *Task, c *Conn)) netip.AddrPort {
 	t.Helper()
 	return serve(t, l, func(c *Conn) {
-		c.SetTask(l.Spawn(runnerFunc(func(task *Task) {
+		c.SetWaker(l.Spawn(runnerFunc(func(task *Task) {
 			defer c.Close()
 			run(task, c)
 		})))

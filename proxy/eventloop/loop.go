@@ -46,8 +46,8 @@ type Loop struct {
 	generation uint32 // tells the users of a reused descriptor apart
 
 	tasks  taskPool
-	ready  []*Task     // to be resumed in this turn
-	queued []*Task     // woken, to be resumed in the next
+	ready  []runnable  // to be run in this turn
+	queued []runnable  // woken, to be run in the next
 	ending []TurnEnder // to be told at the end of this turn
 	ended  []TurnEnder // the other of two lists that ending alternates between
 	dirty  []*Conn     // with gathered output
@@ -217,12 +217,12 @@ func (l *Loop) guardExpired(owner Expirer, t *Timer) {
 	owner.Expired(t)
 }
 
-// resumeReady runs every task that was woken before it was called, once. A task woken meanwhile waits for the next turn.
+// resumeReady runs every task and job that was woken before it was called, once. One woken meanwhile waits for the next turn.
 func (l *Loop) resumeReady() {
 	l.ready, l.queued = l.queued, l.ready[:0]
-	for i, t := range l.ready {
+	for i, r := range l.ready {
 		l.ready[i] = nil
-		t.resumeOnce()
+		r.runOnce()
 	}
 	l.ready = l.ready[:0]
 }

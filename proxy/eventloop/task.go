@@ -110,8 +110,8 @@ func (t *Task) runOne() (end bool) {
 	return false
 }
 
-// resumeOnce runs the task until it parks again. A task that somebody woke after its runner had returned has nothing to run.
-func (t *Task) resumeOnce() {
+// runOnce runs the task until it parks again. A task that somebody woke after its runner had returned has nothing to run.
+func (t *Task) runOnce() {
 	t.queued = false
 	if t.runner != nil {
 		t.resume()

@@ -78,12 +78,12 @@ func (k *ClientConn) Idle() bool { return k.streams.count+k.reserved == 0 }
 // Answered reports whether some response has come whole.
 func (k *ClientConn) Answered() bool { return k.answered }
 
-// Reserve makes a stream for a request of task t, whose response head is going to be put into resp. It is opened when the
-// head of the request is written, because identifiers must go up.
-func (k *ClientConn) Reserve(t *eventloop.Task, resp *message.Response) ClientStream {
+// Reserve makes a stream for a request, whose response head is going to be put into resp; w is woken by what happens. It is
+// opened when the head of the request is written, because identifiers must go up.
+func (k *ClientConn) Reserve(w eventloop.Waker, resp *message.Response) ClientStream {
 	k.reserved++
 	s := k.env.get()
-	s.conn, s.task, s.response = &k.conn, t, resp
+	s.conn, s.waker, s.response = &k.conn, w, resp
 	s.declared = -1
 	return ClientStream{s}
 }

@@ -78,7 +78,7 @@ func (c *conn) init(raw *eventloop.Conn, env *Env, opts *Options, block *stats.B
 	c.inflow = inflow{size: max(int64(opts.ConnWindow), initialWindow), window: initialWindow, slack: slack}
 	c.flood.init(c.loop.Now())
 	raw.SetIdleHandler(c)
-	raw.SetTask(nil)
+	raw.SetWaker(nil)
 }
 
 // announce gathers our settings and opens the window of the connection.

@@ -19,7 +19,7 @@ type Stream struct {
 	id    uint32
 	chain *Stream // the next one in the table
 	state state
-	task  *eventloop.Task // woken by what happens
+	waker eventloop.Waker // of who serves the stream
 
 	// Receiving.
 	request  *message.Request  // where a client's head goes
@@ -181,15 +181,15 @@ func (c *conn) free(s *Stream) {
 	c.env.put(s)
 }
 
-// wake wakes the task that serves the stream.
+// wake wakes who serves the stream.
 func (s *Stream) wake() {
-	if s.task != nil {
-		s.task.Wake()
+	if s.waker != nil {
+		s.waker.Wake()
 	}
 }
 
-// SetTask has t woken by what happens to the stream.
-func (s *Stream) SetTask(t *eventloop.Task) { s.task = t }
+// SetWaker has w woken by what happens to the stream.
+func (s *Stream) SetWaker(w eventloop.Waker) { s.waker = w }
 
 // ID returns the stream's identifier.
 func (s *Stream) ID() uint32 { return s.id }
@@ -215,7 +215,7 @@ func (s *Stream) Expired(*eventloop.Timer) {
 // must not be used after that.
 func (s *Stream) detach(complete bool, code http2.ErrCode, patience time.Duration) {
 	c := s.conn
-	s.task, s.Owner, s.detached = nil, nil, true
+	s.waker, s.Owner, s.detached = nil, nil, true
 	switch {
 	case !s.inTable:
 		c.free(s)

@@ -77,7 +77,7 @@ func (c *Conn) close(reason closeReason) {
 // park puts the connection into its host's pool.
 func (c *Conn) park() {
 	c.state = connIdle
-	c.raw.SetTask(nil)
+	c.raw.SetWaker(nil)
 	c.raw.SetIdleHandler(c)
 	if wait := c.idleTime(); wait > 0 {
 		c.host.cluster.loop.SetTimer(&c.timer, wait, c)

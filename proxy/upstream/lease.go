@@ -13,7 +13,7 @@ type Verdict uint8
 const (
 	// Granted: the lease has a stream, maybe on a connection that is still being established.
 	Granted Verdict = iota
-	// Queued: all connections that the breakers allow are busy; the task is woken when the lease has one.
+	// Queued: all connections that the breakers allow are busy; the waker is woken when the lease has one.
 	Queued
 	// Overflow: a breaker is open.
 	Overflow
@@ -44,13 +44,14 @@ type Lease struct {
 	avoid *sharedConn
 	ask   Ask
 	host  *Host
-	task  *eventloop.Task
+	waker eventloop.Waker
 	wait  bool // in host.waiting
 	open  bool // counted as a request in flight
 }
 
-// Acquire asks for a connection to h for a request of task t. After any verdict but Overflow the lease must be released.
-func (k *Cluster) Acquire(l *Lease, h *Host, t *eventloop.Task, ask Ask) Verdict {
+// Acquire asks for a connection to h for a request; w is woken by what happens to that. After any verdict but Overflow the
+// lease must be released.
+func (k *Cluster) Acquire(l *Lease, h *Host, w eventloop.Waker, ask Ask) Verdict {
 	avoid := l.http2.conn // of the attempt before
 	if !ask.Again {
 		avoid = nil
@@ -60,7 +61,7 @@ func (k *Cluster) Acquire(l *Lease, h *Host, t *eventloop.Task, ask Ask) Verdict
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
-	*l = Lease{host: h, task: t, open: true, ask: ask, avoid: avoid}
+	*l = Lease{host: h, waker: w, open: true, ask: ask, avoid: avoid}
 	h.Active++
 	h.Stats.RqTotal++
 	h.Stats.RqActive++
@@ -186,7 +187,7 @@ func (h *Host) takeIdle() *Conn {
 func (l *Lease) lend(c *Conn) {
 	l.Stream, l.conn = c, c
 	c.requests++
-	c.Conn().SetTask(l.task)
+	c.Conn().SetWaker(l.waker)
 }
 
 // Outcome is how a request ended, as far as its host is concerned.
@@ -274,7 +275,7 @@ func (h *Host) serveWaiting() {
 			return
 		}
 		l.leaveQueue()
-		l.task.Wake()
+		l.waker.Wake()
 	}
 }
 

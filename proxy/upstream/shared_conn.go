@@ -188,7 +188,7 @@ func (c *sharedConn) close(reason closeReason) {
 // open reserves a stream for a lease.
 func (c *sharedConn) open(l *Lease) {
 	c.requests++
-	l.http2 = streamHTTP2{ClientStream: c.Reserve(l.task, l.ask.Response), conn: c}
+	l.http2 = streamHTTP2{ClientStream: c.Reserve(l.waker, l.ask.Response), conn: c}
 	l.Stream = &l.http2
 	if c.exhausted() || c.Exhausted() {
 		c.unlist()

@@ -3,7 +3,7 @@ package upstream
 import "github.com/penguintechinc/marchproxy-alb/proxy/message"
 
 // Stream is the way of one request to its host and of the response back: an HTTP/1 connection for that time, or an HTTP/2
-// stream. What happens to it wakes the exchange's task.
+// stream. What happens to it wakes the exchange.
 type Stream interface {
 	// Connected reports whether the connection is established. It fails with the reason when it cannot be.
 	Connected() (bool, error)

@@ -2,48 +2,9 @@ package proxy
 
 import (
 	"math"
-	"time"
 
-	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
-
-// park waits until something happens to one of the exchange's connections or its time is up. It returns why the exchange
-// must end, if it must.
-func (x *exchange) park() verdict {
-	if d := x.nextDeadline(); d < x.armed || x.armed == 0 && d != math.MaxInt64 {
-		x.armed = d
-		x.worker.loop.SetTimer(&x.timer, time.Duration(d-x.worker.loop.Now()), x)
-	}
-	x.moved = 0
-	x.task.Park()
-	if x.armed == 0 || x.worker.loop.Now() >= x.armed {
-		x.armed = 0
-		if v := x.overdue(); v != verdictNone {
-			return v
-		}
-	}
-	if x.down.Gone() {
-		return verdictClientGone
-	}
-	return verdictNone
-}
-
-// Expired implements eventloop.Expirer.
-func (x *exchange) Expired(*eventloop.Timer) {
-	x.armed = 0
-	x.task.Wake()
-}
-
-// active notes that bytes moved, and gives way to others after a bounded number of them.
-func (x *exchange) active(n int) {
-	x.lastActivity = x.worker.loop.Now()
-	x.moved += n
-	if x.moved >= bytesPerTurn {
-		x.moved = 0
-		x.task.Yield()
-	}
-}
 
 // deadlines calls f with the time of each limit that applies now and the verdict that follows when it has passed.
 func (x *exchange) deadlines(f func(at int64, v verdict)) {
