@@ -15,6 +15,7 @@ type http2Conn struct {
 	http2.ServerConn
 	connection
 
+	opening   *exchange // between Open and what follows it
 	state     http2State
 	timer     eventloop.Timer
 	armed     int64 // when the timer fires, 0 when it is not set
@@ -69,14 +70,15 @@ func (c *http2Conn) start(unread []byte) {
 // Open implements http2.Handler.
 func (c *http2Conn) Open(s http2.ServerStream) *message.Request {
 	x := c.listener.worker.takeExchange()
-	s.Owner, x.stream = x, s
+	c.opening, x.stream = x, s
 	c.requests++
 	return &x.request
 }
 
 // Serve implements http2.Handler: each stream has an exchange, which goes on as a job.
 func (c *http2Conn) Serve(s http2.ServerStream) {
-	x := s.Owner.(*exchange)
+	x := c.opening
+	c.opening = nil
 	x.begin(&c.connection, s, &x.job)
 	s.SetWaker(&x.job)
 	x.job.Start(c.raw.Loop(), x)
@@ -87,7 +89,8 @@ func (c *http2Conn) Serve(s http2.ServerStream) {
 
 // Refuse implements http2.Handler.
 func (c *http2Conn) Refuse(s http2.ServerStream, why http2.Error) {
-	x := s.Owner.(*exchange)
+	x := c.opening
+	c.opening = nil
 	defer x.leaveStream()
 	x.begin(&c.connection, s, nil)
 	switch why {

@@ -116,24 +116,23 @@ func (k *ClientConn) WriteHead(s ClientStream, req *message.Request) {
 // an informational one it is called again. It returns eventloop.ErrWouldBlock while there is none, and an Error when the
 // stream has ended before its time.
 func (s ClientStream) ReadHead(resp *message.Response) error {
-	h := &s.heads
 	switch {
-	case h.waiting == 0 && s.err != noError:
+	case s.heads == 0 && s.err != noError:
 		return s.err
-	case h.waiting == 0:
+	case s.heads == 0:
 		return eventloop.ErrWouldBlock
 	}
-	h.waiting--
-	if h.waiting < len(h.later) {
+	s.heads--
+	if s.rare != nil && s.heads < len(s.rare.heads) {
 		// The first was read before: the next one takes its place.
-		*resp = *h.later[0]
-		h.later = h.later[1:]
+		*resp = *s.rare.heads[0]
+		s.rare.heads = s.rare.heads[1:]
 	}
 	return nil
 }
 
 // ResponseStarted reports whether some of the response has come.
-func (s ClientStream) ResponseStarted() bool { return s.headDone || s.heads.waiting > 0 }
+func (s ClientStream) ResponseStarted() bool { return s.headDone || s.heads > 0 }
 
 // End ends the part of who sent the request. Unless the whole request went out and the whole response came, the host is told
 // that it is not wanted any more. The stream must not be used after that.

@@ -134,7 +134,7 @@ func (c *conn) deliver(s *Stream, b []byte) {
 	if !s.recv.borrowed {
 		c.borrowers = append(c.borrowers, s)
 	}
-	s.recv.borrow(c.loop, b)
+	s.recv.borrow(&c.env.pieces, b)
 	s.wake()
 }
 

@@ -17,7 +17,7 @@ const maxUnsent = 1 << 20
 type input struct {
 	buf        []byte // nil when there is nothing
 	start, end int    // buf[start:end] is not parsed yet
-	large      bool   // reads are large: the last one filled its buffer
+	large      bool   // reads are large: the last one would have filled a small buffer
 	hasRead    bool   // in this turn
 	preface    int    // bytes of the client's preface that are still to come
 	data       dataFrame
@@ -51,7 +51,7 @@ func (c *conn) receive() {
 	n, err := c.raw.Read(c.buf[c.end:])
 	switch err {
 	case nil:
-		c.large = n == room
+		c.large = n >= eventloop.ReadBufferSize || n == room
 		c.end += n
 		c.heard(c.loop.Now())
 		c.parse()
@@ -94,7 +94,7 @@ func (c *conn) endRead() {
 	c.hasRead = false
 	for i, s := range c.borrowers {
 		c.borrowers[i] = nil
-		s.recv.keep(c.loop)
+		s.recv.keep(&c.env.pieces)
 	}
 	c.borrowers = c.borrowers[:0]
 	c.noteHead()

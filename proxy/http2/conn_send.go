@@ -78,10 +78,10 @@ func (c *conn) sendPending(s *Stream, max int) {
 		c.endPending(s)
 		return
 	}
-	b := s.pending.take(c.loop, min(max, int(s.window)))
+	b := s.pending.take(&c.env.pieces, min(max, int(s.window)))
 	c.pendingBytes -= len(b)
 	c.stats.Sub(statPendingBytes, uint64(len(b)))
-	end := s.endQueued && s.pending.empty() && s.lateTrailers == nil
+	end := s.endQueued && s.pending.empty() && s.lateTrailers() == nil
 	c.sendData(s, b, end)
 	if !end && s.endQueued && s.pending.empty() {
 		c.endPending(s)
@@ -91,8 +91,8 @@ func (c *conn) sendPending(s *Stream, max int) {
 
 // endPending ends a stream whose body has gone out.
 func (c *conn) endPending(s *Stream) {
-	if s.lateTrailers != nil {
-		c.sendTrailers(s, s.lateTrailers)
+	if trailers := s.lateTrailers(); trailers != nil {
+		c.sendTrailers(s, trailers)
 		return
 	}
 	c.sendData(s, nil, true)

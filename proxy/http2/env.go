@@ -15,6 +15,7 @@ const (
 type Env struct {
 	loop    *eventloop.Loop
 	control controlFrames
+	pieces  pieces
 	idle    []*Stream
 	// Jitter returns a random number below n, for spreading keep-alives.
 	jitter func(n int64) int64
@@ -23,7 +24,7 @@ type Env struct {
 // NewEnv returns the common part of a worker's connections. jitter returns a random number from 0 up to but not including
 // its argument, which is positive.
 func NewEnv(loop *eventloop.Loop, jitter func(int64) int64) *Env {
-	e := &Env{loop: loop, jitter: jitter}
+	e := &Env{loop: loop, pieces: pieces{loop: loop}, jitter: jitter}
 	e.control.init()
 	return e
 }

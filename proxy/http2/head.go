@@ -83,7 +83,7 @@ func (c *conn) readTrailers(s *Stream, block []byte, end bool) fault {
 		case f.Pseudo != hpack.PseudoNone, connectionFields.Contains(f.ID) && f.ID != message.NameOther:
 			r.malformed()
 		case !message.ForbiddenTrailer(f.Name):
-			s.trailers.Append(f.Field)
+			s.addTrailer(f.Field)
 		}
 	}
 	s.arena = r.arena
@@ -97,6 +97,14 @@ func (c *conn) readTrailers(s *Stream, block []byte, end bool) fault {
 		c.recvEnd(s)
 	}
 	return fault{}
+}
+
+// addTrailer keeps a trailer. Its bytes are in the arena.
+func (s *Stream) addTrailer(f message.Field) {
+	if s.trailers == nil {
+		s.trailers = new(message.Fields)
+	}
+	s.trailers.Append(f)
 }
 
 // appendFields appends the fields of a message to a block.

@@ -7,16 +7,10 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
-// headQueue holds response heads that came while an earlier one waits to be read: informational ones, mostly.
-type headQueue struct {
-	waiting int // heads that were not read; the first of them is where the stream's response is
-	later   []*message.Response
-}
-
 // readResponse reads the head of a response: to where its stream's response is, or into the queue when that is not read yet.
 func (c *conn) readResponse(s *Stream, block []byte, end bool) fault {
 	resp := s.response
-	if s.heads.waiting > 0 {
+	if s.heads > 0 {
 		resp = new(message.Response)
 	}
 	resp.Reset()
@@ -49,10 +43,10 @@ func (c *conn) readResponse(s *Stream, block []byte, end bool) fault {
 		c.refuseMessage(s, r.why)
 		return fault{}
 	}
-	if s.heads.waiting > 0 {
-		s.heads.later = append(s.heads.later, resp)
+	if s.heads > 0 {
+		s.more().heads = append(s.rare.heads, resp)
 	}
-	if s.heads.waiting++; s.heads.waiting > maxHeads {
+	if s.heads++; s.heads > maxHeads {
 		c.refuseMessage(s, ErrMalformed)
 		return fault{}
 	}

@@ -12,7 +12,7 @@ import (
 
 // Handler serves the streams of a ServerConn, on the loop's thread.
 type Handler interface {
-	// Open is told of a stream that a client opens and returns where its request is to be put. Serve or Refuse follows.
+	// Open is told of a stream that a client opens and returns where its request is to be put. Serve or Refuse follows at once.
 	Open(s ServerStream) *message.Request
 	// Serve is told that the head of the request has come.
 	Serve(s ServerStream)

@@ -12,62 +12,76 @@ import (
 // Stream is a stream of either side: the part that both have. It is in the table of its connection until it has ended both
 // ways, and exists until its owner has ended it as well. All of it belongs to the loop's thread.
 type Stream struct {
-	// Owner is for whoever serves the stream.
-	Owner any
-
-	conn  *conn
+	// The fields are in this order so that what every frame needs is close together: streams are many, and most of what is
+	// looked up in one is not in the processor's cache.
 	id    uint32
-	chain *Stream // the next one in the table
 	state state
+	err   Error // why the stream is over, if it is before its time
+
+	inTable   bool
+	detached  bool // its owner has ended it
+	headDone  bool // the final head has come
+	ended     bool // END_STREAM has come
+	noBody    bool // the message may have none: an answer to HEAD, or a 204 or 304
+	tunnel    bool // bytes both ways: CONNECT
+	headSent  bool // a final head went out
+	endQueued bool // the message ends with what is pending
+	queued    bool // in the line of those that may send
+
+	chain *Stream // the next one in the table
+	conn  *conn
 	waker eventloop.Waker // of who serves the stream
 
 	// Receiving.
-	request  *message.Request  // where a client's head goes
+	request  *message.Request  // where a client's head goes, or what a host was asked
 	response *message.Response // where a host's head goes
 	arena    []byte            // what heads and trailers are made of
+	heads    int               // response heads that wait to be read, the first of them in response
+	declared int64             // content-length, -1 when there is none
+	received int64             // bytes of the body
+	inflow   streamInflow
 	recv     queue
-	inflow   inflow
-	declared int64 // content-length, -1 when there is none
-	received int64 // bytes of the body
-	trailers message.Fields
-	heads    headQueue // response heads that wait to be read
-	headDone bool      // the final head has come
-	ended    bool      // END_STREAM has come
-	noBody   bool      // the message may have none: an answer to HEAD, or a 204 or 304
-	tunnel   bool      // bytes both ways: CONNECT
 
 	// Sending.
 	window        outflow
-	pending       queue           // body bytes that wait for a window, or for their turn
-	lateTrailers  *message.Fields // that follow them
-	before, after *Stream         // in the line of those that may send
-	wakeBelow     int             // wake once pending is shorter; 0: never
-	endQueued     bool            // the message ends with what is pending
-	queued        bool            // in that line
-	headSent      bool            // a final head went out
+	pending       queue   // body bytes that wait for a window, or for their turn
+	before, after *Stream // in the line
+	wakeBelow     int32   // wake once pending is shorter; 0: never
 
-	// The end.
-	err      Error         // why the stream is over, if it is before its time
-	code     http2.ErrCode // of the peer's RST_STREAM
-	opened   int64         // nanoseconds on the loop's clock
-	inTable  bool
-	detached bool // its owner has ended it
-	flush    eventloop.Timer
-	patience time.Duration // how long the peer may take nothing of what is pending after that
+	code     http2.ErrCode   // of the peer's RST_STREAM
+	opened   int64           // nanoseconds on the loop's clock
+	trailers *message.Fields // nil when there never were any
+	rare     *rareState      // nil when there was never any need
+}
+
+// rareState is what few streams need.
+type rareState struct {
+	heads        []*message.Response // those that wait behind the first
+	lateTrailers *message.Fields     // that follow what is pending
+	flush        eventloop.Timer
+	patience     time.Duration // how long the peer may take nothing of what is pending after the owner has ended the stream
 }
 
 // clear makes s ready for reuse, and keeps what memory is worth it.
 func (s *Stream) clear() {
-	arena, pieces, waiting := s.arena, s.recv.pieces, s.pending.pieces
-	trailers := s.trailers
-	if trailers.Len() > 0 {
-		trailers.Reset()
+	if cap(s.arena) > maxIdleArena {
+		s.arena = nil
 	}
-	if cap(arena) > maxIdleArena {
-		arena = nil
+	if s.trailers != nil {
+		s.trailers.Reset()
 	}
-	*s = Stream{arena: arena[:0], trailers: trailers}
-	s.recv.pieces, s.pending.pieces = pieces[:0], waiting[:0]
+	*s = Stream{
+		arena: s.arena[:0], trailers: s.trailers,
+		recv: queue{pieces: s.recv.pieces[:0]}, pending: queue{pieces: s.pending.pieces[:0]},
+	}
+}
+
+// more returns what few streams need.
+func (s *Stream) more() *rareState {
+	if s.rare == nil {
+		s.rare = new(rareState)
+	}
+	return s.rare
 }
 
 // open puts a stream into the table.
@@ -76,8 +90,7 @@ func (c *conn) open(s *Stream, id uint32) {
 	s.opened = c.loop.Now()
 	s.declared = -1
 	s.window = outflow(c.peer.window)
-	w := max(int64(c.opts.StreamWindow), 1)
-	s.inflow = inflow{size: w, window: w}
+	s.inflow = streamInflow{window: int32(c.opts.StreamWindow)}
 	s.inTable = true
 	c.streams.add(s)
 	c.stats.Inc(statStreamsActive)
@@ -93,7 +106,9 @@ func (c *conn) close(s *Stream, reset bool) {
 	c.dropPending(s)
 	c.streams.remove(s)
 	c.stats.Dec(statStreamsActive)
-	c.loop.StopTimer(&s.flush)
+	if s.rare != nil {
+		c.loop.StopTimer(&s.rare.flush)
+	}
 	if !reset {
 		c.recent.add(s.id, false) // writeReset has done it otherwise
 	}
@@ -157,10 +172,14 @@ func (c *conn) resetStream(s *Stream, code http2.ErrCode, err Error) {
 
 // dropPending drops the body bytes that wait to go out, and the received ones that nobody will take.
 func (c *conn) dropPending(s *Stream) {
-	c.pendingBytes -= s.pending.size
-	c.stats.Sub(statPendingBytes, uint64(s.pending.size))
-	s.pending.release(c.loop)
-	s.lateTrailers = nil
+	if n := int(s.pending.size); n > 0 {
+		c.pendingBytes -= n
+		c.stats.Sub(statPendingBytes, uint64(n))
+	}
+	s.pending.release(&c.env.pieces)
+	if s.rare != nil {
+		s.rare.lateTrailers = nil
+	}
 	if s.detached || s.err != noError && !s.ended {
 		c.dropReceived(s)
 	}
@@ -168,8 +187,8 @@ func (c *conn) dropPending(s *Stream) {
 
 // dropReceived drops what was received and not taken. The connection is credited for it; the stream needs nothing any more.
 func (c *conn) dropReceived(s *Stream) {
-	if n := s.recv.size; n > 0 {
-		s.recv.release(c.loop)
+	if n := int(s.recv.size); n > 0 {
+		s.recv.release(&c.env.pieces)
 		c.taken(n)
 	}
 }
@@ -177,7 +196,7 @@ func (c *conn) dropReceived(s *Stream) {
 // free gives back a stream that is not in the table any more and whose owner has ended it.
 func (c *conn) free(s *Stream) {
 	c.dropReceived(s)
-	s.recv.release(c.loop)
+	s.recv.release(&c.env.pieces)
 	c.env.put(s)
 }
 
@@ -215,7 +234,7 @@ func (s *Stream) Expired(*eventloop.Timer) {
 // must not be used after that.
 func (s *Stream) detach(complete bool, code http2.ErrCode, patience time.Duration) {
 	c := s.conn
-	s.waker, s.Owner, s.detached = nil, nil, true
+	s.waker, s.detached = nil, true
 	switch {
 	case !s.inTable:
 		c.free(s)
@@ -225,14 +244,16 @@ func (s *Stream) detach(complete bool, code http2.ErrCode, patience time.Duratio
 		c.settle(s)
 	default:
 		c.dropReceived(s)
-		s.patience = patience
-		s.waitFlush()
+		if patience > 0 {
+			s.more().patience = patience
+			s.waitFlush()
+		}
 	}
 }
 
 // waitFlush bounds the time without progress of a stream that only has to go out.
 func (s *Stream) waitFlush() {
-	if s.patience > 0 {
-		s.conn.loop.SetTimer(&s.flush, s.patience, s)
+	if r := s.rare; r != nil && r.patience > 0 {
+		s.conn.loop.SetTimer(&r.flush, r.patience, s)
 	}
 }

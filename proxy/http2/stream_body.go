@@ -14,7 +14,7 @@ import (
 // its time. What had come before that is returned first.
 func (s *Stream) ReadBody() (data []byte, done bool, err error) {
 	if !s.recv.empty() {
-		data = s.recv.take(s.conn.loop, math.MaxInt)
+		data = s.recv.take(&s.conn.env.pieces, math.MaxInt)
 		s.conn.consume(s, len(data))
 		return data, s.ended && s.recv.empty(), nil
 	}
@@ -33,10 +33,10 @@ func (s *Stream) BodyDone() bool { return s.ended && s.recv.empty() }
 
 // Trailers returns the trailers of a body that has come to its end, nil when there are none.
 func (s *Stream) Trailers() *message.Fields {
-	if !s.ended || s.trailers.Len() == 0 {
+	if !s.ended || s.trailers == nil || s.trailers.Len() == 0 {
 		return nil
 	}
-	return &s.trailers
+	return s.trailers
 }
 
 // bodyAllowed reports whether what has come of the body is no more than may.
@@ -49,12 +49,11 @@ func (s *Stream) bodyAllowed() bool {
 
 // taken credits n received bytes to the peer for the stream, unless it has sent everything.
 func (s *Stream) taken(n int) {
-	s.inflow.take(n)
 	c := s.conn
 	if !s.state.canRecv() || s.ended || c.dead {
 		return
 	}
-	if n := s.inflow.credit(); n > 0 {
+	if n := s.inflow.take(n, c.opts.StreamWindow); n > 0 {
 		c.raw.Commit(appendUint32Frame(c.raw.AppendBuffer(), http2.FrameWindowUpdate, s.id, n))
 		c.countFrame()
 	}
@@ -80,7 +79,7 @@ func (s *Stream) WriteBody(p []byte, last bool) {
 		}
 		p = p[n:]
 	}
-	s.pending.append(c.loop, p)
+	s.pending.append(&c.env.pieces, p)
 	c.pendingBytes += len(p)
 	c.stats.Add(statPendingBytes, uint64(len(p)))
 	s.endQueued = last
@@ -101,7 +100,7 @@ func (s *Stream) WriteEnd(trailers *message.Fields) {
 	default:
 		s.endQueued = true
 		if trailers != nil {
-			s.lateTrailers = copyFields(trailers)
+			s.more().lateTrailers = copyFields(trailers)
 		}
 	}
 }
@@ -141,17 +140,25 @@ func copyFields(src *message.Fields) *message.Fields {
 	return dst
 }
 
+// lateTrailers returns the trailers that follow what is pending, nil when there are none.
+func (s *Stream) lateTrailers() *message.Fields {
+	if s.rare == nil {
+		return nil
+	}
+	return s.rare.lateTrailers
+}
+
 // sendable reports whether the stream has something to send and may.
 func (s *Stream) sendable() bool {
 	return s.state.canSend() && (!s.pending.empty() && s.window > 0 || s.pending.empty() && s.endQueued)
 }
 
 // Pending returns the number of body bytes that wait in the stream.
-func (s *Stream) Pending() int { return s.pending.size }
+func (s *Stream) Pending() int { return int(s.pending.size) }
 
 // NotifyBelow has the stream's task woken once fewer than n bytes wait. It asks once.
 func (s *Stream) NotifyBelow(n int) {
-	s.wakeBelow = n
+	s.wakeBelow = int32(min(n, math.MaxInt32))
 	s.wakeIfBelow()
 }
 
