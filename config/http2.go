@@ -2,8 +2,7 @@ package config
 
 import "time"
 
-// HTTP2 is envoy.config.core.v3.Http2ProtocolOptions, and what Envoy has runtime keys for beside it. DefaultHTTP2 has the
-// defaults; the zero value has no meaning.
+// HTTP2 is envoy.config.core.v3.Http2ProtocolOptions. DefaultHTTP2 has the defaults; the zero value has no meaning.
 type HTTP2 struct {
 	TableSize    uint32 // hpack_table_size, bytes
 	MaxStreams   uint32 // max_concurrent_streams
@@ -19,9 +18,6 @@ type HTTP2 struct {
 	MaxPriorityFrames        uint32 // max_inbound_priority_frames_per_stream
 	MaxWindowUpdates         uint32 // max_inbound_window_update_frames_per_data_frame_sent
 
-	MaxPrematureResets uint32        // overload.premature_reset_total_stream_count
-	PrematureResetAge  time.Duration // overload.premature_reset_min_stream_lifetime_seconds
-
 	// StrictMessages ends the connection after a malformed message, and not its stream only.
 	StrictMessages bool
 
@@ -32,7 +28,7 @@ type HTTP2 struct {
 	KeepaliveJitter   uint32        // interval_jitter, percent
 }
 
-// Defaults of envoy.config.core.v3.Http2ProtocolOptions and of the runtime, with Envoy's reasons where it gives any.
+// Defaults of envoy.config.core.v3.Http2ProtocolOptions, with Envoy's reasons where it gives any.
 const (
 	DefaultHTTP2TableSize    = 4 << 10 // RFC 7541
 	DefaultHTTP2MaxStreams   = 1024    // "for safety and should be sufficient for most use cases"
@@ -48,9 +44,6 @@ const (
 	DefaultHTTP2Priority = 100
 	// One update for each frame is basic flow control, two is with an estimate of the bandwidth (CVE-2019-9511, 9517).
 	DefaultHTTP2WindowUpdates = 10
-	// A reset before the answer costs its sender nothing and us a request (CVE-2023-44487, CVE-2025-8671).
-	DefaultHTTP2PrematureResets   = 500
-	DefaultHTTP2PrematureResetAge = time.Second
 
 	DefaultHTTP2Jitter = 15
 )
@@ -62,7 +55,6 @@ func DefaultHTTP2() HTTP2 {
 		StreamWindow: DefaultHTTP2StreamWindow, ConnWindow: DefaultHTTP2ConnWindow,
 		MaxOutboundFrames: DefaultHTTP2Outbound, MaxOutboundControlFrames: DefaultHTTP2Control,
 		MaxEmptyFrames: DefaultHTTP2EmptyFrames, MaxPriorityFrames: DefaultHTTP2Priority, MaxWindowUpdates: DefaultHTTP2WindowUpdates,
-		MaxPrematureResets: DefaultHTTP2PrematureResets, PrematureResetAge: DefaultHTTP2PrematureResetAge,
 		KeepaliveJitter: DefaultHTTP2Jitter,
 	}
 }

@@ -230,6 +230,8 @@ func (s *Server) compileManager(m *compiledManager, c, prev *compiled, l *config
 	}
 	m.http2 = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
 	m.http2.Underscores = http2.UnderscoreAction(cfg.Underscores)
+	m.http2.MaxPrematureResets = int(s.options.Runtime.MaxPrematureResets)
+	m.http2.PrematureResetAge = s.options.Runtime.PrematureResetAge
 	m.serverName = []byte(cfg.ServerName)
 	m.via = []byte(cfg.Via)
 	for _, block := range cfg.InternalAddresses {

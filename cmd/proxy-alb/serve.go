@@ -94,7 +94,7 @@ func (p *process) prepare() error {
 		p.log.Warn("host name is not known", zap.Error(err))
 	}
 	p.server, err = proxy.NewServer(proxy.Options{
-		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname,
+		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname, Runtime: p.settings.bootstrap.Runtime,
 		LocalAddress:     localAddress(p.settings.flags.addressVersion == "v6"),
 		NoAcceptSteering: p.settings.env.noAcceptSteering,
 	})

@@ -46,7 +46,8 @@ type Options struct {
 	// max_inbound_window_update_frames_per_data_frame_sent.
 	MaxWindowUpdates int
 	// MaxPrematureResets is the number of streams of a client that end before they were answered after which the
-	// connection is closed if they are half of all: the runtime key overload.premature_reset_total_stream_count.
+	// connection is closed if they are half of all: the runtime key overload.premature_reset_total_stream_count. The side of
+	// the client does not need it.
 	MaxPrematureResets int
 	// PrematureResetAge is the age from which a stream that is reset is not counted:
 	// overload.premature_reset_min_stream_lifetime_seconds.
@@ -105,7 +106,7 @@ func OptionsOf(h *config.HTTP2, headerKB, fieldCount uint32) *Options {
 		HeaderBytes: int(headerKB) << 10, FieldCount: int(fieldCount),
 		MaxOutboundFrames: int(h.MaxOutboundFrames), MaxOutboundControlFrames: int(h.MaxOutboundControlFrames),
 		MaxEmptyFrames: int(h.MaxEmptyFrames), MaxPriorityFrames: int(h.MaxPriorityFrames),
-		MaxWindowUpdates: int(h.MaxWindowUpdates), MaxPrematureResets: int(h.MaxPrematureResets), PrematureResetAge: h.PrematureResetAge,
+		MaxWindowUpdates:  int(h.MaxWindowUpdates),
 		StrictMessages:    h.StrictMessages,
 		KeepaliveInterval: h.KeepaliveInterval, KeepaliveTimeout: h.KeepaliveTimeout,
 		KeepaliveIdle: h.KeepaliveIdle, KeepaliveJitter: h.KeepaliveJitter,

@@ -41,6 +41,8 @@ type Bootstrap struct {
 	XDS *XDSConfig
 
 	Stats StatsConfig
+	// Runtime is what the static layers of the runtime say, over the defaults. It is never nil.
+	Runtime *config.Runtime
 
 	// Warnings names what was accepted and has no effect, a line each.
 	Warnings []string

@@ -90,9 +90,10 @@ func TestParseFull(t *testing.T) {
 	equal(t, b.Warnings, []string{
 		"watchdog: has no effect: there is no watchdog",
 		"overload_manager: has no effect: there is no overload manager, connections and memory are bounded otherwise",
-		"layered_runtime: has no effect: there is no runtime whose values could be overridden",
 		"admin.access_log_path: is deprecated and has no effect",
 		`stats_config.stats_tags[1]: has no effect: tag "t" is taken from names of statistics, only fixed_value is supported`,
+		"layered_runtime.layers[0].static_layer.overload.global_downstream_max_connections: " +
+			"has no effect: there is no use for the runtime key overload.global_downstream_max_connections",
 		"static_resources.clusters[0].health_checks: has no effect on the connection to the control plane",
 	})
 	equal(t, b.Check(), nil)

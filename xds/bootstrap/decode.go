@@ -23,7 +23,7 @@ const (
 	handled      = ""
 	deprecated   = "is deprecated and has no effect"
 	noFunction   = "has no function here and is ignored"
-	noRuntime    = "has no effect: there is no runtime whose values could be overridden"
+	noLayer      = "has no effect: only a static_layer has"
 	noOverload   = "has no effect: there is no overload manager, connections and memory are bounded otherwise"
 	noWatchdog   = "has no effect: there is no watchdog"
 	noSinks      = "has no effect: statistics are read from the admin server"
@@ -35,7 +35,7 @@ var (
 		"node": handled, "static_resources": handled, "dynamic_resources": handled, "admin": handled, "stats_config": handled,
 
 		"watchdog": noWatchdog, "watchdogs": noWatchdog, "fatal_actions": noWatchdog,
-		"layered_runtime": noRuntime, "overload_manager": noOverload, "tracing": deprecated, "flags_path": deprecated,
+		"layered_runtime": handled, "overload_manager": noOverload, "tracing": deprecated, "flags_path": deprecated,
 		"stats_sinks": noSinks, "stats_flush_interval": noSinks, "stats_flush_on_admin": noSinks,
 		"stats_eviction_interval": noSinks, "deferred_stat_options": noSinks, "enable_dispatcher_stats": noSinks,
 		"stats_server_version_override": noSinks,
@@ -71,11 +71,12 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	if written.Node == nil {
 		written.Node = &corev3.Node{}
 	}
-	d := decoder{out: &Bootstrap{Proto: written, Node: written.Node}}
+	d := decoder{out: &Bootstrap{Proto: written, Node: written.Node, Runtime: config.DefaultRuntime()}}
 	d.constraints(written)
 	d.fields("", written, topFields)
 	d.admin(written.GetAdmin())
 	d.stats(written.GetStatsConfig())
+	d.runtime(written.GetLayeredRuntime())
 	d.fields("static_resources", written.GetStaticResources(), staticFields)
 	d.dynamicResources(written)
 	d.listeners(written.GetStaticResources().GetListeners())
@@ -107,7 +108,7 @@ func (d *decoder) warnf(path, format string, args ...any) {
 func (d *decoder) constraints(written *bootstrapv3.Bootstrap) {
 	checked := &bootstrapv3.Bootstrap{
 		Node: written.GetNode(), DynamicResources: written.GetDynamicResources(), Admin: written.GetAdmin(),
-		StatsConfig: written.GetStatsConfig(),
+		StatsConfig: written.GetStatsConfig(), LayeredRuntime: written.GetLayeredRuntime(),
 	}
 	if err := resource.Validate("bootstrap", checked); err != nil {
 		d.errs = append(d.errs, err)
