@@ -91,6 +91,7 @@ func (x *exchange) moveBodies() (v verdict, waits bool) {
 	if v := x.checkConnected(); v != verdictNone {
 		return v, false
 	}
+	x.passMetadata()
 	for tunnel := x.upgraded; ; tunnel = x.upgraded {
 		if v := x.pumpRequest(); v != verdictNone {
 			return v, false
@@ -109,6 +110,17 @@ func (x *exchange) moveBodies() (v verdict, waits bool) {
 			return verdictNone, true
 		}
 		// The response has made a tunnel: what waited for it may go up now.
+	}
+}
+
+// passMetadata passes METADATA frames on, both ways, where both sides speak HTTP/2.
+func (x *exchange) passMetadata() {
+	up, down := x.lease.HTTP2(), x.stream.Stream
+	if down != nil && x.manager.http2.AllowMetadata {
+		down.PassMetadata(up)
+	}
+	if up != nil && x.cluster.Config().HTTP2.AllowMetadata {
+		up.PassMetadata(down)
 	}
 }
 

@@ -103,6 +103,13 @@ func (c *H2Conn) AnyCredit() {
 	c.oracle.growing = true
 }
 
+// AllowMetadata lets the peer send METADATA frames. The proxy may where its configuration allows them.
+func (c *H2Conn) AllowMetadata() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.oracle.metadata = true
+}
+
 // fatalf fails the test and ends its goroutine or the script. A script that is left waiting when the test is over has not
 // failed.
 func (c *H2Conn) fatalf(format string, args ...any) {

@@ -8,6 +8,12 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// METADATA frames are an extension of Envoy's.
+const (
+	H2FrameMetadata   = http2.FrameType(0x4d)
+	H2FlagEndMetadata = http2.Flags(0x4)
+)
+
 // H2Frame is a frame as it came. A HEADERS frame has its CONTINUATION frames in it.
 type H2Frame struct {
 	Type     http2.FrameType

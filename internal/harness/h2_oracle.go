@@ -37,6 +37,7 @@ type h2Oracle struct {
 	settled  bool       // the peer has acknowledged settings
 	settings bool       // we have sent some
 	growing  bool       // credit may exceed what was sent
+	metadata bool       // METADATA frames may come
 
 	flow    h2Flow
 	streams map[uint32]*h2Stream
@@ -124,6 +125,10 @@ func (o *h2Oracle) received(f *H2Frame) error {
 			return errors.New("a stream that depends on itself")
 		}
 		return nil
+	case H2FrameMetadata:
+		if o.metadata {
+			return nil
+		}
 	}
 	return errors.New("frames of this type must not pass or come from a proxy")
 }

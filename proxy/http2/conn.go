@@ -31,6 +31,8 @@ type conn struct {
 	flood     flood
 	keepalive keepalive
 
+	metadataSize int // of all streams
+
 	server     bool // we are the server
 	connecting bool // and have dialled, and the connection is not there yet
 	turnAsked  bool // TurnEnded is going to be called

@@ -213,15 +213,11 @@ func (c *conn) recvFrame(h frameHeader, frame []byte) fault {
 	case http2.FramePushPromise:
 		return fault{http2.ErrCodeProtocol, "PUSH_PROMISE without push"} // RFC 9113 section 8.4
 	case frameMetadata:
-		c.stats.Inc(statMetadataFrames)
-		return fault{}
+		return c.recvMetadata(h, payload)
 	default:
 		return fault{} // RFC 9113 section 5.5: of a type that we do not know
 	}
 }
-
-// frameMetadata is the type of Envoy's METADATA frames.
-const frameMetadata = http2.FrameType(0x4d)
 
 // recvControl takes a frame that the Framer of x/net parses.
 func (c *conn) recvControl(frame []byte) fault {

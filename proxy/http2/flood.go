@@ -17,7 +17,7 @@ const (
 	statPriorityFlood       = stats.HTTP2InboundPriorityFramesFlood
 	statWindowUpdateFlood   = stats.HTTP2InboundWindowUpdateFramesFlood
 	statKeepaliveTimeout    = stats.HTTP2KeepaliveTimeout
-	statMetadataFrames      = stats.HTTP2MetadataEmptyFrames
+	statEmptyMetadata       = stats.HTTP2MetadataEmptyFrames
 	statControlFlood        = stats.HTTP2OutboundControlFlood
 	statOutboundFlood       = stats.HTTP2OutboundFlood
 	statRejectedUnderscores = stats.HTTP2RequestsRejectedWithUnderscoresInHeaders

@@ -20,7 +20,8 @@ type Options struct {
 	StreamWindow, ConnWindow uint32
 	// AllowConnect announces SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441): allow_connect.
 	AllowConnect bool
-	// AllowMetadata drops METADATA frames as such; without it they are frames of an unknown type, and are dropped as well.
+	// AllowMetadata passes METADATA frames on in both directions; without it they are frames of an unknown type:
+	// allow_metadata.
 	AllowMetadata bool
 
 	// HeaderBytes bounds the field section of a message and, separately, its trailers: the sum over all fields of name and

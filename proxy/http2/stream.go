@@ -58,6 +58,7 @@ type Stream struct {
 type rareState struct {
 	heads        []*message.Response // those that wait behind the first
 	lateTrailers *message.Fields     // that follow what is pending
+	metadata     metadata
 	flush        eventloop.Timer
 	patience     time.Duration // how long the peer may take nothing of what is pending after the owner has ended the stream
 }
@@ -197,6 +198,9 @@ func (c *conn) dropReceived(s *Stream) {
 func (c *conn) free(s *Stream) {
 	c.dropReceived(s)
 	s.recv.release(&c.env.pieces)
+	if s.rare != nil {
+		c.keepMetadata(&s.rare.metadata, -s.rare.metadata.size)
+	}
 	c.env.put(s)
 }
 

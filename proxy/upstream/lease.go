@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -281,6 +282,9 @@ func (h *Host) serveWaiting() {
 
 // CanRefuse reports whether the host can say of a request that it has not begun to process it.
 func (l *Lease) CanRefuse() bool { return l.http2.conn != nil }
+
+// HTTP2 returns the stream of the lease, nil when it is none of HTTP/2.
+func (l *Lease) HTTP2() *http2.Stream { return l.http2.Stream }
 
 // Waiting reports whether the lease is queued for a connection.
 func (l *Lease) Waiting() bool { return l.wait }
