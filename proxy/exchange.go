@@ -32,10 +32,11 @@ type exchange struct {
 
 	request  message.Request
 	response message.Response
-	arena    []byte // what the proxy adds to the messages
-	replay   []byte // the request body that was sent upstream, with replayable
-	timer    eventloop.Timer
-	job      eventloop.Job // of an HTTP/2 stream
+	arena    []byte          // what the proxy adds to the messages
+	replay   []byte          // the request body that was sent upstream, with replayable
+	timer    eventloop.Timer // it stays set from one use to the next
+	armed    int64           // when it fires, in nanoseconds on the loop's clock; 0 is unset
+	job      eventloop.Job   // of an HTTP/2 stream
 	lease    upstream.Lease
 	filters  filter.Chain
 
@@ -69,7 +70,6 @@ type exchangeState struct {
 	started      int64
 	requestEnd   int64 // the whole request was received
 	lastActivity int64
-	armed        int64         // when timer fires
 	timeout      time.Duration // route timeout, counted from requestEnd
 	maxDuration  time.Duration // of the stream, counted from started
 	streamIdle   time.Duration
@@ -188,7 +188,6 @@ func (x *exchange) end(v verdict) {
 func (x *exchange) finish() {
 	w, http := x.worker, x.listener.http
 	x.finished = true
-	w.loop.StopTimer(&x.timer)
 	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && !x.wantsTunnel())
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
 	http.Dec(stats.HTTPDownstreamRqActive)
@@ -210,7 +209,6 @@ func (x *exchange) finish() {
 
 // drop releases what an exchange holds that cannot go on to its end.
 func (x *exchange) drop() {
-	x.worker.loop.StopTimer(&x.timer)
 	x.lease.Release(upstream.ServerError, false)
 	x.listener.http.Dec(stats.HTTPDownstreamRqActive)
 	x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)

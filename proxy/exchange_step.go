@@ -117,7 +117,8 @@ func (x *exchange) interrupted() verdict {
 	return verdictNone
 }
 
-// setTimer has the exchange woken when the first of its limits on time is reached. A timer that fires earlier is left alone.
+// setTimer has the exchange woken when the first of its limits on time is reached. A timer that fires earlier is left alone,
+// also one of an earlier use: setting it for every request would cost more than to be woken for nothing now and then.
 func (x *exchange) setTimer() {
 	if d := x.nextDeadline(); d < x.armed || x.armed == 0 && d != math.MaxInt64 {
 		x.armed = d
@@ -128,7 +129,9 @@ func (x *exchange) setTimer() {
 // Expired implements eventloop.Expirer.
 func (x *exchange) Expired(*eventloop.Timer) {
 	x.armed = 0
-	x.waker.Wake()
+	if x.waker != nil {
+		x.waker.Wake()
+	}
 }
 
 // active notes that bytes moved.

@@ -99,7 +99,9 @@ func (w *worker) putExchange(x *exchange) {
 	x.clear()
 	if len(w.exchanges) < maxIdleExchanges {
 		w.exchanges = append(w.exchanges, x)
+		return
 	}
+	w.loop.StopTimer(&x.timer)
 }
 
 // stopListening closes the listening sockets and every connection that waits for a request.

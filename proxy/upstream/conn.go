@@ -43,9 +43,11 @@ func (c *Conn) Expired(*eventloop.Timer) {
 		}
 		c.connectFailed(ErrConnectTimeout)
 		c.raw.Wake()
-	case connIdle:
-		c.countIdleEnd()
-		c.close(closedLocally)
+	case connIdle: // while it is lent, nothing: the timer is set again when it is idle
+		if !c.waitIdle(c) {
+			c.countIdleEnd()
+			c.close(closedLocally)
+		}
 	}
 }
 
@@ -79,9 +81,7 @@ func (c *Conn) park() {
 	c.state = connIdle
 	c.raw.SetWaker(nil)
 	c.raw.SetIdleHandler(c)
-	if wait := c.idleTime(); wait > 0 {
-		c.host.cluster.loop.SetTimer(&c.timer, wait, c)
-	}
+	c.startIdle(c) // it may: giveBack has looked
 	c.host.idle = append(c.host.idle, c)
 }
 

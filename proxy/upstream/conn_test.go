@@ -121,6 +121,46 @@ func TestIdleTimeout(t *testing.T) {
 	w.wantNothingInUse(k)
 }
 
+// TestIdleTimeoutOfLastUse holds that a connection is idle from its last use on, and by what the configuration says then: the
+// timer may have been set at an earlier use.
+func TestIdleTimeoutOfLastUse(t *testing.T) {
+	for name, test := range map[string]struct {
+		duration, idle time.Duration // of the connection, from its second use on
+		after          time.Duration // that it closes
+		closed         string        // what is counted
+	}{
+		"as before":                {idle: time.Hour, after: time.Hour, closed: "upstream_cx_idle_timeout"},
+		"shorter":                  {idle: time.Minute, after: time.Minute, closed: "upstream_cx_idle_timeout"},
+		"longer":                   {idle: 3 * time.Hour, after: 3 * time.Hour, closed: "upstream_cx_idle_timeout"},
+		"at the end of its time":   {idle: time.Hour, duration: 75 * time.Minute, after: 45 * time.Minute, closed: "upstream_cx_max_duration_reached"},
+		"before the end":           {idle: time.Hour, duration: 91 * time.Minute, after: time.Hour, closed: "upstream_cx_idle_timeout"},
+		"only its time is limited": {duration: 3 * time.Hour, after: 150 * time.Minute, closed: "upstream_cx_max_duration_reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, k, peers := pooled(t, clusterConfig(), 1)
+			w.advance(30 * time.Minute)
+			x := w.mustAcquire(k, 0, Granted)
+			x.serve(peers[0])
+			cfg := clusterConfig()
+			cfg.IdleTimeout, cfg.MaxConnectionDuration = test.idle, test.duration
+			w.do(func() { k.Update(cfg, k.assignment) })
+			x.release(Success, true)
+			for step := test.after / 8; step > time.Second; step /= 8 { // so that a timer that fires early is set again
+				w.advance(step)
+				test.after -= step
+			}
+			w.advance(test.after - time.Second)
+			if n := w.idle(k, 0); n != 1 {
+				t.Fatalf("%d idle connections before the time, want 1", n)
+			}
+			w.advance(2 * time.Second)
+			peers[0].wantClosed()
+			w.wantStats(map[string]int64{test.closed: 1, "upstream_cx_destroy_local": 1})
+			w.wantNothingInUse(k)
+		})
+	}
+}
+
 func TestNoIdleTimeout(t *testing.T) {
 	cfg := clusterConfig()
 	cfg.IdleTimeout = 0

@@ -177,7 +177,6 @@ func (h *Host) takeIdle() *Conn {
 		}
 		h.idle[n-1] = nil
 		h.idle = h.idle[:n-1]
-		h.cluster.loop.StopTimer(&c.timer)
 		c.state = connLent
 		return c
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
@@ -16,7 +17,9 @@ type link struct {
 	host     *Host
 	raw      *eventloop.Conn
 	timer    eventloop.Timer // connect timeout, then idle timeout or the end of max_connection_duration
-	opened   int64           // nanoseconds on the loop's clock
+	opened   int64           // nanoseconds on the loop's clock, as the next two
+	idleFrom int64
+	armed    int64 // when the timer of an idle connection fires
 	requests uint32
 	state    connState
 	failure  error // why connecting failed
@@ -130,18 +133,36 @@ func (l *link) countBytes() {
 	l.counted.read, l.counted.written = raw.BytesRead(), raw.BytesWritten()
 }
 
-// idleTime returns how long the connection may be idle from now on, 0 for any time.
-func (l *link) idleTime() time.Duration {
+// startIdle notes that the connection is idle from now on. It reports whether it may be.
+func (l *link) startIdle(owner eventloop.Expirer) bool {
+	l.idleFrom = l.host.cluster.loop.Now()
+	return l.waitIdle(owner)
+}
+
+// waitIdle has the owner told when the connection has been idle for too long, or is too old. It reports whether that time is
+// still to come, as it is when there is none. A timer that fires earlier is left alone, and set again then: a connection in use
+// pays for it once, not for every request.
+func (l *link) waitIdle(owner eventloop.Expirer) bool {
 	k := l.host.cluster
-	wait, limit := k.config.IdleTimeout, k.config.MaxConnectionDuration
-	if limit == 0 {
-		return wait
+	until := int64(math.MaxInt64)
+	if wait := k.config.IdleTimeout; wait > 0 {
+		until = l.idleFrom + int64(wait)
 	}
-	left := time.Duration(l.opened + int64(limit) - k.loop.Now())
-	if wait == 0 {
-		return left
+	if limit := k.config.MaxConnectionDuration; limit > 0 {
+		until = min(until, l.opened+int64(limit))
 	}
-	return min(wait, left)
+	if until == math.MaxInt64 {
+		return true
+	}
+	left := time.Duration(until - k.loop.Now())
+	if left <= 0 {
+		return false
+	}
+	if !l.timer.Set() || l.armed > until {
+		l.armed = until
+		k.loop.SetTimer(&l.timer, left, owner)
+	}
+	return true
 }
 
 // countIdleEnd counts the end of a connection whose idle time is up.

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"slices"
-	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
@@ -15,8 +14,7 @@ import (
 type sharedConn struct {
 	http2.ClientConn
 	link
-	idleFrom int64
-	listed   bool
+	listed bool
 }
 
 // streamHTTP2 is an exchange's stream on a sharedConn.
@@ -129,7 +127,6 @@ func (c *sharedConn) unlist() {
 
 // becomeIdle notes that no stream is left. A connection that takes no more of them ends.
 func (c *sharedConn) becomeIdle() {
-	k := c.host.cluster
 	if c.state == connConnecting {
 		return
 	}
@@ -138,9 +135,8 @@ func (c *sharedConn) becomeIdle() {
 		c.close(closedLocally)
 		return
 	}
-	c.idleFrom = k.loop.Now()
-	if wait := c.idleTime(); wait > 0 && !c.timer.Set() {
-		k.loop.SetTimer(&c.timer, wait, c)
+	if !c.startIdle(c) {
+		c.endIdle()
 	}
 }
 
@@ -158,17 +154,14 @@ func (c *sharedConn) Expired(*eventloop.Timer) {
 		if !c.Idle() {
 			return // it is set again when the last stream has ended
 		}
-		c.expireIdle()
+		if !c.waitIdle(c) {
+			c.endIdle()
+		}
 	}
 }
 
-func (c *sharedConn) expireIdle() {
-	k := c.host.cluster
-	left := c.idleTime() - time.Duration(k.loop.Now()-c.idleFrom)
-	if left > 0 && !c.overdue() {
-		k.loop.SetTimer(&c.timer, left, c)
-		return
-	}
+// endIdle closes a connection that has been idle for too long, or is too old.
+func (c *sharedConn) endIdle() {
 	c.countIdleEnd()
 	c.GoAway()
 	c.close(closedLocally)
