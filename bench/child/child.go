@@ -44,9 +44,9 @@ type Spec struct {
 	// reaches this process only: one with children of its own needs SIGTERM, so
 	// that it can end them.
 	DeathSignal syscall.Signal
-	// Stdout receives standard output; nil adds it to the tail, as stderr is.
-	// Writes come from another goroutine and end before Done is closed.
-	Stdout io.Writer
+	// Stdout and Stderr receive standard output and standard error; nil adds it
+	// to the tail. Writes come from other goroutines and end before Done is closed.
+	Stdout, Stderr io.Writer
 	// Stdin opens a pipe to standard input, closed by CloseStdin or Stop. Without
 	// it the process reads the null device.
 	Stdin bool

@@ -102,7 +102,10 @@ func start(spec Spec) (*Child, error) {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	c := &Child{cmd: cmd, tail: new(tail), done: make(chan struct{}), stopGrace: stopGrace}
-	cmd.Stderr, cmd.Stdout = c.tail, spec.Stdout
+	cmd.Stderr, cmd.Stdout = spec.Stderr, spec.Stdout
+	if spec.Stderr == nil {
+		cmd.Stderr = c.tail
+	}
 	if spec.Stdout == nil {
 		cmd.Stdout = c.tail
 	}

@@ -9,10 +9,14 @@ import (
 	"time"
 )
 
-// Main runs the tests of a package and fails it when goroutines or descriptors are left. It is what TestMain calls.
-func Main(m *testing.M) {
+// Main runs the tests of a package, and then what is to be done after them, and fails the package when goroutines or
+// descriptors are left. It is what TestMain calls.
+func Main(m *testing.M, after ...func()) {
 	goroutines, descriptors := runtime.NumGoroutine(), countDescriptors()
 	code := m.Run()
+	for _, do := range after {
+		do()
+	}
 	if code == 0 && !settled(goroutines, descriptors) {
 		fmt.Fprintf(os.Stderr, "leak: %d goroutines and %d descriptors at the end, %d and %d before\n",
 			runtime.NumGoroutine(), countDescriptors(), goroutines, descriptors)
