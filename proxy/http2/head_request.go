@@ -243,12 +243,13 @@ func validPath(req *message.Request) bool {
 	}
 }
 
-// joinCookies makes one field of several, which compress better and mean the same (RFC 9113 section 8.2.3).
+// joinCookies makes one field of several, which compress better and mean the same (RFC 9113 section 8.2.3). Empty ones add
+// nothing: a separator without a cookie beside it would be no cookie string, and at the end no field value.
 func (q *requestFacts) joinCookies(s *Stream, req *message.Request) {
 	start := len(s.arena)
 	never := false
 	for _, f := range req.Fields.All() {
-		if f.ID != message.NameCookie {
+		if f.ID != message.NameCookie || len(f.Value) == 0 {
 			continue
 		}
 		if len(s.arena) > start {
