@@ -22,7 +22,7 @@ package http2
 //	  or any RST                      or any RST
 //
 // Only the methods below change a state, one for each event. What they do not allow is the peer's mistake, or a bug of ours
-// where we send.
+// where we send. testdata/state_transitions.txt has every event in every state.
 type state uint8
 
 const (
