@@ -104,6 +104,7 @@ func TestClientFaults(t *testing.T) {
 func TestClientPrefaceFaults(t *testing.T) {
 	for name, play := range map[string]func(p *peer){
 		"PING":                        func(p *peer) { p.ping("12345678") },
+		"acknowledgement of SETTINGS": func(p *peer) { p.settingsAck() },
 		"GOAWAY":                      func(p *peer) { p.goAway(0, http2.ErrCodeNo) },
 	} {
 		t.Run(name, func(t *testing.T) {

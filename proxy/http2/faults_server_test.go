@@ -201,6 +201,8 @@ var serverPrefaces = []faultCase{
 		"GOAWAY 0 PROTOCOL_ERROR invalid connection preface"},
 	{"first frame is not SETTINGS", "3.4", func(p *peer) { p.WriteString(http2.ClientPreface); p.get(1) },
 		"GOAWAY 0 PROTOCOL_ERROR first frame is not SETTINGS"},
+	{"first frame is an acknowledgement of SETTINGS", "3.4", func(p *peer) { p.WriteString(http2.ClientPreface); p.settingsAck() },
+		"GOAWAY 0 PROTOCOL_ERROR first frame is not SETTINGS"},
 	{"first frame is of an unknown type", "3.4", func(p *peer) { p.WriteString(http2.ClientPreface); p.raw(0xee, 0, 0, "") },
 		"GOAWAY 0 PROTOCOL_ERROR first frame is not SETTINGS"},
 }
