@@ -176,7 +176,7 @@ func (x *exchange) end(v verdict) {
 		x.verdict, x.details = v, v.detailsAfter()
 		x.flags |= answers[v].flags
 		x.abandon = true
-		if v != verdictClientGone {
+		if v != verdictClientGone && v != verdictMalformedRequest {
 			x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
 		}
 		return
@@ -238,7 +238,7 @@ func (x *exchange) countRoute(micros uint64, status int) {
 // outcome tells the host how the request ended.
 func (x *exchange) outcome() upstream.Outcome {
 	switch {
-	case x.verdict == verdictClientGone:
+	case x.verdict == verdictClientGone, x.verdict == verdictMalformedRequest:
 		return upstream.Cancelled
 	case x.verdict == verdictResponseTimeout:
 		return upstream.TimedOut

@@ -200,7 +200,7 @@ func (x *exchange) requestError(err error) verdict {
 	}
 	refused, malformed := err.(http1.Error)
 	if !malformed {
-		return verdictClientGone
+		return x.goneVerdict()
 	}
 	x.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
 	x.refused = refusalOf(refused)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 )
@@ -101,7 +102,7 @@ func (x *exchange) interrupted() verdict {
 	if x.stage == stageRequest {
 		// Nothing has been waited for, but a stream may have been reset: nothing of it goes upstream then.
 		if x.request.Version == message.HTTP2 && x.down.Gone() {
-			return verdictClientGone
+			return x.goneVerdict()
 		}
 		return verdictNone
 	}
@@ -112,9 +113,23 @@ func (x *exchange) interrupted() verdict {
 		}
 	}
 	if x.down.Gone() {
-		return verdictClientGone
+		return x.goneVerdict()
 	}
 	return verdictNone
+}
+
+// goneVerdict tells why nobody is left to answer: the client has gone, or the codec has reset its stream or connection for what
+// it sent.
+func (x *exchange) goneVerdict() verdict {
+	if x.stream.Stream == nil {
+		return verdictClientGone
+	}
+	switch x.stream.Err() {
+	case http2.ErrMalformed, http2.ErrProtocol, http2.ErrTooLarge, http2.ErrFlood:
+		return verdictMalformedRequest
+	default:
+		return verdictClientGone
+	}
 }
 
 // setTimer has the exchange woken when the first of its limits on time is reached. A timer that fires earlier is left alone,
