@@ -211,10 +211,16 @@ func (p *Proxy) H2Canary(n int) {
 	p.t.Helper()
 	c := p.DialH2()
 	defer c.Close()
+	c.Canary(n)
+}
+
+// Canary has n requests answered as Proxy.Canary does, on streams of this connection: whatever happened to others, it lives.
+func (c *H2Client) Canary(n int) {
+	c.t.Helper()
 	for range n {
 		resp := c.Response(c.Post(canaryPath, "alive", "content-length", "5"))
 		if want := "POST " + canaryPath + " alive"; resp.Status != 200 || resp.Body != want || !resp.EndStream {
-			p.t.Fatalf("the canary got %v", resp)
+			c.fatalf("the canary got %v", resp)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type Origin struct {
 	ending   chan struct{} // closed when the test is over
 
 	mu      sync.Mutex // guards what follows and the captures of peers
-	arrived *sync.Cond // a connection came
+	arrived *sync.Cond // a connection or bytes came
 	peers   []*Peer
 	closed  bool
 }
@@ -110,14 +110,8 @@ func (o *Origin) Connections() int {
 // WaitEnded waits until the script of connection number n has returned.
 func (o *Origin) WaitEnded(n int) {
 	o.t.Helper()
-	guard := time.AfterFunc(Guard, o.arrived.Broadcast)
-	defer guard.Stop()
-	deadline := time.Now().Add(Guard)
 	o.mu.Lock()
-	for len(o.peers) <= n && time.Now().Before(deadline) {
-		o.arrived.Wait()
-	}
-	if len(o.peers) <= n {
+	if !o.waitLocked(func() bool { return len(o.peers) > n }) {
 		o.mu.Unlock()
 		o.t.Fatalf("connection %d did not come to the origin", n)
 	}
@@ -128,6 +122,35 @@ func (o *Origin) WaitEnded(n int) {
 	case <-time.After(Guard):
 		o.t.Fatalf("the origin's connection %d did not end", n)
 	}
+}
+
+// WaitCaptured waits until n bytes have come on all connections together.
+func (o *Origin) WaitCaptured(n int) {
+	o.t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	captured := func() (sum int) {
+		for _, p := range o.peers {
+			sum += len(p.captured)
+		}
+		return sum
+	}
+	if !o.waitLocked(func() bool { return captured() >= n }) {
+		o.t.Fatalf("%d bytes have come to the origin, want %d", captured(), n)
+	}
+}
+
+// waitLocked waits for a condition that others bring about under mu, which the caller holds. It returns false after Guard.
+func (o *Origin) waitLocked(ok func() bool) bool {
+	guard := time.AfterFunc(Guard, o.arrived.Broadcast)
+	defer guard.Stop()
+	for deadline := time.Now().Add(Guard); !ok(); {
+		if time.Now().After(deadline) {
+			return false
+		}
+		o.arrived.Wait()
+	}
+	return true
 }
 
 // Captured returns the bytes that came on each connection.
@@ -182,6 +205,7 @@ func (c capture) Read(b []byte) (int, error) {
 	n, err := c.p.conn.Read(b)
 	c.p.origin.mu.Lock()
 	c.p.captured = append(c.p.captured, b[:n]...)
+	c.p.origin.arrived.Broadcast()
 	c.p.origin.mu.Unlock()
 	return n, err
 }
