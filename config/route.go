@@ -152,6 +152,9 @@ type Forward struct {
 	// GRPCStreamDuration says how the grpc-timeout of requests takes the place of MaxStreamDuration
 	// (max_stream_duration.grpc_timeout_header_max and grpc_timeout_header_offset); nil when it does not.
 	GRPCStreamDuration *GRPCTimeout
+	// TellsDuration says that max_stream_duration is set, if to nothing: the host is told in grpc-timeout how long a gRPC
+	// request may take. Timeout is 0 and GRPCTimeout nil then.
+	TellsDuration bool
 	// IdleTimeout overrides the connection manager's stream idle timeout when set.
 	IdleTimeout *time.Duration
 
@@ -163,7 +166,7 @@ type Forward struct {
 // GRPCTimeout is a limit on time that a request chooses with its grpc-timeout field.
 type GRPCTimeout struct {
 	Max    time.Duration // 0 means no maximum
-	Offset time.Duration // taken off a timeout that is longer
+	Offset time.Duration // taken off: of a timeout before Max is applied and if it is longer, of a stream's duration after that
 }
 
 // WeightedCluster is one share of a traffic split.

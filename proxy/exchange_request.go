@@ -182,11 +182,7 @@ func (x *exchange) mutateForRoute(forward *config.Forward) {
 	if !x.manager.config.Router.SuppressEnvoyHeaders && x.timeout > 0 {
 		fields.Set(message.NameXEnvoyExpectedRqTimeoutMs, x.arenaInt(x.timeout.Milliseconds()))
 	}
-	if forward.GRPCTimeout != nil && x.timeout > 0 && x.isGRPC() {
-		start := len(x.arena)
-		x.arena = appendGRPCTimeout(x.arena, x.timeout)
-		fields.Set(message.NameGRPCTimeout, x.added(start))
-	}
+	x.tellGRPCTimeout(forward)
 	if x.route.HasRequestMutations() {
 		ctx := x.mutationContext()
 		x.route.MutateRequest(&ctx, x.target, &x.arena)

@@ -23,7 +23,7 @@ func (x *exchange) setGRPCTimeout(forward *config.Forward) {
 		x.timeout = limitGRPCTimeout(asked, limit)
 	}
 	if limit := forward.GRPCStreamDuration; limit != nil && ok {
-		x.maxDuration = limitGRPCTimeout(asked, limit)
+		x.maxDuration = limitGRPCDuration(asked, limit)
 	}
 }
 
@@ -38,11 +38,39 @@ func limitGRPCTimeout(asked time.Duration, limit *config.GRPCTimeout) time.Durat
 	return asked
 }
 
+// noTime is a duration that is over at once, where 0 means none.
+const noTime = time.Nanosecond
+
+// limitGRPCDuration returns what a route makes of the timeout that a request asks for as the longest duration of the stream.
+// Here, 0 is no time.
+func limitGRPCDuration(asked time.Duration, limit *config.GRPCTimeout) time.Duration {
+	if limit.Max > 0 {
+		asked = min(asked, limit.Max)
+	}
+	return max(asked-limit.Offset, noTime)
+}
+
+// tellGRPCTimeout tells the host how long a request of gRPC may take, where the route has limits of that kind.
+func (x *exchange) tellGRPCTimeout(forward *config.Forward) {
+	limit := x.timeout
+	switch {
+	case forward.TellsDuration:
+		limit = x.maxDuration
+	case forward.GRPCTimeout == nil:
+		return
+	}
+	if limit > 0 && x.isGRPC() {
+		start := len(x.arena)
+		x.arena = appendGRPCTimeout(x.arena, limit)
+		x.request.Fields.Set(message.NameGRPCTimeout, x.added(start))
+	}
+}
+
 // maxGRPCTimeoutDigits is the length of TimeoutValue ("gRPC over HTTP2", Requests).
 const maxGRPCTimeoutDigits = 8
 
-// parseGRPCTimeout returns the value of grpc-timeout. What is none is ignored, and so is one that lasts longer than a
-// time.Duration holds.
+// parseGRPCTimeout returns the value of grpc-timeout in whole milliseconds, rounded up. What is none is ignored, and so is one
+// that lasts longer than a time.Duration holds.
 func parseGRPCTimeout(value []byte) (d time.Duration, ok bool) {
 	digits := len(value) - 1
 	if digits < 1 || digits > maxGRPCTimeoutDigits {
@@ -60,7 +88,11 @@ func parseGRPCTimeout(value []byte) (d time.Duration, ok bool) {
 	if !ok || n > int64(longest/unit) {
 		return 0, false
 	}
-	return time.Duration(n) * unit, true
+	d = time.Duration(n) * unit
+	if part := d % time.Millisecond; part > 0 {
+		d += time.Millisecond - part
+	}
+	return d, true
 }
 
 func grpcTimeoutUnit(c byte) (time.Duration, bool) {

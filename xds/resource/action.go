@@ -91,7 +91,8 @@ func (a *at) connectConfig(u *routev3.RouteAction_UpgradeConfig, out *config.For
 	out.TerminateConnect = true
 }
 
-// grpcTimeouts decodes how a request may choose its limits on time with grpc-timeout.
+// grpcTimeouts decodes how a request may choose its limits on time with grpc-timeout. As in Envoy, max_stream_duration takes
+// the place of timeout and max_grpc_timeout, also when it is empty.
 func (a *at) grpcTimeouts(r *routev3.RouteAction, out *config.Forward) {
 	if r.GetMaxGrpcTimeout() != nil {
 		out.GRPCTimeout = &config.GRPCTimeout{
@@ -105,6 +106,7 @@ func (a *at) grpcTimeouts(r *routev3.RouteAction, out *config.Forward) {
 	}
 	place := a.in("max_stream_duration")
 	place.only(d, streamDurationFields)
+	out.TellsDuration, out.Timeout, out.GRPCTimeout = true, 0, nil
 	if d.GetMaxStreamDuration() != nil {
 		limit := place.duration("max_stream_duration", d.GetMaxStreamDuration(), 0)
 		out.MaxStreamDuration = &limit

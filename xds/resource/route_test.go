@@ -128,8 +128,11 @@ func TestRouteAction(t *testing.T) {
 		"route: {cluster: c, max_grpc_timeout: 0s, grpc_timeout_offset: 1s}": forward(func(f *config.Forward) {
 			f.GRPCTimeout = &config.GRPCTimeout{Offset: time.Second}
 		}),
-		"route: {cluster: c, max_stream_duration: {}}": forward(func(*config.Forward) {}),
+		"route: {cluster: c, timeout: 1s, max_grpc_timeout: 1s, max_stream_duration: {}}": forward(func(f *config.Forward) {
+			f.Timeout, f.TellsDuration = 0, true
+		}),
 		"route: {cluster: c, max_stream_duration: {max_stream_duration: 0s, grpc_timeout_header_max: 2s, grpc_timeout_header_offset: 1s}}": forward(func(f *config.Forward) {
+			f.Timeout, f.TellsDuration = 0, true
 			f.MaxStreamDuration, f.GRPCStreamDuration = &zero, &config.GRPCTimeout{Max: 2 * time.Second, Offset: time.Second}
 		}),
 		"route: {weighted_clusters: {total_weight: 3, runtime_key_prefix: k, clusters: [{name: a, weight: 1, host_rewrite_literal: h, request_headers_to_remove: [Q]}, {name: b, weight: 2}, {name: c}]}}": forward(func(f *config.Forward) {
