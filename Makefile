@@ -53,6 +53,10 @@ unit: ## All tests with the race detector, and without it those of allocations, 
 	CGO_ENABLED=1 go test -race ./...
 	go test -run Alloc ./balancer ./bench/... ./internal/acceptance ./proxy/... ./ratelimit ./stats
 
+.PHONY: attack
+attack: ## The attacks of internal/attack at full length, with what each costs the proxy
+	go test -count=1 -v -timeout 30m ./internal/attack -attack.full $(ATTACKFLAGS)
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME, 30s or a number of runs such as 5000x
 	@.ci/fuzz $(FUZZTIME)
