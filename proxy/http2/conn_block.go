@@ -57,13 +57,14 @@ func (c *conn) recvContinuation(h frameHeader, fragment []byte) fault {
 	return c.recvBlock(b.header, b.bytes, b.selfDependent)
 }
 
-// addFragment adds to the block that is open. A block that is too large cannot be skipped, because the table of the decoder
-// has to follow it, and is not kept: the connection ends (CVE-2024-27316 and its like).
+// addFragment adds to the block that is open. A block that is a little too large is decoded and its message refused. One that
+// is much too large cannot be skipped, because the table of the decoder has to follow it, and is not kept: the connection ends
+// (CVE-2024-27316 and its like).
 func (c *conn) addFragment(fragment []byte) fault {
 	if len(fragment) == 0 {
 		return c.countEmpty()
 	}
-	if len(c.block.bytes)+len(fragment) > c.opts.HeaderBytes {
+	if len(c.block.bytes)+len(fragment) > c.opts.HeaderBytes+blockSlack {
 		c.stats.Inc(statHeaderOverflow)
 		return fault{http2.ErrCodeEnhanceYourCalm, "field block exceeds the limit on header size"}
 	}

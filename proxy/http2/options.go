@@ -90,6 +90,9 @@ const (
 	settingsPerSecond = 10
 	// defaultTableSize is the initial value of SETTINGS_HEADER_TABLE_SIZE.
 	defaultTableSize = 4 << 10
+	// blockSlack is by how much a field block may exceed the limit on the fields in it before its connection ends: a frame, so
+	// that who has sent a little too much gets an answer.
+	blockSlack = minMaxFrameSize
 	// maxMethodLength is far above any registered method (the longest has 17 characters).
 	maxMethodLength = 64
 	// maxHeads is how many response heads may wait to be read: informational ones come before the final one.
