@@ -159,8 +159,8 @@ func (k *ClientConn) newBlock(h frameHeader, block []byte, _ bool) fault {
 	switch {
 	case k.isIdle(h.stream):
 		return faultIdleStream
-	case k.recent.wasReset(h.stream) || !k.recent.hasEnded(h.stream):
-		return k.skipBlock(block) // on its way when we reset the stream
+	case k.mayBeIgnored(h.stream):
+		return k.skipBlock(block)
 	default:
 		return faultStreamClosed
 	}

@@ -66,13 +66,12 @@ func (c *conn) dataStream(h frameHeader, body int) (*Stream, fault) {
 	return s, fault{}
 }
 
-// dataAfterEnd judges DATA on a stream that is not there. What was on its way when we reset the stream is dropped (RFC 9113
-// section 5.1, "closed").
+// dataAfterEnd judges DATA on a stream that is not there.
 func (c *conn) dataAfterEnd(id uint32) fault {
 	switch {
 	case c.isIdle(id):
 		return faultIdleStream
-	case c.recent.wasReset(id):
+	case c.mayBeIgnored(id):
 		return fault{}
 	case !c.server:
 		return faultStreamClosed

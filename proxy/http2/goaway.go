@@ -14,11 +14,19 @@ type closing struct {
 // isIdle reports whether a stream that is not there was never opened. Past our GOAWAY nobody knows: what the peer opened
 // before it read that was ignored (RFC 9113 section 6.8).
 func (c *conn) isIdle(id uint32) bool {
-	ours := id&1 == 1 != c.server // a client's identifiers are odd (RFC 9113 section 5.1.1)
-	if ours {
+	if c.isOurs(id) {
 		return id >= c.nextID
 	}
 	return id > c.lastID && !c.goneAway
+}
+
+// isOurs reports whether a stream is one that we open: a client's identifiers are odd (RFC 9113 section 5.1.1).
+func (c *conn) isOurs(id uint32) bool { return id&1 == 1 != c.server }
+
+// mayBeIgnored reports whether frames on a stream that is not there may have been sent before the peer knew that they are not
+// wanted: we have reset it, or our GOAWAY says that it is not processed.
+func (c *conn) mayBeIgnored(id uint32) bool {
+	return c.recent.wasReset(id) || c.goneAway && !c.isOurs(id) && id > c.lastID
 }
 
 // recvGoAway takes a GOAWAY frame (RFC 9113 section 6.8): what it does not name was not processed.

@@ -111,11 +111,11 @@ func (s *ServerConn) newBlock(h frameHeader, block []byte, selfDependent bool) f
 	return s.openStream(h, block, selfDependent)
 }
 
-// lateBlock judges a field block on a stream that has ended. What was on its way when we reset it is dropped. A stream that
-// never was is closed by the next higher one (RFC 9113 section 5.1.1).
+// lateBlock judges a field block on a stream that is not there any more. One that never was is closed by the next higher one
+// (RFC 9113 section 5.1.1).
 func (s *ServerConn) lateBlock(h frameHeader, block []byte) fault {
 	switch {
-	case s.recent.wasReset(h.stream):
+	case s.mayBeIgnored(h.stream):
 		return s.skipBlock(block)
 	case s.recent.hasEnded(h.stream):
 		return faultStreamClosed
