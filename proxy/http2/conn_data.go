@@ -157,8 +157,8 @@ func (c *conn) taken(n int) {
 // creditConn opens the window of the connection by what is due.
 func (c *conn) creditConn() {
 	if n := c.inflow.credit(); n > 0 && !c.dead {
-		c.raw.Commit(appendUint32Frame(c.raw.AppendBuffer(), http2.FrameWindowUpdate, 0, n))
 		c.countFrame()
+		c.raw.Commit(appendUint32Frame(c.raw.AppendBuffer(), http2.FrameWindowUpdate, 0, n))
 	}
 }
 

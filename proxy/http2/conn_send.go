@@ -126,6 +126,7 @@ func (c *conn) sendData(s *Stream, b []byte, end bool) {
 		flags = http2.FlagDataEndStream
 		next, _ = next.sendEnd()
 	}
+	c.countData()
 	dst := appendFrameHeader(c.raw.AppendBuffer(), len(b), http2.FrameData, flags, s.id)
 	if cap(dst)-len(dst) >= len(b) {
 		c.raw.Commit(append(dst, b...))
@@ -135,7 +136,6 @@ func (c *conn) sendData(s *Stream, b []byte, end bool) {
 	}
 	s.window -= outflow(len(b))
 	c.window -= outflow(len(b))
-	c.countData()
 	s.state = next
 	if end {
 		c.settle(s)
@@ -176,8 +176,8 @@ func (c *conn) commitBlock(dst []byte, stream uint32, end bool) {
 
 // writeReset gathers a RST_STREAM frame.
 func (c *conn) writeReset(stream uint32, code http2.ErrCode) {
+	c.countControl()
 	c.raw.Commit(appendUint32Frame(c.raw.AppendBuffer(), http2.FrameRSTStream, stream, uint32(code)))
 	c.recent.add(stream, true)
 	c.stats.Inc(statTxReset)
-	c.countControl()
 }

@@ -46,24 +46,24 @@ func (k *controlFrames) flush(raw *eventloop.Conn) {
 // The Framer writes to memory: none of the calls below can fail but for an invalid argument, which would be a bug.
 
 func (c *conn) writeSettings(settings ...http2.Setting) {
+	c.countControl()
 	k := &c.env.control
 	_ = k.framer.WriteSettings(settings...)
 	k.flush(c.raw)
-	c.countControl()
 }
 
 func (c *conn) writeSettingsAck() {
+	c.countControl()
 	k := &c.env.control
 	_ = k.framer.WriteSettingsAck()
 	k.flush(c.raw)
-	c.countControl()
 }
 
 func (c *conn) writePing(ack bool, data [8]byte) {
+	c.countControl()
 	k := &c.env.control
 	_ = k.framer.WritePing(ack, data)
 	k.flush(c.raw)
-	c.countControl()
 }
 
 // writeGoAway says which streams may have been processed, and why it ends (RFC 9113 section 6.8).

@@ -69,33 +69,34 @@ func (a *allowance) take(now, burst, perSecond int64) bool {
 }
 
 // waiting counts frames that were gathered and not sent, without looking at each: those before a mark in the output, and
-// those since. When the mark has gone out, those before it have. The count is never too low.
+// those since. When the mark has gone out, those before it have. The count is never too low, and exact as long as all that
+// is gathered is sent, or nothing.
 type waiting struct {
 	before, since int
 	mark          uint64 // of the bytes of the connection
 }
 
-// add counts a frame, in an output of which so many bytes were sent and so many are gathered.
+// add counts a frame that is about to be gathered, in an output of which so many bytes were sent and so many are waiting.
 func (w *waiting) add(sent uint64, gathered int) (count int) {
-	if sent >= w.mark {
+	switch {
+	case gathered == 0:
+		*w = waiting{mark: sent}
+	case sent >= w.mark:
 		w.before, w.since = w.since, 0
 		w.mark = sent + uint64(gathered)
-		if gathered == 0 {
-			w.before = 0
-		}
 	}
 	w.since++
 	return w.before + w.since
 }
 
-// countFrame counts a frame that was gathered.
+// countFrame counts a frame that is about to be gathered.
 func (c *conn) countFrame() {
 	if c.flood.frames.add(c.raw.BytesWritten(), c.raw.Buffered()) > c.opts.MaxOutboundFrames {
 		c.overflow(statOutboundFlood, "too many frames are waiting to be read")
 	}
 }
 
-// countControl counts a frame that answers one of the peer.
+// countControl counts a frame that is about to answer one of the peer.
 func (c *conn) countControl() {
 	c.countFrame()
 	if c.flood.control.add(c.raw.BytesWritten(), c.raw.Buffered()) > c.opts.MaxOutboundControlFrames {

@@ -123,9 +123,9 @@ func (s *Stream) writeMetadata(block []byte) bool {
 		if n == len(block) {
 			flags = flagEndMetadata
 		}
+		c.countFrame()
 		dst := appendFrameHeader(c.raw.AppendBuffer(), n, frameMetadata, flags, s.id)
 		c.raw.Commit(append(dst, block[:n]...))
-		c.countFrame()
 		block = block[n:]
 	}
 	return true

@@ -54,8 +54,8 @@ func (s *Stream) taken(n int) {
 		return
 	}
 	if n := s.inflow.take(n, c.opts.StreamWindow); n > 0 {
-		c.raw.Commit(appendUint32Frame(c.raw.AppendBuffer(), http2.FrameWindowUpdate, s.id, n))
 		c.countFrame()
+		c.raw.Commit(appendUint32Frame(c.raw.AppendBuffer(), http2.FrameWindowUpdate, s.id, n))
 	}
 }
 
