@@ -77,7 +77,7 @@ func (c *conn) dataAfterEnd(id uint32) fault {
 		return faultStreamClosed
 	default:
 		c.writeReset(id, http2.ErrCodeStreamClosed)
-		c.addPremature()
+		c.addPremature(c.flood.ended)
 		return fault{}
 	}
 }

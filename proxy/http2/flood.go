@@ -173,15 +173,16 @@ func (c *conn) countSettings() fault {
 // half of the first MaxPrematureResets whatever comes.
 func (c *conn) countPremature(s *Stream) {
 	if !s.headSent && c.loop.Now()-s.opened < int64(c.opts.PrematureResetAge) {
-		c.addPremature()
+		c.addPremature(c.flood.ended + 1)
 	}
 }
 
-// addPremature also counts a reset that the peer has provoked on a stream that is not there.
-func (c *conn) addPremature() {
+// addPremature also counts a reset that the peer has provoked on a stream that is not there. ended streams have ended, the
+// one that was reset among them.
+func (c *conn) addPremature(ended uint64) {
 	fl := &c.flood
 	fl.premature++
-	if c.server && 2*fl.premature >= max(uint64(c.opts.MaxPrematureResets), fl.ended) {
+	if c.server && 2*fl.premature >= max(uint64(c.opts.MaxPrematureResets), ended) {
 		c.condemn(fault{http2.ErrCodeEnhanceYourCalm, "too many streams were reset before they were answered"}, ErrPrematureResets)
 	}
 }

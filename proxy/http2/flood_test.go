@@ -244,6 +244,22 @@ func TestOldResetsAreNotPremature(t *testing.T) {
 	}
 }
 
+// TestPrematureResetsAmongOthers ends the connection when they are half of a client's streams, however many these are.
+func TestPrematureResetsAmongOthers(t *testing.T) {
+	o := testOptions()
+	o.MaxPrematureResets = 20
+	s, p := newServer(t, o)
+	id := s.serveMany(1, 50)
+	for resets := 1; resets <= 50; resets++ {
+		p.post(id).reset(id, http2.ErrCodeCancel).turn()
+		id += 2
+		if want := resets == 50; s.dead != want { // 50 of 100
+			t.Fatalf("dead is %t after %d resets of %d streams", s.dead, resets, 50+resets)
+		}
+	}
+	wantEnded(t, s.ends, ErrPrematureResets)
+}
+
 // TestAnswersThatAreReadAreNoFlood has a client read every turn what it gets, and send as much as may wait at a time.
 func TestAnswersThatAreReadAreNoFlood(t *testing.T) {
 	o := testOptions()

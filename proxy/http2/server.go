@@ -131,7 +131,7 @@ func (s *ServerConn) refuseStream(h frameHeader, block []byte) fault {
 		s.stats.Inc(statRefused)
 		s.writeReset(h.stream, http2.ErrCodeRefusedStream)
 		s.flood.ended++
-		s.addPremature()
+		s.addPremature(s.flood.ended)
 	}
 	return f
 }
