@@ -41,8 +41,7 @@ func (c *conn) receive() {
 	if c.hasRead || !c.raw.Readable() {
 		return
 	}
-	if c.server && c.raw.Buffered() > maxUnsent {
-		c.raw.NotifyBelow(maxUnsent / 2)
+	if c.heldUp() {
 		return
 	}
 	c.hasRead = true
@@ -61,6 +60,15 @@ func (c *conn) receive() {
 	default:
 		c.terminate(err)
 	}
+}
+
+// heldUp reports whether so much waits for a client that nothing is read from it. The connection is told when less does.
+func (c *conn) heldUp() bool {
+	if !c.server || c.raw.Buffered() <= maxUnsent {
+		return false
+	}
+	c.raw.NotifyBelow(maxUnsent / 2)
+	return true
 }
 
 // makeRoom sees to a buffer that has room for more. A frame that is not parsed in parts has to be whole in it; with its
@@ -108,7 +116,7 @@ func (c *conn) endRead() {
 		c.end = copy(c.buf, c.buf[c.start:c.end])
 		c.start = 0
 	}
-	if !c.dead && c.raw.Readable() {
+	if !c.dead && c.raw.Readable() && !c.heldUp() {
 		c.raw.NotifyBelow(math.MaxInt) // there is more: come again in the next turn
 	}
 }

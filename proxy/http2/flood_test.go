@@ -336,6 +336,41 @@ func TestWaitingFrames(t *testing.T) {
 	}
 }
 
+// TestStalledClientCostsNothing has a client send and not read. What it sends is read only as far as its answers may wait, and
+// then the loop has nothing to do until it reads.
+func TestStalledClientCostsNothing(t *testing.T) {
+	o := testOptions()
+	o.MaxOutboundControlFrames, o.MaxOutboundFrames = 1<<30, 1<<30
+	s, p := newServer(t, o)
+	p.stall(&s.conn)
+	for s.raw.Buffered() <= maxUnsent {
+		for range 1000 {
+			p.ping("12345678")
+		}
+		p.WriteString("\x00\x00\x08\x06") // of the next PING, so that the buffer is held
+		p.turn()
+		p.WriteString("\x00\x00\x00\x00\x0012345678")
+	}
+	for range 10000 {
+		p.ping("12345678")
+	}
+	p.turn()
+	p.r.steps(2)
+	buffered, ready := s.raw.Buffered(), 0
+	s.raw.SetIdleHandler(readyFunc(func(c *eventloop.Conn) { ready++; s.Ready(c) }))
+	p.r.steps(10)
+	if s.raw.Buffered() != buffered || ready > 1 {
+		t.Errorf("%d bytes wait, %d before; told %d times that there is something to do", s.raw.Buffered(), buffered, ready)
+	}
+	for len(p.unsent) > 0 || s.raw.Readable() || s.raw.Buffered() > 0 {
+		p.take()
+		p.turn()
+	}
+	if s.dead {
+		t.Errorf("the connection has ended: %v", s.ends)
+	}
+}
+
 // readyFunc makes a function an eventloop.IdleHandler.
 type readyFunc func(c *eventloop.Conn)
 
