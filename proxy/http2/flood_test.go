@@ -95,7 +95,7 @@ var limitTests = []limitTest{
 		want: "GOAWAY 0 ENHANCE_YOUR_CALM SETTINGS frame has more than 32 parameters", err: ErrProtocol,
 	}, {
 		name: "header size, in frames", limit: 1, stat: "header_overflow",
-		set: func(o *Options) { o.HeaderBytes = 2 * minMaxFrameSize },
+		set: func(o *Options) { o.HeaderBytes = 2*minMaxFrameSize - blockSlack },
 		play: func(_ *testServer, p *peer, n int) {
 			p.raw(http2.FrameHeaders, endStream, 1, strings.Repeat("\x82", minMaxFrameSize))
 			for range n {
