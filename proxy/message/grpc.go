@@ -19,11 +19,13 @@ func GRPCStatus(status int) int64 {
 }
 
 // AppendPercentEncoded appends s as the value of grpc-message: everything but printable ASCII, and the percent sign, is
-// escaped ("Percent-Byte-Unencoded" of PROTOCOL-HTTP2.md).
+// escaped ("Percent-Byte-Unencoded" of PROTOCOL-HTTP2.md). So is a space at either end, where no field value may have one
+// (RFC 9110 section 5.5).
 func AppendPercentEncoded[T string | []byte](dst []byte, s T) []byte {
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
-		if c := s[i]; c >= ' ' && c <= '~' && c != '%' {
+		outer := i == 0 || i == len(s)-1
+		if c := s[i]; c > ' ' && c <= '~' && c != '%' || c == ' ' && !outer {
 			dst = append(dst, c)
 		} else {
 			dst = append(dst, '%', digits[c>>4], digits[c&15])
