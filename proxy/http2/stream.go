@@ -171,7 +171,7 @@ func (c *conn) resetStream(s *Stream, code http2.ErrCode, err Error) {
 	c.sendReset(s, code, err)
 }
 
-// dropPending drops the body bytes that wait to go out, and the received ones that nobody will take.
+// dropPending drops the body bytes that wait to go out, and the received ones when nobody is left to take them.
 func (c *conn) dropPending(s *Stream) {
 	if n := int(s.pending.size); n > 0 {
 		c.pendingBytes -= n
@@ -181,7 +181,7 @@ func (c *conn) dropPending(s *Stream) {
 	if s.rare != nil {
 		s.rare.lateTrailers = nil
 	}
-	if s.detached || s.err != noError && !s.ended {
+	if s.detached {
 		c.dropReceived(s)
 	}
 }
