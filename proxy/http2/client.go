@@ -135,14 +135,14 @@ func (s ClientStream) ReadHead(resp *message.Response) error {
 func (s ClientStream) ResponseStarted() bool { return s.headDone || s.heads > 0 }
 
 // End ends the part of who sent the request. Unless the whole request went out and the whole response came, the host is told
-// that it is not wanted any more. The stream must not be used after that.
-func (k *ClientConn) End(s ClientStream) {
+// that it is not wanted any more, which End reports. The stream must not be used after that.
+func (k *ClientConn) End(s ClientStream) (reset bool) {
 	if s.id == 0 { // it was reserved and never opened
 		if s.err == noError {
 			k.reserved--
 		}
 		k.env.put(s.Stream)
-		return
+		return false
 	}
 	if s.ended {
 		k.answered = true
@@ -151,7 +151,9 @@ func (k *ClientConn) End(s ClientStream) {
 	if s.ended {
 		code = http2.ErrCodeNo
 	}
+	reset = s.inTable
 	s.detach(false, code, 0)
+	return reset
 }
 
 // newBlock implements owner: a host opens no streams.

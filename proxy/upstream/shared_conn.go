@@ -191,7 +191,9 @@ func (c *sharedConn) open(l *Lease) {
 // giveBack ends the part of an exchange in its stream.
 func (c *sharedConn) giveBack(s http2.ClientStream) {
 	c.countBytes()
-	c.End(s)
+	if c.End(s) {
+		c.host.cluster.stats.Inc(stats.ClusterUpstreamRqTxReset)
+	}
 	if c.Idle() && c.state == connLent {
 		c.becomeIdle()
 	}
