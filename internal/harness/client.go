@@ -179,6 +179,17 @@ func (c *Client) ReadResponse(method string) Response {
 	return resp
 }
 
+// ReadHead reads a response head as it came, and leaves the body.
+func (c *Client) ReadHead() string {
+	c.t.Helper()
+	_, err := c.in.head()
+	raw := c.in.takeRaw()
+	if err != nil {
+		c.t.Fatalf("read the head of a response: %v; got %q", err, raw+string(c.in.buf))
+	}
+	return raw
+}
+
 // Get sends a GET for the path with the field lines, and reads the response.
 func (c *Client) Get(path string, fields ...string) Response {
 	c.t.Helper()
