@@ -172,11 +172,11 @@ func (x *exchange) refuse(r refusal) {
 
 // end closes an exchange that failed with v: with an answer when none has begun, by breaking the response off otherwise.
 func (x *exchange) end(v verdict) {
-	if v == verdictClientGone || v == verdictMalformedRequest || x.responded {
+	if v.unanswerable() || x.responded {
 		x.verdict, x.details = v, v.detailsAfter()
 		x.flags |= answers[v].flags
 		x.abandon = true
-		if v != verdictClientGone && v != verdictMalformedRequest {
+		if !v.unanswerable() {
 			x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
 		}
 		return
@@ -196,7 +196,8 @@ func (x *exchange) finish() {
 	if x.responded {
 		status = x.response.Status
 		http.IncStatusOf(stats.HTTPDownstreamRqStatus, status)
-	} else {
+	}
+	if !x.responded || x.verdict.unanswerable() {
 		http.Inc(stats.HTTPDownstreamRqRxReset)
 	}
 	if x.routeState != nil {
@@ -238,7 +239,7 @@ func (x *exchange) countRoute(micros uint64, status int) {
 // outcome tells the host how the request ended.
 func (x *exchange) outcome() upstream.Outcome {
 	switch {
-	case x.verdict == verdictClientGone, x.verdict == verdictMalformedRequest:
+	case x.verdict.unanswerable():
 		return upstream.Cancelled
 	case x.verdict == verdictResponseTimeout:
 		return upstream.TimedOut

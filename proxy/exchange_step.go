@@ -125,6 +125,8 @@ func (x *exchange) goneVerdict() verdict {
 		return verdictClientGone
 	}
 	switch x.stream.Err() {
+	case http2.ErrReset, http2.ErrRefused:
+		return verdictClientReset
 	case http2.ErrMalformed, http2.ErrProtocol, http2.ErrTooLarge, http2.ErrFlood:
 		return verdictMalformedRequest
 	default:

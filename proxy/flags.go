@@ -22,10 +22,11 @@ const (
 	FlagNoClusterFound                                    // NC
 	FlagDurationTimeout                                   // DT
 	FlagLocalReset                                        // LR
+	FlagDownstreamRemoteReset                             // DR
 )
 
 // flagNames are the short names in the order of the bits. It is never written.
-var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR"}
+var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR"}
 
 // String returns the short names joined by commas, "-" for none, as Envoy's %RESPONSE_FLAGS% does.
 func (f Flags) String() string {

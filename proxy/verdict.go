@@ -9,7 +9,7 @@ const (
 
 	// Before a route is known.
 	verdictCodecError       // the refusal says more
-	verdictMalformedRequest // the codec has reset the stream
+	verdictMalformedRequest // the codec has reset the stream, maybe in the body
 	verdictNotAbsolutePath
 	verdictPathNormalizationFailed
 	verdictUpgradeForbidden
@@ -39,7 +39,8 @@ const (
 	verdictResponseTimeout
 
 	// Downstream.
-	verdictClientGone
+	verdictClientGone  // with its connection
+	verdictClientReset // the stream
 	verdictStreamIdleTimeout
 	verdictRequestTimeout
 	verdictHeaderTimeout
@@ -94,6 +95,7 @@ var answers = [verdictCount]answer{
 	verdictResponseTimeout:         {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "response_timeout"},
 
 	verdictClientGone:        {flags: FlagDownstreamConnectionTermination, details: "downstream_remote_disconnect", close: true},
+	verdictClientReset:       {flags: FlagDownstreamRemoteReset, details: "http2.remote_reset", close: true},
 	verdictStreamIdleTimeout: {status: 504, body: "stream timeout", flags: FlagStreamIdleTimeout, details: "stream_idle_timeout"},
 	verdictRequestTimeout:    {status: 408, body: "request timeout", details: "request_overall_timeout", close: true},
 	verdictHeaderTimeout:     {status: 408, body: "request header timeout", details: "request_header_timeout", close: true},
@@ -151,6 +153,12 @@ func underscored(s string) string {
 		}
 	}
 	return string(b)
+}
+
+// unanswerable reports whether nobody is left to answer because of the client: it has gone, or has made a mistake that costs
+// the stream.
+func (v verdict) unanswerable() bool {
+	return v == verdictClientGone || v == verdictClientReset || v == verdictMalformedRequest
 }
 
 // body returns the body of the answer to v.

@@ -9,7 +9,7 @@ func TestEveryVerdictIsAnswered(t *testing.T) {
 			t.Errorf("verdict %d has no details", v)
 		}
 		fromRoute := v == verdictDirectResponse || v == verdictRedirect
-		over := v == verdictClientGone || v == verdictMalformedRequest // nobody can be answered
+		over := v.unanswerable()
 		if a := answers[v]; (a.status == 0) != (fromRoute || over) {
 			t.Errorf("verdict %d has status %d", v, a.status)
 		}
@@ -18,14 +18,14 @@ func TestEveryVerdictIsAnswered(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	for flags, want := range map[Flags]string{
-		0: "-", FlagDownstreamConnectionTermination: "DC", FlagLocalReset: "LR",
+		0: "-", FlagDownstreamConnectionTermination: "DC", FlagLocalReset: "LR", FlagDownstreamRemoteReset: "DR",
 		FlagUpstreamOverflow | FlagNoRouteFound: "UO,NR",
 	} {
 		if got := flags.String(); got != want {
 			t.Errorf("%b is %q, want %q", flags, got, want)
 		}
 	}
-	if n := len(flagNames); 1<<(n-1) != FlagLocalReset {
-		t.Errorf("%d names, the last flag is %b", n, FlagLocalReset)
+	if n := len(flagNames); 1<<(n-1) != FlagDownstreamRemoteReset {
+		t.Errorf("%d names, the last flag is %b", n, FlagDownstreamRemoteReset)
 	}
 }
