@@ -132,8 +132,8 @@ func (p *Proxy) stop() {
 
 // leftover are the gauges that are 0 when no client is there.
 var leftover = []string{
-	"downstream_rq_active", "downstream_cx_active", "downstream_cx_http1_active",
-	"upstream_rq_active", "upstream_rq_pending_active",
+	"downstream_rq_active", "downstream_cx_active", "downstream_cx_http1_active", "downstream_cx_http2_active",
+	"upstream_rq_active", "upstream_rq_pending_active", "streams_active", "pending_send_bytes",
 }
 
 func (p *Proxy) checkNothingLeft() {
