@@ -105,7 +105,6 @@ func (k *ClientConn) WriteHead(s ClientStream, req *message.Request) {
 	s.tunnel = len(req.Upgrade) > 0 || string(req.Method) == "CONNECT"
 	end := req.EndStream && !s.tunnel
 	k.commitBlock(k.appendRequestHead(k.beginBlock(), req), id, end)
-	k.flood.opened++
 	s.state, _ = s.state.sendHeaders()
 	if end {
 		s.state, _ = s.state.sendEnd()

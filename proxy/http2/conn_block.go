@@ -36,7 +36,11 @@ func (c *conn) recvHeaders(h frameHeader, payload []byte) fault {
 		fragment = fragment[priorityFieldSize:]
 	}
 	if h.flags&http2.FlagHeadersEndHeaders != 0 {
-		c.flood.empty = 0
+		if len(fragment) > 0 || h.flags&http2.FlagHeadersEndStream != 0 {
+			c.flood.empty = 0
+		} else if f := c.countEmpty(); f.is() {
+			return f
+		}
 		return c.recvBlock(h, fragment, selfDependent)
 	}
 	c.block = partialBlock{header: h, selfDependent: selfDependent, open: true}

@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"math"
+	"math/bits"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -34,8 +36,8 @@ const (
 // flood counts what a peer does that costs more than it is worth. Each count has its limit in Options.
 type flood struct {
 	empty         int    // consecutive frames without content
-	opened        uint64 // streams that were answered, or that we have opened
-	priorities    uint64
+	opened        uint64 // streams, by whoever opens them
+	priorities    uint64 // PRIORITY frames, less those that are forgiven with the streams that have ended
 	windowUpdates uint64
 	dataSent      uint64 // DATA frames
 	ended         uint64 // streams of the peer that have ended
@@ -134,9 +136,10 @@ func (c *conn) countEmpty() fault {
 	return fault{}
 }
 
-// recvPriority takes a PRIORITY frame, which is counted and has no other effect.
+// recvPriority takes a PRIORITY frame, which is counted and has no other effect. Each stream that is open allows for some, and
+// so does the connection. One that ends forgives as many; what it did not use is not kept for later.
 func (c *conn) recvPriority(frame *http2.PriorityFrame) fault {
-	if c.flood.priorities++; c.flood.priorities > uint64(c.opts.MaxPriorityFrames)*(1+c.flood.opened) {
+	if c.flood.priorities++; c.flood.priorities > uint64(c.opts.MaxPriorityFrames)*uint64(1+c.streams.count) {
 		c.stats.Inc(statPriorityFlood)
 		return fault{http2.ErrCodeEnhanceYourCalm, "too many PRIORITY frames"}
 	}
@@ -150,15 +153,22 @@ func (c *conn) recvPriority(frame *http2.PriorityFrame) fault {
 	return fault{http2.ErrCodeProtocol, "stream depends on itself"}
 }
 
-// countWindowUpdate counts a WINDOW_UPDATE frame. The formula is Envoy's.
+// countWindowUpdate counts a WINDOW_UPDATE frame.
 func (c *conn) countWindowUpdate() fault {
-	fl := &c.flood
-	fl.windowUpdates++
-	if fl.windowUpdates > 5+2*(fl.opened+uint64(c.opts.MaxWindowUpdates)*fl.dataSent) {
+	if c.flood.windowUpdates++; c.flood.windowUpdates > c.flood.allowedUpdates(c.opts.MaxWindowUpdates) {
 		c.stats.Inc(statWindowUpdateFlood)
 		return fault{http2.ErrCodeEnhanceYourCalm, "too many WINDOW_UPDATE frames"}
 	}
 	return fault{}
+}
+
+// allowedUpdates returns how many WINDOW_UPDATE frames may have come by now. The formula is Envoy's.
+func (fl *flood) allowedUpdates(perData int) uint64 {
+	over, forData := bits.Mul64(uint64(perData), fl.dataSent)
+	if over > 0 || forData > math.MaxUint64/4 {
+		return math.MaxUint64 // perData is there to say that there is no limit
+	}
+	return 5 + 2*(fl.opened+forData)
 }
 
 func (c *conn) countSettings() fault {
@@ -166,6 +176,12 @@ func (c *conn) countSettings() fault {
 		return fault{http2.ErrCodeEnhanceYourCalm, "too many SETTINGS frames"}
 	}
 	return fault{}
+}
+
+// streamEnded counts a stream that has ended.
+func (fl *flood) streamEnded(o *Options) {
+	fl.ended++
+	fl.priorities -= min(fl.priorities, uint64(o.MaxPriorityFrames))
 }
 
 // countPremature counts the end of a client's stream by a reset, whoever sent it, when it had not been answered: each has

@@ -166,8 +166,11 @@ var limitTests = []limitTest{
 }
 
 // TestLimits does what is limited one time less than is allowed, as often, and one time more.
-func TestLimits(t *testing.T) {
-	for _, c := range limitTests {
+func TestLimits(t *testing.T) { runLimits(t, limitTests) }
+
+func runLimits(t *testing.T, tests []limitTest) {
+	t.Helper()
+	for _, c := range tests {
 		for over := -1; over <= 1; over++ {
 			t.Run(c.name+map[int]string{-1: "/below", 0: "/at", 1: "/above"}[over], func(t *testing.T) {
 				o := testOptions()

@@ -212,7 +212,6 @@ func (s ServerStream) WriteHead(resp *message.Response, _ bool) {
 	c.commitBlock(c.appendResponseHead(c.beginBlock(), resp), s.id, end)
 	if final {
 		s.headSent = true
-		c.flood.opened++
 	}
 	if end {
 		s.state, _ = s.state.sendEnd()

@@ -94,6 +94,7 @@ func (c *conn) open(s *Stream, id uint32) {
 	s.inflow = streamInflow{window: int32(c.opts.StreamWindow)}
 	s.inTable = true
 	c.streams.add(s)
+	c.flood.opened++
 	c.stats.Inc(statStreamsActive)
 }
 
@@ -113,7 +114,7 @@ func (c *conn) close(s *Stream, reset bool) {
 	if !reset {
 		c.recent.add(s.id, false) // writeReset has done it otherwise
 	}
-	c.flood.ended++
+	c.flood.streamEnded(c.opts)
 	c.owner.streamGone(s)
 	if s.detached {
 		c.free(s)
