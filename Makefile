@@ -57,6 +57,10 @@ unit: ## All tests with the race detector, and without it those of allocations, 
 attack: ## The attacks of internal/attack at full length, with what each costs the proxy
 	go test -count=1 -v -timeout 30m ./internal/attack -attack.full $(ATTACKFLAGS)
 
+.PHONY: conformance
+conformance: ## HTTP/2 and gRPC against h2spec, h2specd, grpc-go's interoperability tests, nghttp, h2load and curl, with the counts
+	go test -count=1 -v ./internal/conformance
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME, 30s or a number of runs such as 5000x
 	@.ci/fuzz $(FUZZTIME)
