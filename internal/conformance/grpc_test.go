@@ -14,6 +14,12 @@ const (
 	interopServer = "google.golang.org/grpc/interop/server"
 )
 
+// The soak tests are about correctness here: a busy machine may take its time.
+const (
+	soakLatency = "15000" // milliseconds a call
+	soakTimeout = "15"    // seconds
+)
+
 // interopCases are the test cases of gRPC's interoperability suite that need neither TLS nor credentials nor several servers.
 var interopCases = []string{
 	"empty_unary",
@@ -56,7 +62,8 @@ func TestGRPCInterop(t *testing.T) {
 	for _, name := range interopCases {
 		if t.Run(name, func(t *testing.T) {
 			before := p.HTTPStat("downstream_rq_total")
-			mustOutput(t, client, "-server_host", host, "-server_port", port, "-test_case", name)
+			mustOutput(t, client, "-server_host", host, "-server_port", port, "-test_case", name,
+				"-soak_per_iteration_max_acceptable_latency_ms", soakLatency, "-soak_overall_timeout_seconds", soakTimeout)
 			if p.HTTPStat("downstream_rq_total") == before {
 				t.Error("the proxy saw no request")
 			}
