@@ -148,8 +148,7 @@ type Upgrade struct {
 
 // HTTPFilter is one entry of http_filters that is not the router.
 type HTTPFilter struct {
-	Name     string
-	Disabled bool
+	Name string
 	// Config is the filter's own decoded configuration.
 	Config any
 }
