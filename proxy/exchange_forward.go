@@ -241,12 +241,13 @@ func (x *exchange) pumpResponse() verdict {
 func (x *exchange) passResponse(data []byte, done bool) {
 	came, trailers := len(data), x.up.Trailers()
 	if !x.filters.Empty() && !x.upgraded {
-		data, trailers = x.filterResponse(data, done, trailers)
+		data = x.filters.ResponseBody(data)
+		if done {
+			x.writeResponse(data, false)
+			data, trailers = x.endFilters(trailers)
+		}
 	}
-	if len(data) > 0 {
-		x.bytesSent += int64(len(data))
-		x.down.WriteBody(data, done && trailers == nil)
-	}
+	x.writeResponse(data, done && trailers == nil)
 	if done && !x.responseDone {
 		x.responseDone = true
 		if len(data) == 0 || trailers != nil {
@@ -256,20 +257,22 @@ func (x *exchange) passResponse(data []byte, done bool) {
 	x.active(came)
 }
 
-// filterResponse passes response body bytes, and trailers at their end, through the filters.
-func (x *exchange) filterResponse(data []byte, done bool, trailers *message.Fields) ([]byte, *message.Fields) {
-	data = x.filters.ResponseBody(data)
-	if !done {
-		return data, nil
+// writeResponse writes response body bytes, if there are some. last says that nothing follows.
+func (x *exchange) writeResponse(data []byte, last bool) {
+	if len(data) > 0 {
+		x.bytesSent += int64(len(data))
+		x.down.WriteBody(data, last)
 	}
-	last, trailers := x.filters.ResponseEnd(&x.response, trailers)
-	if len(last) > 0 {
-		data = append(data[:len(data):len(data)], last...)
-	}
+}
+
+// endFilters passes the end of the response, with trailers that may be nil, through the filters. What these returned before
+// must have been written.
+func (x *exchange) endFilters(trailers *message.Fields) (last []byte, rest *message.Fields) {
+	last, rest = x.filters.ResponseEnd(&x.response, trailers)
 	if !x.responded {
 		x.respond(x.mustClose()) // it was held
 	}
-	return data, trailers
+	return last, rest
 }
 
 // readResponseHead reads one response head and passes it on. again is false when none is there or it failed.

@@ -1,6 +1,10 @@
 package filter
 
-import "github.com/penguintechinc/marchproxy-alb/proxy/message"
+import (
+	"bytes"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+)
 
 // Chain is the filters that are at work on one request. The request passes them in order, the response in reverse. The zero
 // value is a chain without filters.
@@ -69,17 +73,21 @@ func (c *Chain) ResponseBody(data []byte) []byte {
 	return data
 }
 
-// ResponseEnd takes the end of the response, with trailers that may be nil. It returns the last of the body and what is left
-// of the trailers; a head that was held can be sent then.
+// ResponseEnd takes the end of the response, with trailers that may be nil. It returns the last of the body, valid until the
+// next call, and what is left of the trailers; a head that was held can be sent then.
 func (c *Chain) ResponseEnd(resp *message.Response, trailers *message.Fields) (data []byte, rest *message.Fields) {
 	for i := len(c.streams) - 1; i >= 0; i-- {
 		s := c.streams[i]
 		if len(data) > 0 {
-			data = s.ResponseBody(data)
+			data = bytes.Clone(s.ResponseBody(data)) // what follows is another call
 		}
 		var last []byte
 		last, trailers = s.ResponseEnd(resp, trailers)
-		data = append(data[:len(data):len(data)], last...)
+		if len(data) == 0 {
+			data = last
+		} else {
+			data = append(data, last...)
+		}
 		if c.held && i == c.holder {
 			c.headFrom(i-1, resp) // one of those may hold it next, and comes to its end in this loop
 		}

@@ -89,6 +89,35 @@ func TestChainHold(t *testing.T) {
 	}
 }
 
+// reuser returns all its bytes in one buffer, as a Stream may.
+type reuser struct {
+	tracer
+	out []byte
+}
+
+func (f *reuser) Open(*message.Request) Stream { return f }
+func (f *reuser) ResponseBody(data []byte) []byte {
+	f.out = append(append(f.out[:0], data...), f.name...)
+	return f.out
+}
+func (f *reuser) ResponseEnd(_ *message.Response, trailers *message.Fields) ([]byte, *message.Fields) {
+	f.out = append(f.out[:0], "."+f.name...)
+	return f.out, trailers
+}
+
+// TestChainKeepsWhatFiltersReuse holds that what one call of a filter returned is not lost to its next.
+func TestChainKeepsWhatFiltersReuse(t *testing.T) {
+	var list []Filter
+	for _, name := range []string{"a", "b", "c"} {
+		list = append(list, &reuser{tracer: tracer{name: name, log: new(strings.Builder)}})
+	}
+	c := new(Chain)
+	c.Open(list, &message.Request{})
+	if last, _ := c.ResponseEnd(&message.Response{}, nil); string(last) != ".cb.ba.a" {
+		t.Errorf("end %q", last)
+	}
+}
+
 func TestNew(t *testing.T) {
 	f, err := New(&config.HTTPFilter{Name: "w", Config: config.GRPCWeb{}})
 	if err != nil {
