@@ -109,6 +109,15 @@ type Cluster struct {
 	MaxConnectionDuration    time.Duration
 	EnableTrailers           bool
 
+	// HealthCheck is the one of health_checks; nil means that hosts are not checked.
+	HealthCheck *HealthCheck
+	// IgnoreNewHosts leaves hosts whose first check is still to come out of balancing and of the count for panic
+	// (ignore_new_hosts_until_first_hc).
+	IgnoreNewHosts bool
+	// RemoveHealthyHosts has a host that discovery no longer lists leave though it passes its checks
+	// (ignore_health_on_host_removal).
+	RemoveHealthyHosts bool
+
 	// AddedViaAPI tells a cluster that came by CDS from one of the bootstrap.
 	AddedViaAPI bool
 }
@@ -149,6 +158,8 @@ type Endpoint struct {
 	Hostname string
 	Weight   uint32 // at least 1
 	Health   HealthStatus
+	// HealthCheck is health_check_config.
+	HealthCheck EndpointHealthCheck
 }
 
 // All returns the localities of a, none for a nil a.

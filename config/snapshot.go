@@ -15,6 +15,7 @@ type Snapshot struct {
 	Clusters   map[string]*Cluster
 	Endpoints  map[string]*ClusterLoadAssignment // by EDS name
 	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
+	Health     map[string]*ClusterHealth         // of clusters with health checks, by cluster name
 	Overlay    Overlay
 
 	// clusterNames are the keys of Clusters, sorted: made with them, so that who asks again sees that nothing changed.

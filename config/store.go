@@ -16,6 +16,7 @@ const (
 	SourceFile Source = iota
 	SourceXDS
 	SourceDNS
+	SourceHealth
 	SourceModuleService
 
 	sourceCount
@@ -36,6 +37,7 @@ type Delta struct {
 	Clusters  Changes[*Cluster]
 	Endpoints Changes[*ClusterLoadAssignment]
 	Resolved  Changes[*ClusterLoadAssignment]
+	Health    Changes[*ClusterHealth]
 	// Overlay replaces the overlay when it is not nil.
 	Overlay *Overlay
 }
@@ -47,6 +49,7 @@ type resources struct {
 	clusters  map[string]*Cluster
 	endpoints map[string]*ClusterLoadAssignment
 	resolved  map[string]*ClusterLoadAssignment
+	health    map[string]*ClusterHealth
 }
 
 // Store holds the current Snapshot. Every change goes through Apply, one at a time.
@@ -90,6 +93,7 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 	r.clusters = d.Clusters.apply(r.clusters)
 	r.endpoints = d.Endpoints.apply(r.endpoints)
 	r.resolved = d.Resolved.apply(r.resolved)
+	r.health = d.Health.apply(r.health)
 	next := s.build(&sources, &d)
 	if err := next.check(); err != nil {
 		return err
@@ -122,6 +126,9 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	}
 	if d.Resolved.any() {
 		next.Resolved = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.resolved })
+	}
+	if d.Health.any() {
+		next.Health = merge(sources, func(r *resources) map[string]*ClusterHealth { return r.health })
 	}
 	if d.Overlay != nil {
 		next.Overlay = *d.Overlay

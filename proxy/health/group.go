@@ -1,0 +1,106 @@
+package health
+
+import (
+	"reflect"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// group is the sessions of one cluster. It is guarded by Checker.mu.
+type group struct {
+	checker  *Checker
+	name     string
+	target   Target
+	sessions map[config.Address]*session // by the endpoint's address
+
+	healthy, degraded uint64 // sessions that pass
+}
+
+// update makes t what is checked, and reports whether hosts may have come or gone.
+func (g *group) update(t *Target) bool {
+	before := g.target
+	g.target = *t
+	if before.Config == t.Config && before.Assignment == t.Assignment {
+		return false
+	}
+	same := before.Config != nil &&
+		(before.Config.HealthCheck == t.Config.HealthCheck || reflect.DeepEqual(before.Config.HealthCheck, t.Config.HealthCheck))
+	listed := make(map[config.Address]bool)
+	localities := t.Assignment.All()
+	for i := range localities {
+		for j := range localities[i].Endpoints {
+			e := &localities[i].Endpoints[j]
+			if e.HealthCheck.Disabled || listed[e.Address] {
+				continue
+			}
+			listed[e.Address] = true
+			g.check(e, same)
+		}
+	}
+	for address, s := range g.sessions {
+		if !listed[address] {
+			g.drop(address, s)
+		}
+	}
+	g.count()
+	return true
+}
+
+// check makes sure that e has a session. sameCheck tells that the cluster's check is what it was.
+func (g *group) check(e *config.Endpoint, sameCheck bool) {
+	before := g.sessions[e.Address]
+	first := newState()
+	if before != nil {
+		if sameCheck && before.endpoint.HealthCheck == e.HealthCheck {
+			return
+		}
+		first = newStateAfter(&before.state)
+		g.drop(e.Address, before)
+	}
+	s := newSession(g, e, first)
+	g.sessions[e.Address] = s
+	g.weigh(first.flags, 1)
+	g.checker.running.Go(s.run)
+}
+
+// drop ends a session.
+func (g *group) drop(address config.Address, s *session) {
+	s.end()
+	g.weigh(s.state.flags, ^uint64(0))
+	delete(g.sessions, address)
+}
+
+// end ends all sessions.
+func (g *group) end() {
+	for address, s := range g.sessions {
+		g.drop(address, s)
+	}
+}
+
+// weigh adds n to the counts of what the flags stand for.
+func (g *group) weigh(flags config.HostHealth, n uint64) {
+	if !flags.Has(config.FailedActiveHC) {
+		g.healthy += n
+	}
+	if flags.Has(config.DegradedActiveHC) {
+		g.degraded += n
+	}
+}
+
+// count sets the gauges.
+func (g *group) count() {
+	g.target.Stats.Set(stats.HealthCheckHealthy, g.healthy)
+	g.target.Stats.Set(stats.HealthCheckDegraded, g.degraded)
+}
+
+// health returns what is known of the hosts.
+func (g *group) health() *config.ClusterHealth {
+	h := &config.ClusterHealth{Hosts: make(map[config.Address]config.HostHealth, len(g.sessions))}
+	for address, s := range g.sessions {
+		if s.state.known() {
+			h.Hosts[address] = s.state.flags
+		}
+	}
+	return h
+}

@@ -1,0 +1,71 @@
+package health
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// keeper dials a host, and keeps the connection from one probe to the next.
+type keeper struct {
+	address string
+	reuse   bool
+	kept    *conn
+}
+
+// conn is a connection to a host.
+type conn struct {
+	net.Conn
+	http2 *http2Conn // what is spoken on it, where that is HTTP/2; made by the first probe
+}
+
+// attempt is how a probe went on one connection.
+type attempt struct {
+	result
+	reusable bool // another probe may follow on the connection
+	// silent tells of a networkFailure before anything of an answer came.
+	silent bool
+}
+
+// broken returns the attempt that err ended.
+func broken(err error, silent bool) attempt {
+	return attempt{result: result{outcome: networkFailure, why: err.Error()}, silent: silent}
+}
+
+// probe has speak make the probe on a kept connection, or on a new one. That the host has closed a kept connection since the
+// last probe says nothing of how it is: then a new one is made.
+func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
+	if c := k.kept; c != nil {
+		k.kept = nil
+		if a := k.try(ctx, c, speak); !a.silent || ctx.Err() != nil {
+			return a.result
+		}
+	}
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", k.address)
+	if err != nil {
+		return broken(err, true).result
+	}
+	return k.try(ctx, &conn{Conn: raw}, speak).result
+}
+
+// try makes the probe on c, which is closed or kept then.
+func (k *keeper) try(ctx context.Context, c *conn, speak func(*conn) attempt) attempt {
+	longAgo := time.Unix(1, 0)
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo) })
+	a := speak(c)
+	if stop() && a.reusable && k.reuse {
+		k.kept = c
+	} else {
+		_ = c.Close()
+	}
+	return a
+}
+
+// close closes the connection that is kept.
+func (k *keeper) close() {
+	if k.kept != nil {
+		_ = k.kept.Close()
+		k.kept = nil
+	}
+}

@@ -1,0 +1,48 @@
+package health
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// userAgent is what health checks call themselves, as Envoy's.
+const userAgent = "Envoy/HC"
+
+// prober asks one host. It is used by one goroutine.
+type prober interface {
+	// probe makes one attempt, which ends when ctx does. What ends for that reason is a networkFailure.
+	probe(ctx context.Context) result
+	// close lets go of what was kept for the next probe.
+	close()
+}
+
+// newProber returns the prober for an endpoint of a cluster with a health check.
+func newProber(k *config.Cluster, e *config.Endpoint) prober {
+	check := k.HealthCheck
+	kept := keeper{address: e.CheckedAt().String(), reuse: check.ReuseConnection}
+	switch {
+	case check.TCP != nil:
+		return &tcpProber{keeper: kept, check: check.TCP}
+	case check.GRPC != nil:
+		return newGRPCProber(kept, check, cmp.Or(e.HealthCheck.Hostname, check.GRPC.Authority, k.Name))
+	case check.HTTP.HTTP2:
+		return newHTTP2Prober(kept, check.HTTP, cmp.Or(e.HealthCheck.Hostname, check.HTTP.Host, k.Name))
+	default:
+		return newHTTP1Prober(kept, check.HTTP, cmp.Or(e.HealthCheck.Hostname, check.HTTP.Host, k.Name))
+	}
+}
+
+// found reports whether the segments are in data, in their order, with whatever between them.
+func found(segments [][]byte, data []byte) bool {
+	for _, segment := range segments {
+		i := bytes.Index(data, segment)
+		if i < 0 {
+			return false
+		}
+		data = data[i+len(segment):]
+	}
+	return true
+}

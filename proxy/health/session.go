@@ -1,0 +1,145 @@
+package health
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// session checks one host. All but what is said to be guarded is fixed or its goroutine's.
+type session struct {
+	checker  *Checker
+	group    *group
+	endpoint config.Endpoint
+	check    *config.HealthCheck
+	scope    *stats.Scope
+	prober   prober
+	ctx      context.Context
+	cancel   context.CancelFunc
+
+	checked chan struct{} // closed when the first probe has ended, or the session has
+	once    sync.Once     // closes it
+
+	state state // guarded by Checker.mu
+}
+
+func newSession(g *group, e *config.Endpoint, first state) *session {
+	s := &session{
+		checker: g.checker, group: g, endpoint: *e, check: g.target.Config.HealthCheck, scope: g.target.Stats,
+		prober: g.checker.newProber(g.target.Config, e),
+		state:  first, checked: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(g.checker.ctx)
+	return s
+}
+
+// end has the session's goroutine end soon. What a probe that is under way finds is not taken any more.
+func (s *session) end() { s.cancel() }
+
+func (s *session) isChecked() { s.once.Do(func() { close(s.checked) }) }
+
+// run probes again and again until the session ends.
+func (s *session) run() {
+	defer s.isChecked()
+	defer s.cancel()
+	defer s.prober.close()
+	pause := time.NewTimer(firstWait(&s.check.Intervals, s.checker.random))
+	defer pause.Stop()
+	for {
+		select {
+		case <-pause.C:
+		case <-s.ctx.Done():
+			return
+		}
+		r, done := s.probe()
+		if !done {
+			return
+		}
+		wait, going := s.settle(r)
+		if !going {
+			return
+		}
+		s.isChecked()
+		pause.Reset(wait)
+	}
+}
+
+// probe makes a probe when there is a place for it. done is false when the session ends meanwhile.
+func (s *session) probe() (r result, done bool) {
+	select {
+	case s.checker.places <- struct{}{}:
+		defer func() { <-s.checker.places }()
+	case <-s.ctx.Done():
+		return result{}, false
+	}
+	s.scope.Inc(stats.HealthCheckAttempt)
+	ctx, cancel := context.WithTimeout(s.ctx, s.check.Timeout)
+	defer cancel()
+	r = s.prober.probe(ctx)
+	if r.outcome == networkFailure && ctx.Err() == context.DeadlineExceeded {
+		r.outcome = timedOut
+	}
+	return r, s.ctx.Err() == nil
+}
+
+// settle goes by what a probe found, and returns how long it is to the next. going is false when the session has ended.
+func (s *session) settle(r result) (wait time.Duration, going bool) {
+	c := s.checker
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return 0, false
+	}
+	t := s.take(r)
+	well := r.outcome == passed || r.outcome == degraded
+	return nextWait(&s.check.Intervals, well, t, !s.group.target.Carried(), c.random), true
+}
+
+// take changes the state by an outcome, and lets it be known. The caller holds Checker.mu.
+func (s *session) take(r result) transition {
+	before, news := s.state.flags, !s.state.known()
+	t := s.state.take(r, s.check)
+	s.countOutcome(r.outcome)
+	if s.state.flags != before || news {
+		s.group.weigh(before, ^uint64(0))
+		s.group.weigh(s.state.flags, 1)
+		s.group.count()
+		s.checker.soil(s.group.name)
+		s.log(r, before)
+	}
+	return t
+}
+
+func (s *session) countOutcome(o outcome) {
+	if o == passed || o == degraded {
+		s.scope.Inc(stats.HealthCheckSuccess)
+		return
+	}
+	s.scope.Inc(stats.HealthCheckFailure)
+	switch o {
+	case networkFailure, timedOut:
+		s.scope.Inc(stats.HealthCheckNetworkFailure)
+	case reported:
+		s.scope.Inc(stats.HealthCheckPassiveFailure)
+	}
+}
+
+// log tells of a host that was taken out or has come back.
+func (s *session) log(r result, before config.HostHealth) {
+	fields := []zap.Field{
+		zap.String("cluster", s.group.name), zap.Stringer("host", s.endpoint.Address), zap.Stringer("outcome", r.outcome),
+	}
+	switch now := s.state.flags; {
+	case now.Has(config.FailedActiveHC):
+		if !before.Has(config.FailedActiveHC) || before.Has(config.PendingActiveHC) {
+			s.checker.log.Warn("host fails its health check", append(fields, zap.String("why", r.why))...)
+		}
+	case before.Has(config.FailedActiveHC):
+		s.checker.log.Info("host passes its health check", fields...)
+	}
+}
