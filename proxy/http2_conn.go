@@ -72,6 +72,9 @@ func (c *http2Conn) Open(s http2.ServerStream) *message.Request {
 	x := c.listener.worker.takeExchange()
 	c.opening, x.stream = x, s
 	c.requests++
+	if c.Exhausted() && c.state != http2Closed {
+		c.goAway() // there is nothing to wait for: the client cannot open another stream
+	}
 	return &x.request
 }
 

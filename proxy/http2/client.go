@@ -55,11 +55,12 @@ func (k *ClientConn) GoAway() {
 // Room returns how many more streams may be opened now. Until the host has told how many it takes, that is what we allow
 // ourselves; what is too many then is refused and can be sent again.
 func (k *ClientConn) Room() int {
-	if k.dead || k.peerGone || k.nextID+2*uint32(k.reserved) > maxStreamID || k.raw.WriteErr() != nil {
+	if k.dead || k.peerGone || k.raw.WriteErr() != nil {
 		return 0
 	}
-	limit := min(int64(k.opts.MaxStreams), int64(k.peer.maxStreams))
-	return int(max(0, limit-int64(k.streams.count)-int64(k.reserved)))
+	limit := min(int64(k.opts.MaxStreams), int64(k.peer.maxStreams)) - int64(k.streams.count)
+	ids := (maxStreamID + 2 - int64(k.nextID)) / 2
+	return int(max(0, min(limit, ids)-int64(k.reserved)))
 }
 
 // Crowded reports whether streams that nobody reads hold so much of what the host may send that new ones are better opened

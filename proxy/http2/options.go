@@ -40,7 +40,7 @@ type Options struct {
 	// MaxEmptyFrames bounds consecutive HEADERS, CONTINUATION and DATA frames that carry nothing and end nothing:
 	// max_consecutive_inbound_frames_with_empty_payload.
 	MaxEmptyFrames int
-	// MaxPriorityFrames bounds PRIORITY frames for each stream of the connection so far:
+	// MaxPriorityFrames bounds PRIORITY frames for each stream that is open, and for the connection by itself:
 	// max_inbound_priority_frames_per_stream.
 	MaxPriorityFrames int
 	// MaxWindowUpdates bounds WINDOW_UPDATE frames for each DATA frame sent:

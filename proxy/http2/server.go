@@ -83,6 +83,9 @@ func (s *ServerConn) GoAway() {
 	}
 }
 
+// Exhausted reports whether the client has used up its stream identifiers.
+func (s *ServerConn) Exhausted() bool { return s.lastID == maxStreamID }
+
 // PeerGone reports whether the client has said that it opens no more streams.
 func (s *ServerConn) PeerGone() bool { return s.peerGone }
 

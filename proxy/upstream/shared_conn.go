@@ -30,7 +30,12 @@ func (s *streamHTTP2) Connected() (bool, error) { return s.conn.Connected() }
 func (s *streamHTTP2) Reused() bool { return s.conn.Answered() }
 
 // WriteHead implements Stream.
-func (s *streamHTTP2) WriteHead(req *message.Request) { s.conn.WriteHead(s.ClientStream, req) }
+func (s *streamHTTP2) WriteHead(req *message.Request) {
+	s.conn.WriteHead(s.ClientStream, req)
+	if s.conn.Exhausted() {
+		s.conn.unlist()
+	}
+}
 
 // dialHTTP2 opens a connection to h. Streams may be opened at once; what is written waits for the connection.
 func (h *Host) dialHTTP2() (*sharedConn, error) {
@@ -183,7 +188,7 @@ func (c *sharedConn) open(l *Lease) {
 	c.requests++
 	l.http2 = streamHTTP2{ClientStream: c.Reserve(l.waker, l.ask.Response), conn: c}
 	l.Stream = &l.http2
-	if c.exhausted() || c.Exhausted() {
+	if c.exhausted() {
 		c.unlist()
 	}
 }
