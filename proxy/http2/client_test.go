@@ -217,6 +217,38 @@ func TestClientEndEarly(t *testing.T) {
 	}
 }
 
+// TestClientSlack credits the host for what lies unread, so that one who does not read holds nobody else up, and has no more
+// streams opened on a connection on which much does.
+func TestClientSlack(t *testing.T) {
+	o := testOptions()
+	o.StreamWindow, o.ConnWindow = 1<<20, 1<<20
+	k, p := newClient(t, o)
+	stalled, other := k.get(), k.get()
+	p.turn()
+	p.take()
+	p.ok(1)
+	for range 1 << 20 / minMaxFrameSize {
+		p.data(1, 0, string(make([]byte, minMaxFrameSize)))
+	}
+	p.finish(&k.conn)
+	p.want("WINDOW_UPDATE 0 +524288", "WINDOW_UPDATE 0 +524288")
+	if !k.Crowded() {
+		t.Errorf("%d bytes of %d lie unread and the connection is not crowded", k.inflow.unread, k.inflow.size)
+	}
+	p.ok(3).data(3, endStream, "x").send()
+	if got := other.result(); got != "200 x|" {
+		t.Errorf("the other response is %q", got)
+	}
+	_ = stalled.result()
+	p.r.steps(2)
+	p.want("WINDOW_UPDATE 1 +524288", "WINDOW_UPDATE 1 +524288")
+	if k.Crowded() {
+		t.Error("crowded when everything was read")
+	}
+	stalled.end()
+	other.end()
+}
+
 // TestClientGoesAway tells the host that nothing more comes.
 func TestClientGoesAway(t *testing.T) {
 	k, p := newClient(t, testOptions())

@@ -41,6 +41,7 @@ func (c *conn) recvDataHeader(h frameHeader, unparsed []byte) (f fault, more boo
 	c.data = dataFrame{id: h.stream, wanted: s != nil, left: body, pad: pad, end: end, open: true}
 	// Padding is never taken by anybody.
 	c.consume(s, int(h.length)-body)
+	c.creditConn() // for what lies there within the slack: who does not read calls for nothing
 	return f, !f.is()
 }
 

@@ -202,7 +202,7 @@ func TestWindowTakenBack(t *testing.T) {
 	p.want("SETTINGS ACK")
 	p.windowUpdate(1, 2).turn()
 	p.want("DATA 1 o")
-	window(1<<20).turn()
+	window(1 << 20).turn()
 	p.want("SETTINGS ACK", "DATA 1 END_STREAM re")
 }
 
