@@ -2,10 +2,11 @@
 // configurations and endpoints over ADS, decodes them (package resource), lets them warm, and turns them into changes of a
 // config.Store.
 //
-// Listeners and clusters are asked for by wildcard, and each response names all of them: what is absent is removed. They
+// Listeners and clusters are asked for by wildcard. In the state of the world each response names all of them, and what is
+// absent is removed; in the incremental variant it names what is new, changed or removed. They
 // are applied one by one: good ones take effect, bad ones do not, and the response is refused with the reasons of all bad
 // ones. A route configuration and a cluster's endpoints are asked for by name while a listener or cluster refers to them;
-// their absence from a response means nothing, and they are dropped with their last referrer. A refused resource leaves the
+// their absence from a response means nothing, their removal that nobody waits for them, and they are dropped with their last referrer. A refused resource leaves the
 // one before it in force, and so does the loss of the control plane.
 //
 // A cluster that gets its endpoints by EDS, and a listener that gets its routes by RDS, warms: it is applied once what it

@@ -23,7 +23,7 @@ type kind[T any] struct {
 	changes func(*config.Delta) *config.Changes[T]
 }
 
-// family is a pair of resource types: parents, of which the server tells the whole set (clusters, listeners), and children,
+// family is a pair of resource types: parents, of which the server tells all that there are (clusters, listeners), and children,
 // which are asked for by name because parents refer to them (endpoints, route configurations).
 type family[P, C any] struct {
 	parent kind[P]
@@ -57,6 +57,7 @@ type parent[P any] struct {
 // child is a resource that was asked for.
 type child[C any] struct {
 	held    *revision[C] // nil until it came
+	absent  bool         // the server has told that there is none; what is held stays
 	failure *failure
 
 	stats         ads.Stats
@@ -97,20 +98,18 @@ func (r *revision[T]) same(packed *anypb.Any) bool {
 	return r != nil && r.packed.GetTypeUrl() == packed.GetTypeUrl() && bytes.Equal(r.packed.GetValue(), packed.GetValue())
 }
 
-// applyParents makes the response r the set of parents. The error tells what was refused; all else took effect.
+// applyParents makes the response r the set of parents, or changes the set as it says. The error tells what was refused; all
+// else took effect.
 func (f *family[P, C]) applyParents(r ads.Response, now time.Time) error {
 	faults := f.warmAll(r, now)
 	named := make(map[string]bool, len(r.Resources))
 	for _, res := range r.Resources {
 		named[res.Name] = true
 	}
-	var gone, inForce []string
-	for name, p := range f.parents {
-		if named[name] {
-			continue
-		}
-		gone = append(gone, name)
-		if p.active != nil {
+	gone := f.gone(r, named)
+	var inForce []string
+	for _, name := range gone {
+		if f.parents[name].active != nil {
 			inForce = append(inForce, name)
 		}
 	}
@@ -139,6 +138,25 @@ func (f *family[P, C]) applyParents(r ads.Response, now time.Time) error {
 	return nil
 }
 
+// gone returns the parents that r removes, of which named has what it sets.
+func (f *family[P, C]) gone(r ads.Response, named map[string]bool) []string {
+	var gone []string
+	if r.Incremental {
+		for _, name := range r.Removed {
+			if f.parents[name] != nil && !named[name] && !slices.Contains(gone, name) {
+				gone = append(gone, name)
+			}
+		}
+		return gone
+	}
+	for name := range f.parents {
+		if !named[name] {
+			gone = append(gone, name)
+		}
+	}
+	return gone
+}
+
 // removal is the part of a change that takes parents out of force, nil when there are none.
 func (f *family[P, C]) removal(names []string) func(*config.Delta) {
 	if len(names) == 0 {
@@ -165,11 +183,11 @@ func (f *family[P, C]) warmAll(r ads.Response, now time.Time) (faults []string) 
 			f.parents[res.Name] = p
 		}
 		if err != nil {
-			p.failure = &failure{packed: res.Packed, version: r.Version, when: now, why: err.Error()}
+			p.failure = &failure{packed: res.Packed, version: res.Version, when: now, why: err.Error()}
 			faults = append(faults, fmt.Sprintf("%s: %v", res.Name, err))
 			continue
 		}
-		f.warm(p, &revision[P]{value: value, packed: res.Packed, version: r.Version, updated: now})
+		f.warm(p, &revision[P]{value: value, packed: res.Packed, version: res.Version, updated: now})
 	}
 	return faults
 }
@@ -210,7 +228,7 @@ func (f *family[P, C]) ready(arriving map[string]*revision[C], now time.Time) []
 			continue
 		}
 		needed, _ := f.needs(p.warming.value)
-		if needed == "" || arriving[needed] != nil || f.holds(needed) || p.warming.overdue(now) {
+		if needed == "" || arriving[needed] != nil || f.known(needed) || p.warming.overdue(now) {
 			names = append(names, name)
 		}
 	}
@@ -218,9 +236,10 @@ func (f *family[P, C]) ready(arriving map[string]*revision[C], now time.Time) []
 	return names
 }
 
-func (f *family[P, C]) holds(name string) bool {
+// known reports whether there is nothing to wait for: a child is held, or the server has told that there is none.
+func (f *family[P, C]) known(name string) bool {
 	c := f.children[name]
-	return c != nil && c.held != nil
+	return c != nil && (c.held != nil || c.absent)
 }
 
 func (r *revision[T]) overdue(now time.Time) bool {
@@ -230,6 +249,11 @@ func (r *revision[T]) overdue(now time.Time) bool {
 // applyChildren takes the resources of r that were asked for. The error tells what was refused; all else took effect.
 func (f *family[P, C]) applyChildren(r ads.Response, now time.Time) error {
 	arriving, faults := f.decodeChildren(r, now)
+	for _, name := range r.Removed {
+		if c := f.children[name]; c != nil {
+			c.absent = true
+		}
+	}
 	var base func(*config.Delta)
 	if len(arriving) > 0 {
 		base = func(d *config.Delta) {
@@ -244,12 +268,12 @@ func (f *family[P, C]) applyChildren(r ads.Response, now time.Time) error {
 	for _, name := range slices.Sorted(maps.Keys(arriving)) {
 		c := f.children[name]
 		if err != nil {
-			faults = append(faults, c.refuse(name, arriving[name].packed, r.Version, now, err))
+			faults = append(faults, c.refuse(name, arriving[name].packed, arriving[name].version, now, err))
 			continue
 		}
-		c.held = arriving[name]
+		c.held, c.absent = arriving[name], false
 		c.reloads++
-		c.accept(r.Version, now)
+		c.accept(arriving[name].version, now)
 	}
 	f.resubscribe()
 	if len(faults) > 0 {
@@ -268,15 +292,15 @@ func (f *family[P, C]) decodeChildren(r ads.Response, now time.Time) (arriving m
 		}
 		c.stats.UpdateAttempt++
 		if c.held.same(res.Packed) {
-			c.accept(r.Version, now)
+			c.accept(res.Version, now)
 			continue
 		}
 		value, err := f.child.decode(res.Message)
 		if err != nil {
-			faults = append(faults, c.refuse(res.Name, res.Packed, r.Version, now, err))
+			faults = append(faults, c.refuse(res.Name, res.Packed, res.Version, now, err))
 			continue
 		}
-		arriving[res.Name] = &revision[C]{value: value, packed: res.Packed, version: r.Version, updated: now}
+		arriving[res.Name] = &revision[C]{value: value, packed: res.Packed, version: res.Version, updated: now}
 	}
 	return arriving, faults
 }

@@ -196,6 +196,7 @@ func (m *Manager) clientOptions(o *Options) ads.Options {
 		Targets:                targets,
 		Node:                   o.Bootstrap.Node,
 		NodeOnFirstMessageOnly: x.SetNodeOnFirstMessageOnly,
+		Incremental:            x.Incremental,
 		Types: []ads.Type{
 			m.subscription(resource.ClusterType, true, m.clusters.applyParents),
 			m.subscription(resource.AssignmentType, false, m.clusters.applyChildren),

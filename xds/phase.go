@@ -106,7 +106,7 @@ func (f *family[P, C]) waitingFor(now time.Time) string {
 	}
 	for name, p := range f.static {
 		needed, patience := f.needs(p)
-		if needed == "" || f.holds(needed) || f.children[needed] == nil {
+		if needed == "" || f.known(needed) || f.children[needed] == nil {
 			continue
 		}
 		if patience == 0 || now.Before(f.staticSince.Add(patience)) {
@@ -133,7 +133,7 @@ func (f *family[P, C]) nextDeadline(now time.Time) (next time.Time) {
 	}
 	for _, p := range f.static {
 		needed, patience := f.needs(p)
-		if d := f.staticSince.Add(patience); needed != "" && patience > 0 && !f.holds(needed) && d.After(now) {
+		if d := f.staticSince.Add(patience); needed != "" && patience > 0 && !f.known(needed) && d.After(now) {
 			consider(d)
 		}
 	}

@@ -49,7 +49,7 @@ var harmless = map[string]string{
 // inPart says what of a field works where that is not all of it, by the message's name and its own.
 var inPart = map[string]string{
 	"Admin.address":                                      "TCP on an IP address",
-	"ApiConfigSource.api_type":                           "`GRPC`",
+	"ApiConfigSource.api_type":                           "`GRPC`, `DELTA_GRPC`",
 	"ApiConfigSource.grpc_services":                      "one",
 	"ApiConfigSource.transport_api_version":              "`V3`, `AUTO`",
 	"Cluster.cluster_type":                               "`DnsCluster`",

@@ -44,6 +44,8 @@ type Options struct {
 	NodeOnFirstMessageOnly bool
 	// Types are all types that may be subscribed to, each URL once.
 	Types []Type
+	// Incremental asks for the incremental variant of the protocol (api_type DELTA_GRPC) instead of the state of the world.
+	Incremental bool
 
 	// Metadata is sent when a stream is opened (initial_metadata). It is read-only from here on.
 	Metadata metadata.MD
@@ -243,7 +245,7 @@ func (c *Client) Subscribe(url string, names []string) {
 		s.stats.UpdateAttempt++
 		c.order = append(c.order, s)
 	}
-	s.names = sorted
+	s.rename(sorted)
 	c.enqueue(s)
 }
 

@@ -1,6 +1,7 @@
 package ads
 
 import (
+	"cmp"
 	"fmt"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -12,34 +13,42 @@ import (
 const wrapperURL = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 
 // decode returns the resources of a response, or the first fault in any of them.
-func (t *Type) decode(packed []*anypb.Any) ([]Resource, error) {
-	resources := make([]Resource, 0, len(packed))
-	seen := make(map[string]struct{}, len(packed))
-	for i, p := range packed {
-		r, err := t.decodeOne(p)
+func (t *Type) decode(r *response) ([]Resource, error) {
+	resources := make([]Resource, 0, len(r.world)+len(r.changed))
+	seen := make(map[string]struct{}, cap(resources))
+	add := func(res Resource, err error) error {
+		i := len(resources)
 		if err != nil {
-			return nil, fmt.Errorf("resource %d: %w", i, err)
+			return fmt.Errorf("resource %d: %w", i, err)
 		}
-		if _, ok := seen[r.Name]; ok {
-			return nil, fmt.Errorf("resource %d: duplicate resource %q, want each name once in a response", i, r.Name)
+		if _, ok := seen[res.Name]; ok {
+			return fmt.Errorf("resource %d: duplicate resource %q, want each name once in a response", i, res.Name)
 		}
-		seen[r.Name] = struct{}{}
-		resources = append(resources, r)
+		seen[res.Name] = struct{}{}
+		resources = append(resources, res)
+		return nil
+	}
+	for _, packed := range r.world {
+		if err := add(t.decodeAny(packed, r.version)); err != nil {
+			return nil, err
+		}
+	}
+	for _, wrapper := range r.changed {
+		if err := add(t.decodeWrapped(wrapper, "")); err != nil {
+			return nil, err
+		}
 	}
 	return resources, nil
 }
 
-func (t *Type) decodeOne(packed *anypb.Any) (Resource, error) {
-	wrapped := ""
+// decodeAny decodes a resource of the state of the world. version is that of the response.
+func (t *Type) decodeAny(packed *anypb.Any, version string) (Resource, error) {
 	if packed.GetTypeUrl() == wrapperURL {
 		var wrapper discoveryv3.Resource
 		if err := proto.Unmarshal(packed.GetValue(), &wrapper); err != nil {
 			return Resource{}, fmt.Errorf("%s: %w", wrapperURL, err)
 		}
-		if wrapper.GetResource() == nil {
-			return Resource{}, fmt.Errorf("resource %q has no body", wrapper.GetName())
-		}
-		wrapped, packed = wrapper.GetName(), wrapper.GetResource()
+		return t.decodeWrapped(&wrapper, version)
 	}
 	if packed.GetTypeUrl() != t.URL {
 		return Resource{}, fmt.Errorf("type URL %q in a response of type %q", packed.GetTypeUrl(), t.URL)
@@ -48,8 +57,24 @@ func (t *Type) decodeOne(packed *anypb.Any) (Resource, error) {
 	if err != nil {
 		return Resource{}, err
 	}
-	if wrapped != "" && wrapped != name {
-		return Resource{}, fmt.Errorf("resource %q: its wrapper names it %q", name, wrapped)
+	return Resource{Name: name, Version: version, Message: message, Packed: packed}, nil
+}
+
+// decodeWrapped decodes a resource that comes with its name. version is what holds for one without a version of its own.
+func (t *Type) decodeWrapped(wrapper *discoveryv3.Resource, version string) (Resource, error) {
+	name := wrapper.GetName()
+	switch url := wrapper.GetResource().GetTypeUrl(); {
+	case wrapper.GetResource() == nil:
+		return Resource{}, fmt.Errorf("resource %q has no body", name)
+	case url == wrapperURL:
+		return Resource{}, fmt.Errorf("resource %q: is wrapped twice", name)
 	}
-	return Resource{Name: name, Message: message, Packed: packed}, nil
+	r, err := t.decodeAny(wrapper.GetResource(), cmp.Or(wrapper.GetVersion(), version))
+	if err != nil {
+		return Resource{}, err
+	}
+	if name != "" && name != r.Name {
+		return Resource{}, fmt.Errorf("resource %q: its wrapper names it %q", r.Name, name)
+	}
+	return r, nil
 }

@@ -1,9 +1,11 @@
-// Package ads is the transport of xDS: a client of the aggregated discovery service in its state-of-the-world form, over
-// one gRPC stream. It follows https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
+// Package ads is the transport of xDS: a client of the aggregated discovery service in either of its variants, the state of
+// the world and the incremental one (delta), over one gRPC stream. It follows
+// https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 //
 // It knows no resource type. A caller describes each with a [Type]: its URL, how a resource is decoded, and what becomes
 // of a response. The client keeps the conversation: per type one version and one nonce, one answer to every response,
-// subscriptions sent again in their first order on a new stream, reconnection with jittered exponential back-off.
+// subscriptions sent again in their first order on a new stream, with the versions of what is held where the variant has them,
+// reconnection with jittered exponential back-off.
 //
 // # Order and coalescing
 //
@@ -15,5 +17,5 @@
 //
 // # Limitations
 //
-// There is no incremental (delta) form, no resource TTL, and no xdstp names.
+// There is no resource TTL, and there are no xdstp names.
 package ads

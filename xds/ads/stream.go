@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -16,7 +15,7 @@ import (
 
 // received is what one Recv gave.
 type received struct {
-	response *discoveryv3.DiscoveryResponse
+	response *response
 	err      error
 }
 
@@ -29,7 +28,7 @@ func (c *Client) serve(ctx context.Context, target string) (heard bool, err erro
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.opts.Metadata))
 	defer cancel()
-	rpc, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
+	rpc, err := c.openStream(ctx, conn)
 	if err != nil {
 		return false, fmt.Errorf("open: %w", err)
 	}
@@ -60,11 +59,11 @@ func (c *Client) serve(ctx context.Context, target string) (heard bool, err erro
 }
 
 // receive passes on what comes until the stream ends or ctx is done.
-func receive(ctx context.Context, rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient, out chan<- received) {
+func receive(ctx context.Context, rpc stream, out chan<- received) {
 	for {
-		response, err := rpc.Recv()
+		r, err := rpc.receive()
 		select {
-		case out <- received{response, err}:
+		case out <- received{r, err}:
 		case <-ctx.Done():
 			return
 		}
@@ -103,13 +102,13 @@ func (c *Client) streamEnded() {
 }
 
 // flush sends the requests that are due.
-func (c *Client) flush(rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient) error {
+func (c *Client) flush(rpc stream) error {
 	for {
-		request := c.due()
-		if request == nil {
+		next, ok := c.due()
+		if !ok {
 			return nil
 		}
-		err := rpc.Send(request)
+		err := rpc.send(next)
 		if errors.Is(err, io.EOF) {
 			// The stream has ended, and only receiving says why: serve gets to know it from there.
 			return nil
@@ -120,67 +119,73 @@ func (c *Client) flush(rpc discoveryv3.AggregatedDiscoveryService_StreamAggregat
 	}
 }
 
-// due takes the first request off the queue, nil when none is due.
-func (c *Client) due() *discoveryv3.DiscoveryRequest {
+// due takes the first request with something to say off the queue. ok is false when there is none.
+func (c *Client) due() (next request, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
-		return nil
+	for len(c.queue) > 0 && !ok {
+		next, ok = c.queue[0].request(c.opts.Incremental)
+		c.queue = c.queue[1:]
 	}
-	request := c.queue[0].request()
-	c.queue = c.queue[1:]
-	if !c.opts.NodeOnFirstMessageOnly || !c.nodeSent {
-		request.Node, c.nodeSent = c.opts.Node, true
+	if ok && (!c.opts.NodeOnFirstMessageOnly || !c.nodeSent) {
+		next.node, c.nodeSent = c.opts.Node, true
 	}
-	return request
+	return next, ok
 }
 
 // take handles a response and makes its answer due.
-func (c *Client) take(ctx context.Context, r *discoveryv3.DiscoveryResponse) {
+func (c *Client) take(ctx context.Context, r *response) {
 	s, wanted := c.noteResponse(r)
 	if s == nil {
-		c.log.Warn("response of a type that nobody subscribed to is dropped", zap.String("type_url", r.GetTypeUrl()))
+		c.log.Warn("response of a type that nobody subscribed to is dropped", zap.String("type_url", r.typeURL))
 		return
 	}
 	if !wanted {
 		c.answerUnwanted(s, r)
 		return
 	}
-	resources, err := s.decode(r.GetResources())
-	if err == nil {
-		err = s.Handle(ctx, Response{Version: r.GetVersionInfo(), Resources: resources})
-	}
-	if ctx.Err() != nil {
+	resources, err := s.decode(r)
+	if err != nil {
+		c.refuse(s, r, err)
 		return
 	}
-	c.answer(s, r.GetVersionInfo(), err)
+	decoded := Response{Version: r.version, Resources: resources, Incremental: c.opts.Incremental, Removed: r.removed}
+	err = s.Handle(ctx, decoded)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		c.refuse(s, r, err)
+	default:
+		c.accept(s, &decoded)
+	}
 }
 
 // noteResponse notes the nonce. It returns no subscription for a type that was never subscribed to, and wanted false
 // when no resource of it is wanted any more.
-func (c *Client) noteResponse(r *discoveryv3.DiscoveryResponse) (s *subscription, wanted bool) {
+func (c *Client) noteResponse(r *response) (s *subscription, wanted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.Heard, c.state.LastError = true, ""
-	if id := r.GetControlPlane().GetIdentifier(); id != "" {
-		c.state.Identifier = id
+	if r.identifier != "" {
+		c.state.Identifier = r.identifier
 	}
-	s = c.byURL[r.GetTypeUrl()]
+	s = c.byURL[r.typeURL]
 	if s == nil || !s.subscribed {
 		return nil, false
 	}
-	s.nonce = r.GetNonce()
+	s.nonce, s.unanswered = r.nonce, true
 	return s, s.Wildcard || len(s.names) > 0
 }
 
 // answerUnwanted answers a response that came after the last name was unsubscribed. Its version is not taken while it holds
 // resources: the server would think that they are known here, and not send them when they are asked for again. But some
-// servers take a request without names for one of all resources, and repeat themselves until the version is taken.
-func (c *Client) answerUnwanted(s *subscription, r *discoveryv3.DiscoveryResponse) {
+// servers take a request without names for one of all resources, and repeat themselves until the version is taken. The
+// incremental variant has no such version: a server knows from unsubscribing what is held here.
+func (c *Client) answerUnwanted(s *subscription, r *response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	version := r.GetVersionInfo()
-	if again := s.wasRefused && s.refused == version; again || len(r.GetResources()) == 0 {
+	version := r.version
+	if again := s.wasRefused && s.refused == version; again || len(r.world) == 0 {
 		s.version, s.wasRefused = version, false
 	} else {
 		s.refused, s.wasRefused = version, true
@@ -188,17 +193,19 @@ func (c *Client) answerUnwanted(s *subscription, r *discoveryv3.DiscoveryRespons
 	c.enqueue(s)
 }
 
-// answer accepts version, or refuses it when err says why.
-func (c *Client) answer(s *subscription, version string, err error) {
+func (c *Client) accept(s *subscription, r *Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil {
-		s.accepted(version, time.Now())
-		c.enqueue(s)
-		return
-	}
-	again := s.rejected(version, err)
-	c.log.Warn("response is refused", zap.String("type_url", s.URL), zap.String("version", version),
+	s.accepted(r, time.Now())
+	c.enqueue(s)
+}
+
+// refuse answers r with why it is refused.
+func (c *Client) refuse(s *subscription, r *response, why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	again := s.rejected(r.identity(), why)
+	c.log.Warn("response is refused", zap.String("type_url", s.URL), zap.String("version", r.version),
 		zap.String("error", s.refusal.GetMessage()))
 	if !again {
 		c.enqueue(s)

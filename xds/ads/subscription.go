@@ -2,11 +2,12 @@ package ads
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -31,11 +32,16 @@ type Type struct {
 type Response struct {
 	Version   string
 	Resources []Resource // each name once
+	// Incremental tells that Resources are only those that changed, and Removed those that are not there any more. Otherwise
+	// Resources are all that were asked for and are there.
+	Incremental bool
+	Removed     []string
 }
 
 // Resource is one resource of a response.
 type Resource struct {
 	Name    string
+	Version string // that of the response where the resource has none of its own
 	Message proto.Message
 	// Packed is the resource as it was received, read-only.
 	Packed *anypb.Any
@@ -69,14 +75,20 @@ type subscription struct {
 	subscribed bool     // ever
 	names      []string // sorted
 	version    string   // accepted last; outlives streams
-	stats      Stats
+	// held has the versions of the resources that are held here, of the incremental variant. It outlives streams. What a refused
+	// response changed is not in it: the server tells a new stream again, and that is no work.
+	held  map[string]string
+	stats Stats
 
 	// Of the open stream only.
-	nonce   string // of the last response
-	asked   bool   // a request was sent
-	queued  bool   // in Client.queue
-	refusal *statuspb.Status
-	refused string // version that was refused last, with wasRefused
+	nonce      string   // of the last response
+	unanswered bool     // that response
+	asked      bool     // a request was sent
+	told       []string // names that the server knows to be wanted, sorted
+	dropped    []string // names that it has to hear are not, sorted
+	queued     bool     // in Client.queue
+	refusal    *statuspb.Status
+	refused    string // what was refused last, with wasRefused
 	// wasRefused tells that the last response was refused.
 	wasRefused bool
 }
@@ -89,36 +101,89 @@ func (s *subscription) worthAsking() bool {
 
 // streamEnded forgets what belonged to the stream.
 func (s *subscription) streamEnded() {
-	s.nonce, s.asked, s.queued, s.refusal, s.refused, s.wasRefused = "", false, false, nil, "", false
+	s.nonce, s.unanswered, s.asked, s.queued = "", false, false, false
+	s.told, s.dropped = nil, nil
+	s.refusal, s.refused, s.wasRefused = nil, "", false
 }
 
-// request makes the request that is due, the answer to the last response included. An error detail is sent once.
-func (s *subscription) request() *discoveryv3.DiscoveryRequest {
-	r := &discoveryv3.DiscoveryRequest{
-		VersionInfo:   s.version,
-		ResourceNames: s.names,
-		TypeUrl:       s.URL,
-		ResponseNonce: s.nonce,
-		ErrorDetail:   s.refusal,
+// request makes the request that is due, the answer to the last response included. An error detail is sent once. ok is false
+// when there is nothing to say, which the incremental variant does not.
+func (s *subscription) request(incremental bool) (r request, ok bool) {
+	r = request{typeURL: s.URL, nonce: s.nonce, refusal: s.refusal}
+	if incremental {
+		r.subscribe, _ = difference(s.told, s.names)
+		_, r.unsubscribe = difference(s.dropped, s.names)
+		s.told, s.dropped = s.names, nil
+		if !s.asked {
+			r.held = maps.Clone(s.held)
+		}
+		ok = !s.asked || s.unanswered || len(r.subscribe)+len(r.unsubscribe) > 0
+		s.nonce = "" // each response is answered once
+	} else {
+		r.version, r.names, ok = s.version, s.names, true
 	}
-	s.refusal, s.queued, s.asked = nil, false, true
-	return r
+	s.refusal, s.queued, s.asked, s.unanswered = nil, false, true, false
+	return r, ok
 }
 
-// accepted moves s to version.
-func (s *subscription) accepted(version string, now time.Time) {
-	s.version, s.wasRefused = version, false
+// rename makes names, sorted, those that are asked for. One that is given up and asked for again before a request could say so
+// is asked for anew: what was held of it is gone.
+func (s *subscription) rename(names []string) {
+	_, gone := difference(s.names, names)
+	s.names = names
+	for _, name := range gone {
+		delete(s.held, name)
+		if i, told := slices.BinarySearch(s.told, name); told {
+			s.told = slices.Concat(s.told[:i], s.told[i+1:])
+			s.dropped = append(s.dropped, name)
+		}
+	}
+	slices.Sort(s.dropped)
+}
+
+// difference returns what is in one of two sorted lists only.
+func difference(before, now []string) (added, gone []string) {
+	for _, name := range now {
+		if _, found := slices.BinarySearch(before, name); !found {
+			added = append(added, name)
+		}
+	}
+	for _, name := range before {
+		if _, found := slices.BinarySearch(now, name); !found {
+			gone = append(gone, name)
+		}
+	}
+	return added, gone
+}
+
+// accepted moves s to the version of r.
+func (s *subscription) accepted(r *Response, now time.Time) {
+	s.version, s.wasRefused = r.Version, false
 	s.stats.UpdateAttempt++
 	s.stats.UpdateSuccess++
 	s.stats.UpdateTime = now
-	s.stats.Version, s.stats.VersionText = VersionHash(version), version
+	s.stats.Version, s.stats.VersionText = VersionHash(r.Version), r.Version
+	if !r.Incremental {
+		return
+	}
+	if s.held == nil {
+		s.held = make(map[string]string)
+	}
+	for _, res := range r.Resources {
+		if _, wanted := slices.BinarySearch(s.names, res.Name); wanted || s.Wildcard {
+			s.held[res.Name] = res.Version
+		}
+	}
+	for _, name := range r.Removed {
+		delete(s.held, name)
+	}
 }
 
-// rejected keeps the version and remembers what to tell the server. It reports whether the same version was refused just
-// before.
-func (s *subscription) rejected(version string, why error) (again bool) {
-	again = s.wasRefused && s.refused == version
-	s.refused, s.wasRefused = version, true
+// rejected keeps the version and remembers what to tell the server. It reports whether the response with this identity was
+// refused just before.
+func (s *subscription) rejected(identity string, why error) (again bool) {
+	again = s.wasRefused && s.refused == identity
+	s.refused, s.wasRefused = identity, true
 	s.refusal = &statuspb.Status{Code: int32(codes.Internal), Message: errorDetail(why)}
 	s.stats.UpdateAttempt++
 	s.stats.UpdateRejected++

@@ -66,6 +66,8 @@ type XDSConfig struct {
 	// MaxReceiveBytes bounds a message from the control plane.
 	MaxReceiveBytes int
 
+	// Incremental asks for the incremental variant of the protocol (api_type DELTA_GRPC).
+	Incremental bool
 	// SetNodeOnFirstMessageOnly sends the node in the first request of a stream only.
 	SetNodeOnFirstMessageOnly bool
 

@@ -177,8 +177,8 @@ f: static_resources.clusters[2]: cluster "d": health_checks[0].health_checker: v
 		"admin: {allow_paths: [{exact: /}]}":                                   "f: admin.allow_paths: is not supported",
 		"stats_config: {stats_tags: [{fixed_value: x}]}":                       "f: stats_config.stats_tags[0].tag_name: must not be empty",
 		"dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}}":    "f: dynamic_resources.lds_config: needs dynamic_resources.ads_config\nf: dynamic_resources.cds_config: needs dynamic_resources.ads_config",
-		ads + "api_type: DELTA_GRPC}}":                                         "f: dynamic_resources.ads_config.api_type: DELTA_GRPC is not supported, only GRPC",
-		ads + "api_type: REST}}":                                               "f: dynamic_resources.ads_config.api_type: REST is not supported, only GRPC",
+		ads + "api_type: AGGREGATED_GRPC}}":                                    "f: dynamic_resources.ads_config.api_type: AGGREGATED_GRPC is not supported, only GRPC and DELTA_GRPC",
+		ads + "api_type: REST}}":                                               "f: dynamic_resources.ads_config.api_type: REST is not supported, only GRPC and DELTA_GRPC",
 		ads + "api_type: GRPC, transport_api_version: V2}}":                    "f: dynamic_resources.ads_config.transport_api_version: V2 is not supported, only V3",
 		ads + "api_type: GRPC}, lds_config: {path_config_source: {path: /x}}}": "f: dynamic_resources.lds_config: path_config_source: is not supported, only ads",
 		"dynamic_resources: {ads_config: {api_type: GRPC}}":                    "f: dynamic_resources.ads_config.grpc_services: must have an entry",
@@ -311,4 +311,16 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestIncremental(t *testing.T) {
+	for api, want := range map[string]bool{"GRPC": false, "DELTA_GRPC": true} {
+		b, err := Parse("f", []byte(strings.Replace(full, "api_type: GRPC", "api_type: "+api, 1)), YAML, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.XDS.Incremental != want {
+			t.Errorf("%s: incremental %t, want %t", api, b.XDS.Incremental, want)
+		}
+	}
 }

@@ -97,8 +97,12 @@ func (d *decoder) add(err error) {
 func (d *decoder) ads(ads *corev3.ApiConfigSource, x *XDSConfig) {
 	const path = "dynamic_resources.ads_config"
 	d.fields(path, ads, adsFields)
-	if t := ads.GetApiType(); t != corev3.ApiConfigSource_GRPC {
-		d.errorf(path+".api_type", "%s is not supported, only GRPC", t)
+	switch t := ads.GetApiType(); t {
+	case corev3.ApiConfigSource_GRPC:
+	case corev3.ApiConfigSource_DELTA_GRPC:
+		x.Incremental = true
+	default:
+		d.errorf(path+".api_type", "%s is not supported, only GRPC and DELTA_GRPC", t)
 	}
 	if v := ads.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
 		d.errorf(path+".transport_api_version", "%s is not supported, only V3", v)

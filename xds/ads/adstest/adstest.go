@@ -6,18 +6,13 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 )
 
 const (
@@ -37,6 +32,7 @@ type Server struct {
 	listener *bufconn.Listener
 	grpc     *grpc.Server
 	streams  chan *Stream
+	deltas   chan *DeltaStream
 	dials    chan time.Time
 	down     atomic.Bool // connections are refused
 }
@@ -48,6 +44,7 @@ func New(t testing.TB) *Server {
 		listener: bufconn.Listen(pipe),
 		grpc:     grpc.NewServer(),
 		streams:  make(chan *Stream, backlog),
+		deltas:   make(chan *DeltaStream, backlog),
 		dials:    make(chan time.Time, 1024),
 	}
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, s)
@@ -94,132 +91,46 @@ func (s *Server) Dial() time.Time {
 
 // StreamAggregatedResources implements the service.
 func (s *Server) StreamAggregatedResources(rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
-	stream := &Stream{
-		t:        s.t,
-		rpc:      rpc,
-		requests: make(chan *discoveryv3.DiscoveryRequest, backlog),
-		end:      make(chan error, 1),
-		ended:    rpc.Context().Done(),
-		sent:     make(map[string]int),
-	}
+	stream := &Stream{rpc: rpc}
+	stream.init(s.t, rpc.Context())
 	s.streams <- stream
-	go func() {
-		for {
-			request, err := rpc.Recv()
-			if err != nil {
-				return
-			}
-			stream.requests <- request
-		}
-	}()
-	select {
-	case err := <-stream.end:
-		return err
-	case <-rpc.Context().Done():
-		return nil
-	}
+	return stream.serve(rpc.Recv)
 }
 
-// Accept waits for the next stream.
+// DeltaAggregatedResources implements the service.
+func (s *Server) DeltaAggregatedResources(rpc discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	stream := &DeltaStream{rpc: rpc}
+	stream.init(s.t, rpc.Context())
+	s.deltas <- stream
+	return stream.serve(rpc.Recv)
+}
+
+// Accept waits for the next stream of the state of the world.
 func (s *Server) Accept() *Stream {
 	s.t.Helper()
+	return accept(s.t, s.streams)
+}
+
+// AcceptDelta waits for the next stream of the incremental variant.
+func (s *Server) AcceptDelta() *DeltaStream {
+	s.t.Helper()
+	return accept(s.t, s.deltas)
+}
+
+func accept[S any](t testing.TB, streams <-chan S) (stream S) {
+	t.Helper()
 	select {
-	case stream := <-s.streams:
-		return stream
+	case stream = <-streams:
 	case <-time.After(patience):
-		s.t.Fatal("no stream was opened")
-		return nil
+		t.Fatal("no stream was opened")
 	}
+	return stream
 }
 
 // NoStream fails when another stream was opened.
 func (s *Server) NoStream() {
 	s.t.Helper()
-	if len(s.streams) > 0 {
+	if len(s.streams)+len(s.deltas) > 0 {
 		s.t.Fatal("a stream was opened that should not have been")
-	}
-}
-
-// Stream is one stream of a client.
-type Stream struct {
-	t        testing.TB
-	rpc      discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer
-	requests chan *discoveryv3.DiscoveryRequest
-	end      chan error
-	ended    <-chan struct{}
-	sent     map[string]int // responses by type, for the nonces
-}
-
-// Next waits for the next request.
-func (s *Stream) Next() *discoveryv3.DiscoveryRequest {
-	s.t.Helper()
-	select {
-	case request := <-s.requests:
-		return request
-	case <-time.After(patience):
-		s.t.Fatal("no request came")
-		return nil
-	}
-}
-
-// Expect waits for the next request and compares it with want, the node left out. An error detail is compared by code,
-// and by text only when want has one. It returns the request.
-func (s *Stream) Expect(what string, want *discoveryv3.DiscoveryRequest) *discoveryv3.DiscoveryRequest {
-	s.t.Helper()
-	got := s.Next()
-	compared := proto.Clone(got).(*discoveryv3.DiscoveryRequest)
-	compared.Node = nil
-	if compared.GetErrorDetail() != nil && want.GetErrorDetail().GetMessage() == "" {
-		compared.ErrorDetail.Message = ""
-	}
-	if !proto.Equal(compared, want) {
-		s.t.Fatalf("%s:\n got %v\nwant %v", what, compared, want)
-	}
-	return got
-}
-
-// Silent fails when a request is waiting to be looked at.
-func (s *Stream) Silent(what string) {
-	s.t.Helper()
-	select {
-	case request := <-s.requests:
-		s.t.Fatalf("%s: a request came: %v", what, request)
-	default:
-	}
-}
-
-// Send sends resources of type url under version, and returns the nonce.
-func (s *Stream) Send(url, version string, resources ...proto.Message) (nonce string) {
-	s.t.Helper()
-	packed := make([]*anypb.Any, len(resources))
-	for i, r := range resources {
-		if already, ok := r.(*anypb.Any); ok {
-			packed[i] = already
-			continue
-		}
-		packed[i] = &anypb.Any{}
-		if err := anypb.MarshalFrom(packed[i], r, proto.MarshalOptions{Deterministic: true}); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	s.sent[url]++
-	nonce = url[len(url)-3:] + strconv.Itoa(s.sent[url])
-	err := s.rpc.Send(&discoveryv3.DiscoveryResponse{VersionInfo: version, TypeUrl: url, Nonce: nonce, Resources: packed})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return nonce
-}
-
-// Close ends the stream with an UNAVAILABLE status of this text.
-func (s *Stream) Close(text string) { s.end <- status.Error(codes.Unavailable, text) }
-
-// WaitClosed waits until the client has ended the stream.
-func (s *Stream) WaitClosed() {
-	s.t.Helper()
-	select {
-	case <-s.ended:
-	case <-time.After(patience):
-		s.t.Fatal("the client keeps the stream open")
 	}
 }

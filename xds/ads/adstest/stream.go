@@ -1,0 +1,175 @@
+package adstest
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// Stream is one stream of a client in the state of the world.
+type Stream struct {
+	talk[*discoveryv3.DiscoveryRequest]
+	rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer
+}
+
+// DeltaStream is one stream of a client in the incremental variant.
+type DeltaStream struct {
+	talk[*discoveryv3.DeltaDiscoveryRequest]
+	rpc discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
+}
+
+// request is a request of either variant.
+type request interface {
+	proto.Message
+	GetErrorDetail() *statuspb.Status
+}
+
+// talk is what both variants have in common.
+type talk[R request] struct {
+	t        testing.TB
+	requests chan R
+	end      chan error
+	ended    <-chan struct{}
+	sent     map[string]int // responses by type, for the nonces
+}
+
+func (k *talk[R]) init(t testing.TB, ctx context.Context) {
+	k.t = t
+	k.requests = make(chan R, backlog)
+	k.end = make(chan error, 1)
+	k.ended = ctx.Done()
+	k.sent = make(map[string]int)
+}
+
+// serve takes requests until either side ends the stream.
+func (k *talk[R]) serve(receive func() (R, error)) error {
+	go func() {
+		for {
+			request, err := receive()
+			if err != nil {
+				return
+			}
+			k.requests <- request
+		}
+	}()
+	select {
+	case err := <-k.end:
+		return err
+	case <-k.ended:
+		return nil
+	}
+}
+
+// Next waits for the next request.
+func (k *talk[R]) Next() (request R) {
+	k.t.Helper()
+	select {
+	case request = <-k.requests:
+	case <-time.After(patience):
+		k.t.Fatal("no request came")
+	}
+	return request
+}
+
+// Expect waits for the next request and compares it with want, the node left out. An error detail is compared by code,
+// and by text only when want has one. It returns the request.
+func (k *talk[R]) Expect(what string, want R) R {
+	k.t.Helper()
+	got := k.Next()
+	compared := proto.Clone(got).(R)
+	fields := compared.ProtoReflect()
+	fields.Clear(fields.Descriptor().Fields().ByName("node"))
+	if d := compared.GetErrorDetail(); d != nil && want.GetErrorDetail().GetMessage() == "" {
+		d.Message = ""
+	}
+	if !proto.Equal(compared, want) {
+		k.t.Fatalf("%s:\n got %v\nwant %v", what, compared, want)
+	}
+	return got
+}
+
+// Silent fails when a request is waiting to be looked at.
+func (k *talk[R]) Silent(what string) {
+	k.t.Helper()
+	select {
+	case request := <-k.requests:
+		k.t.Fatalf("%s: a request came: %v", what, request)
+	default:
+	}
+}
+
+// Close ends the stream with an UNAVAILABLE status of this text.
+func (k *talk[R]) Close(text string) { k.end <- status.Error(codes.Unavailable, text) }
+
+// WaitClosed waits until the client has ended the stream.
+func (k *talk[R]) WaitClosed() {
+	k.t.Helper()
+	select {
+	case <-k.ended:
+	case <-time.After(patience):
+		k.t.Fatal("the client keeps the stream open")
+	}
+}
+
+func (k *talk[R]) nonce(url string) string {
+	k.sent[url]++
+	return url[len(url)-3:] + strconv.Itoa(k.sent[url])
+}
+
+func (k *talk[R]) pack(m proto.Message) *anypb.Any {
+	k.t.Helper()
+	if already, ok := m.(*anypb.Any); ok {
+		return already
+	}
+	packed := &anypb.Any{}
+	if err := anypb.MarshalFrom(packed, m, proto.MarshalOptions{Deterministic: true}); err != nil {
+		k.t.Fatal(err)
+	}
+	return packed
+}
+
+// Send sends resources of type url under version, and returns the nonce.
+func (s *Stream) Send(url, version string, resources ...proto.Message) (nonce string) {
+	s.t.Helper()
+	nonce = s.nonce(url)
+	r := &discoveryv3.DiscoveryResponse{VersionInfo: version, TypeUrl: url, Nonce: nonce}
+	for _, m := range resources {
+		r.Resources = append(r.Resources, s.pack(m))
+	}
+	if err := s.rpc.Send(r); err != nil {
+		s.t.Fatal(err)
+	}
+	return nonce
+}
+
+// Changed is a resource of a response in the incremental variant.
+type Changed struct {
+	Name, Version string
+	Message       proto.Message // nil says only that the resource lives on
+}
+
+// Send sends what has changed of type url, and the names of what is gone, and returns the nonce.
+func (s *DeltaStream) Send(url, version string, removed []string, resources ...Changed) (nonce string) {
+	s.t.Helper()
+	nonce = s.nonce(url)
+	r := &discoveryv3.DeltaDiscoveryResponse{SystemVersionInfo: version, TypeUrl: url, Nonce: nonce, RemovedResources: removed}
+	for _, changed := range resources {
+		wrapper := &discoveryv3.Resource{Name: changed.Name, Version: changed.Version}
+		if changed.Message != nil {
+			wrapper.Resource = s.pack(changed.Message)
+		}
+		r.Resources = append(r.Resources, wrapper)
+	}
+	if err := s.rpc.Send(r); err != nil {
+		s.t.Fatal(err)
+	}
+	return nonce
+}

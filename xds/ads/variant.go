@@ -1,0 +1,141 @@
+package ads
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// stream is a stream in one of the two variants of the protocol.
+type stream interface {
+	send(request) error
+	receive() (*response, error)
+}
+
+// request is what there is to say about a type, in either variant.
+type request struct {
+	typeURL string
+	node    *corev3.Node // nil when it was sent before
+	nonce   string       // of the response that is answered
+	refusal *statuspb.Status
+
+	// Of the state of the world.
+	version string // accepted last
+	names   []string
+
+	// Of the incremental variant.
+	subscribe, unsubscribe []string
+	held                   map[string]string // versions by name, in the first request of a stream
+}
+
+// response is what came, in either variant.
+type response struct {
+	typeURL, nonce string
+	version        string // of the whole; a server of the incremental variant need not give one
+	identifier     string // of the control plane
+
+	world   []*anypb.Any            // of the state of the world
+	changed []*discoveryv3.Resource // of the incremental variant, as removed
+	removed []string
+}
+
+// identity tells whether two responses are the same: by their version, and by those of the resources, because a server of the
+// incremental variant need not give the other.
+func (r *response) identity() string {
+	if len(r.changed)+len(r.removed) == 0 {
+		return r.version
+	}
+	digest := xxhash.New()
+	add := func(s string) {
+		_, _ = digest.WriteString(strconv.Itoa(len(s)) + ":" + s)
+	}
+	add(r.version)
+	for _, changed := range r.changed {
+		add(changed.GetName())
+		add(changed.GetVersion())
+	}
+	for _, name := range r.removed {
+		add(name)
+	}
+	return strconv.FormatUint(digest.Sum64(), 16)
+}
+
+// openStream opens a stream of the variant that is asked for.
+func (c *Client) openStream(ctx context.Context, conn *grpc.ClientConn) (stream, error) {
+	service := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
+	if c.opts.Incremental {
+		rpc, err := service.DeltaAggregatedResources(ctx)
+		return incremental{rpc}, err
+	}
+	rpc, err := service.StreamAggregatedResources(ctx)
+	return stateOfTheWorld{rpc}, err
+}
+
+// stateOfTheWorld is the variant in which a response has all resources that are asked for.
+type stateOfTheWorld struct {
+	rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient
+}
+
+func (s stateOfTheWorld) send(r request) error {
+	return s.rpc.Send(&discoveryv3.DiscoveryRequest{
+		VersionInfo:   r.version,
+		Node:          r.node,
+		ResourceNames: r.names,
+		TypeUrl:       r.typeURL,
+		ResponseNonce: r.nonce,
+		ErrorDetail:   r.refusal,
+	})
+}
+
+func (s stateOfTheWorld) receive() (*response, error) {
+	r, err := s.rpc.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return &response{
+		typeURL: r.GetTypeUrl(), nonce: r.GetNonce(), version: r.GetVersionInfo(),
+		identifier: r.GetControlPlane().GetIdentifier(), world: r.GetResources(),
+	}, nil
+}
+
+// incremental is the variant in which a response has what changed, and a request the names that are new and those that are
+// not wanted any more.
+type incremental struct {
+	rpc discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
+}
+
+func (s incremental) send(r request) error {
+	return s.rpc.Send(&discoveryv3.DeltaDiscoveryRequest{
+		Node:                     r.node,
+		TypeUrl:                  r.typeURL,
+		ResourceNamesSubscribe:   r.subscribe,
+		ResourceNamesUnsubscribe: r.unsubscribe,
+		InitialResourceVersions:  r.held,
+		ResponseNonce:            r.nonce,
+		ErrorDetail:              r.refusal,
+	})
+}
+
+// receive leaves out resources without a body, which only say that a resource lives on: none has a time to live here.
+func (s incremental) receive() (*response, error) {
+	r, err := s.rpc.Recv()
+	if err != nil {
+		return nil, err
+	}
+	out := &response{
+		typeURL: r.GetTypeUrl(), nonce: r.GetNonce(), version: r.GetSystemVersionInfo(),
+		identifier: r.GetControlPlane().GetIdentifier(), removed: r.GetRemovedResources(),
+	}
+	for _, changed := range r.GetResources() {
+		if changed.GetResource() != nil {
+			out.changed = append(out.changed, changed)
+		}
+	}
+	return out, nil
+}
