@@ -6,42 +6,66 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
-	"github.com/penguintechinc/marchproxy-alb/internal/harness/process"
 )
 
-// smallReceiveBuffer is that of an attacker who does not read, so that what it does not take stays with the proxy.
-const smallReceiveBuffer = 4 << 10
+// noReading is an attacker's socket that takes next to nothing, so that what is not read stays with the proxy.
+var noReading = []harness.DialOption{harness.ReceiveBuffer(4 << 10)}
 
-// TestPingFlood asks for answers and does not read them (CVE-2019-9512).
-func TestPingFlood(t *testing.T) {
-	each(t, paces, func(t *testing.T, k kind) {
-		g := newTarget(t, k)
-		g.run(attack{name: "PING, unread", run: func() int {
-			c := g.dial(harness.ReceiveBuffer(smallReceiveBuffer))
-			e := flood{
-				frames: count(300_000, 1_000_000), batch: 1000, unread: true,
-				frame: func(c *harness.H2Client, i int) { c.Ping("12345678") },
-			}.run(c)
-			e.wantClosed(t, http2.ErrCodeEnhanceYourCalm)
-			return e.sent
-		}})
-		g.wantStat("http2.outbound_control_flood", 1)
-	})
-}
+// unknownFrame is the first number of a frame type that RFC 9113 does not define and nobody has registered: 0x0a is ALTSVC,
+// 0x0c ORIGIN, 0x10 PRIORITY_UPDATE.
+const unknownFrame = 0x0a
 
-// TestSettingsFlood changes settings over and over (CVE-2019-9515).
-func TestSettingsFlood(t *testing.T) {
-	each(t, paces, func(t *testing.T, k kind) {
-		g := newTarget(t, k, func(s *process.Setup) { http2Options(s)["max_outbound_control_frames"] = 1000 })
-		g.run(attack{name: "SETTINGS", run: func() int {
-			c := g.dialRaw()
-			c.Handshake()
-			e := flood{
-				frames: count(10_000, 1_000_000), batch: 10,
-				frame: func(c *harness.H2Client, i int) { c.Settings() },
-			}.run(c)
-			e.want(t, http2.ErrCodeEnhanceYourCalm)
-			return e.sent
-		}})
+// TestControlFrames floods the proxy with frames that are about the connection.
+func TestControlFrames(t *testing.T) {
+	ping := func(c *harness.H2Client, _ int) { c.Ping("12345678") }
+	settings := func(c *harness.H2Client, _ int) { c.Settings() }
+	runFloods(t, []floodTest{
+		{
+			// CVE-2019-9512: what answers have to wait must not be without end.
+			name: "PING, unread", dial: noReading, flood: flood{frames: count(400_000, 2_000_000), batch: 1000, frame: ping, unread: true},
+			code: http2.ErrCodeEnhanceYourCalm, stat: "http2.outbound_control_flood",
+		}, {
+			// CVE-2019-9515.
+			name: "SETTINGS", flood: flood{frames: count(5_000, 100_000), batch: 10, frame: settings}, code: http2.ErrCodeEnhanceYourCalm,
+		}, {
+			name: "SETTINGS, unread", dial: noReading, flood: flood{frames: count(5_000, 100_000), batch: 500, frame: settings, unread: true},
+			code: http2.ErrCodeEnhanceYourCalm,
+		}, {
+			// CVE-2020-11080: as many parameters as fit into a frame.
+			name: "SETTINGS of 2730 parameters", code: http2.ErrCodeEnhanceYourCalm,
+			flood: flood{frames: count(100, 10_000), batch: 1, frame: func(c *harness.H2Client, i int) {
+				c.Settings(make([]http2.Setting, 2730)...)
+			}},
+		}, {
+			// CVE-2026-78669: each changes the windows of all streams, which wait with their answers.
+			name: "INITIAL_WINDOW_SIZE with 100 streams", body: 64 << 10, requests: maxStreams, inFlight: maxStreams,
+			begin: func(c *harness.H2Client) {
+				for range maxStreams {
+					c.Get("/")
+				}
+			},
+			flood: flood{frames: count(5_000, 100_000), batch: 10, frame: func(c *harness.H2Client, i int) {
+				c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(i % 2)})
+			}},
+			code: http2.ErrCodeEnhanceYourCalm,
+		}, {
+			// CVE-2026-27141: whatever the type and the length, it is nothing.
+			name: "frames of unknown types", borne: true,
+			flood: flood{frames: count(20_000, 1_000_000), batch: 100, frame: func(c *harness.H2Client, i int) {
+				kind := http2.FrameType(unknownFrame + i%(0x100-unknownFrame))
+				c.Raw(kind, http2.Flags(i), uint32(i%5), make([]byte, []int{0, 1, 300}[i%3]))
+			}},
+		}, {
+			name: "METADATA that is not allowed", borne: true,
+			flood: flood{frames: count(5_000, 1_000_000), batch: 100, frame: func(c *harness.H2Client, i int) {
+				c.Raw(harness.H2FrameMetadata, 4, 1, []byte("\x00\x01a\x01b"))
+			}},
+		}, {
+			// RFC 9113 section 8.4: a client promises nothing.
+			name: "PUSH_PROMISE", code: http2.ErrCodeProtocol,
+			flood: flood{frames: 10, batch: 1, frame: func(c *harness.H2Client, i int) {
+				c.PushPromise(1, 2, harness.H2Head("GET", "/")...)
+			}},
+		},
 	})
 }

@@ -2,7 +2,9 @@ package attack
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -17,6 +19,10 @@ type flood struct {
 	frame func(c *harness.H2Client, i int)
 	// unread says that the attacker reads nothing while it sends. It cannot see then when it has sent enough.
 	unread bool
+	// between, if set, is called between two batches.
+	between func(sent int)
+	// answers is how many response heads the attacker waits for in the end, unless the proxy has had enough.
+	answers int
 }
 
 // ended is how a connection ended.
@@ -49,9 +55,18 @@ func (e ended) wantClosed(t testing.TB, code http2.ErrCode) {
 	e.want(t, code)
 }
 
+// wantOpen fails the test when the proxy has ended the connection before all frames were sent.
+func (e ended) wantOpen(t testing.TB, frames int) {
+	t.Helper()
+	if e.closed || e.sent != frames {
+		t.Errorf("the connection ended after %d frames with %v, want %d borne", e.sent, e.goAway, frames)
+	}
+}
+
 // watch reads what the proxy sends until the connection ends.
 type watch struct {
 	ended
+	heads    atomic.Int64  // of responses
 	over     chan struct{} // closed when the proxy has said that it ends the connection, or has ended it
 	answered chan struct{} // closed when lastPing was answered
 	running  sync.WaitGroup
@@ -74,6 +89,8 @@ func watchEnd(c *harness.H2Client) *watch {
 			}
 			w.got[f.Type]++
 			switch {
+			case f.Type == http2.FrameHeaders:
+				w.heads.Add(1)
 			case f.Type == http2.FrameGoAway:
 				w.goAway = &f
 				if f.Code != http2.ErrCodeNo {
@@ -93,6 +110,13 @@ func (w *watch) isOver() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// waitHeads waits for so many response heads.
+func (w *watch) waitHeads(n int) {
+	for end := time.Now().Add(harness.Guard); w.heads.Load() < int64(n) && !w.isOver() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -134,9 +158,13 @@ func (f flood) run(c *harness.H2Client) ended {
 		if err != nil {
 			break
 		}
+		if f.between != nil {
+			f.between(sent)
+		}
 	}
 	if w == nil {
 		w = watchEnd(c)
 	}
+	w.waitHeads(f.answers)
 	return w.finish(c, sent)
 }

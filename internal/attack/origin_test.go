@@ -41,6 +41,14 @@ var paces = []kind{fastH2, slowH2}
 // origins are all kinds.
 var origins = []kind{fastH2, slowH2, fastH1, slowH1}
 
+// some returns the given kinds in the short form, and all in the full one.
+func some(kinds ...kind) []kind {
+	if *full {
+		return origins
+	}
+	return kinds
+}
+
 // each runs an attack with each kind of origin.
 func each(t *testing.T, kinds []kind, attack func(t *testing.T, k kind)) {
 	t.Helper()
@@ -69,8 +77,9 @@ func (k kind) start(t testing.TB, body int) (origin, process.Fields) {
 		o := newOriginH1(t, wait, letters(body))
 		return o, process.Cluster(harness.ClusterName, o.Addr())
 	}
+	options := process.Fields{"initial_stream_window_size": streamWindow, "initial_connection_window_size": connWindow}
 	o := originH2{harness.NewH2Origin(t, answerLater(wait, harness.H2OK(letters(body))))}
-	return o, process.HTTP2Cluster(harness.ClusterName, nil, o.Addr())
+	return o, process.HTTP2Cluster(harness.ClusterName, options, o.Addr())
 }
 
 func letters(n int) string {

@@ -120,6 +120,18 @@ func (g *target) waitIdle() {
 	})
 }
 
+// arrival bounds the wait for requests that may not come any more, because the proxy has had enough of their client.
+const arrival = 500 * time.Millisecond
+
+// waitRequests waits until so many requests have reached the origin.
+func (g *target) waitRequests(n int) {
+	for end := time.Now().Add(arrival); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if g.load().requests >= n {
+			return
+		}
+	}
+}
+
 // attack is what somebody does to the proxy, with the bounds that hold whatever it is.
 type attack struct {
 	name string
@@ -136,7 +148,7 @@ type attack struct {
 func (g *target) run(a attack) {
 	g.t.Helper()
 	g.canary = startCanary(g.t, g.Address())
-	usage := g.usage()
+	descriptors := g.descriptors()
 	before, cpu := g.load(), g.cpu()
 	var frames int
 	cost, err := g.Process().Measure(func() int { frames = a.run(); return frames })
@@ -149,7 +161,7 @@ func (g *target) run(a attack) {
 	g.t.Log(costLine(a.name, cost, after.requests-before.requests, after.most, took))
 	g.check(a, cost, after.requests-before.requests, after.most)
 	g.waitIdle()
-	g.checkReleased(usage)
+	g.checkReleased(descriptors)
 	g.checkCalm()
 }
 
@@ -190,13 +202,19 @@ func (g *target) check(a attack, c harness.Cost, requests, most int) {
 }
 
 // checkReleased waits until descriptors are back but for connections that the proxy keeps for further requests.
-func (g *target) checkReleased(before harness.Usage) {
+func (g *target) checkReleased(before int) {
 	g.t.Helper()
-	g.Eventually("descriptors to be closed", func() bool {
-		kept := int(g.ClusterStat("upstream_cx_active"))
-		// The canary was there before, and its connection to its origin still is.
-		return g.usage().Descriptors <= before.Descriptors+kept+1
-	})
+	g.Eventually("descriptors to be closed", func() bool { return g.descriptors() <= before })
+}
+
+// descriptors returns how many descriptors are open beside those of connections to origins.
+func (g *target) descriptors() int {
+	g.t.Helper()
+	n := g.usage().Descriptors
+	for _, kept := range g.Stats(`^cluster\..*\.upstream_cx_active$`) {
+		n -= int(kept)
+	}
+	return n
 }
 
 const (
@@ -245,10 +263,4 @@ func (g *target) cpuSince(before proc.CPUSample) time.Duration {
 		g.t.Fatal(err)
 	}
 	return used.Total
-}
-
-// wantStat waits for a counter to have a value.
-func (g *target) wantStat(name string, want uint64) {
-	g.t.Helper()
-	g.WaitStat(name, want)
 }

@@ -1,0 +1,139 @@
+package attack
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"github.com/penguintechinc/marchproxy-alb/internal/harness"
+	"github.com/penguintechinc/marchproxy-alb/internal/harness/process"
+)
+
+const (
+	// getBlock is the head of GET http://a/ as a field block that inserts nothing.
+	getBlock = "\x82\x86\x84\x01\x01a"
+	// newestEntry refers to the field that was inserted last: one byte, whatever its size.
+	newestEntry = "\xbe"
+	// frameSize is the largest payload of a frame that everybody takes.
+	frameSize = 16 << 10
+	mebibyte  = 1 << 20
+)
+
+// inserted is a literal field that is inserted into the table. Name and value are shorter than 127 bytes, or exactly 4000.
+func inserted(name, value string) string {
+	length := string(rune(len(value)))
+	if len(value) == 4000 {
+		length = "\x7f\xa1\x1e" // 127 + 33 + 30*128 (RFC 7541 section 5.1)
+	}
+	return "\x40" + string(rune(len(name))) + name + length + value
+}
+
+// openBlock opens a stream with a field block, in as many frames as it takes.
+func openBlock(c *harness.H2Client, id uint32, block string) {
+	first := block[:min(len(block), frameSize)]
+	rest := block[len(first):]
+	c.HeadersBlock(id, true, rest == "", []byte(first))
+	for rest != "" {
+		part := rest[:min(len(rest), frameSize)]
+		rest = rest[len(part):]
+		c.Continuation(id, rest == "", []byte(part))
+	}
+}
+
+// TestContinuationFlood never ends a field block (CVE-2024-27316 and its like).
+func TestContinuationFlood(t *testing.T) {
+	endless := func(name, fragment string) floodTest {
+		return floodTest{
+			name: name, code: http2.ErrCodeEnhanceYourCalm, stat: "http2.header_overflow", growth: 2 * mebibyte,
+			begin: func(c *harness.H2Client) { c.HeadersBlock(1, true, false, []byte(getBlock)) },
+			flood: flood{frames: count(10_000, 1_000_000), batch: max(1, 1000/len(fragment)), frame: func(c *harness.H2Client, _ int) {
+				c.Continuation(1, false, []byte(fragment))
+			}},
+		}
+	}
+	runFloods(t, []floodTest{
+		endless("CONTINUATION of 16 KiB", strings.Repeat("\x82", frameSize)),
+		endless("CONTINUATION of 10 bytes", strings.Repeat("\x82", 10)),
+	})
+}
+
+// bomb is a flood of requests whose blocks are much larger than they look. The first one inserts what all refer to. They are
+// answered by the proxy, or refused, and cost no more than other blocks of that length.
+func bomb(name, insert, block string, answered bool, change func(*process.Setup)) floodTest {
+	f := floodTest{
+		name: name, change: change, borne: true,
+		begin: func(c *harness.H2Client) { openBlock(c, 1, getBlock+insert) },
+		flood: flood{frames: count(100, 10_000), batch: 1, frame: func(c *harness.H2Client, i int) {
+			openBlock(c, streamID(i+1), getBlock+block)
+		}},
+		requests: 1, inFlight: 1,
+	}
+	if answered {
+		f.answers = f.frames
+	}
+	return f
+}
+
+// TestFieldBombs refers to fields that are not sent again (CVE-2016-6581, CVE-2026-49975, CVE-2026-47774, CVE-2026-73550).
+func TestFieldBombs(t *testing.T) {
+	refs := func(n int) string { return strings.Repeat(newestEntry, n) }
+	manyFields := func(s *process.Setup) {
+		s.HTTP()["common_http_protocol_options"] = process.Fields{"max_headers_count": 10_000}
+	}
+	hosts := bomb("many host fields, allowed", inserted("host", "a"), refs(1000), false, manyFields)
+	hosts.borne, hosts.code, hosts.stat = false, http2.ErrCodeEnhanceYourCalm, tooManyResets
+	hosts.frames, hosts.flood.frames = 1000, 1000
+	runFloods(t, []floodTest{
+		bomb("a large field many times", inserted("x", letters(4000)), refs(16_000), true, nil),
+		bomb("a small field many times", inserted("x", "y"), refs(50_000), true, nil),
+		bomb("a small field many times, more of them allowed", inserted("x", "y"), refs(50_000), true, manyFields),
+		bomb("many cookie crumbs", inserted("cookie", "a="), refs(4000), true, nil),
+		bomb("many host fields", inserted("host", "a"), refs(50_000), true, nil),
+		hosts,
+	})
+}
+
+// TestCookieCrumbs has as many crumbs joined as the limits let pass, for an origin that knows no crumbs.
+func TestCookieCrumbs(t *testing.T) {
+	const many = 90
+	const crumbs = 1400 // of 40 bytes each, as fields are counted: 55 of 60 KiB
+	f := bomb("cookie crumbs that pass", inserted("cookie", "a="), strings.Repeat(newestEntry, crumbs), true, func(s *process.Setup) {
+		s.HTTP()["common_http_protocol_options"] = process.Fields{"max_headers_count": 2 * crumbs}
+	})
+	f.kinds = []kind{fastH1, slowH1}
+	f.answers, f.frames = many, many
+	f.requests, f.inFlight = many+1, many+1
+	runFloods(t, []floodTest{f})
+}
+
+// TestHuffman has long strings decoded and passed on (CVE-2022-41723).
+func TestHuffman(t *testing.T) {
+	const many = 50
+	long := func(name string, size int) floodTest {
+		return floodTest{
+			name: name, borne: true, requests: many, inFlight: many,
+			flood: flood{frames: many, answers: many, batch: 1, frame: func(c *harness.H2Client, i int) {
+				c.Headers(streamID(i), true, harness.H2Head("GET", "/", "x", strings.Repeat("e", size))...)
+			}},
+		}
+	}
+	runFloods(t, []floodTest{long("strings of 20 KiB", 20<<10), long("strings of 40 KiB", 40<<10)})
+}
+
+// TestTableSizeUpdates changes the size of the compression table (RFC 7541 sections 4.2 and 6.3).
+func TestTableSizeUpdates(t *testing.T) {
+	updates := func(name, block string, code http2.ErrCode) floodTest {
+		return floodTest{
+			name: name, code: code, growth: 2 * mebibyte,
+			flood: flood{frames: count(100, 10_000), batch: 1, frame: func(c *harness.H2Client, i int) {
+				openBlock(c, streamID(i), block+getBlock)
+			}},
+		}
+	}
+	runFloods(t, []floodTest{
+		updates("table size updates without end", strings.Repeat("\x20", 10_000), http2.ErrCodeCompression),
+		updates("table size above the limit", "\x3f\xe2\x1f", http2.ErrCodeCompression), // 4097
+		updates("table size update behind a field", getBlock+"\x20", http2.ErrCodeCompression),
+	})
+}
