@@ -54,7 +54,7 @@ func (x *exchange) sendRequest() verdict {
 	switch {
 	case x.request.EndStream:
 		x.requestSent = true
-	case x.bodySent:
+	case x.bodySent, x.requestSent:
 		x.replayBody()
 	}
 	return verdictNone

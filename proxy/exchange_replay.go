@@ -25,7 +25,7 @@ func (x *exchange) record(data []byte) {
 	x.replay = append(x.replay, data...)
 }
 
-// replayBody sends the body that was sent before once more, with its end if that was sent.
+// replayBody sends the body that was sent before once more, with its end if that was sent: an empty one has nothing else.
 func (x *exchange) replayBody() {
 	trailers := x.down.Trailers()
 	x.up.WriteBody(x.replay, x.requestSent && trailers == nil)

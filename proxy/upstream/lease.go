@@ -122,7 +122,11 @@ func (h *Host) grantHTTP2(l *Lease) (granted, overflow bool) {
 		}
 		return true, overflow
 	}
-	if c := h.findShared(l.avoid, true); c != nil {
+	c := h.findShared(l.avoid, true)
+	if c == nil && l.avoid != nil && l.avoid.listed && l.avoid.Room() > 0 {
+		c = l.avoid // there is no other connection and none may be opened: it may not refuse twice
+	}
+	if c != nil {
 		c.open(l)
 		return true, false
 	}
