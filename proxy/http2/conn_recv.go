@@ -198,6 +198,8 @@ func (c *conn) checkHeader(h frameHeader) fault {
 		return fault{http2.ErrCodeProtocol, "field block is interrupted"} // RFC 9113 section 4.3
 	case !c.block.open && h.kind == http2.FrameContinuation:
 		return fault{http2.ErrCodeProtocol, "CONTINUATION without HEADERS"}
+	case h.kind == http2.FrameSettings && h.flags&http2.FlagSettingsAck != 0 && h.length > 0: // RFC 9113 section 6.5
+		return fault{http2.ErrCodeFrameSize, "acknowledgement of SETTINGS has a payload"}
 	case !c.peer.received && (h.kind != http2.FrameSettings || h.flags&http2.FlagSettingsAck != 0):
 		return fault{http2.ErrCodeProtocol, "first frame is not SETTINGS"} // RFC 9113 section 3.4
 	}

@@ -52,7 +52,7 @@ var serverFaults = []faultCase{
 		"GOAWAY 0 FRAME_SIZE_ERROR malformed frame"},
 	{"SETTINGS acknowledgement with a parameter", "6.5", func(p *peer) {
 		p.raw(http2.FrameSettings, http2.FlagSettingsAck, 0, "\x00\x03\x00\x00\x00\x01")
-	}, "GOAWAY 0 FRAME_SIZE_ERROR malformed frame"},
+	}, "GOAWAY 0 FRAME_SIZE_ERROR acknowledgement of SETTINGS has a payload"},
 	{"ENABLE_PUSH 2", "6.5.2", func(p *peer) { p.settings(http2.Setting{ID: http2.SettingEnablePush, Val: 2}) },
 		"GOAWAY 0 PROTOCOL_ERROR setting has a value that it may not have"},
 	{"INITIAL_WINDOW_SIZE 2^31", "6.5.2", func(p *peer) { p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31}) },
@@ -203,6 +203,10 @@ var serverPrefaces = []faultCase{
 		"GOAWAY 0 PROTOCOL_ERROR first frame is not SETTINGS"},
 	{"first frame is an acknowledgement of SETTINGS", "3.4", func(p *peer) { p.WriteString(http2.ClientPreface); p.settingsAck() },
 		"GOAWAY 0 PROTOCOL_ERROR first frame is not SETTINGS"},
+	{"first frame is an acknowledgement with a payload, which is still to come", "6.5", func(p *peer) {
+		p.WriteString(http2.ClientPreface)
+		p.WriteString("\x00\x00\x01\x04\x01\x00\x00\x00\x00")
+	}, "GOAWAY 0 FRAME_SIZE_ERROR acknowledgement of SETTINGS has a payload"},
 	{"first frame is of an unknown type", "3.4", func(p *peer) { p.WriteString(http2.ClientPreface); p.raw(0xee, 0, 0, "") },
 		"GOAWAY 0 PROTOCOL_ERROR first frame is not SETTINGS"},
 }
