@@ -25,7 +25,8 @@ const (
 const invalidPreface = "http2/3.5/2"
 
 // TestH2spec sets h2spec, a client that breaks each rule in turn, against the proxy. The origins are strict: whatever the
-// proxy sends them has to be right.
+// proxy sends them has to be right. They answer whole requests only. After an early answer the rest of a request is not wanted,
+// its stream is reset with NO_ERROR (RFC 9113 section 8.1), and what h2spec does wrong on it then is ignored.
 func TestH2spec(t *testing.T) {
 	one := harness.NewOrigin(t, harness.Respond(harness.OK(h2specBody)))
 	two := harness.NewH2Origin(t, harness.H2Respond(harness.H2OK(h2specBody)))
