@@ -130,12 +130,13 @@ func (c *sharedConn) unlist() {
 	}
 }
 
-// becomeIdle notes that no stream is left. A connection that takes no more of them ends.
+// becomeIdle notes that no stream is left. A connection that takes no more of them ends, also when that is because the host
+// allows none: whoever asks would be given another one, and such connections would gather.
 func (c *sharedConn) becomeIdle() {
 	if c.state == connConnecting {
 		return
 	}
-	if !c.listed {
+	if !c.listed || c.Settled() && c.Room() == 0 {
 		c.GoAway()
 		c.close(closedLocally)
 		return
