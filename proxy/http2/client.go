@@ -52,8 +52,8 @@ func (k *ClientConn) GoAway() {
 	}
 }
 
-// Room returns how many more streams may be opened now. Until the host has told how many it takes, that is what we allow
-// ourselves; what is too many then is refused and can be sent again.
+// Room returns how many more streams may be opened now. Until the host has told how many it takes, that is what is assumed, or
+// what we allow ourselves; what is too many then is refused and can be sent again.
 func (k *ClientConn) Room() int {
 	if k.dead || k.peerGone || k.raw.WriteErr() != nil {
 		return 0
@@ -72,6 +72,16 @@ func (k *ClientConn) Exhausted() bool { return k.nextID > maxStreamID }
 
 // Settled reports whether the host has told how many streams it takes.
 func (k *ClientConn) Settled() bool { return k.peer.received }
+
+// PeerStreams returns how many streams the host takes at a time, as far as is known.
+func (k *ClientConn) PeerStreams() uint32 { return k.peer.maxStreams }
+
+// AssumePeerStreams has the connection open no more than n streams until the host has told how many it takes.
+func (k *ClientConn) AssumePeerStreams(n uint32) {
+	if !k.peer.received {
+		k.peer.maxStreams = n
+	}
+}
 
 // Idle reports whether no stream is open or going to be.
 func (k *ClientConn) Idle() bool { return k.streams.count+k.reserved == 0 }

@@ -49,7 +49,7 @@ type owner interface {
 	streamGone(s *Stream)
 	// established is told that the connection, which we have dialled, is there.
 	established()
-	// settled is told that the peer's first SETTINGS frame has come.
+	// settled is told that the peer's first SETTINGS frame has come, or one that allows more streams.
 	settled()
 	// late is told that the peer has begun something and not finished it by the end of the turn.
 	late()

@@ -1,6 +1,10 @@
 package http2
 
-import "golang.org/x/net/http2"
+import (
+	"math"
+
+	"golang.org/x/net/http2"
+)
 
 // recvSettings takes a SETTINGS frame (RFC 9113 section 6.5).
 func (c *conn) recvSettings(frame *http2.SettingsFrame) fault {
@@ -16,21 +20,24 @@ func (c *conn) recvSettings(frame *http2.SettingsFrame) fault {
 	if f := c.countSettings(); f.is() {
 		return f
 	}
-	before := c.peer.window
+	first := !c.peer.received
+	if first {
+		c.peer.maxStreams = math.MaxUint32 // whatever was assumed
+	}
+	before := c.peer
 	for i := range frame.NumSettings() {
 		if f := c.applySetting(frame.Setting(i)); f.is() {
 			return f
 		}
 	}
-	first := !c.peer.received
 	c.peer.received = true
-	if c.peer.window != before {
-		if f := c.moveWindows(c.peer.window - before); f.is() {
+	if c.peer.window != before.window {
+		if f := c.moveWindows(c.peer.window - before.window); f.is() {
 			return f
 		}
 	}
 	c.writeSettingsAck()
-	if first {
+	if first || c.peer.maxStreams > before.maxStreams {
 		c.owner.settled()
 	}
 	return fault{}

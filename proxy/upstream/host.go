@@ -15,6 +15,7 @@ type Host struct {
 	address     netip.AddrPort
 	idle        []*Conn       // HTTP/1 connections, the most recently used last
 	shared      []*sharedConn // HTTP/2 connections that take streams
+	peerStreams uint32        // that the host took at a time on the last connection that told, 0 before
 	waiting     []*Lease      // for a connection, in order
 	connections int           // open or connecting
 	gone        bool          // left the cluster: its connections end with their requests

@@ -111,7 +111,7 @@ func (h *Host) grantHTTP2(l *Lease) (granted, overflow bool) {
 		c.open(l)
 		return true, false
 	}
-	if h.unsettled(l.avoid) {
+	if h.undecided(l.avoid) {
 		return false, false
 	}
 	reserved, overflow := h.reserve()

@@ -45,6 +45,9 @@ func (h *Host) dialHTTP2() (*sharedConn, error) {
 		return nil, err
 	}
 	c.Init(c.raw, k.http2, k.http2Options, k.http2Stats, c)
+	if h.peerStreams > 0 {
+		c.AssumePeerStreams(h.peerStreams)
+	}
 	c.listed = true
 	h.shared = append(h.shared, c)
 	return c, nil
@@ -65,16 +68,21 @@ func (h *Host) findShared(avoid *sharedConn, crowded bool) *sharedConn {
 	return nil
 }
 
-// unsettled reports whether a connection has yet to hear how many streams the host takes. Until then no other is opened: most
-// take many.
-func (h *Host) unsettled(avoid *sharedConn) bool {
-	return slices.ContainsFunc(h.shared, func(c *sharedConn) bool { return c != avoid && !c.Settled() })
+// undecided reports whether no other connection is opened for now: one has yet to hear how many streams the host takes, and most
+// take many, or the host takes none at all, for which a further connection is no remedy.
+func (h *Host) undecided(avoid *sharedConn) bool {
+	return slices.ContainsFunc(h.shared, func(c *sharedConn) bool {
+		return c.Settled() && c.PeerStreams() == 0 || c != avoid && !c.Settled()
+	})
 }
 
 // Changed implements http2.Pool.
 func (c *sharedConn) Changed() {
 	if c.state == connClosed {
 		return
+	}
+	if c.Settled() {
+		c.host.peerStreams = c.PeerStreams()
 	}
 	if c.Idle() {
 		c.becomeIdle()
@@ -95,6 +103,7 @@ func (c *sharedConn) Established() {
 func (c *sharedConn) Draining() {
 	c.host.cluster.stats.Inc(stats.ClusterUpstreamCxCloseNotify)
 	c.unlist()
+	c.host.serveWaiting()
 }
 
 // Ended implements http2.Pool.
@@ -171,6 +180,7 @@ func (c *sharedConn) endIdle() {
 	c.countIdleEnd()
 	c.GoAway()
 	c.close(closedLocally)
+	c.host.serveWaiting()
 }
 
 // close ends the connection and takes it off every list and count. Streams that are open fail.
