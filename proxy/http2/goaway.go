@@ -31,6 +31,7 @@ func (c *conn) mayBeIgnored(id uint32) bool {
 
 // recvGoAway takes a GOAWAY frame (RFC 9113 section 6.8): what it does not name was not processed.
 func (c *conn) recvGoAway(frame *http2.GoAwayFrame) fault {
+	first := !c.peerGone
 	c.peerGone = true
 	last := frame.LastStreamID
 	if !c.server {
@@ -40,6 +41,8 @@ func (c *conn) recvGoAway(frame *http2.GoAwayFrame) fault {
 			}
 		})
 	}
-	c.owner.draining()
+	if first { // the second one of a graceful end says no more than which streams it serves
+		c.owner.draining()
+	}
 	return fault{}
 }
