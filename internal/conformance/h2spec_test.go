@@ -21,8 +21,9 @@ const (
 	h2specBody = "0123456789abcdef"
 )
 
-// invalidPreface is the case that a listener of codec AUTO is left out of.
-const invalidPreface = "http2/3.5/2"
+// leftOutOfAUTO are the cases that a listener of codec_type AUTO fails, and why. What does not begin as HTTP/2's preface is
+// HTTP/1 there: a 400, and the end of the connection. The case takes the first bytes of that for a frame.
+var leftOutOfAUTO = map[string]string{"http2/3.5/2": "an invalid preface is answered as HTTP/1"}
 
 // TestH2spec sets h2spec, a client that breaks each rule in turn, against the proxy. The origins are strict: whatever the
 // proxy sends them has to be right. They answer whole requests only. After an early answer the rest of a request is not wanted,
@@ -40,17 +41,14 @@ func TestH2spec(t *testing.T) {
 	}
 	p := s.Start(t)
 	program := tool(t, h2specPackage)
-	// With AUTO, what does not begin as HTTP/2's preface is HTTP/1, and an invalid one is answered as that: 400, and the end
-	// of the connection. The case takes the first bytes of the answer for a frame.
-	invalid := map[string]string{invalidPreface: "it is answered as HTTP/1"}
 	for name, test := range map[string]struct {
 		address, path string
 		leftOut       map[string]string // cases and why
 	}{
 		"HTTP2 to HTTP/1": {p.Address(), "/one", nil},
 		"HTTP2 to HTTP/2": {p.Address(), "/two", nil},
-		"AUTO to HTTP/1":  {p.ListenerAddress("auto"), "/one", invalid},
-		"AUTO to HTTP/2":  {p.ListenerAddress("auto"), "/two", invalid},
+		"AUTO to HTTP/1":  {p.ListenerAddress("auto"), "/one", leftOutOfAUTO},
+		"AUTO to HTTP/2":  {p.ListenerAddress("auto"), "/two", leftOutOfAUTO},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host, port, err := net.SplitHostPort(test.address)

@@ -1,0 +1,57 @@
+package conformance
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDocumented compares what docs/compatibility.md says with what the other tests here want. With -update it is written.
+func TestDocumented(t *testing.T) {
+	const name, begin, end = "docs/compatibility.md", "<!-- generated: conformance -->\n", "<!-- end of conformance -->\n"
+	path := filepath.Join(root, filepath.FromSlash(name))
+	doc := readFile(t, path)
+	before, rest, found := strings.Cut(doc, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has no part between %q and %q", name, begin, end)
+	}
+	want := before + begin + "\n" + documentation(t) + "\n" + end + after
+	switch {
+	case doc == want:
+	case *update:
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s is not what is tested; -update writes it", name)
+	}
+}
+
+// documentation returns a table of the suites.
+func documentation(t *testing.T) string {
+	h2spec, grpc := pinned(t, "github.com/summerwind/h2spec"), pinned(t, "google.golang.org/grpc")
+	var b strings.Builder
+	b.WriteString("| suite | what it is | passes |\n|---|---|---|\n")
+	fmt.Fprintf(&b, "| h2spec %s, `--strict` | a client that breaks each rule in turn | %d of %d with `codec_type: HTTP2`, %d with `AUTO`: %s |\n",
+		h2spec, h2specCases, h2specCases, h2specCases-len(leftOutOfAUTO), strings.Join(slices.Sorted(maps.Values(leftOutOfAUTO)), "; "))
+	fmt.Fprintf(&b, "| h2specd %s | a host that does so | %d of %d |\n", h2spec, h2specdCases, h2specdCases)
+	fmt.Fprintf(&b, "| grpc-go %s, interop | client and server | `%s` |\n", grpc, strings.Join(interopCases, "`, `"))
+	return b.String()
+}
+
+// pinned returns the version of a module in tools/go.mod.
+func pinned(t *testing.T, module string) string {
+	t.Helper()
+	for line := range strings.Lines(readFile(t, filepath.Join(root, "tools", "go.mod"))) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == module {
+			return strings.TrimSuffix(strings.TrimPrefix(fields[1], "v"), "+incompatible")
+		}
+	}
+	t.Fatalf("tools/go.mod does not require %s", module)
+	return ""
+}
