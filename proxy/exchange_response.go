@@ -23,6 +23,9 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxProtocolError)
 		return false, verdictUpstreamProtocolError
 	}
+	if x.opensTunnel() {
+		resp.EndStream = false // bytes follow, where a body would not
+	}
 	x.countUpstream(resp.Status)
 	x.details = "via_upstream"
 	x.headRead = true
@@ -80,7 +83,7 @@ func (x *exchange) mustClose() bool {
 func (x *exchange) respond(close bool) {
 	x.responded = true
 	x.down.WriteHead(&x.response, close)
-	if x.response.EndStream && !x.opensTunnel() {
+	if x.response.EndStream {
 		x.responseDone = true
 	}
 	x.lastActivity = x.worker.loop.Now()

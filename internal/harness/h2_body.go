@@ -7,13 +7,21 @@ type h2Body struct {
 	streamID uint32
 	rest     string
 	trailers []string
+	part     bool // more follows: it does not end the stream
 }
 
 // SendBody sends a body and ends the stream, with trailers if there are some, as names and values in turn. What the windows
 // do not allow yet follows while frames are read.
 func (c *H2Conn) SendBody(streamID uint32, body string, trailers ...string) {
 	c.t.Helper()
-	c.bodies = append(c.bodies, h2Body{streamID, body, trailers})
+	c.bodies = append(c.bodies, h2Body{streamID: streamID, rest: body, trailers: trailers})
+	c.wrote(nil)
+}
+
+// SendPart is SendBody for a part after which more follows, once WaitSent has returned.
+func (c *H2Conn) SendPart(streamID uint32, part string) {
+	c.t.Helper()
+	c.bodies = append(c.bodies, h2Body{streamID: streamID, rest: part, part: true})
 	c.wrote(nil)
 }
 
@@ -87,7 +95,7 @@ func (c *H2Conn) sendBody(b *h2Body) (done bool) {
 		b.rest = b.rest[len(part):]
 		ended := b.rest == ""
 		if part != "" || len(b.trailers) == 0 {
-			_ = c.answers.WriteData(b.streamID, ended && len(b.trailers) == 0, []byte(part))
+			_ = c.answers.WriteData(b.streamID, ended && len(b.trailers) == 0 && !b.part, []byte(part))
 		}
 		if ended && len(b.trailers) > 0 {
 			// The encoder is elsewhere, and may have made blocks since the body was given.
