@@ -314,6 +314,8 @@ func resetVerdict(err http2.Error) verdict {
 		return verdictRefusedStream
 	case http2.ErrReset:
 		return verdictRemoteReset
+	case http2.ErrConnect:
+		return verdictConnectError
 	case http2.ErrMalformed, http2.ErrProtocol, http2.ErrTooLarge, http2.ErrFlood:
 		return verdictUpstreamProtocolError
 	default:

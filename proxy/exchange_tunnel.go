@@ -91,8 +91,12 @@ func (x *exchange) bridgeRequest() {
 }
 
 // bridgeResponse makes the answer to a WebSocket handshake one of the protocol that the client speaks. It reports whether
-// the host has answered the key that we have made.
+// that can be: the host has to answer the key that we have made, and success without a switch of protocols would be a tunnel
+// to a client of HTTP/2 (RFC 8441 section 5).
 func (x *exchange) bridgeResponse() bool {
+	if x.request.Version == message.HTTP2 && len(x.request.Upgrade) > 0 && x.response.Status/100 == 2 {
+		return false
+	}
 	if x.webSocketKey == nil || x.response.Status != 101 {
 		return true
 	}

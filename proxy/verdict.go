@@ -35,6 +35,7 @@ const (
 	verdictConnectionTermination
 	verdictRemoteReset
 	verdictRefusedStream
+	verdictConnectError
 	verdictUpstreamProtocolError
 	verdictResponseTimeout
 
@@ -91,6 +92,7 @@ var answers = [verdictCount]answer{
 	verdictConnectionTermination:   {status: 503, flags: FlagUpstreamConnectionTermination, reset: "connection termination"},
 	verdictRemoteReset:             {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote reset"},
 	verdictRefusedStream:           {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote refused stream reset"},
+	verdictConnectError:            {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote error with CONNECT request"},
 	verdictUpstreamProtocolError:   {status: 502, flags: FlagUpstreamProtocolError, reset: "protocol error"},
 	verdictResponseTimeout:         {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "response_timeout"},
 

@@ -191,8 +191,11 @@ func (c *conn) recvReset(h frameHeader, payload []byte) fault {
 	c.stats.Inc(statRxReset)
 	code := http2.ErrCode(binary.BigEndian.Uint32(payload))
 	err := ErrReset
-	if code == http2.ErrCodeRefusedStream {
+	switch {
+	case code == http2.ErrCodeRefusedStream:
 		err = ErrRefused
+	case code == http2.ErrCodeConnect && !c.server:
+		err = ErrConnect
 	}
 	s.code = code
 	s.state, _ = s.state.recvReset()

@@ -16,6 +16,8 @@ const (
 	// ErrRefused: the peer has not processed the request and says so, by REFUSED_STREAM or by GOAWAY (RFC 9113 section
 	// 8.7). It may be sent again.
 	ErrRefused
+	// ErrConnect: the host has reset the stream because what CONNECT has connected to has failed (RFC 9113 section 7).
+	ErrConnect
 	// ErrClosed: the connection has ended.
 	ErrClosed
 	// ErrMalformed: the peer's message was malformed (RFC 9113 section 8.1.1), and the stream was reset for it.
@@ -45,6 +47,8 @@ func (e Error) Error() string {
 		return "the peer has reset the stream"
 	case ErrRefused:
 		return "the peer has refused the stream"
+	case ErrConnect:
+		return "the host could not connect, or has lost the connection"
 	case ErrClosed:
 		return "the connection has ended"
 	case ErrMalformed:
