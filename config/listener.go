@@ -24,8 +24,17 @@ type Listener struct {
 	Address    Address
 	// BufferLimit is the soft limit in bytes of what is buffered per connection and direction.
 	BufferLimit uint32
-	// HTTP is the HTTP connection manager of the listener's only filter chain.
+	// HTTP is the HTTP connection manager of the listener's only filter chain, or TCP its TCP proxy: one of them is set.
 	HTTP *HTTPConnectionManager
+	TCP  *TCPProxy
+}
+
+// RouteConfigName returns the name of the route configuration that l asks for by RDS, empty when it asks for none.
+func (l *Listener) RouteConfigName() string {
+	if l.HTTP == nil {
+		return ""
+	}
+	return l.HTTP.RouteConfigName
 }
 
 // Address is an IP address and port.

@@ -44,8 +44,9 @@ type compiledListener struct {
 	config    *config.Listener
 	sockets   *listener.Sockets
 	scope     *stats.Scope
-	httpScope *stats.Scope
+	httpScope *stats.Scope // of manager
 	manager   compiledManager
+	tcp       *compiledTCP // instead of manager, nil without
 }
 
 // compiledManager is an HTTP connection manager made ready.
@@ -185,7 +186,7 @@ func (k *compiledCluster) countMembership(changed bool) {
 func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
 	l := &compiledListener{config: cfg}
 	old := prev.listeners[cfg.Name]
-	if old != nil && old.config.Address == cfg.Address {
+	if old != nil && old.config.Address == cfg.Address && (old.config.TCP == nil) == (cfg.TCP == nil) {
 		l.sockets = old.sockets
 	} else {
 		sockets, err := listener.Bind(cfg.Address, len(s.workers), prev.listensOn(cfg.Address))
@@ -196,6 +197,10 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 		l.sockets = sockets
 	}
 	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
+	if cfg.TCP != nil {
+		l.tcp = s.compileTCP(c, cfg.TCP, undo)
+		return l, nil
+	}
 	l.httpScope = s.scope(undo, "http."+statName(cfg.HTTP.StatPrefix)+".", stats.HTTP)
 	return l, s.compileManager(&l.manager, c, prev, cfg, undo)
 }
@@ -267,13 +272,8 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 		return t, nil
 	}
 	table, err := route.Compile(rc, route.Options{
-		ClusterIndex: func(name string) (int, bool) {
-			if i, ok := slices.BinarySearch(c.clusterNames, name); ok {
-				return i, true
-			}
-			return -1, false
-		},
-		Weights: c.snapshot.Overlay.Weights,
+		ClusterIndex: c.clusterIndex,
+		Weights:      c.snapshot.Overlay.Weights,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route configuration %q: %w", rc.Name, err)
@@ -287,6 +287,14 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 	}
 	c.tables[rc] = t
 	return t, nil
+}
+
+// clusterIndex returns the index of the cluster of that name.
+func (c *compiled) clusterIndex(name string) (int, bool) {
+	if i, ok := slices.BinarySearch(c.clusterNames, name); ok {
+		return i, true
+	}
+	return -1, false
 }
 
 // sameOverlay reports whether two overlays ask for the same.
@@ -311,7 +319,11 @@ func (c *compiled) release(next *compiled) {
 	}
 	for _, l := range c.listeners {
 		l.scope.Release()
-		l.httpScope.Release()
+		if l.tcp != nil {
+			l.tcp.scope.Release()
+		} else {
+			l.httpScope.Release()
+		}
 	}
 	for rc, t := range c.tables {
 		if next.tables[rc] == t {

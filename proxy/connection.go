@@ -50,8 +50,10 @@ func (c *connection) open(l *listenerState, raw *eventloop.Conn, server connecti
 	l.load.Opened()
 	l.stats.Inc(stats.ListenerDownstreamCxTotal)
 	l.stats.Inc(stats.ListenerDownstreamCxActive)
-	l.http.Inc(stats.HTTPDownstreamCxTotal)
-	l.http.Inc(stats.HTTPDownstreamCxActive)
+	if l.http != nil {
+		l.http.Inc(stats.HTTPDownstreamCxTotal)
+		l.http.Inc(stats.HTTPDownstreamCxActive)
+	}
 }
 
 // speaks counts the connection as one of a protocol, the first time that it is told of.
@@ -83,6 +85,14 @@ func (c *connection) closed() {
 	l.stats.Dec(stats.ListenerDownstreamCxActive)
 	l.stats.Inc(stats.ListenerDownstreamCxDestroy)
 	l.stats.Record(stats.ListenerDownstreamCxLengthMs, micros)
+	if l.http != nil {
+		c.closedHTTP(micros)
+	}
+}
+
+// closedHTTP takes a connection of HTTP off the counts of its connection manager, after so many microseconds.
+func (c *connection) closedHTTP(micros uint64) {
+	l := c.listener
 	l.http.Dec(stats.HTTPDownstreamCxActive)
 	if c.protocol != nil {
 		l.http.Dec(c.protocol.cxActive)
@@ -94,8 +104,13 @@ func (c *connection) closed() {
 // countBytes adds what the connection carried since the last time to the counters.
 func (c *connection) countBytes() {
 	read, written := c.raw.BytesRead(), c.raw.BytesWritten()
-	c.listener.http.Add(stats.HTTPDownstreamCxRxBytesTotal, read-c.counted.read)
-	c.listener.http.Add(stats.HTTPDownstreamCxTxBytesTotal, written-c.counted.written)
+	if l := c.listener; l.http != nil {
+		l.http.Add(stats.HTTPDownstreamCxRxBytesTotal, read-c.counted.read)
+		l.http.Add(stats.HTTPDownstreamCxTxBytesTotal, written-c.counted.written)
+	} else {
+		l.tcp.Add(stats.TCPDownstreamCxRxBytesTotal, read-c.counted.read)
+		l.tcp.Add(stats.TCPDownstreamCxTxBytesTotal, written-c.counted.written)
+	}
 	c.counted.read, c.counted.written = read, written
 }
 

@@ -19,9 +19,10 @@ type listenerState struct {
 	socket   *eventloop.Listener
 	load     *listener.Load // nil when connections are not steered
 	stats    *stats.Block
-	http     *stats.Block
-	first    *connection // a doubly linked list
-	stopped  bool        // accepts no more; connections close when they have answered
+	http     *stats.Block // nil with a TCP proxy
+	tcp      *stats.Block // nil with a connection manager
+	first    *connection  // a doubly linked list
+	stopped  bool         // accepts no more; connections close when they have answered
 }
 
 func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
@@ -45,8 +46,12 @@ func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
 func (l *listenerState) update(c *compiledListener) {
 	l.compiled = c
 	l.stats = l.worker.shard.Block(c.scope)
+	l.http, l.tcp, l.table = nil, nil, nil
+	if c.tcp != nil {
+		l.tcp = l.worker.shard.Block(c.tcp.scope)
+		return
+	}
 	l.http = l.worker.shard.Block(c.httpScope)
-	l.table = nil
 	if c.manager.table != nil {
 		l.table = l.worker.tables[c.manager.table]
 	}
@@ -54,6 +59,10 @@ func (l *listenerState) update(c *compiledListener) {
 
 // Accepted implements eventloop.AcceptHandler.
 func (l *listenerState) Accepted(c *eventloop.Conn) {
+	if l.compiled.tcp != nil {
+		newTCPConn(l, c)
+		return
+	}
 	if l.compiled.manager.config.Codec == config.CodecHTTP2 {
 		newHTTP2Conn(l, c)
 		return

@@ -106,7 +106,7 @@ func (f *family[P, C]) applyParents(r ads.Response, now time.Time) error {
 	for _, res := range r.Resources {
 		named[res.Name] = true
 	}
-	gone := f.gone(r, named)
+	gone := f.gone(&r, named)
 	var inForce []string
 	for _, name := range gone {
 		if f.parents[name].active != nil {
@@ -139,14 +139,14 @@ func (f *family[P, C]) applyParents(r ads.Response, now time.Time) error {
 }
 
 // gone returns the parents that r removes, of which named has what it sets.
-func (f *family[P, C]) gone(r ads.Response, named map[string]bool) []string {
+func (f *family[P, C]) gone(r *ads.Response, named map[string]bool) []string {
 	var gone []string
-	if r.Incremental {
-		for _, name := range r.Removed {
-			if f.parents[name] != nil && !named[name] && !slices.Contains(gone, name) {
-				gone = append(gone, name)
-			}
+	for _, name := range r.Removed {
+		if f.parents[name] != nil {
+			gone = append(gone, name)
 		}
+	}
+	if r.Incremental {
 		return gone
 	}
 	for name := range f.parents {

@@ -175,7 +175,7 @@ func clusterNeeds(c *config.Cluster) (string, time.Duration) {
 }
 
 func listenerNeeds(l *config.Listener) (string, time.Duration) {
-	if l.HTTP == nil || l.HTTP.RouteConfigName == "" {
+	if l.RouteConfigName() == "" {
 		return "", 0
 	}
 	return l.HTTP.RouteConfigName, l.HTTP.RouteFetchTimeout

@@ -9,8 +9,11 @@ import (
 // canaryPath is what canaries ask for. Its route comes before all others.
 const canaryPath = "/harness-canary"
 
-// addCanary gives the setup a route to an origin that always behaves.
+// addCanary gives the setup a route to an origin that always behaves, unless it has no routes.
 func (s *Setup) addCanary(o *Origin) {
+	if s.HTTP() == nil {
+		return
+	}
 	r := Forward(canaryPath, "harness-canary")
 	r.Name = "harness-canary"
 	s.Clusters = append(s.Clusters, Cluster("harness-canary", o.Addr()))

@@ -42,7 +42,7 @@ func NewSetup(hosts ...netip.AddrPort) *Setup {
 	}
 }
 
-// HTTP returns the connection manager.
+// HTTP returns the connection manager, nil when the listener has none.
 func (s *Setup) HTTP() *config.HTTPConnectionManager { return s.Listener.HTTP }
 
 // VirtualHost returns the only virtual host.

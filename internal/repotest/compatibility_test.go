@@ -62,7 +62,7 @@ var inPart = map[string]string{
 	"DynamicResources.cds_config":                        "`ads`",
 	"DynamicResources.lds_config":                        "`ads`",
 	"EdsClusterConfig.eds_config":                        "`ads`, `self`",
-	"Filter.typed_config":                                "`HttpConnectionManager`",
+	"Filter.typed_config":                                "`HttpConnectionManager`, `TcpProxy`",
 	"FilterChain.filter_chain_match":                     "empty: it matches every connection",
 	"FilterChain.filters":                                "one",
 	"FilterChain.transport_socket":                       "`RawBuffer`",

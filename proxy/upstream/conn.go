@@ -6,7 +6,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// Conn is an HTTP/1 connection to a host: lent to an exchange, or idle in its host's pool.
+// Conn is an HTTP/1 connection to a host: lent to an exchange, or idle in its host's pool. As a tunnel it carries any bytes.
 type Conn struct {
 	http1.ClientConn
 	link
@@ -24,10 +24,10 @@ func (c *Conn) NotifyBelow(n int) { c.raw.NotifyBelow(n) }
 // Flushed implements Stream.
 func (c *Conn) Flushed() bool { return c.raw.Flushed() }
 
-// dialHTTP1 opens a connection to h.
-func (h *Host) dialHTTP1() (*Conn, error) {
+// dialConn opens a connection to h, which is counted under its protocol.
+func (h *Host) dialConn(protocol int) (*Conn, error) {
 	c := &Conn{}
-	if err := c.dial(h, stats.ClusterUpstreamCxHTTP1Total, c); err != nil {
+	if err := c.dial(h, protocol, c); err != nil {
 		return nil, err
 	}
 	c.Init(c.raw, &h.cluster.limits)

@@ -30,6 +30,8 @@ type Ask struct {
 	Response *message.Response
 	// Fresh asks for an HTTP/1 connection that has not been used.
 	Fresh bool
+	// TCP asks for a connection of one's own, for bytes that are passed on as they are.
+	TCP bool
 	// Again asks for another connection than that of the lease before, whose stream was refused.
 	Again bool
 }
@@ -88,7 +90,11 @@ func (h *Host) grant(l *Lease) (granted, overflow bool) {
 	if l.ask.HTTP2 {
 		return h.grantHTTP2(l)
 	}
-	if !l.ask.Fresh {
+	protocol := stats.ClusterUpstreamCxHTTP1Total
+	if l.ask.TCP {
+		protocol = noProtocol
+	}
+	if !l.ask.Fresh && !l.ask.TCP {
 		if c := h.takeIdle(); c != nil {
 			l.lend(c)
 			return true, false
@@ -96,7 +102,7 @@ func (h *Host) grant(l *Lease) (granted, overflow bool) {
 	}
 	reserved, overflow := h.reserve()
 	if reserved {
-		c, err := h.dialHTTP1()
+		c, err := h.dialConn(protocol)
 		if l.dialled(err) {
 			l.lend(c)
 		}
@@ -288,6 +294,14 @@ func (l *Lease) CanRefuse() bool { return l.http2.conn != nil }
 
 // HTTP2 returns the stream of the lease, nil when it is none of HTTP/2.
 func (l *Lease) HTTP2() *http2.Stream { return l.http2.Stream }
+
+// TCP returns the connection of a lease that asked for one of its own, nil while there is none.
+func (l *Lease) TCP() *eventloop.Conn {
+	if l.conn == nil {
+		return nil
+	}
+	return l.conn.Conn()
+}
 
 // Waiting reports whether the lease is queued for a connection.
 func (l *Lease) Waiting() bool { return l.wait }

@@ -44,6 +44,9 @@ const (
 	closedRemotely
 )
 
+// noProtocol stands for the protocol of a connection that is counted under none.
+const noProtocol = -1
+
 // dial opens a connection to h and counts it under its protocol. owner is told when connecting has taken too long, and of
 // later limits on time.
 func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
@@ -58,7 +61,9 @@ func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
 	h.Stats.CxTotal++
 	h.Stats.CxActive++
 	k.stats.Inc(stats.ClusterUpstreamCxTotal)
-	k.stats.Inc(protocol)
+	if protocol != noProtocol {
+		k.stats.Inc(protocol)
+	}
 	k.stats.Inc(stats.ClusterUpstreamCxActive)
 	return nil
 }

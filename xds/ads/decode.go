@@ -38,6 +38,12 @@ func (t *Type) decode(r *response) ([]Resource, error) {
 			return nil, err
 		}
 	}
+	for i, name := range r.removed {
+		if _, ok := seen[name]; ok {
+			return nil, fmt.Errorf("removed resource %d: duplicate resource %q, want each name once in a response", i, name)
+		}
+		seen[name] = struct{}{}
+	}
 	return resources, nil
 }
 

@@ -178,14 +178,17 @@ func TestDeltaUndecodable(t *testing.T) {
 		s.Next()
 		for _, tt := range []struct {
 			what    string
+			removed []string
 			changed []adstest.Changed
 			why     string
 		}{
-			{"another type", []adstest.Changed{{Name: "a", Message: named("a")}}, `resource 0: type URL "` + namedURL},
-			{"another name", []adstest.Changed{changedText("a", ""), {Name: "b", Message: text("c")}}, `resource 1: resource "c": its wrapper names it "b"`},
-			{"twice", []adstest.Changed{changedText("a", "1"), changedText("a", "2")}, `resource 1: duplicate resource "a"`},
+			{"removed twice", []string{"a", "a"}, nil, `removed resource 1: duplicate resource "a"`},
+			{"both", []string{"a"}, []adstest.Changed{changedText("a", "1")}, `removed resource 0: duplicate resource "a"`},
+			{"another type", nil, []adstest.Changed{{Name: "a", Message: named("a")}}, `resource 0: type URL "` + namedURL},
+			{"another name", nil, []adstest.Changed{changedText("a", ""), {Name: "b", Message: text("c")}}, `resource 1: resource "c": its wrapper names it "b"`},
+			{"twice", nil, []adstest.Changed{changedText("a", "1"), changedText("a", "2")}, `resource 1: duplicate resource "a"`},
 		} {
-			n := s.Send(worldURL, tt.what, nil, tt.changed...)
+			n := s.Send(worldURL, tt.what, tt.removed, tt.changed...)
 			got := s.Expect(tt.what, deltaRefusal(worldURL, n)).GetErrorDetail().GetMessage()
 			if !strings.Contains(got, tt.why) {
 				t.Errorf("%s: detail %q, want %q in it", tt.what, got, tt.why)

@@ -32,8 +32,8 @@ type Type struct {
 type Response struct {
 	Version   string
 	Resources []Resource // each name once
-	// Incremental tells that Resources are only those that changed, and Removed those that are not there any more. Otherwise
-	// Resources are all that were asked for and are there.
+	// Incremental tells that Resources are only those that changed, and Removed those that are not there any more, each name once
+	// in the two. Otherwise Resources are all that were asked for and are there.
 	Incremental bool
 	Removed     []string
 }

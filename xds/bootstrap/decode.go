@@ -230,7 +230,7 @@ func (b *Bootstrap) Check() error {
 		return errors.Join(errs...)
 	}
 	for _, l := range b.Listeners {
-		if name := l.HTTP.RouteConfigName; name != "" {
+		if name := l.RouteConfigName(); name != "" {
 			errs = append(errs, fmt.Errorf("listener %q: rds asks for %q, but there is no dynamic_resources.ads_config", l.Name, name))
 		}
 	}

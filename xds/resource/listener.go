@@ -4,6 +4,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -36,8 +37,8 @@ var (
 	networkFilterFields = fields{"name": noEffect, "typed_config": decoded}
 )
 
-// Listener decodes a listener: a TCP address and one filter chain, which has an HTTP connection manager and matches
-// every connection.
+// Listener decodes a listener: a TCP address and one filter chain, which has an HTTP connection manager or a TCP proxy and
+// matches every connection.
 func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 	root := newReport("listener", l.GetName())
 	if !root.validate(l) {
@@ -54,7 +55,7 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 		BufferLimit: orUint32(l.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
 	}
 	if place, chain := root.filterChain(l); chain != nil {
-		out.HTTP = place.connectionManagerOf(chain)
+		place.filterOf(chain, out)
 	}
 	if root.failed() {
 		return nil, root.err()
@@ -79,8 +80,8 @@ func (a *at) filterChain(l *listenerv3.Listener) (*at, *listenerv3.FilterChain) 
 	return a.item("filter_chains", 0), chains[0]
 }
 
-// connectionManagerOf returns the connection manager of a filter chain.
-func (a *at) connectionManagerOf(chain *listenerv3.FilterChain) *config.HTTPConnectionManager {
+// filterOf decodes the only filter of a filter chain.
+func (a *at) filterOf(chain *listenerv3.FilterChain, out *config.Listener) {
 	a.only(chain, filterChainFields)
 	if match := chain.GetFilterChainMatch(); match != nil && proto.Size(match) > 0 {
 		a.in("filter_chain_match").errorf("is not supported, only a chain that matches every connection")
@@ -88,29 +89,34 @@ func (a *at) connectionManagerOf(chain *listenerv3.FilterChain) *config.HTTPConn
 	a.transportSocket(chain.GetTransportSocket())
 	filters := chain.GetFilters()
 	if len(filters) == 0 {
-		a.in("filters").errorf("must have an HTTP connection manager")
-		return nil
+		a.in("filters").errorf("must have an HTTP connection manager or a TCP proxy")
+		return
 	}
 	place, filter := a.item("filters", 0), filters[0]
 	if len(filters) > 1 {
-		a.item("filters", 1).errorf("%sis not supported, only one HTTP connection manager", describe(filters[1].ProtoReflect()))
-		return nil
+		a.item("filters", 1).errorf("%sis not supported, only one HTTP connection manager or TCP proxy", describe(filters[1].ProtoReflect()))
+		return
 	}
 	place.only(filter, networkFilterFields)
-	if filter.GetTypedConfig() == nil {
+	packed := filter.GetTypedConfig()
+	if packed == nil {
 		place.in("typed_config").errorf("must be set")
-		return nil
+		return
 	}
-	if messageName(filter.GetTypedConfig()) != connectionManagerMessage {
-		place.unregistered(filter.GetName(), filter.GetTypedConfig())
-		return nil
+	switch messageName(packed) {
+	case connectionManagerMessage:
+		var hcm hcmv3.HttpConnectionManager
+		if place = place.in("typed_config"); place.unpack(packed, &hcm) {
+			out.HTTP = place.connectionManager(&hcm)
+		}
+	case tcpProxyMessage:
+		var tcp tcpproxyv3.TcpProxy
+		if place = place.in("typed_config"); place.unpack(packed, &tcp) {
+			out.TCP = place.tcpProxy(&tcp)
+		}
+	default:
+		place.unregistered(filter.GetName(), packed)
 	}
-	place = place.in("typed_config")
-	var hcm hcmv3.HttpConnectionManager
-	if !place.unpack(filter.GetTypedConfig(), &hcm) {
-		return nil
-	}
-	return place.connectionManager(&hcm)
 }
 
 // transportSocket refuses every transport socket except plaintext.

@@ -1,0 +1,23 @@
+package config
+
+import "time"
+
+// Defaults of envoy.extensions.filters.network.tcp_proxy.v3.
+const (
+	DefaultTCPIdle            = time.Hour
+	DefaultMaxConnectAttempts = 1
+)
+
+// TCPProxy is envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: the bytes of a connection go to a host as they are, and
+// those of the host come back.
+type TCPProxy struct {
+	StatPrefix string
+	// Clusters has one entry for cluster, more for weighted_clusters.
+	Clusters []WeightedCluster
+	// IdleTimeout ends a connection that neither side has sent anything on; 0 means never.
+	IdleTimeout time.Duration
+	// MaxConnectionDuration ends a connection after that time (max_downstream_connection_duration); 0 means never.
+	MaxConnectionDuration time.Duration
+	// MaxConnectAttempts is how many hosts are tried, at least 1.
+	MaxConnectAttempts uint32
+}

@@ -1,0 +1,272 @@
+package proxy
+
+import (
+	"io"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// tcpConn is a connection of a client whose bytes go to a host as they are, and the host's bytes back. It has no coroutine:
+// Step does what can be done without waiting.
+type tcpConn struct {
+	connection
+
+	config   *config.TCPProxy // what it began with
+	job      eventloop.Job
+	timer    eventloop.Timer
+	cluster  *upstream.Cluster
+	lease    upstream.Lease
+	up       *eventloop.Conn // the host's side, once it is connected
+	state    tcpState
+	attempts uint32
+	activeAt int64 // when bytes were passed on last
+
+	sent     bool // all that the client has to say has been passed on, and that it is all
+	received bool // and all that the host has
+}
+
+// tcpState is what becomes of a tcpConn.
+//
+//	picking ──host asked──▶ connecting ──there──▶ relaying ──both have ended──▶ closed
+//	   ▲                        │                     │
+//	   └── could not connect ───┘          a reset, or a limit on time
+type tcpState uint8
+
+const (
+	tcpPicking tcpState = iota
+	tcpConnecting
+	tcpRelaying
+	tcpClosed
+)
+
+func newTCPConn(l *listenerState, raw *eventloop.Conn) {
+	tcp := l.compiled.tcp
+	c := &tcpConn{config: tcp.config, activeAt: l.worker.loop.Now()}
+	c.open(l, raw, c)
+	l.tcp.Inc(stats.TCPDownstreamCxTotal)
+	raw.SetWaker(&c.job)
+	if i := tcp.pickCluster(l.worker.random.Uint64()); i >= 0 {
+		c.cluster = l.worker.clusters[i]
+	}
+	c.setTimer()
+	c.job.Start(raw.Loop(), c)
+}
+
+// leave implements connectionServer: nobody can be told that the listener has stopped, so the connection goes on.
+func (c *tcpConn) leave() {}
+
+// Step implements eventloop.Stepper.
+func (c *tcpConn) Step() {
+	whole := false
+	defer func() {
+		if !whole {
+			c.close((*eventloop.Conn).Abort) // it panicked
+		}
+	}()
+	c.advance()
+	whole = true
+}
+
+// advance goes as far as it gets without waiting.
+func (c *tcpConn) advance() {
+	if c.raw.WriteErr() != nil {
+		c.close((*eventloop.Conn).Abort)
+		return
+	}
+	for waits := false; !waits; {
+		switch c.state {
+		case tcpPicking:
+			c.askHost()
+		case tcpConnecting:
+			waits = c.awaitHost()
+		case tcpRelaying:
+			c.relay()
+			return
+		case tcpClosed:
+			return
+		}
+	}
+}
+
+// askHost picks a host and asks it for a connection. A client that no host can be found for is sent away.
+func (c *tcpConn) askHost() {
+	if c.cluster == nil {
+		c.listener.tcp.Inc(stats.TCPDownstreamCxNoRoute)
+		c.close((*eventloop.Conn).Close)
+		return
+	}
+	counts := c.cluster.Stats()
+	if c.attempts == c.config.MaxConnectAttempts {
+		counts.Inc(stats.ClusterUpstreamCxConnectAttemptsExceeded)
+		c.close((*eventloop.Conn).Close)
+		return
+	}
+	c.attempts++
+	h := c.cluster.Pick()
+	if h == nil {
+		counts.Inc(stats.ClusterUpstreamCxNoneHealthy)
+		c.close((*eventloop.Conn).Close)
+		return
+	}
+	switch c.cluster.Acquire(&c.lease, h, &c.job, upstream.Ask{TCP: true}) {
+	case upstream.Overflow:
+		c.close((*eventloop.Conn).Close)
+	case upstream.Failed:
+		c.lease.Release(upstream.ServerError, false)
+	default:
+		c.state = tcpConnecting
+	}
+}
+
+// awaitHost reports whether the connection to the host has to be waited for. When it cannot be had, another is tried.
+func (c *tcpConn) awaitHost() (waits bool) {
+	if c.lease.Waiting() {
+		return true
+	}
+	if c.lease.Stream != nil {
+		done, err := c.lease.Stream.Connected()
+		if done {
+			c.up, c.state = c.lease.TCP(), tcpRelaying
+			c.activeAt = c.raw.Loop().Now()
+			return false
+		}
+		if err == nil {
+			return true
+		}
+	}
+	c.lease.Release(upstream.ServerError, false)
+	c.state = tcpPicking
+	return false
+}
+
+// relay passes bytes on, both ways, at the pace of the slower side of each, until both have ended.
+func (c *tcpConn) relay() {
+	loop := c.raw.Loop()
+	buf := loop.AcquireBuffer(eventloop.LargeBufferSize)
+	defer loop.ReleaseBuffer(buf)
+	hostLimit, clientLimit := int(c.cluster.Config().BufferLimit), int(c.listener.compiled.config.BufferLimit)
+	for moved := 0; ; {
+		n, ok := c.pass(buf, c.raw, c.up, hostLimit, &c.sent)
+		m, fine := c.pass(buf, c.up, c.raw, clientLimit, &c.received)
+		moved += n + m
+		switch {
+		case !ok || !fine:
+			c.close((*eventloop.Conn).Abort) // so that the client does not take what it has for the whole
+			return
+		case c.received && c.over():
+			c.close((*eventloop.Conn).Close)
+			return
+		case n+m > 0 && moved < bytesPerTurn:
+			continue
+		}
+		if moved > 0 {
+			c.activeAt = loop.Now()
+			c.countBytes()
+		}
+		if moved >= bytesPerTurn {
+			c.job.Wake()
+		}
+		return
+	}
+}
+
+// over reports whether nothing is left to be done for a connection whose host has ended: both were given everything, or the
+// host wants nothing more.
+func (c *tcpConn) over() bool {
+	switch {
+	case !c.raw.Flushed():
+		c.raw.NotifyBelow(1)
+		return false
+	case c.up.WriteErr() != nil:
+		return true
+	case !c.sent:
+		return false
+	}
+	if !c.up.Flushed() {
+		c.up.NotifyBelow(1)
+		return false
+	}
+	return true
+}
+
+// pass passes on some of what is there, as far as fewer than limit bytes wait to be taken. ended is noted when nothing follows.
+// ok is false when the connection that is read from was reset.
+func (c *tcpConn) pass(buf []byte, from, to *eventloop.Conn, limit int, ended *bool) (n int, ok bool) {
+	if *ended || to.WriteErr() != nil {
+		return 0, true
+	}
+	if to.Buffered() >= limit {
+		if to == c.up {
+			c.listener.tcp.Inc(stats.TCPDownstreamFlowControlPausedReadingTotal)
+		}
+		to.NotifyBelow(limit/2 + 1)
+		return 0, true
+	}
+	if !from.Readable() {
+		return 0, true
+	}
+	n, err := from.Read(buf)
+	switch err {
+	case nil:
+		to.Write(buf[:n])
+	case eventloop.ErrWouldBlock:
+	case io.EOF:
+		*ended = true
+		to.ShutdownWrite()
+	default:
+		return 0, false
+	}
+	return n, true
+}
+
+// close ends the connection in the way given, and the one to the host.
+func (c *tcpConn) close(how func(*eventloop.Conn)) {
+	if c.state == tcpClosed {
+		return
+	}
+	outcome := upstream.Success
+	if c.state != tcpRelaying {
+		outcome = upstream.Cancelled
+	}
+	c.state = tcpClosed
+	c.job.Stop()
+	c.raw.Loop().StopTimer(&c.timer)
+	c.lease.Release(outcome, false)
+	how(c.raw)
+	c.closed()
+}
+
+// deadline returns when the connection ends if nothing happens, and the statistic that it is counted in then.
+func (c *tcpConn) deadline() (at int64, statistic int) {
+	if c.config.IdleTimeout > 0 {
+		at, statistic = c.activeAt+int64(c.config.IdleTimeout), stats.TCPIdleTimeout
+	}
+	if limit := c.config.MaxConnectionDuration; limit > 0 {
+		if last := c.accepted + int64(limit); at == 0 || last <= at {
+			at, statistic = last, stats.TCPMaxDownstreamConnectionDuration
+		}
+	}
+	return at, statistic
+}
+
+func (c *tcpConn) setTimer() {
+	if at, _ := c.deadline(); at > 0 {
+		loop := c.raw.Loop()
+		loop.SetTimer(&c.timer, time.Duration(at-loop.Now()), c)
+	}
+}
+
+// Expired implements eventloop.Expirer. What happened meanwhile may have moved the deadline.
+func (c *tcpConn) Expired(*eventloop.Timer) {
+	at, statistic := c.deadline()
+	if c.raw.Loop().Now() < at {
+		c.setTimer()
+		return
+	}
+	c.listener.tcp.Inc(statistic)
+	c.close((*eventloop.Conn).Close)
+}
