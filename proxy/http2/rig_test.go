@@ -86,7 +86,10 @@ func newRig(t testing.TB) *rig {
 	receive(t, r.standing)
 	t.Cleanup(func() {
 		loop.Stop()
-		r.goOn <- struct{}{}
+		select {
+		case r.goOn <- struct{}{}:
+		case <-time.After(guard): // it did not stand: the test has failed
+		}
 		if err := receive(t, result); err != nil {
 			t.Errorf("Run: %v", err)
 		}
