@@ -74,18 +74,25 @@ func (c *conn) heldUp() bool {
 // makeRoom sees to a buffer that has room for more. A frame that is not parsed in parts has to be whole in it; with its
 // header it may exceed the smaller buffers.
 func (c *conn) makeRoom() {
-	switch {
-	case c.buf == nil && !c.large:
-		c.buf = c.loop.AcquireBuffer(eventloop.ReadBufferSize)
-	case c.buf == nil:
-		c.buf = c.loop.AcquireBuffer(eventloop.LargeBufferSize)
-	case c.end == len(c.buf) || c.wanted() > len(c.buf):
-		larger := c.loop.AcquireBuffer(eventloop.LargeBufferSize)
-		c.end = copy(larger, c.buf[c.start:c.end])
-		c.start = 0
-		c.loop.ReleaseBuffer(c.buf)
-		c.buf = larger
+	size := len(c.buf)
+	if size > smallPiece && c.end < size && c.wanted() <= size {
+		return
 	}
+	if c.large || size > smallPiece || c.wanted() > eventloop.ReadBufferSize {
+		c.useBuffer(c.loop.AcquireBuffer(eventloop.LargeBufferSize))
+	} else {
+		c.useBuffer(c.loop.AcquireBuffer(eventloop.ReadBufferSize))
+	}
+}
+
+// useBuffer has b hold what is not parsed.
+func (c *conn) useBuffer(b []byte) {
+	n := 0
+	if c.buf != nil {
+		n = copy(b, c.buf[c.start:c.end])
+		c.env.pieces.put(c.buf)
+	}
+	c.buf, c.start, c.end = b, 0, n
 }
 
 // wanted returns the size of the frame at the start of what is unparsed, as far as it is known.
@@ -97,7 +104,7 @@ func (c *conn) wanted() int {
 }
 
 // endRead ends the reading of a turn: what was borrowed and not taken is copied, and the buffer given back if nothing
-// unparsed is in it.
+// unparsed is in it, or exchanged for a small one if little is.
 func (c *conn) endRead() {
 	c.hasRead = false
 	for i, s := range c.borrowers {
@@ -109,10 +116,13 @@ func (c *conn) endRead() {
 	if c.buf == nil {
 		return
 	}
-	if c.dead || c.start == c.end {
-		c.loop.ReleaseBuffer(c.buf)
+	switch left := c.end - c.start; {
+	case c.dead || left == 0:
+		c.env.pieces.put(c.buf)
 		c.buf, c.start, c.end = nil, 0, 0
-	} else if c.start > 0 {
+	case left <= smallPiece && len(c.buf) > smallPiece:
+		c.useBuffer(c.env.pieces.get(true)) // who sends a bit of something and stops does not hold much
+	case c.start > 0:
 		c.end = copy(c.buf, c.buf[c.start:c.end])
 		c.start = 0
 	}
