@@ -79,6 +79,9 @@ func (f *floodTest) once(t *testing.T, g *target) int {
 func runFloods(t *testing.T, tests []floodTest) {
 	t.Helper()
 	for i := range tests {
-		t.Run(tests[i].name, tests[i].run)
+		t.Run(tests[i].name, func(t *testing.T) {
+			abreast(t)
+			tests[i].run(t)
+		})
 	}
 }

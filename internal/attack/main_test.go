@@ -29,3 +29,10 @@ func count(short, long int) int {
 	}
 	return short
 }
+
+// abreast lets the short form of a test run beside others. Bounds on time, of the full form, need the machine for themselves.
+func abreast(t *testing.T) {
+	if !*full {
+		t.Parallel()
+	}
+}

@@ -11,7 +11,7 @@ import (
 )
 
 // late is how long a slow origin takes to answer. Attacks that reset what they ask for are long done by then.
-const late = 300 * time.Millisecond
+const late = 200 * time.Millisecond
 
 // kind is an origin that attacked requests go to.
 type kind struct {
@@ -53,7 +53,10 @@ func some(kinds ...kind) []kind {
 func each(t *testing.T, kinds []kind, attack func(t *testing.T, k kind)) {
 	t.Helper()
 	for _, k := range kinds {
-		t.Run(k.String(), func(t *testing.T) { attack(t, k) })
+		t.Run(k.String(), func(t *testing.T) {
+			abreast(t)
+			attack(t, k)
+		})
 	}
 }
 
