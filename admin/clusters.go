@@ -12,7 +12,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy"
 )
@@ -77,7 +76,7 @@ func writeHost(b *strings.Builder, cluster string, h *proxy.HostStatus) {
 	line("rq_timeout", s.RqTimeout)
 	line("rq_total", s.RqTotal)
 	line("hostname", visible(h.Hostname))
-	line("health_flags", healthFlags(h.Health))
+	line("health_flags", healthFlags(h))
 	line("weight", h.Weight)
 	line("region", visible(h.Locality.Region))
 	line("zone", visible(h.Locality.Zone))
@@ -88,27 +87,54 @@ func writeHost(b *strings.Builder, cluster string, h *proxy.HostStatus) {
 	line("local_origin_success_rate", noSuccessRate)
 }
 
-// healthFlags says why a host is not healthy. The control plane is the only judge of hosts.
-func healthFlags(h balancer.Health) string {
-	switch h {
-	case balancer.Healthy:
-		return "healthy"
-	case balancer.Degraded:
-		return "/degraded_eds_health"
-	default:
-		return "/failed_eds_health"
+// healthFlags says why a host is not healthy, with Envoy's flags in Envoy's order.
+func healthFlags(h *proxy.HostStatus) string {
+	var b strings.Builder
+	for _, flag := range []struct {
+		set  bool
+		name string
+	}{
+		{h.ActiveHealth.Has(config.FailedActiveHC), "failed_active_hc"},
+		{failedEDS(h.EDSHealth), "failed_eds_health"},
+		{h.ActiveHealth.Has(config.DegradedActiveHC), "degraded_active_hc"},
+		{h.EDSHealth == config.HealthDegraded, "degraded_eds_health"},
+		{h.PendingRemoval, "pending_dynamic_removal"},
+		{h.ActiveHealth.Has(config.PendingActiveHC), "pending_active_hc"},
+		{h.ActiveHealth.Has(config.ExcludedViaImmediateHCFail), "excluded_via_immediate_hc_fail"},
+		{h.ActiveHealth.Has(config.ActiveHCTimeout), "active_hc_timeout"},
+	} {
+		if flag.set {
+			b.WriteString("/" + flag.name)
+		}
 	}
+	if b.Len() == 0 {
+		return "healthy"
+	}
+	return b.String()
 }
 
-func edsHealth(h balancer.Health) corev3.HealthStatus {
-	switch h {
-	case balancer.Healthy:
-		return corev3.HealthStatus_HEALTHY
-	case balancer.Degraded:
-		return corev3.HealthStatus_DEGRADED
-	default:
-		return corev3.HealthStatus_UNHEALTHY
+// failedEDS reports whether the control plane has taken the host out.
+func failedEDS(s config.HealthStatus) bool {
+	return s == config.HealthUnhealthy || s == config.HealthTimeout
+}
+
+func healthStatus(h *proxy.HostStatus) *adminv3.HostHealthStatus {
+	status := &adminv3.HostHealthStatus{
+		FailedActiveHealthCheck:    h.ActiveHealth.Has(config.FailedActiveHC),
+		FailedActiveDegradedCheck:  h.ActiveHealth.Has(config.DegradedActiveHC),
+		PendingDynamicRemoval:      h.PendingRemoval,
+		PendingActiveHc:            h.ActiveHealth.Has(config.PendingActiveHC),
+		ExcludedViaImmediateHcFail: h.ActiveHealth.Has(config.ExcludedViaImmediateHCFail),
+		ActiveHcTimeout:            h.ActiveHealth.Has(config.ActiveHCTimeout),
+		EdsHealthStatus:            corev3.HealthStatus_HEALTHY,
 	}
+	switch {
+	case failedEDS(h.EDSHealth):
+		status.EdsHealthStatus = corev3.HealthStatus_UNHEALTHY
+	case h.EDSHealth == config.HealthDegraded:
+		status.EdsHealthStatus = corev3.HealthStatus_DEGRADED
+	}
+	return status
 }
 
 func clusterStatus(k *proxy.ClusterStatus) *adminv3.ClusterStatus {
@@ -156,7 +182,7 @@ func hostStatus(h *proxy.HostStatus) *adminv3.HostStatus {
 			metric("cx_active", adminv3.SimpleMetric_GAUGE, s.CxActive),
 			metric("rq_active", adminv3.SimpleMetric_GAUGE, s.RqActive),
 		},
-		HealthStatus: &adminv3.HostHealthStatus{EdsHealthStatus: edsHealth(h.Health)},
+		HealthStatus: healthStatus(h),
 		Weight:       h.Weight,
 		Hostname:     h.Hostname,
 		Priority:     h.Priority,

@@ -160,6 +160,8 @@ type Endpoint struct {
 	Health   HealthStatus
 	// HealthCheck is health_check_config.
 	HealthCheck EndpointHealthCheck
+	// PendingRemoval is set where the data plane keeps an endpoint that discovery no longer lists, as it passes its checks.
+	PendingRemoval bool
 }
 
 // All returns the localities of a, none for a nil a.

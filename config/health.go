@@ -104,6 +104,9 @@ const (
 // Has reports whether h has one of the flags.
 func (h HostHealth) Has(flags HostHealth) bool { return h&flags != 0 }
 
+// Excluded reports whether the host takes no part in balancing, nor in the counts that decide on panic.
+func (h HostHealth) Excluded() bool { return h.Has(PendingActiveHC | ExcludedViaImmediateHCFail) }
+
 // ClusterHealth is the health of a cluster's hosts by address. A host that is not listed has not been checked yet.
 type ClusterHealth struct {
 	Hosts map[Address]HostHealth

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
@@ -32,11 +33,14 @@ type compiled struct {
 
 // compiledCluster is a cluster with what its workers share.
 type compiledCluster struct {
-	config     *config.Cluster
-	assignment *config.ClusterLoadAssignment
-	shared     *upstream.Shared
-	scope      *stats.Scope
-	http2Scope *stats.Scope // nil while the cluster speaks HTTP/1 only
+	config      *config.Cluster
+	asked       *config.ClusterLoadAssignment // what discovery lists
+	assignment  *config.ClusterLoadAssignment // what is served: see stabilize
+	health      *config.ClusterHealth
+	shared      *upstream.Shared
+	scope       *stats.Scope
+	http2Scope  *stats.Scope // nil while the cluster speaks HTTP/1 only
+	healthScope *stats.Scope // nil while there is no health check
 }
 
 // compiledListener is a listener with its sockets and scopes, which outlive changes of its other settings.
@@ -123,20 +127,25 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
 	c.clusters = make([]compiledCluster, len(c.clusterNames))
 	for i, name := range c.clusterNames {
 		cfg := c.snapshot.Clusters[name]
-		k := compiledCluster{config: cfg, assignment: c.snapshot.Assignment(cfg)}
+		k := compiledCluster{config: cfg, asked: c.snapshot.Assignment(cfg), health: c.snapshot.Health[name]}
 		old := before(i)
 		if old == nil {
 			k.shared = upstream.NewShared(len(s.workers))
 			k.scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".", stats.Cluster)
 			undo.add(k.scope.Release)
 		} else {
-			k.shared, k.scope, k.http2Scope = old.shared, old.scope, old.http2Scope
+			k.shared, k.scope, k.http2Scope, k.healthScope = old.shared, old.scope, old.http2Scope, old.healthScope
 		}
 		if k.http2Scope == nil && cfg.Protocol != config.ProtocolHTTP1 {
 			k.http2Scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".http2.", stats.HTTP2Codec)
 			undo.add(k.http2Scope.Release)
 		}
-		if old == nil || old.config != cfg || old.assignment != k.assignment {
+		if k.healthScope == nil && cfg.HealthCheck != nil {
+			k.healthScope = s.stats.Scope("cluster."+clusterStatName(cfg)+".health_check.", stats.HealthCheck)
+			undo.add(k.healthScope.Release)
+		}
+		k.stabilize(old)
+		if old == nil || old.config != cfg || old.assignment != k.assignment || old.health != k.health {
 			k.shared.SetLimits(cfg.Breakers)
 			k.countMembership(old != nil && old.assignment != k.assignment)
 			c.changed = append(c.changed, i)
@@ -162,16 +171,22 @@ func (k *compiledCluster) countMembership(changed bool) {
 	var total, healthy, degraded, excluded uint64
 	for _, locality := range k.assignment.All() {
 		for i := range locality.Endpoints {
-			switch locality.Endpoints[i].Health {
-			case config.HealthDraining:
+			e := &locality.Endpoints[i]
+			active := k.config.HealthOf(k.health, e)
+			if e.Health == config.HealthDraining || active.Excluded() {
 				excluded++
+			}
+			if e.Health == config.HealthDraining {
 				continue
-			case config.HealthDegraded:
-				degraded++
-			case config.HealthUnknown, config.HealthHealthy:
-				healthy++
 			}
 			total++
+			switch {
+			case active.Excluded():
+			case upstream.HealthOf(e.Health, active) == balancer.Healthy:
+				healthy++
+			case upstream.HealthOf(e.Health, active) == balancer.Degraded:
+				degraded++
+			}
 		}
 	}
 	k.scope.Set(stats.ClusterMembershipTotal, total)
@@ -313,6 +328,9 @@ func (c *compiled) release(next *compiled) {
 				c.clusters[i].scope.Release()
 				if c.clusters[i].http2Scope != nil {
 					c.clusters[i].http2Scope.Release()
+				}
+				if c.clusters[i].healthScope != nil {
+					c.clusters[i].healthScope.Release()
 				}
 			}
 		}

@@ -27,6 +27,7 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 		resp.EndStream = false // bytes follow, where a body would not
 	}
 	x.countUpstream(resp.Status)
+	x.passFailureOn()
 	x.details = "via_upstream"
 	x.headRead = true
 	x.mutateResponseFields()

@@ -71,7 +71,7 @@ func (w *worker) stageClusters(c *compiled, indexes []int) {
 		if k.http2Scope != nil {
 			live.CountHTTP2(w.shard.Block(k.http2Scope))
 		}
-		live.Update(k.config, k.assignment)
+		live.Update(k.config, k.assignment, k.health)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/health"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -53,6 +54,7 @@ type Server struct {
 	store    *config.Store
 	workers  []*worker
 	resolver *upstream.Resolver
+	checker  *health.Checker
 	draining atomic.Bool
 	panics   *stats.AtomicCounter
 
@@ -95,6 +97,7 @@ func NewServer(o Options) (*Server, error) {
 	s.stats.Collect(s.collectBreakers)
 	s.checkSteering()
 	s.resolver = upstream.NewResolver(o.Lookup, s.publishResolved, s.resolveFailed)
+	s.checker = health.New(o.Logger, s.publishHealth)
 	for id := range o.Workers {
 		w, err := newWorker(s, id)
 		if err != nil {
@@ -138,6 +141,7 @@ func (s *Server) install(_, next *config.Snapshot) error {
 	}
 	prev.release(c)
 	s.resolver.Update(next.Clusters)
+	s.checker.Update(c.checkTargets())
 	return nil
 }
 
@@ -240,6 +244,7 @@ func (s *Server) Drain(ctx context.Context) error {
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		s.resolver.Close()
+		s.checker.Close()
 		for _, w := range s.workers {
 			w.loop.Stop()
 		}

@@ -24,8 +24,11 @@ type HostStatus struct {
 	Locality balancer.Locality
 	Priority uint32
 	Weight   uint32
-	Health   balancer.Health
 	Stats    upstream.HostStats
+
+	EDSHealth      config.HealthStatus
+	ActiveHealth   config.HostHealth
+	PendingRemoval bool
 }
 
 // ListenerStatus is a listener that accepts connections.
@@ -70,7 +73,8 @@ func addHost(hosts map[string]*HostStatus, h *upstream.Host) {
 	if status == nil {
 		status = &HostStatus{
 			Address: h.Address, Hostname: h.Hostname, Locality: h.Locality,
-			Priority: h.Priority, Weight: h.Weight, Health: h.Health,
+			Priority: h.Priority, Weight: h.Weight,
+			EDSHealth: h.EDSHealth, ActiveHealth: h.ActiveHealth, PendingRemoval: h.PendingRemoval,
 		}
 		hosts[h.Address] = status
 	}

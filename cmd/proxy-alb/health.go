@@ -37,7 +37,7 @@ func (p *process) state() (state, reason string) {
 		reason += ": " + s.LastError
 	}
 	if reason == "" {
-		reason = "waiting for name lookups"
+		reason = "waiting for name lookups and first health checks"
 	}
 	if s.Initialized {
 		return stateInitializing, reason

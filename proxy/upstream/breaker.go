@@ -6,12 +6,13 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// Shared is the part of a cluster that all workers see: the circuit breakers, which bound the cluster as a whole. It is
-// made once per cluster name and handed to every worker's Cluster.
+// Shared is the part of a cluster that all workers see: the circuit breakers, which bound the cluster as a whole, and whether
+// there has been traffic. It is made once per cluster name and handed to every worker's Cluster.
 type Shared struct {
 	connections, pending, requests atomic.Int64
 	limits                         atomic.Pointer[limits]
 	workers                        int64
+	carried                        atomic.Bool
 }
 
 // limits are thresholds with what follows from them.
@@ -37,6 +38,16 @@ func (s *Shared) SetLimits(t config.Thresholds) {
 
 // Limits returns the thresholds.
 func (s *Shared) Limits() config.Thresholds { return s.limits.Load().Thresholds }
+
+// carries notes that there is traffic.
+func (s *Shared) carries() {
+	if !s.carried.Load() {
+		s.carried.Store(true)
+	}
+}
+
+// Carried reports whether a connection for traffic was ever opened.
+func (s *Shared) Carried() bool { return s.carried.Load() }
 
 // take counts want more of n unless that would exceed limit. An attempt that is refused is never seen by others.
 func take(n *atomic.Int64, want, limit int64) bool {

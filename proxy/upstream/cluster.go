@@ -3,6 +3,7 @@ package upstream
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -17,6 +18,7 @@ import (
 type Cluster struct {
 	config     *config.Cluster
 	assignment *config.ClusterLoadAssignment
+	health     *config.ClusterHealth
 	shared     *Shared
 	loop       *eventloop.Loop
 	random     *rand.PCG
@@ -27,7 +29,8 @@ type Cluster struct {
 	http2Options *http2.Options // of the configuration in force; connections keep theirs
 	http2Stats   *stats.Block
 
-	set     *balancer.Set // of all hosts, whose Data is their Host
+	hosts   []*balancer.Host // whose Data is their Host
+	set     *balancer.Set    // of those that are not excluded
 	picker  balancer.Picker
 	permits requestPermits
 	retired bool
@@ -44,7 +47,7 @@ type Env struct {
 func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Cluster {
 	k := &Cluster{shared: shared, loop: env.Loop, random: env.Random, http2: env.HTTP2, stats: block}
 	k.configure(cfg)
-	k.rebalance(nil)
+	k.rebalance()
 	return k
 }
 
@@ -52,20 +55,21 @@ func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Clus
 // first asks for that protocol.
 func (k *Cluster) CountHTTP2(block *stats.Block) { k.http2Stats = block }
 
-// Update gives the cluster a new configuration and assignment. Hosts that stay keep their connections and numbers. A nil
-// assignment means that none is known yet.
-func (k *Cluster) Update(cfg *config.Cluster, assignment *config.ClusterLoadAssignment) {
-	if cfg == k.config && assignment == k.assignment {
+// Update gives the cluster a new configuration, assignment, and health of its hosts. Hosts that stay keep their connections and
+// numbers. A nil assignment means that none is known yet, a nil health that no host has been checked.
+func (k *Cluster) Update(cfg *config.Cluster, assignment *config.ClusterLoadAssignment, health *config.ClusterHealth) {
+	if cfg == k.config && assignment == k.assignment && health == k.health {
 		return
 	}
+	replaced := assignment != k.assignment
+	rechecked := health != k.health || cfg.HealthCheck != k.config.HealthCheck || cfg.IgnoreNewHosts != k.config.IgnoreNewHosts
 	k.configure(cfg)
+	k.assignment, k.health = assignment, health
 	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
-	hosts := k.set.Hosts()
-	if assignment != k.assignment {
-		k.assignment = assignment
-		hosts = k.replaceHosts(hosts)
+	if replaced || rechecked {
+		k.replaceHosts()
 	}
-	k.rebalance(hosts)
+	k.rebalance()
 }
 
 func (k *Cluster) configure(cfg *config.Cluster) {
@@ -79,22 +83,23 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 	k.http2Options = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
 }
 
-// replaceHosts returns the hosts of the assignment, in its order, so that all workers and restarts agree on it. An endpoint
+// replaceHosts makes the hosts those of the assignment, in its order, so that all workers and restarts agree on it. An endpoint
 // that is listed twice is one host: the first counts. Those of before that are not listed leave.
-func (k *Cluster) replaceHosts(before []*balancer.Host) []*balancer.Host {
+func (k *Cluster) replaceHosts() {
+	before := k.hosts
 	known := make(map[netip.AddrPort]*Host, len(before))
 	for _, b := range before {
 		h := b.Data.(*Host)
 		h.gone = true // until it is found in the assignment
 		known[h.address] = h
 	}
-	var hosts []*balancer.Host
+	k.hosts = nil
 	localities := k.assignment.All()
 	for i := range localities {
 		for j := range localities[i].Endpoints {
 			if h := k.host(known, &localities[i].Endpoints[j]); h != nil {
 				h.describe(&localities[i], &localities[i].Endpoints[j])
-				hosts = append(hosts, &h.Host)
+				k.hosts = append(k.hosts, &h.Host)
 			}
 		}
 	}
@@ -103,7 +108,6 @@ func (k *Cluster) replaceHosts(before []*balancer.Host) []*balancer.Host {
 			h.leave()
 		}
 	}
-	return hosts
 }
 
 // host returns the host of endpoint e, made anew or one of those known. It returns nil for an endpoint that is not to be
@@ -127,28 +131,37 @@ func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host
 	return h
 }
 
-// describe takes over what the assignment says of the host.
+// describe takes over what the assignment says of the host, and what its health checks do.
 func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) {
 	h.Hostname = e.Hostname
 	h.Weight = e.Weight
 	h.Priority = locality.Priority
 	h.Locality = balancer.Locality{Region: locality.Region, Zone: locality.Zone, SubZone: locality.SubZone}
-	h.Health = healthOf(e.Health)
+	h.EDSHealth, h.PendingRemoval = e.Health, e.PendingRemoval
+	before := h.ActiveHealth
+	h.ActiveHealth = h.cluster.config.HealthOf(h.cluster.health, e)
+	h.Health = HealthOf(h.EDSHealth, h.ActiveHealth)
+	h.reported = false
+	if h.ActiveHealth.Has(config.FailedActiveHC) && !before.Has(config.FailedActiveHC) {
+		h.drain()
+	}
 }
 
-func healthOf(s config.HealthStatus) balancer.Health {
-	switch s {
-	case config.HealthUnhealthy, config.HealthTimeout:
+// HealthOf returns what a host may be used for, given what the control plane and its health checks say. It takes both to be
+// healthy.
+func HealthOf(eds config.HealthStatus, active config.HostHealth) balancer.Health {
+	switch {
+	case eds == config.HealthUnhealthy, eds == config.HealthTimeout, active.Has(config.FailedActiveHC):
 		return balancer.Unhealthy
-	case config.HealthDegraded:
+	case eds == config.HealthDegraded, active.Has(config.DegradedActiveHC):
 		return balancer.Degraded
 	default:
 		return balancer.Healthy
 	}
 }
 
-// rebalance builds a picker over hosts as they are.
-func (k *Cluster) rebalance(hosts []*balancer.Host) {
+// rebalance builds a picker over the hosts as they are.
+func (k *Cluster) rebalance() {
 	policy := balancer.Policy{
 		Kind:                   balancer.Kind(k.config.LB),
 		LocalityWeighted:       k.config.LocalityWeighted,
@@ -164,8 +177,17 @@ func (k *Cluster) rebalance(hosts []*balancer.Host) {
 			weights = localityWeights(k.assignment)
 		}
 	}
-	k.set = balancer.NewSet(hosts, weights, policy)
+	k.set = balancer.NewSet(k.counted(), weights, policy)
 	k.picker = balancer.New(k.set, policy, k.random)
+}
+
+// counted returns the hosts that take part in balancing, and in what decides on panic.
+func (k *Cluster) counted() []*balancer.Host {
+	excluded := func(h *balancer.Host) bool { return h.Data.(*Host).ActiveHealth.Excluded() }
+	if !slices.ContainsFunc(k.hosts, excluded) {
+		return k.hosts
+	}
+	return slices.DeleteFunc(slices.Clone(k.hosts), excluded)
 }
 
 func localityWeights(a *config.ClusterLoadAssignment) []balancer.LocalityWeight {
@@ -218,12 +240,12 @@ func (k *Cluster) Config() *config.Cluster { return k.config }
 // Stats returns the cluster's counters on this worker.
 func (k *Cluster) Stats() *stats.Block { return k.stats }
 
-// Set returns the hosts as the picker sees them.
+// Set returns the hosts that the picker chooses among.
 func (k *Cluster) Set() *balancer.Set { return k.set }
 
 // Hosts calls f for every host.
 func (k *Cluster) Hosts(f func(*Host)) {
-	for _, h := range k.set.Hosts() {
+	for _, h := range k.hosts {
 		f(h.Data.(*Host))
 	}
 }

@@ -167,7 +167,7 @@ func (w *worker) clusterOf(shared *Shared, cfg *config.Cluster, addresses ...net
 	var k *Cluster
 	w.do(func() {
 		k = New(cfg, shared, w.shard.Block(scope), Env{Loop: w.loop, Random: rand.NewPCG(1, 2)})
-		k.Update(cfg, assign(endpoints...))
+		k.Update(cfg, assign(endpoints...), nil)
 	})
 	return k
 }

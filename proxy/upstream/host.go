@@ -4,12 +4,18 @@ import (
 	"net/netip"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
+	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
 // Host is an endpoint with the connections that one worker has to it.
 type Host struct {
 	balancer.Host
 	Stats HostStats
+
+	EDSHealth    config.HealthStatus // what the control plane gives
+	ActiveHealth config.HostHealth   // what health checks find
+	// PendingRemoval tells of a host that discovery no longer lists, which stays while it passes its checks.
+	PendingRemoval bool
 
 	cluster     *Cluster
 	address     netip.AddrPort
@@ -19,6 +25,8 @@ type Host struct {
 	waiting     []*Lease      // for a connection, in order
 	connections int           // open or connecting
 	gone        bool          // left the cluster: its connections end with their requests
+	drainedAt   int64         // when it last failed its checks, 0 for never: connections that were open then are not kept
+	reported    bool          // its wish to fail was passed on
 }
 
 // HostStats are the numbers of a host on one worker, as /clusters prints them.
@@ -49,6 +57,30 @@ func (h *Host) leave() {
 	for len(h.shared) > 0 {
 		h.shared[len(h.shared)-1].unlist()
 	}
+}
+
+// drain lets go of the connections to a host that fails its health checks: idle ones close now, the others when their requests
+// end. Should the host be used all the same, it is over new ones.
+func (h *Host) drain() {
+	if h.connections == 0 {
+		return
+	}
+	h.drainedAt = h.cluster.loop.Now()
+	h.closeIdle()
+	for len(h.shared) > 0 {
+		h.shared[len(h.shared)-1].unlist()
+	}
+	h.serveWaiting()
+}
+
+// ReportFailure reports whether an answer of the host in which it asks to be taken out, with x-envoy-immediate-health-check-fail, is
+// news: its checks can be told, and were not yet.
+func (h *Host) ReportFailure() bool {
+	if h.gone || h.reported || h.cluster.config.HealthCheck == nil || h.ActiveHealth.Has(config.FailedActiveHC) {
+		return false
+	}
+	h.reported = true
+	return true
 }
 
 func (h *Host) closeIdle() {

@@ -394,7 +394,7 @@ func TestRandomExchanges(t *testing.T) {
 			if round%3 == i {
 				next = part
 			}
-			w.do(func() { clusters[i].Update(cfg, next) })
+			w.do(func() { clusters[i].Update(cfg, next, nil) })
 		}
 		if n := shared.pending.Load(); n > int64(cfg.Breakers.MaxPending) {
 			t.Fatalf("%d are pending, limit %d", n, cfg.Breakers.MaxPending)

@@ -47,6 +47,9 @@ const (
 // noProtocol stands for the protocol of a connection that is counted under none.
 const noProtocol = -1
 
+// drained reports whether the host has failed its health checks since the connection was opened.
+func (l *link) drained() bool { return l.host.drainedAt != 0 && l.opened <= l.host.drainedAt }
+
 // dial opens a connection to h and counts it under its protocol. owner is told when connecting has taken too long, and of
 // later limits on time.
 func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
@@ -57,6 +60,7 @@ func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
 	}
 	l.host, l.raw, l.opened = h, raw, k.loop.Now()
 	k.loop.SetTimer(&l.timer, k.config.ConnectTimeout, owner)
+	k.shared.carries()
 	h.connections++
 	h.Stats.CxTotal++
 	h.Stats.CxActive++

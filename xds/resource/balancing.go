@@ -30,8 +30,8 @@ const maxChoiceCount = 1024
 var (
 	commonLBFields = fields{
 		"healthy_panic_threshold": decoded, "locality_weighted_lb_config": decoded,
-		// How updates are batched, and how hosts wait for active health checks, which there are none of.
-		"update_merge_window": noEffect, "ignore_new_hosts_until_first_hc": noEffect,
+		"ignore_new_hosts_until_first_hc":      decoded,
+		"update_merge_window":                  noEffect, // how updates are batched
 		"close_connections_on_host_set_change": onlyFalse,
 	}
 	localityLBFields         = fields{"locality_weighted_lb_config": decoded}
@@ -54,6 +54,7 @@ func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 			out.PanicThreshold = uint32(math.Round(p.GetValue()))
 		}
 		out.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
+		out.IgnoreNewHosts = common.GetIgnoreNewHostsUntilFirstHc()
 	}
 	if policy := c.GetLoadBalancingPolicy(); policy != nil {
 		out.LocalityWeighted = false

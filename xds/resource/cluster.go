@@ -18,11 +18,11 @@ var (
 		"max_requests_per_connection": decoded, "common_http_protocol_options": decoded, "http_protocol_options": decoded,
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
 		"respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
+		"health_checks": decoded, "ignore_health_on_host_removal": decoded,
 
-		"metadata":                       noEffect,
-		"upstream_http_protocol_options": noEffect, // about the server name in TLS, which there is none of
-		// Without active health checks there is no health to ignore or to close connections on.
-		"ignore_health_on_host_removal": noEffect, "close_connections_on_host_health_failure": noEffect,
+		"metadata":                                 noEffect,
+		"upstream_http_protocol_options":           noEffect, // about the server name in TLS, which there is none of
+		"close_connections_on_host_health_failure": noEffect, // of connections that the TCP proxy has opened
 		// Statistics beyond the ones that every cluster has.
 		"track_timeout_budgets": noEffect, "track_cluster_stats": noEffect,
 		"cleanup_interval": noEffect, // of clusters of type ORIGINAL_DST
@@ -63,6 +63,8 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 	root.balancing(c, out)
 	root.in("circuit_breakers").circuitBreakers(c.GetCircuitBreakers(), out)
 	root.upstreamProtocol(c, out)
+	out.HealthCheck = root.healthChecks(c, out.Protocol)
+	out.RemoveHealthyHosts = c.GetIgnoreHealthOnHostRemoval()
 	if root.failed() {
 		return nil, root.err()
 	}

@@ -105,7 +105,7 @@ func TestCluster(t *testing.T) {
 		"old downstream protocol": {"protocol_selection: USE_DOWNSTREAM_PROTOCOL", func(c *config.Cluster) {
 			c.Protocol, c.HTTP2 = config.ProtocolDownstream, config.DefaultHTTP2()
 		}},
-		"without effect": {"metadata: {}\nignore_health_on_host_removal: true\nclose_connections_on_host_health_failure: true\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
+		"without effect": {"metadata: {}\nclose_connections_on_host_health_failure: true\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
 		"raw_buffer":     {"transport_socket: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}", func(*config.Cluster) {}},
 	}
 	for name, test := range tests {
@@ -124,11 +124,10 @@ func TestClusterRefused(t *testing.T) {
 	}
 	const policyPath = "load_balancing_policy.policies[0].typed_extension_config.typed_config."
 	tests := map[string]string{
-		"type: LOGICAL_DNS":      "type: LOGICAL_DNS is not supported, only STATIC, STRICT_DNS and EDS",
-		"type: ORIGINAL_DST":     "type: ORIGINAL_DST is not supported, only STATIC, STRICT_DNS and EDS",
-		"type: EDS":              "eds_cluster_config: must be set on a cluster of type EDS",
-		"eds_cluster_config: {}": "eds_cluster_config: cannot be set on a cluster that is not of type EDS",
-		"health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]": "health_checks[0]: is not supported",
+		"type: LOGICAL_DNS":                             "type: LOGICAL_DNS is not supported, only STATIC, STRICT_DNS and EDS",
+		"type: ORIGINAL_DST":                            "type: ORIGINAL_DST is not supported, only STATIC, STRICT_DNS and EDS",
+		"type: EDS":                                     "eds_cluster_config: must be set on a cluster of type EDS",
+		"eds_cluster_config: {}":                        "eds_cluster_config: cannot be set on a cluster that is not of type EDS",
 		"outlier_detection: {}":                         "outlier_detection: is not supported",
 		"lb_subset_config: {}":                          "lb_subset_config: is not supported",
 		"upstream_bind_config: {}":                      "upstream_bind_config: is not supported",

@@ -29,8 +29,8 @@ var (
 		"endpoint": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": noEffect,
 	}
 	endpointFields = fields{
-		"address": decoded, "hostname": decoded,
-		"health_check_config": noEffect, "observability_name": noEffect,
+		"address": decoded, "hostname": decoded, "health_check_config": decoded,
+		"observability_name": noEffect,
 	}
 )
 
@@ -125,6 +125,8 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, allowed hosts) config.Endpoint {
 		Hostname: e.GetEndpoint().GetHostname(),
 		Weight:   max(e.GetLoadBalancingWeight().GetValue(), 1),
 		Health:   healthStatus(e.GetHealthStatus()),
+
+		HealthCheck: place.in("health_check_config").endpointHealthCheck(e.GetEndpoint().GetHealthCheckConfig()),
 	}
 }
 

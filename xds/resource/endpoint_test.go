@@ -23,13 +23,13 @@ endpoints:
   - health_status: DRAINING
     load_balancing_weight: 7
     metadata: {}
-    endpoint: {hostname: h, address: {socket_address: {address: 10.0.0.1, port_value: 80}}, health_check_config: {port_value: 3}}
+    endpoint: {hostname: h, address: {socket_address: {address: 10.0.0.1, port_value: 80}}, health_check_config: {port_value: 3, hostname: hc, disable_active_health_check: true}}
   - {health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: "2001:db8:0::1", port_value: 80}}}}
   - {health_status: HEALTHY, `+onePort+`}
 - priority: 1
   lb_endpoints:
   - {health_status: DEGRADED, endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 0}}}}
-  - {health_status: TIMEOUT, endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 81}}}}
+  - {health_status: TIMEOUT, endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 81}}, health_check_config: {address: {socket_address: {address: "2001:db8:0::2", port_value: 90}}}}}
 - locality: {region: r, zone: z, sub_zone: s}
   load_balancing_weight: 4
   lb_endpoints: [{health_status: HEALTHY, endpoint: {address: {socket_address: {address: 10.0.0.3, port_value: 80}}}}]
@@ -38,15 +38,19 @@ endpoints:
 	endpoint := func(ip string, port, weight uint32, health config.HealthStatus, host string) config.Endpoint {
 		return config.Endpoint{Address: config.Address{IP: ip, Port: port}, Weight: weight, Health: health, Hostname: host}
 	}
+	checked := func(e config.Endpoint, ip string, port uint32, host string, disabled bool) config.Endpoint {
+		e.HealthCheck = config.EndpointHealthCheck{IP: ip, Port: port, Hostname: host, Disabled: disabled}
+		return e
+	}
 	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 200, Localities: []config.LocalityEndpoints{
 		{Region: "r", Zone: "z", SubZone: "s", Weight: 4, Endpoints: []config.Endpoint{
-			endpoint("10.0.0.1", 80, 7, config.HealthDraining, "h"),
+			checked(endpoint("10.0.0.1", 80, 7, config.HealthDraining, "h"), "", 3, "hc", true),
 			endpoint("2001:db8::1", 80, 1, config.HealthUnhealthy, ""),
 			endpoint("10.0.0.3", 80, 1, config.HealthHealthy, ""),
 		}},
 		{Priority: 1, Endpoints: []config.Endpoint{
 			endpoint("10.0.0.2", 0, 1, config.HealthDegraded, ""),
-			endpoint("10.0.0.1", 81, 1, config.HealthTimeout, ""),
+			checked(endpoint("10.0.0.1", 81, 1, config.HealthTimeout, ""), "2001:db8::2", 90, "", false),
 		}},
 		{Priority: 2},
 	}}
@@ -58,7 +62,15 @@ func TestAssignmentRefused(t *testing.T) {
 	one := func(address string) string {
 		return "endpoints: [{lb_endpoints: [{endpoint: {address: {" + address + "}}}]}]"
 	}
+	check := func(config string) string {
+		return "endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}, health_check_config: {" + config + "}}}]}]"
+	}
+	const checkPath = "endpoints[0].lb_endpoints[0].endpoint.health_check_config."
 	tests := map[string]string{
+		check("address: {socket_address: {address: h.example, port_value: 1}}"):                             checkPath + "address.socket_address.address: malformed IP address: h.example (a name needs a cluster of type STRICT_DNS)",
+		check("address: {pipe: {path: /x}}"):                                                                checkPath + "address.pipe: is not supported, only socket_address",
+		check("port_value: 65536"):                                                                          checkPath + "port_value: value must be less than or equal to 65535",
+		check("hostname: a b"):                                                                              checkPath + `hostname: "a b" must not have spaces in it`,
 		one("pipe: {path: /x}"):                                                                             address + "pipe: is not supported, only socket_address",
 		one("envoy_internal_address: {server_listener_name: l}"):                                            address + "envoy_internal_address: is not supported, only socket_address",
 		one("socket_address: {address: h.example, port_value: 1}"):                                          address + "socket_address.address: malformed IP address: h.example (a name needs a cluster of type STRICT_DNS)",
