@@ -22,6 +22,8 @@ type testServer struct {
 	gone    int
 	late    int
 	ends    []error
+
+	gonePanics bool // Gone panics, once
 }
 
 // served is a stream of a testServer, and who serves it.
@@ -81,7 +83,14 @@ func (s *testServer) Refuse(_ ServerStream, why Error) {
 	v.end(true)
 }
 
-func (s *testServer) Gone()           { s.gone++ }
+func (s *testServer) Gone() {
+	s.gone++
+	if s.gonePanics {
+		s.gonePanics = false
+		panic("in Gone")
+	}
+}
+
 func (s *testServer) Late()           { s.late++ }
 func (s *testServer) Ended(err error) { s.ends = append(s.ends, err) }
 

@@ -62,14 +62,22 @@ type rig struct {
 	store *stats.Store
 	block *stats.Block
 	check []func() // invariants that hold whenever the loop stands
+
+	panicked func(v any) // is told of panics on the loop; nil: they fail the test
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, now: int64(time.Hour), standing: make(chan struct{}), goOn: make(chan struct{})}
 	loop, err := eventloop.New(eventloop.Options{
-		Clock:   func() int64 { return r.now },
-		OnPanic: func(v any, stack []byte) { t.Errorf("panic on the loop: %v\n%s", v, stack) },
+		Clock: func() int64 { return r.now },
+		OnPanic: func(v any, stack []byte) {
+			if r.panicked != nil {
+				r.panicked(v)
+				return
+			}
+			t.Errorf("panic on the loop: %v\n%s", v, stack)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
