@@ -55,7 +55,7 @@ func (h *Host) dialHTTP2() (*sharedConn, error) {
 
 // usable reports whether a stream may be opened on c. One that others hold up is only better than none.
 func (c *sharedConn) usable(avoid *sharedConn, crowded bool) bool {
-	return c != avoid && c.Room() > 0 && c.Crowded() == crowded
+	return c != avoid && c.Room() > 0 && c.Crowded() == crowded && !c.overdue()
 }
 
 // findShared returns a connection with room for a stream, nil when there is none.
@@ -142,7 +142,7 @@ func (c *sharedConn) unlist() {
 // becomeIdle notes that no stream is left. A connection that takes no more of them ends, also when that is because the host
 // allows none: whoever asks would be given another one, and such connections would gather.
 func (c *sharedConn) becomeIdle() {
-	if c.state == connConnecting {
+	if c.state == connConnecting || c.state == connClosed {
 		return
 	}
 	if !c.listed || c.Settled() && c.Room() == 0 {
