@@ -114,6 +114,14 @@ func (c *connection) countBytes() {
 	c.counted.read, c.counted.written = read, written
 }
 
+// countRequest counts a request of the connection.
+func (c *connection) countRequest() {
+	c.requests++
+	if limit := c.listener.compiled.manager.config.MaxRequestsPerConnection; limit > 0 && c.requests == limit {
+		c.listener.http.Inc(stats.HTTPDownstreamCxMaxRequestsReached)
+	}
+}
+
 // exhausted reports whether the connection has served its number of requests or its time.
 func (c *connection) exhausted() bool {
 	m := c.listener.compiled.manager.config

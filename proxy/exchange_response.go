@@ -70,8 +70,11 @@ func (x *exchange) mustClose() bool {
 	if x.request.Version == message.HTTP2 {
 		return false // GOAWAY says it
 	}
-	if x.listener.stopped || x.conn.exhausted() {
+	if x.listener.stopped {
 		x.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
+		return true
+	}
+	if x.conn.exhausted() {
 		return true
 	}
 	if x.wantsTunnel() {

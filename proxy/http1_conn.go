@@ -114,7 +114,7 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 	case nil:
 		c.speaks(&protocolHTTP1)
 		c.state = http1Exchanging
-		c.requests++
+		c.countRequest()
 		c.headFrom = 0
 		c.exchange = x
 		x.begin(&c.connection, c, t)

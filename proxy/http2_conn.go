@@ -71,7 +71,7 @@ func (c *http2Conn) start(unread []byte) {
 func (c *http2Conn) Open(s http2.ServerStream) *message.Request {
 	x := c.listener.worker.takeExchange()
 	c.opening, x.stream = x, s
-	c.requests++
+	c.countRequest()
 	if c.Exhausted() && c.state != http2Closed {
 		c.goAway() // there is nothing to wait for: the client cannot open another stream
 	}
@@ -155,7 +155,9 @@ func (c *http2Conn) drain() {
 	}
 	c.state = http2Draining
 	c.drainFrom = c.raw.Loop().Now()
-	c.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
+	if c.listener.stopped {
+		c.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
+	}
 	c.Shutdown()
 	c.arm()
 }

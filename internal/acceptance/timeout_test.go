@@ -290,6 +290,7 @@ func TestConnectionLimits(t *testing.T) {
 	if n := origin.Connections(); n != 2 {
 		t.Errorf("%d connections to the origin, want 2 of 3 requests each", n)
 	}
+	expectStats(t, p, map[string]uint64{"http.in.downstream_cx_max_requests_reached": 3, "http.in.downstream_cx_drain_close": 0})
 }
 
 func TestMaxConnectionDuration(t *testing.T) {
