@@ -35,7 +35,11 @@ func TestH2spec(t *testing.T) {
 	s.Clusters = append(s.Clusters, process.HTTP2Cluster("two", nil, two.Addr()))
 	s.HTTP()["codec_type"] = "HTTP2"
 	auto := process.NewListener("auto")
-	s.Listeners = append(s.Listeners, auto)
+	// Where a malformed message ends its connection, as by Envoy's default.
+	ends := process.NewListener("ends")
+	ends.HTTP["codec_type"] = "HTTP2"
+	ends.HTTP["http2_protocol_options"] = process.Fields{"override_stream_error_on_invalid_http_message": false}
+	s.Listeners = append(s.Listeners, auto, ends)
 	for _, l := range s.Listeners {
 		l.Routes = []process.Fields{process.Route("/two", "two"), process.Route("/", harness.ClusterName)}
 	}
@@ -45,10 +49,11 @@ func TestH2spec(t *testing.T) {
 		address, path string
 		leftOut       map[string]string // cases and why
 	}{
-		"HTTP2 to HTTP/1": {p.Address(), "/one", nil},
-		"HTTP2 to HTTP/2": {p.Address(), "/two", nil},
-		"AUTO to HTTP/1":  {p.ListenerAddress("auto"), "/one", leftOutOfAUTO},
-		"AUTO to HTTP/2":  {p.ListenerAddress("auto"), "/two", leftOutOfAUTO},
+		"HTTP2 to HTTP/1":                        {p.Address(), "/one", nil},
+		"HTTP2 to HTTP/2":                        {p.Address(), "/two", nil},
+		"HTTP2 that ends on a malformed message": {p.ListenerAddress("ends"), "/two", nil},
+		"AUTO to HTTP/1":                         {p.ListenerAddress("auto"), "/one", leftOutOfAUTO},
+		"AUTO to HTTP/2":                         {p.ListenerAddress("auto"), "/two", leftOutOfAUTO},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host, port, err := net.SplitHostPort(test.address)

@@ -50,6 +50,22 @@ func TestNghttp(t *testing.T) {
 	}
 }
 
+// refusedUploads is how often an upload is refused: how much of it comes before the answer differs each time.
+const refusedUploads = 10
+
+// TestNghttpRefused has uploads refused before they have come. What is left of them is not wanted, which the proxy says by
+// RST_STREAM with NO_ERROR (RFC 9113 section 8.1): no failure to a client that has got the answer. (curl 7.88 takes it for one,
+// from net/http's server too, so there is no such test of curl.)
+func TestNghttpRefused(t *testing.T) {
+	nghttp := installed(t, "nghttp")
+	p := startWithOrigin(t)
+	path, _ := upload(t)
+	for range refusedUploads {
+		out := mustOutput(t, nghttp, "--null-out", "--verbose", "--multiply=5", "--data="+path, "http://"+p.Address()+"/refused")
+		expectReceived(t, out, ":status: 403", 5)
+	}
+}
+
 // expectReceived fails when a field is not in the output of nghttp as often as it should be.
 func expectReceived(t *testing.T, out, field string, n int) {
 	t.Helper()

@@ -35,9 +35,12 @@ func startWithOrigin(t *testing.T) *process.Proxy {
 	s.Clusters = []process.Fields{
 		process.WithHTTPOptions(process.Cluster("one", origin), trailers), process.HTTP2Cluster("two", nil, origin),
 	}
-	s.Listeners[0].Routes = []process.Fields{process.Route("/one/", "one"), process.Route("/two/", "two")}
+	s.Listeners[0].Routes = []process.Fields{process.Route("/one/", "one"), process.Route("/two/", "two"), process.Direct("/refused", 403, refusal)}
 	return s.Start(t)
 }
+
+// refusal is the body of what the proxy itself answers at /refused, with status 403, before it has read the request's body.
+const refusal = "not here"
 
 // serveHTTP serves HTTP/1 and HTTP/2 with prior knowledge by net/http, until the test ends.
 func serveHTTP(t *testing.T, handler http.Handler) netip.AddrPort {
