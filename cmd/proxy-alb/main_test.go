@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -245,6 +246,44 @@ func TestServeReloadAndEnd(t *testing.T) {
 			t.Errorf("log line is not JSON: %s", line)
 		}
 	}
+}
+
+// checkedYAML goes below listenerYAML.
+const checkedYAML = `
+  clusters:
+  - name: checked
+    common_lb_config: {healthy_panic_threshold: {value: 0}}
+    health_checks:
+    - {timeout: 5s, interval: 0.01s, no_traffic_interval: 0.01s, unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: {path: /health}}
+    load_assignment:
+      cluster_name: checked
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}}]}]
+`
+
+// TestHealthChecks holds that a process is ready when hosts were checked, and shows how they are.
+func TestHealthChecks(t *testing.T) {
+	var status atomic.Int32
+	status.Store(http.StatusServiceUnavailable)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	defer server.Close()
+	r := startProxy(t, write(t, fmt.Sprintf(listenerYAML+checkedYAML, 0, "hi", server.Listener.Addr().(*net.TCPAddr).Port)))
+	if got := r.get(r.admin, "/stats?filter=health_check.failure"); strings.HasSuffix(got, ": 0\n") {
+		t.Errorf("ready before a host that fails was asked: %q", got)
+	}
+	shows := func(flags, healthy string) func() bool {
+		return func() bool {
+			return strings.Contains(r.get(r.admin, "/clusters"), "::health_flags::"+flags+"\n") &&
+				r.get(r.admin, "/stats?filter=membership_healthy") == "cluster.checked.membership_healthy: "+healthy+"\n" &&
+				r.get(r.admin, "/stats?filter=health_check.healthy") == "cluster.checked.health_check.healthy: "+healthy+"\n"
+		}
+	}
+	if !shows("/failed_active_hc", "0")() {
+		t.Errorf("clusters: %s", r.get(r.admin, "/clusters"))
+	}
+	status.Store(http.StatusOK)
+	r.eventually(t, shows("healthy", "1"))
+	status.Store(http.StatusServiceUnavailable)
+	r.eventually(t, shows("/failed_active_hc", "0"))
 }
 
 func TestHealthcheck(t *testing.T) {

@@ -102,13 +102,19 @@ func (c *Checker) Update(targets map[string]Target) {
 
 // Fail takes a host out because its answer to a request of traffic asked for that.
 func (c *Checker) Fail(cluster string, host config.Address) {
+	r := result{outcome: reported, excluded: true, why: "x-envoy-immediate-health-check-fail in a response"}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if g := c.groups[cluster]; g != nil {
-		if s := g.sessions[host]; s != nil {
-			s.take(result{outcome: reported, excluded: true, why: "x-envoy-immediate-health-check-fail in a response"})
-		}
+	g := c.groups[cluster]
+	if g == nil || g.sessions[host] == nil {
+		c.mu.Unlock()
+		return
 	}
+	s := g.sessions[host]
+	before := s.state.flags
+	s.take(r)
+	now := s.state.flags
+	c.mu.Unlock()
+	s.log(r, before, now)
 }
 
 // WaitFirst waits until every host known now has been checked once and what was found is published, or ctx ends.

@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -308,5 +309,28 @@ func TestFail(t *testing.T) {
 		b.wantStats(t, "k", map[string]uint64{"passive_failure": 1, "failure": 1, "network_failure": 0, "healthy": 0})
 		time.Sleep(20 * time.Second)
 		b.wantNews(t, "k: 1.1.1.1 well")
+	})
+}
+
+// TestLog holds that each change of a host is told once, with the reason.
+func TestLog(t *testing.T) {
+	withChecker(t, func(t *testing.T, b *bench) {
+		b.set("1.1.1.1:80", networkFailure, networkFailure, passed, passed, passed, degraded, networkFailure, timedOut, timedOut)
+		b.serve(b.target("k", every10(), hosts("1.1.1.1")))
+		time.Sleep(95 * time.Second)
+		synctest.Wait()
+		var got []string
+		for _, entry := range b.logged.TakeAll() {
+			fields := entry.ContextMap()
+			got = append(got, fmt.Sprintf("%s %s: %s %s", entry.Level, entry.Message, fields["host"], fields["outcome"]))
+		}
+		want := []string{
+			"warn host fails its health check: 1.1.1.1:80 network failure",
+			"info host passes its health check: 1.1.1.1:80 passed",
+			"warn host fails its health check: 1.1.1.1:80 timeout",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("logged %q, want %q", got, want)
+		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -198,6 +199,7 @@ type bench struct {
 	*Checker
 	*estate
 	store   *stats.Store
+	logged  *observer.ObservedLogs
 	carried bool
 }
 
@@ -206,7 +208,9 @@ func withChecker(t *testing.T, f func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{estate: newEstate(), store: stats.NewStore(stats.Options{}), carried: true}
-		b.Checker = newChecker(zap.NewNop(), b.estate.publish)
+		core, logged := observer.New(zap.DebugLevel)
+		b.logged = logged
+		b.Checker = newChecker(zap.New(core), b.estate.publish)
 		b.Checker.newProber, b.random = b.estate.newProber, least
 		b.start()
 		f(t, b)

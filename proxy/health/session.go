@@ -91,13 +91,18 @@ func (s *session) probe() (r result, done bool) {
 func (s *session) settle(r result) (wait time.Duration, going bool) {
 	c := s.checker
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if s.ctx.Err() != nil {
+		c.mu.Unlock()
 		return 0, false
 	}
+	before := s.state.flags
 	t := s.take(r)
+	now := s.state.flags
+	idle := !s.group.target.Carried()
+	c.mu.Unlock()
+	s.log(r, before, now)
 	well := r.outcome == passed || r.outcome == degraded
-	return nextWait(&s.check.Intervals, well, t, !s.group.target.Carried(), c.random), true
+	return nextWait(&s.check.Intervals, well, t, idle, c.random), true
 }
 
 // take changes the state by an outcome, and lets it be known. The caller holds Checker.mu.
@@ -110,7 +115,6 @@ func (s *session) take(r result) transition {
 		s.group.weigh(s.state.flags, 1)
 		s.group.count()
 		s.checker.soil(s.group.name)
-		s.log(r, before)
 	}
 	return t
 }
@@ -130,16 +134,15 @@ func (s *session) countOutcome(o outcome) {
 }
 
 // log tells of a host that was taken out or has come back.
-func (s *session) log(r result, before config.HostHealth) {
+func (s *session) log(r result, before, now config.HostHealth) {
 	fields := []zap.Field{
 		zap.String("cluster", s.group.name), zap.Stringer("host", s.endpoint.Address), zap.Stringer("outcome", r.outcome),
 	}
-	switch now := s.state.flags; {
-	case now.Has(config.FailedActiveHC):
-		if !before.Has(config.FailedActiveHC) || before.Has(config.PendingActiveHC) {
-			s.checker.log.Warn("host fails its health check", append(fields, zap.String("why", r.why))...)
-		}
-	case before.Has(config.FailedActiveHC):
+	failed, hadFailed := now.Has(config.FailedActiveHC), before.Has(config.FailedActiveHC)
+	switch {
+	case failed && (!hadFailed || before.Has(config.PendingActiveHC)):
+		s.checker.log.Warn("host fails its health check", append(fields, zap.String("why", r.why))...)
+	case !failed && hadFailed:
 		s.checker.log.Info("host passes its health check", fields...)
 	}
 }
