@@ -70,8 +70,18 @@ func httpCheck() *config.HealthCheck {
 	}
 }
 
-// flagsOf words the hosts of the cluster: a letter each, upper case for one that passes, and what else there is to say.
-func flagsOf(p *harness.Proxy, patients ...*patient) string {
+// named is a host and the letter that stands for it.
+type named struct {
+	name    string
+	address netip.AddrPort
+}
+
+// both names the two origins of a test.
+func both(a, b *patient) []named { return []named{{a.name, a.Addr()}, {b.name, b.Addr()}} }
+
+// flagsOf words the hosts of the cluster as the worker has them: a letter each, upper case for one that passes, and what else there
+// is to say.
+func flagsOf(p *harness.Proxy, hosts ...named) string {
 	var words []string
 	for _, k := range p.Server.Clusters() {
 		if k.Config.Name != harness.ClusterName {
@@ -80,9 +90,9 @@ func flagsOf(p *harness.Proxy, patients ...*patient) string {
 		for i := range k.Hosts {
 			h := &k.Hosts[i]
 			word := h.Address
-			for _, o := range patients {
-				if o.Addr().String() == h.Address {
-					word = o.name
+			for _, n := range hosts {
+				if n.address.String() == h.Address {
+					word = n.name
 				}
 			}
 			if h.ActiveHealth.Has(config.FailedActiveHC) {
@@ -110,11 +120,11 @@ func sortedWords(words []string) []string {
 }
 
 // untilFlags waits until the hosts are as wanted.
-func untilFlags(t *testing.T, p *harness.Proxy, want string, patients ...*patient) {
+func untilFlags(t *testing.T, p *harness.Proxy, want string, hosts ...named) {
 	t.Helper()
 	got := ""
 	for end := time.Now().Add(harness.Guard); time.Now().Before(end); p.Sync() {
-		if got = flagsOf(p, patients...); got == want {
+		if got = flagsOf(p, hosts...); got == want {
 			return
 		}
 	}
@@ -151,12 +161,12 @@ func TestUnhealthyOriginGetsNoTraffic(t *testing.T) {
 	s.Clusters[0].HealthCheck = httpCheck()
 	p := s.Start(t)
 	c := p.Dial()
-	untilFlags(t, p, "A B", a, b)
+	untilFlags(t, p, "A B", both(a, b)...)
 	if got := answers(c, 10); got != "A B" {
 		t.Errorf("%q answer while both pass", got)
 	}
 	b.status.Store(503)
-	untilFlags(t, p, "A b", a, b)
+	untilFlags(t, p, "A b", both(a, b)...)
 	if got := answers(c, 10); got != "A" {
 		t.Errorf("%q answer while B fails", got)
 	}
@@ -170,7 +180,7 @@ func TestUnhealthyOriginGetsNoTraffic(t *testing.T) {
 		t.Errorf("lb_healthy_panic is %d", n)
 	}
 	b.status.Store(200)
-	untilFlags(t, p, "A B", a, b)
+	untilFlags(t, p, "A B", both(a, b)...)
 	if got := answers(c, 10); got != "A B" {
 		t.Errorf("%q answer when B is back", got)
 	}
@@ -204,7 +214,7 @@ func TestBeforeTheFirstCheck(t *testing.T) {
 			s.Clusters[0].HealthCheck, s.Clusters[0].PanicThreshold, s.Clusters[0].IgnoreNewHosts = httpCheck(), tc.threshold, tc.ignore
 			p := s.Start(t)
 			c := p.Dial()
-			if got := flagsOf(p, a, b); got != tc.flags {
+			if got := flagsOf(p, both(a, b)...); got != tc.flags {
 				t.Errorf("the hosts are %q, want %q", got, tc.flags)
 			}
 			if got := answers(c, 10); got != tc.want {
@@ -215,7 +225,7 @@ func TestBeforeTheFirstCheck(t *testing.T) {
 			}
 			close(held)
 			p.Server.WaitChecked(t.Context())
-			if got := flagsOf(p, a, b); got != "A B" {
+			if got := flagsOf(p, both(a, b)...); got != "A B" {
 				t.Errorf("the hosts are %q when all were checked", got)
 			}
 			if got := answers(c, 10); got != "A B" {
@@ -235,14 +245,14 @@ func TestImmediateHealthCheckFail(t *testing.T) {
 	s.Clusters[0].HealthCheck = check
 	p := s.Start(t)
 	c := p.Dial()
-	untilFlags(t, p, "A B", a, b)
+	untilFlags(t, p, "A B", both(a, b)...)
 	b.fields.Store("x-envoy-immediate-health-check-fail: true\r\n")
 	for range 4 { // B is asked at least once, and may be asked again before what it said is known
 		if resp := c.Get("/"); resp.Status != 200 {
 			t.Errorf("status %d", resp.Status)
 		}
 	}
-	untilFlags(t, p, "A b+excluded", a, b)
+	untilFlags(t, p, "A b+excluded", both(a, b)...)
 	if got := answers(c, 10); got != "A" {
 		t.Errorf("%q answer after B asked not to", got)
 	}
@@ -270,27 +280,27 @@ func TestHostStaysWhileItPasses(t *testing.T) {
 			}
 			c := p.Dial()
 			discover(a.Addr(), b.Addr())
-			untilFlags(t, p, "A B", a, b)
+			untilFlags(t, p, "A B", both(a, b)...)
 			discover(a.Addr())
 			if ignored {
-				if got := flagsOf(p, a, b); got != "A" {
+				if got := flagsOf(p, both(a, b)...); got != "A" {
 					t.Errorf("the hosts are %q", got)
 				}
 				return
 			}
-			untilFlags(t, p, "A B+leaving", a, b)
+			untilFlags(t, p, "A B+leaving", both(a, b)...)
 			if got := answers(c, 10); got != "A B" {
 				t.Errorf("%q answer while B passes", got)
 			}
 			b.status.Store(500)
-			untilFlags(t, p, "A", a, b)
+			untilFlags(t, p, "A", both(a, b)...)
 			asked := b.asked.Load()
 			if got := answers(c, 10); got != "A" {
 				t.Errorf("%q answer when B has left", got)
 			}
 			b.status.Store(200)
 			discover(a.Addr(), b.Addr())
-			untilFlags(t, p, "A B", a, b)
+			untilFlags(t, p, "A B", both(a, b)...)
 			if b.asked.Load() == asked {
 				t.Error("B is back without having been asked")
 			}
@@ -324,20 +334,54 @@ func TestGRPCHealthCheck(t *testing.T) {
 	p := s.Start(t)
 	c := p.Dial()
 	for _, tc := range []struct {
-		status  healthpb.HealthCheckResponse_ServingStatus
-		healthy uint64
+		status healthpb.HealthCheckResponse_ServingStatus
+		flags  string
 	}{
-		{healthpb.HealthCheckResponse_SERVING, 1}, {healthpb.HealthCheckResponse_NOT_SERVING, 0}, {healthpb.HealthCheckResponse_SERVING, 1},
+		{healthpb.HealthCheckResponse_SERVING, "G"}, {healthpb.HealthCheckResponse_NOT_SERVING, "g"}, {healthpb.HealthCheckResponse_SERVING, "G"},
 	} {
 		health.SetServingStatus("a.B", tc.status)
-		for end := time.Now().Add(harness.Guard); p.ClusterStat("membership_healthy") != tc.healthy; p.Sync() {
-			if time.Now().After(end) {
-				t.Fatalf("membership_healthy is not %d when the server is %s", tc.healthy, tc.status)
-			}
-		}
+		untilFlags(t, p, tc.flags, named{"G", address})
 		resp := c.Get("/")
-		if refused := strings.Contains(resp.Raw, "no healthy upstream"); refused != (tc.healthy == 0) {
+		if refused := strings.Contains(resp.Raw, "no healthy upstream"); refused != (tc.flags == "g") {
 			t.Errorf("%s: got %q", tc.status, resp.Raw)
 		}
 	}
+}
+
+// TestFailedOriginOfHTTP2IsDrained has an origin fail while a stream to it is open: the stream goes on to its end, and its
+// connection takes no other.
+func TestFailedOriginOfHTTP2IsDrained(t *testing.T) {
+	release := make(chan struct{})
+	origin := harness.NewH2Origin(t, func(p *harness.H2Peer) {
+		for {
+			req, ok := p.ReadRequest()
+			if !ok || req.Path == "/held" && !p.Wait(release) {
+				return
+			}
+			p.Respond(req.StreamID, harness.H2OK("ok"))
+		}
+	})
+	health := newPatient(t, "H", nil) // tells of the origin, on a port of its own
+	s := toH2(origin)
+	s.Clusters[0].HealthCheck = httpCheck()
+	s.Clusters[0].Assignment.Localities[0].Endpoints[0].HealthCheck.Port = uint32(health.Addr().Port())
+	p := s.Start(t)
+	untilFlags(t, p, "O", named{"O", origin.Addr()})
+	c := p.DialH2()
+	held := c.Get("/held")
+	origin.WaitConnections(1)
+	p.Advance(time.Second)
+	health.status.Store(503)
+	untilFlags(t, p, "o", named{"O", origin.Addr()})
+	if r := c.Response(c.Get("/")); r.Status != 200 { // by panic
+		t.Errorf("got %v", r)
+	}
+	if n := origin.Connections(); n != 2 {
+		t.Errorf("%d connections, want a second one for what comes after the failure", n)
+	}
+	close(release)
+	if r := c.Response(held); r.Status != 200 || r.Body != "ok" {
+		t.Errorf("the stream that was open got %v", r)
+	}
+	origin.WaitEnded(0)
 }
