@@ -328,12 +328,10 @@ func TestH2ConnectionIdle(t *testing.T) {
 
 // TestH2UpstreamIdle holds that a connection to a host ends idle_timeout after its last stream has, and not before.
 func TestH2UpstreamIdle(t *testing.T) {
-	goAway := make(chan harness.H2Frame, 1)
+	goAways := make(chan int, 2)
 	origin := harness.NewH2Origin(t, func(p *harness.H2Peer) {
 		slowHost(p)
-		if frames, err := p.ReadAll(); err == nil && len(frames) > 0 {
-			goAway <- frames[0]
-		}
+		goAways <- p.Received(http2.FrameGoAway)
 	})
 	s := h2Setup(origin)
 	s.Clusters[0].IdleTimeout = time.Minute
@@ -352,7 +350,9 @@ func TestH2UpstreamIdle(t *testing.T) {
 		t.Errorf("upstream_cx_active is %d before the time is up, want 1", n)
 	}
 	p.Advance(2 * justBefore)
-	origin.WaitEnded(0)
+	if n := <-goAways; n != 1 {
+		t.Errorf("the host got %d GOAWAY frames, want 1", n)
+	}
 	if n, idle := p.ClusterStat("upstream_cx_active"), p.ClusterStat("upstream_cx_idle_timeout"); n != 0 || idle != 1 {
 		t.Errorf("upstream_cx_active is %d, upstream_cx_idle_timeout %d, want 0 and 1", n, idle)
 	}

@@ -139,10 +139,10 @@ func (c *sharedConn) unlist() {
 	}
 }
 
-// becomeIdle notes that no stream is left. A connection that takes no more of them ends, also when that is because the host
-// allows none: whoever asks would be given another one, and such connections would gather.
+// becomeIdle notes that no stream is left. A connection that takes no more of them ends, if it has not, also when that is
+// because the host allows none: whoever asks would be given another one, and such connections would gather.
 func (c *sharedConn) becomeIdle() {
-	if c.state == connConnecting || c.state == connClosed {
+	if c.state != connLent {
 		return
 	}
 	if !c.listed || c.Settled() && c.Room() == 0 {
