@@ -145,7 +145,7 @@ func (c *sharedConn) becomeIdle() {
 	if c.state != connLent {
 		return
 	}
-	if !c.listed || c.Settled() && c.Room() == 0 {
+	if !c.listed || c.TakesNone() {
 		c.GoAway()
 		c.close(closedLocally)
 		return
