@@ -181,11 +181,17 @@ func (k *ClientConn) newBlock(h frameHeader, block []byte, _ bool) fault {
 	}
 }
 
-// settled, draining, streamGone and ended implement owner.
+// established, settled, late, draining, streamGone and ended implement owner.
 
-func (k *ClientConn) established()       { k.pool.Established() }
-func (k *ClientConn) settled()           { k.pool.Changed() }
-func (k *ClientConn) late()              {}
-func (k *ClientConn) draining()          { k.pool.Draining() }
-func (k *ClientConn) streamGone(*Stream) { k.pool.Changed() }
-func (k *ClientConn) ended(err error)    { k.pool.Ended(err) }
+func (k *ClientConn) established()    { k.pool.Established() }
+func (k *ClientConn) settled()        { k.pool.Changed() }
+func (k *ClientConn) late()           {}
+func (k *ClientConn) draining()       { k.pool.Draining() }
+func (k *ClientConn) ended(err error) { k.pool.Ended(err) }
+
+// streamGone tells of room, which there is none of when the connection is over: the pool is told that instead.
+func (k *ClientConn) streamGone(*Stream) {
+	if !k.dead {
+		k.pool.Changed()
+	}
+}
