@@ -101,6 +101,7 @@ func TestWriteHeadOnce(t *testing.T) {
 	v.head(103)
 	v.head(200)
 	v.head(500)
+	v.WriteContinue()
 	p.r.step()
 	p.want("HEADERS 1 :status=100", "HEADERS 1 :status=103", "HEADERS 1 :status=200")
 	v.end(true)

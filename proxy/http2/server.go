@@ -222,9 +222,9 @@ func (s ServerStream) WriteHead(resp *message.Response, _ bool) {
 	}
 }
 
-// WriteContinue gathers a 100 (Continue), unless some of the body has come already.
+// WriteContinue gathers a 100 (Continue), unless some of the body has come already, or the final head went out.
 func (s ServerStream) WriteContinue() {
-	if s.received > 0 || !s.state.canSend() {
+	if s.received > 0 || s.headSent || !s.state.canSend() {
 		return
 	}
 	c := s.conn
