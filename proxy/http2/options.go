@@ -16,7 +16,7 @@ type Options struct {
 	// max_concurrent_streams.
 	MaxStreams uint32
 	// StreamWindow and ConnWindow are the windows that we grant, in bytes: initial_stream_window_size and
-	// initial_connection_window_size.
+	// initial_connection_window_size. Both are 65,535 at least: so much a peer may send before it knows.
 	StreamWindow, ConnWindow uint32
 	// AllowConnect announces SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441): allow_connect.
 	AllowConnect bool
