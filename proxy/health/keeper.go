@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -35,6 +36,9 @@ func broken(err error, silent bool) attempt {
 // probe has speak make the probe on a kept connection, or on a new one. That the host has closed a kept connection since the
 // last probe says nothing of how it is: then a new one is made.
 func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
+	if k.kept != nil && !k.kept.quiet() {
+		k.close()
+	}
 	if c := k.kept; c != nil {
 		k.kept = nil
 		if a := k.try(ctx, c, speak); !a.silent || ctx.Err() != nil {
@@ -60,6 +64,26 @@ func (k *keeper) try(ctx context.Context, c *conn, speak func(*conn) attempt) at
 		_ = c.Close()
 	}
 	return a
+}
+
+// quiet reports whether nothing has come since the last probe, not even the end. What a host says without being asked, as one
+// of HTTP/1 that has waited for too long, must not be taken for the next answer. HTTP/2 tells such frames apart.
+func (c *conn) quiet() bool {
+	socket, ok := c.Conn.(*net.TCPConn)
+	if c.http2 != nil || !ok {
+		return true
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = err == syscall.EAGAIN
+		return true // whatever it is, there is no waiting
+	})
+	return err == nil && quiet
 }
 
 // close closes the connection that is kept.

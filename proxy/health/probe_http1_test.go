@@ -203,3 +203,29 @@ func TestHTTP1Truncated(t *testing.T) {
 		}
 	}
 }
+
+// TestUnsolicitedAnswer has a host say goodbye on a kept connection, as those do that give up waiting for a request: it is not the
+// answer to the next probe.
+func TestUnsolicitedAnswer(t *testing.T) {
+	const goodbye = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+	said, next := make(chan struct{}), make(chan struct{}, 1)
+	o := newOrigin(t, func(_ *origin, c net.Conn, number int) {
+		if _, err := readUntil(c, "\r\n\r\n"); err != nil {
+			return
+		}
+		_, _ = c.Write([]byte(okResponse))
+		if number > 0 {
+			return
+		}
+		<-next // the answer has been read
+		_, _ = c.Write([]byte(goodbye))
+		close(said)
+		_, _ = readUntil(c, "never")
+	})
+	p := o.prober(httpCheck(nil))
+	wantOutcome(t, p, passed)
+	next <- struct{}{}
+	<-said
+	wantOutcome(t, p, passed)
+	o.wantConnections(2)
+}
