@@ -57,6 +57,8 @@ type HTTPHealthCheck struct {
 	ResponseBytes int
 	// Expected are the statuses of a host that is well, Retriable those that count towards UnhealthyThreshold.
 	Expected, Retriable []StatusRange
+	// ServiceName is what the field x-envoy-upstream-healthchecked-cluster of the answer must match, nil for anything.
+	ServiceName *StringMatcher
 	// Headers are the fields added to the request, without command operators, and Remove those taken out before.
 	Headers []HeaderValue
 	Remove  []string

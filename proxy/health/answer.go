@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -11,6 +12,7 @@ import (
 const (
 	fieldDegraded      = "x-envoy-degraded"
 	fieldImmediateFail = "x-envoy-immediate-health-check-fail"
+	fieldCluster       = "x-envoy-upstream-healthchecked-cluster"
 )
 
 // answer is what an HTTP host answered, whatever is spoken.
@@ -18,6 +20,7 @@ type answer struct {
 	status                  int
 	body                    []byte // what came of it, at most MaxHealthResponseBytes
 	degraded, immediateFail bool   // the fields were there
+	cluster                 string // what the host says it is, empty for nothing
 }
 
 // judge says what the answer means.
@@ -33,10 +36,34 @@ func (a *answer) judge(check *config.HTTPHealthCheck) result {
 		}
 		return r
 	}
-	if a.degraded {
-		return result{outcome: degraded}
+	r := result{outcome: passed, verified: check.ServiceName != nil}
+	if r.verified && !matches(check.ServiceName, a.cluster) {
+		return result{outcome: failed, verified: true, why: fmt.Sprintf("it says that it is of the service %q", a.cluster)}
 	}
-	return result{outcome: passed}
+	if a.degraded {
+		r.outcome = degraded
+	}
+	return r
+}
+
+// matches reports whether m matches s, without regard to case where that is asked for: then the value of m is in lower case.
+func matches(m *config.StringMatcher, s string) bool {
+	if m.Kind == config.StringRegex {
+		return m.Regex.MatchString(s)
+	}
+	if m.IgnoreCase {
+		s = strings.ToLower(s)
+	}
+	switch m.Kind {
+	case config.StringPrefix:
+		return strings.HasPrefix(s, m.Value)
+	case config.StringSuffix:
+		return strings.HasSuffix(s, m.Value)
+	case config.StringContains:
+		return strings.Contains(s, m.Value)
+	default:
+		return s == m.Value
+	}
 }
 
 func within(status int, ranges []config.StatusRange) bool {

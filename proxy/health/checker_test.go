@@ -334,3 +334,15 @@ func TestLog(t *testing.T) {
 		}
 	})
 }
+
+func TestVerifyClusterIsCounted(t *testing.T) {
+	withChecker(t, func(t *testing.T, b *bench) {
+		b.verified = true
+		b.serve(b.target("k", every10(), hosts("1.1.1.1", "1.1.1.2")))
+		b.wantStats(t, "k", map[string]uint64{"verify_cluster": 2, "success": 2})
+	})
+	withChecker(t, func(t *testing.T, b *bench) {
+		b.serve(b.target("k", every10(), hosts("1.1.1.1")))
+		b.wantStats(t, "k", map[string]uint64{"verify_cluster": 0, "success": 1})
+	})
+}

@@ -32,6 +32,8 @@ type estate struct {
 	told    []string
 	current map[string]*config.ClusterHealth
 	delay   time.Duration // of every Publish
+
+	verified bool // every host that answers is asked which service it is of
 }
 
 func newEstate() *estate {
@@ -89,7 +91,7 @@ func (p *scripted) probe(ctx context.Context) result {
 	}
 	answers := e.answers[p.address]
 	if len(answers) == 0 {
-		return result{outcome: passed}
+		return result{outcome: passed, verified: e.verified}
 	}
 	if len(answers) > 1 {
 		e.answers[p.address] = answers[1:]

@@ -57,6 +57,7 @@ func (p *http1Prober) speak(c *conn) attempt {
 		status:        resp.StatusCode(),
 		degraded:      resp.Header.Peek(fieldDegraded) != nil,
 		immediateFail: resp.Header.Peek(fieldImmediateFail) != nil,
+		cluster:       string(resp.Header.Peek(fieldCluster)),
 	}
 	whole := true
 	if body := resp.BodyStream(); body != nil {

@@ -43,6 +43,7 @@ func (p *http2Prober) speak(c *conn) attempt {
 		a := answer{status: s.status, body: s.body}
 		_, a.degraded = value(s.fields, fieldDegraded)
 		_, a.immediateFail = value(s.fields, fieldImmediateFail)
+		a.cluster, _ = value(s.fields, fieldCluster)
 		return a.judge(p.check)
 	})
 }

@@ -50,5 +50,6 @@ type result struct {
 	outcome outcome
 	// excluded tells that the host asked to be left out of the count for panic.
 	excluded bool
+	verified bool   // it was asked which service the host is of
 	why      string // of a failure, for the log
 }

@@ -81,6 +81,9 @@ func (s *session) probe() (r result, done bool) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.check.Timeout)
 	defer cancel()
 	r = s.prober.probe(ctx)
+	if r.verified {
+		s.scope.Inc(stats.HealthCheckVerifyCluster)
+	}
 	if r.outcome == networkFailure && ctx.Err() == context.DeadlineExceeded {
 		r.outcome = timedOut
 	}

@@ -35,6 +35,7 @@ var (
 		"host": decoded, "path": decoded, "send": decoded, "receive": decoded, "response_buffer_size": decoded,
 		"request_headers_to_add": decoded, "request_headers_to_remove": decoded, "expected_statuses": decoded,
 		"retriable_statuses": decoded, "codec_client_type": decoded, "method": decoded,
+		"service_name_matcher": decoded,
 	}
 	grpcHealthCheckFields     = fields{"service_name": decoded, "authority": decoded, "initial_metadata": decoded}
 	tcpHealthCheckFields      = fields{"send": decoded, "receive": decoded}
@@ -125,6 +126,10 @@ func (a *at) httpHealthCheck(h *corev3.HealthCheck_HttpHealthCheck) *config.HTTP
 		Retriable:     a.statuses("retriable_statuses", h.GetRetriableStatuses()),
 		Headers:       a.literalHeaders("request_headers_to_add", h.GetRequestHeadersToAdd()),
 		Remove:        a.headersToRemove("request_headers_to_remove", h.GetRequestHeadersToRemove()),
+	}
+	if m := h.GetServiceNameMatcher(); m != nil {
+		matcher := a.in("service_name_matcher").stringMatcher(m)
+		out.ServiceName = &matcher
 	}
 	if h.GetCodecClientType() == typev3.CodecClientType_HTTP3 {
 		a.in("codec_client_type").errorf("HTTP3 is not supported, only HTTP1 and HTTP2")

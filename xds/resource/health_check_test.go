@@ -68,6 +68,9 @@ func TestHealthCheck(t *testing.T) {
 				c.Headers = []config.HeaderValue{{Name: "x-a", Value: "100%", Action: config.OverwriteIfExists, KeepEmpty: true}}
 				c.Remove = []string{"user-agent"}
 			})},
+		"HTTP, of a service": {"http_health_check: {path: /h, service_name_matcher: {prefix: A, ignore_case: true}}", http(func(c *config.HTTPHealthCheck) {
+			c.ServiceName = &config.StringMatcher{Kind: config.StringPrefix, Value: "a", IgnoreCase: true}
+		})},
 		"HTTP, the whole body": {"http_health_check: {path: /h, response_buffer_size: 0}", http(func(c *config.HTTPHealthCheck) { c.ResponseBytes = config.MaxHealthResponseBytes })},
 		"gRPC":                 {"grpc_health_check: {}", func(c *config.HealthCheck) { c.GRPC = &config.GRPCHealthCheck{} }},
 		"gRPC with all": {"grpc_health_check: {service_name: s, authority: a, initial_metadata: [{header: {key: K, value: v}}]}", func(c *config.HealthCheck) {
@@ -123,7 +126,7 @@ func TestHealthCheckRefused(t *testing.T) {
 		of(http, "path: /, host: 'a b'"):                                                          `health_checks[0].http_health_check.host: "a b" must not have spaces in it`,
 		of(http, "path: /, codec_client_type: HTTP3"):                                             "health_checks[0].http_health_check.codec_client_type: HTTP3 is not supported, only HTTP1 and HTTP2",
 		of(http, "path: /, use_alpn_protocol: true"):                                              "health_checks[0].http_health_check.use_alpn_protocol: is not supported",
-		of(http, "path: /, service_name_matcher: {prefix: a}"):                                    "health_checks[0].http_health_check.service_name_matcher: is not supported",
+		of(http, "path: /, service_name_matcher: {safe_regex: {regex: '['}}"):                     "health_checks[0].http_health_check.service_name_matcher.safe_regex.regex: error parsing regexp: missing closing ]: `[`",
 		of(http, "path: /, send: {text: '70'}"):                                                   "health_checks[0].http_health_check.send: cannot be set with method GET, only with POST, PUT, PATCH and OPTIONS",
 		of(http, "path: /, expected_statuses: [{start: 99, end: 200}]"):                           "health_checks[0].http_health_check.expected_statuses[0]: start 99 and end 200 must be from 100 to 600, and start less than end",
 		of(http, "path: /, expected_statuses: [{start: 200, end: 200}]"):                          "health_checks[0].http_health_check.expected_statuses[0]: start 200 and end 200 must be from 100 to 600, and start less than end",
