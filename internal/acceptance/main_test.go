@@ -5,7 +5,7 @@ package acceptance
 import (
 	"testing"
 
-	"github.com/penguintechinc/marchproxy-alb/internal/harness"
+	"github.com/penguintechinc/marchproxy-alb/internal/harness/process"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) { process.Main(m) }
