@@ -94,6 +94,31 @@ func TestFieldBombs(t *testing.T) {
 	})
 }
 
+// TestFieldBombsAndClosedWindows has the answers to bombs wait with what they belong to (CVE-2026-49975). Each bomb is 50 KB,
+// and would be 1.6 MB as fields.
+func TestFieldBombsAndClosedWindows(t *testing.T) {
+	each(t, paces, func(t *testing.T, k kind) {
+		g := newTarget(t, k, impatient)
+		g.run(attack{name: "bombs, windows of 0", growth: stalledGrowth, run: func() int {
+			c := g.dialRaw()
+			c.Handshake(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			openBlock(c, 1, getBlock+inserted("x", "y")+strings.Repeat(newestEntry, 50_000))
+			for i := 1; i < maxStreams; i++ {
+				openBlock(c, streamID(i), getBlock+strings.Repeat(newestEntry, 50_000))
+			}
+			for i := range maxStreams {
+				// The head of the answer needs no window. Its body has none, and does not come.
+				if r, err := c.TryResponse(streamID(i)); err != nil || r.Status != 431 || r.Body != "" || !r.Reset {
+					t.Errorf("stream %d: got %v, %v, want 431 and a reset", streamID(i), r, err)
+					break
+				}
+			}
+			c.Close()
+			return maxStreams
+		}})
+	})
+}
+
 // TestCookieCrumbs has as many crumbs joined as the limits let pass, for an origin that knows no crumbs.
 func TestCookieCrumbs(t *testing.T) {
 	const many = 90

@@ -23,7 +23,7 @@ type floodTest struct {
 	arriving func(sent int) (requests int)
 
 	// borne says that the connection goes on, because what is sent costs next to nothing. Otherwise it has to be closed with
-	// code, and stat, if there is one, counts once.
+	// code, and stat, if there is one, counts it.
 	borne bool
 	code  http2.ErrCode
 	stat  string
@@ -44,12 +44,12 @@ func (f *floodTest) run(t *testing.T) {
 				f.change(s)
 			}
 		})
-		g.run(attack{
+		times := g.run(attack{
 			name: f.name, requests: f.requests, inFlight: f.inFlight, growth: f.growth,
 			run: func() int { return f.once(t, g) },
 		})
 		if f.stat != "" {
-			g.WaitStat(f.stat, 1)
+			g.WaitStat(f.stat, uint64(times))
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 func TestMoreStreamsThanAllowed(t *testing.T) {
 	each(t, some(slowH2, slowH1), func(t *testing.T, k kind) {
 		g := newTarget(t, k)
-		g.run(attack{name: "streams above the limit", requests: maxStreams, inFlight: maxStreams, run: func() int {
+		times := g.run(attack{name: "streams above the limit", requests: maxStreams, inFlight: maxStreams, run: func() int {
 			c := g.dial()
 			c.Batch(func() {
 				for range maxStreams + 50 {
@@ -29,7 +29,7 @@ func TestMoreStreamsThanAllowed(t *testing.T) {
 			e.want(t, http2.ErrCodeEnhanceYourCalm)
 			return maxStreams + 50 + e.sent
 		}})
-		g.WaitStat(tooManyResets, 1)
+		g.WaitStat(tooManyResets, uint64(times))
 		if refused := g.Stat("http2.stream_refused_errors"); refused < 50 {
 			t.Errorf("stream_refused_errors is %d, want 50 at least", refused)
 		}
