@@ -141,7 +141,7 @@ func TestFramesAfterTheEnd(t *testing.T) {
 func TestTableSizeChanges(t *testing.T) {
 	const changes = 45 // two SETTINGS each; more of them are a flood
 	each(t, paces, func(t *testing.T, k kind) {
-		conns := count(4, 400)
+		conns := count(4, 40)
 		g := newTarget(t, k)
 		g.run(attack{name: "HEADER_TABLE_SIZE between answers", requests: conns * changes, inFlight: maxStreams, run: func() int {
 			for range conns {

@@ -196,7 +196,7 @@ func costLine(name string, c harness.Cost, requests, inFlight int, canary []time
 	if len(canary) > 0 {
 		worst = canary[len(canary)-1]
 	}
-	return fmt.Sprintf("cost: %s: %d frames, %.2f µs/frame, memory %+.1f MiB, requests at the origin %d (at most %d at a time), "+
+	return fmt.Sprintf("cost: %s: %d frames sent, %.2f µs/frame, memory %+.1f MiB, requests at the origin %d (at most %d at a time), "+
 		"canary %d served (%v at worst), %v of CPU in %v",
 		name, c.Frames, float64(c.PerFrame().Nanoseconds())/1e3, float64(c.Growth())/(1<<20), requests, inFlight,
 		len(canary), worst.Round(100*time.Microsecond), c.CPU.Round(100*time.Microsecond), c.Elapsed.Round(time.Millisecond))

@@ -75,7 +75,7 @@ func TestClosedWindows(t *testing.T) {
 // TestDribble opens windows by a byte at a time.
 func TestDribble(t *testing.T) {
 	const streams = 10
-	frames := count(2000, 200_000)
+	frames := count(2000, 50_000)
 	each(t, stallers(), func(t *testing.T, k kind) {
 		g := newTargetBody(t, k, largeBody)
 		g.run(attack{name: "windows by 1 byte", requests: streams, inFlight: streams, run: func() int {
