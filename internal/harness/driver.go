@@ -22,6 +22,14 @@ type Driver struct {
 // test closes the driver.
 func (p *Proxy) NewDriver(request string) *Driver {
 	p.t.Helper()
+	d := &Driver{t: p.t, fd: p.dialBlocking(), request: []byte(request), answer: make([]byte, readSize)}
+	d.learn()
+	return d
+}
+
+// dialBlocking returns a blocking socket that is connected to the listener, whose reads end after Guard.
+func (p *Proxy) dialBlocking() (fd int) {
+	p.t.Helper()
 	address := netip.MustParseAddrPort(p.Address())
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -34,9 +42,7 @@ func (p *Proxy) NewDriver(request string) *Driver {
 	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: address.Addr().As4(), Port: int(address.Port())}); err != nil {
 		p.t.Fatal(err)
 	}
-	d := &Driver{t: p.t, fd: fd, request: []byte(request), answer: make([]byte, readSize)}
-	d.learn()
-	return d
+	return fd
 }
 
 // Close closes the connection.
@@ -104,6 +110,20 @@ type Server struct {
 // NewServer starts a Server for one connection, which gives every request the same answer.
 func NewServer(t testing.TB, answer string) (*Server, netip.AddrPort) {
 	t.Helper()
+	fd, address := listenBlocking(t)
+	s := &Server{t: t, fd: fd, answer: []byte(answer), ended: make(chan struct{})}
+	go s.run()
+	t.Cleanup(func() {
+		_ = syscall.Shutdown(fd, syscall.SHUT_RDWR) // wakes an accept that nobody came to
+		<-s.ended
+		_ = syscall.Close(fd)
+	})
+	return s, address
+}
+
+// listenBlocking returns a blocking socket that listens on a free port of 127.0.0.1.
+func listenBlocking(t testing.TB) (fd int, address netip.AddrPort) {
+	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -119,14 +139,7 @@ func NewServer(t testing.TB, answer string) (*Server, netip.AddrPort) {
 		t.Fatal(err)
 	}
 	in := name.(*syscall.SockaddrInet4)
-	s := &Server{t: t, fd: fd, answer: []byte(answer), ended: make(chan struct{})}
-	go s.run()
-	t.Cleanup(func() {
-		_ = syscall.Shutdown(fd, syscall.SHUT_RDWR) // wakes an accept that nobody came to
-		<-s.ended
-		_ = syscall.Close(fd)
-	})
-	return s, netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
+	return fd, netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
 }
 
 func (s *Server) run() {
