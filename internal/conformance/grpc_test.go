@@ -20,6 +20,11 @@ const (
 	soakTimeout = "15"    // seconds
 )
 
+// ownDeadline is the case in which the client's deadline of a millisecond is to end a call. The server has the same deadline by
+// grpc-timeout, and resets the stream at it. The proxy answers a reset by a host with UNAVAILABLE, as Envoy does, which on a busy
+// machine is there before the client has looked at its clock. So the server is not told.
+const ownDeadline = "timeout_on_sleeping_server"
+
 // interopCases are the test cases of gRPC's interoperability suite that need neither TLS nor credentials nor several servers.
 var interopCases = []string{
 	"empty_unary",
@@ -28,7 +33,7 @@ var interopCases = []string{
 	"server_streaming",
 	"ping_pong",
 	"empty_stream",
-	"timeout_on_sleeping_server",
+	ownDeadline,
 	"cancel_after_begin",
 	"cancel_after_first_response",
 	"status_code_and_message",
@@ -52,22 +57,29 @@ func TestGRPCInterop(t *testing.T) {
 	server.WaitListening(address)
 	s := process.NewSetup()
 	s.Clusters = []process.Fields{process.HTTP2Cluster(harness.ClusterName, nil, netip.MustParseAddrPort(address))}
+	patient := process.NewListener("patient", process.Route("/", harness.ClusterName))
+	patient.Routes[0]["request_headers_to_remove"] = []string{"grpc-timeout"}
+	s.Listeners = append(s.Listeners, patient)
 	p := s.Start(t)
-	_, port, err = net.SplitHostPort(p.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
 	client := tool(t, interopClient)
 	passed := 0
 	for _, name := range interopCases {
 		if t.Run(name, func(t *testing.T) {
+			address := p.Address()
+			if name == ownDeadline {
+				address = p.ListenerAddress("patient")
+			}
+			_, port, err := net.SplitHostPort(address)
+			if err != nil {
+				t.Fatal(err)
+			}
 			mustOutput(t, client, "-server_host", host, "-server_port", port, "-test_case", name,
 				"-soak_per_iteration_max_acceptable_latency_ms", soakLatency, "-soak_overall_timeout_seconds", soakTimeout)
 		}) {
 			passed++
 		}
 	}
-	// The millisecond of timeout_on_sleeping_server may be over before it has sent anything.
+	// The millisecond of ownDeadline may be over before anything was sent.
 	if got, want := p.HTTPStat("downstream_rq_total"), uint64(len(interopCases)-1); got < want {
 		t.Errorf("the proxy saw %d requests, want %d or more", got, want)
 	}
