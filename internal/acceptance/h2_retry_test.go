@@ -161,6 +161,38 @@ func TestRefusedStreamOfHTTP1(t *testing.T) {
 	}
 }
 
+// TestRefusedStreamTakesNewestConnection holds that the second attempt goes to the connection that was opened last: a host that ends
+// connections after some number of requests, as nginx does, is about to end the older ones too.
+func TestRefusedStreamTakesNewestConnection(t *testing.T) {
+	const connections = 3
+	o := newHandOrigin(t, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 2})
+	p := toH2(o.H2Origin).Start(t)
+	c := p.DialH2()
+	c.Get("/")
+	all := o.take(1) // the proxy knows now how many streams a connection takes
+	for range 2*connections - 1 {
+		c.Get("/")
+	}
+	streams := make(map[int][]handRequest)
+	for _, r := range append(all, o.take(2*connections-1)...) {
+		streams[r.peer.Number] = append(streams[r.peer.Number], r)
+	}
+	if len(streams) != connections {
+		t.Fatalf("%d connections, want %d", len(streams), connections)
+	}
+	for i := range connections {
+		streams[i][0].answer() // so that each has room
+	}
+	for range connections {
+		c.WaitFrame("the end of a response", func(f *harness.H2Frame) bool { return f.EndStream() })
+	}
+	refused := streams[0][1]
+	refused.peer.Reset(refused.StreamID, http2.ErrCodeRefusedStream)
+	if again := o.next(); again.peer.Number != connections-1 {
+		t.Errorf("the second attempt was on connection %d, want %d", again.peer.Number, connections-1)
+	}
+}
+
 // TestRefusedTooOften holds that there is no third attempt.
 func TestRefusedTooOften(t *testing.T) {
 	origin := harness.NewH2Origin(t, harness.H2Serve(func(p *harness.H2Peer, r harness.H2Request) { p.Reset(r.StreamID, http2.ErrCodeRefusedStream) }))

@@ -58,8 +58,17 @@ func (c *sharedConn) usable(avoid *sharedConn, crowded bool) bool {
 	return c != avoid && c.Room() > 0 && c.Crowded() == crowded && !c.overdue()
 }
 
-// findShared returns a connection with room for a stream, nil when there is none.
+// findShared returns a connection with room for a stream, nil when there is none. A second attempt gets the one that was opened
+// last: a host that ends each connection after so many requests is about to end the older ones, and there is no third.
 func (h *Host) findShared(avoid *sharedConn, crowded bool) *sharedConn {
+	if avoid != nil {
+		for _, c := range slices.Backward(h.shared) {
+			if c.usable(avoid, crowded) {
+				return c
+			}
+		}
+		return nil
+	}
 	for _, c := range h.shared {
 		if c.usable(avoid, crowded) {
 			return c
