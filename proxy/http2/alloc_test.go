@@ -13,12 +13,12 @@ func TestAllocNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	for _, c := range []struct{ request, response int }{{0, 0}, {0, 16}, {1 << 10, 1 << 10}, {10 << 10, 10 << 10}} {
-		for side, d := range map[string]runner{
-			"server": newServeDriver(t, c.request, c.response),
-			"client": newAskDriver(t, c.request, c.response),
-		} {
-			t.Run(fmt.Sprintf("%s/%d-%d", side, c.request, c.response), func(t *testing.T) {
+	for _, c := range []shape{
+		{}, {response: 16}, {request: 1 << 10, response: 1 << 10}, {request: 10 << 10, response: 40 << 10},
+		{request: 16, response: 16, trailers: true},
+	} {
+		for side, d := range map[string]runner{"server": newServeDriver(t, c), "client": newAskDriver(t, c)} {
+			t.Run(fmt.Sprintf("%s/%+v", side, c), func(t *testing.T) {
 				const n = 1000
 				d.run(n)
 				// The runtime allocates now and then on its own account.

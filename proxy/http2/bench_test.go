@@ -106,8 +106,8 @@ func writeTheirs(b *testing.B, payload []byte) {
 // BenchmarkExchange is a whole exchange, one at a time, with the turns of the loop and the system calls of both ends.
 func BenchmarkExchange(b *testing.B) {
 	for _, body := range []int{0, 1 << 10, 16 << 10} {
-		b.Run(fmt.Sprintf("server/%d", body), func(b *testing.B) { runExchanges(b, newServeDriver(b, body, body)) })
-		b.Run(fmt.Sprintf("client/%d", body), func(b *testing.B) { runExchanges(b, newAskDriver(b, body, body)) })
+		b.Run(fmt.Sprintf("server/%d", body), func(b *testing.B) { runExchanges(b, newServeDriver(b, shape{request: body, response: body})) })
+		b.Run(fmt.Sprintf("client/%d", body), func(b *testing.B) { runExchanges(b, newAskDriver(b, shape{request: body, response: body})) })
 	}
 }
 

@@ -25,8 +25,8 @@ func TestClientExchange(t *testing.T) {
 	q.end()
 	p.r.step()
 	p.want()
-	if !k.Answered() || k.dead {
-		t.Errorf("answered %t, dead %t", k.Answered(), k.dead)
+	if !k.Answered() || k.dead || k.established != 1 {
+		t.Errorf("answered %t, dead %t, established %d times", k.Answered(), k.dead, k.established)
 	}
 	p.r.wantStat("streams_active", 0)
 	p.r.wantStat("trailers", 1)

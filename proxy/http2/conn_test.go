@@ -36,6 +36,22 @@ func TestLostConnection(t *testing.T) {
 	p.r.wantStat("pending_send_bytes", 0)
 }
 
+// TestNothingAfterGoAway writes nothing of streams whose connection has ended for a mistake.
+func TestNothingAfterGoAway(t *testing.T) {
+	s, p := newServer(t, testOptions())
+	p.post(1).post(3).send()
+	v := s.stream(1)
+	v.head(200)
+	p.data(0, 0, "x").send()
+	p.want("HEADERS 1 :status=200")
+	v.WriteBody([]byte("x"), false)
+	v.WriteEnd(nil)
+	v.end(true)
+	s.stream(3).answer("x")
+	p.r.steps(2)
+	p.want("GOAWAY 3 PROTOCOL_ERROR DATA on stream 0")
+}
+
 // TestBrokenConnection tells the owner what the kernel says.
 func TestBrokenConnection(t *testing.T) {
 	s, p := newServer(t, testOptions())

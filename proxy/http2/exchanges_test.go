@@ -82,6 +82,31 @@ func (d *driver) drop() bool {
 	return err == nil
 }
 
+// shape is what the exchanges of a driver look like.
+type shape struct {
+	request, response int  // bytes of the bodies, none without one
+	trailers          bool // end both
+}
+
+// message makes the frames of a message with a head and a body.
+func (s *script) message(head string, body int, trailers bool) *script {
+	if body == 0 && !trailers {
+		return s.raw(http2.FrameHeaders, endHeaders|endStream, 1, head)
+	}
+	s.raw(http2.FrameHeaders, endHeaders, 1, head)
+	for ; body > minMaxFrameSize; body -= minMaxFrameSize {
+		s.data(1, 0, string(make([]byte, minMaxFrameSize)))
+	}
+	if trailers {
+		s.data(1, 0, string(make([]byte, body)))
+		return s.raw(http2.FrameHeaders, endHeaders|endStream, 1, plainTrailer)
+	}
+	return s.data(1, endStream, string(make([]byte, body)))
+}
+
+// plainTrailer is a field block with grpc-status: 0, without changes of the table.
+const plainTrailer = "\x00\x0bgrpc-status\x010"
+
 // plainGET is a field block without changes of the table: method, path and scheme from the static one, the rest literals.
 const plainGET = "\x82\x84\x86\x01\x0bexample.com\x0f\x2b\x05agent"
 
@@ -95,26 +120,28 @@ type serveDriver struct {
 	resp   message.Response
 	body   []byte
 	asked  bool
+
+	shape
+	sum message.Fields // trailers
 }
 
-func newServeDriver(t testing.TB, request, response int) *serveDriver {
+func newServeDriver(t testing.TB, c shape) *serveDriver {
 	r := newRig(t)
 	raw, fd := r.connect()
 	d := &serveDriver{driver: driver{r: r, p: newPeer(r, fd, false), id: 1, in: make([]byte, 1<<20)}}
 	d.Init(raw, r.env, testOptions(), r.block, d)
-	d.resp = message.Response{Status: 200, ContentLength: int64(response), Fields: fieldsOf("server", "x", "content-type", "text/plain")}
-	d.body = make([]byte, response)
+	d.shape, d.sum = c, fieldsOf("grpc-status", "0")
+	d.resp = message.Response{
+		Status: 200, ContentLength: int64(c.response), EndStream: c.response == 0 && !c.trailers,
+		Fields: fieldsOf("server", "x", "content-type", "text/plain"),
+	}
+	d.body = make([]byte, c.response)
 	d.next = d.turn
 	d.p.begin(http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow}).windowUpdate(0, maxWindow/2).turn()
 	d.p.take()
-	s := newScript()
-	if request > 0 {
-		s.raw(http2.FrameHeaders, endHeaders, 1, plainGET).data(1, endStream, string(make([]byte, request)))
-	} else {
-		s.raw(http2.FrameHeaders, endHeaders|endStream, 1, plainGET)
-	}
-	if response > 0 {
-		s.windowUpdate(0, uint32(response))
+	s := newScript().message(plainGET, c.request, c.trailers)
+	if c.response > 0 {
+		s.windowUpdate(0, uint32(c.response))
 	}
 	d.frames = s.Bytes()
 	return d
@@ -147,7 +174,12 @@ func (d *serveStep) Step() {
 		}
 	}
 	d.stream.WriteHead(&d.resp, false)
-	d.stream.WriteBody(d.body, true)
+	if d.trailers {
+		d.stream.WriteBody(d.body, false)
+		d.stream.WriteEnd(&d.sum)
+	} else {
+		d.stream.WriteBody(d.body, true)
+	}
 	d.serve.Stop()
 	d.stream.End(true, 0)
 }
@@ -176,29 +208,28 @@ type askDriver struct {
 	resp   message.Response
 	body   []byte
 	step   int
+
+	shape
+	sum message.Fields // trailers
 }
 
-func newAskDriver(t testing.TB, request, response int) *askDriver {
+func newAskDriver(t testing.TB, c shape) *askDriver {
 	r := newRig(t)
 	raw, fd := r.connect()
 	d := &askDriver{driver: driver{r: r, p: newPeer(r, fd, true), id: 1, in: make([]byte, 1<<20)}}
 	d.Init(raw, r.env, testOptions(), r.block, d)
+	d.shape, d.sum = c, fieldsOf("x", "y")
 	d.req = message.Request{
-		Method: []byte("GET"), Path: []byte("/"), Authority: []byte("example.com"), EndStream: request == 0,
-		ContentLength: int64(request), Fields: fieldsOf("user-agent", "x", "accept", "*/*"),
+		Method: []byte("GET"), Path: []byte("/"), Authority: []byte("example.com"), EndStream: c.request == 0 && !c.trailers,
+		ContentLength: int64(c.request), Fields: fieldsOf("user-agent", "x", "accept", "*/*"),
 	}
-	d.body = make([]byte, request)
+	d.body = make([]byte, c.request)
 	d.next = d.turn
 	d.p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow}).settingsAck().windowUpdate(0, maxWindow/2).turn()
 	d.p.take()
-	s := newScript()
-	if response > 0 {
-		s.raw(http2.FrameHeaders, endHeaders, 1, "\x88").data(1, endStream, string(make([]byte, response)))
-	} else {
-		s.raw(http2.FrameHeaders, endHeaders|endStream, 1, "\x88")
-	}
-	if request > 0 {
-		s.windowUpdate(0, uint32(request))
+	s := newScript().message("\x88", c.response, c.trailers)
+	if c.request > 0 {
+		s.windowUpdate(0, uint32(c.request))
 	}
 	d.frames = s.Bytes()
 	return d
@@ -210,7 +241,10 @@ func (d *askDriver) turn() {
 	case 0:
 		d.stream = d.Reserve(nopWaker{}, &d.resp)
 		d.WriteHead(d.stream, &d.req)
-		if len(d.body) > 0 {
+		if d.trailers {
+			d.stream.WriteBody(d.body, false)
+			d.stream.WriteEnd(&d.sum)
+		} else {
 			d.stream.WriteBody(d.body, true)
 		}
 	case 1:
