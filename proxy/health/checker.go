@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -15,6 +16,10 @@ import (
 // maxProbes bounds the probes that run at a time, over all clusters: each is a connection and some buffers. Others wait for
 // their turn, and the time of a probe begins with it.
 const maxProbes = 256
+
+// publishPause is the shortest time from one change that is put into force to the next. Each has every worker take over a new
+// generation; when many hosts fail or come back one after the other, they must not be kept at that.
+const publishPause = 50 * time.Millisecond
 
 // Target is a cluster with a health check, as it is served.
 type Target struct {
@@ -36,6 +41,7 @@ type Checker struct {
 	newProber func(*config.Cluster, *config.Endpoint) prober
 	random    below
 	places    chan struct{} // a place for each probe that runs
+	pause     time.Duration // publishPause
 
 	ctx     context.Context // of all sessions
 	cancel  context.CancelFunc
@@ -174,7 +180,7 @@ func (c *Checker) soil(cluster string) {
 	}
 }
 
-// publishForever passes on what changes. Changes that come while others are being put into force are gathered.
+// publishForever passes on what changes. Changes that come while others are being put into force, or soon after, are gathered.
 func (c *Checker) publishForever() {
 	for {
 		select {
@@ -182,7 +188,8 @@ func (c *Checker) publishForever() {
 		case <-c.ctx.Done():
 			return
 		}
-		if changes := c.takeChanges(); len(changes) > 0 {
+		changes := c.takeChanges()
+		if len(changes) > 0 {
 			c.publish(changes)
 		}
 		c.mu.Lock()
@@ -191,6 +198,13 @@ func (c *Checker) publishForever() {
 			c.release()
 		}
 		c.mu.Unlock()
+		if len(changes) > 0 && c.pause > 0 {
+			select {
+			case <-time.After(c.pause):
+			case <-c.ctx.Done():
+				return
+			}
+		}
 	}
 }
 

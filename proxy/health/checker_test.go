@@ -254,6 +254,33 @@ func TestChangesAreGathered(t *testing.T) {
 	})
 }
 
+// TestChangesArePaced holds that the first change goes into force at once, and those that follow not all the time.
+func TestChangesArePaced(t *testing.T) {
+	withChecker(t, func(t *testing.T, b *bench) {
+		b.pause = publishPause
+		var ips []string
+		for i := range 100 {
+			ip := fmt.Sprintf("1.1.1.%d", i)
+			ips = append(ips, ip)
+			b.slow(ip+":80", time.Duration(i)*time.Millisecond)
+		}
+		b.serve(b.target("k", every10(), hosts(ips...)))
+		if got := b.latest("k"); got != " 1.1.1.0 well" {
+			t.Errorf("published%s, want the first at once", got)
+		}
+		time.Sleep(publishPause - 1)
+		b.wantNews(t, "k: 1.1.1.0 well")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := b.timesTold(); n > 2 {
+			t.Errorf("published %d times more for 99 ms of changes, want at most 2", n)
+		}
+		if n := strings.Count(b.latest("k"), " well"); n != len(ips) {
+			t.Errorf("%d hosts pass in the end, want %d", n, len(ips))
+		}
+	})
+}
+
 // TestBackBeforeItIsForgotten holds that a cluster that goes and comes back is not taken for what it was.
 func TestBackBeforeItIsForgotten(t *testing.T) {
 	withChecker(t, func(t *testing.T, b *bench) {
@@ -344,5 +371,24 @@ func TestVerifyClusterIsCounted(t *testing.T) {
 	withChecker(t, func(t *testing.T, b *bench) {
 		b.serve(b.target("k", every10(), hosts("1.1.1.1")))
 		b.wantStats(t, "k", map[string]uint64{"verify_cluster": 0, "success": 1})
+	})
+}
+
+// TestPanicCostsOneProbe holds that an answer which breaks the prober is that of a host that fails, and that checks go on.
+func TestPanicCostsOneProbe(t *testing.T) {
+	withChecker(t, func(t *testing.T, b *bench) {
+		b.set("1.1.1.1:80", broke)
+		b.serve(b.target("k", every10(), hosts("1.1.1.1", "1.1.1.2")))
+		if got, want := b.latest("k"), " 1.1.1.1 failed 1.1.1.2 well"; got != want {
+			t.Errorf("published%s, want%s", got, want)
+		}
+		if logged := b.logged.FilterMessage("panic in a health check").All(); len(logged) != 1 || logged[0].ContextMap()["panic"] != "it broke" {
+			t.Errorf("logged %v", logged)
+		}
+		b.set("1.1.1.1:80", passed)
+		time.Sleep(20 * time.Second)
+		if got, want := b.latest("k"), " 1.1.1.1 well 1.1.1.2 well"; got != want {
+			t.Errorf("published%s, want%s", got, want)
+		}
 	})
 }

@@ -18,6 +18,9 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
+// broke is an answer that the prober does not survive.
+const broke outcome = 255
+
 // estate is the hosts that scripted probers ask, and what came of it.
 type estate struct {
 	begin time.Time
@@ -93,6 +96,9 @@ func (p *scripted) probe(ctx context.Context) result {
 	if len(answers) == 0 {
 		return result{outcome: passed, verified: e.verified}
 	}
+	if answers[0] == broke {
+		panic("it broke")
+	}
 	if len(answers) > 1 {
 		e.answers[p.address] = answers[1:]
 	}
@@ -148,6 +154,13 @@ func (e *estate) forget() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.told, e.asked = nil, nil
+}
+
+// timesTold returns how often something was published since it was last looked at.
+func (e *estate) timesTold() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.told)
 }
 
 // mostRunning returns how many probes ran at a time.
@@ -213,7 +226,7 @@ func withChecker(t *testing.T, f func(t *testing.T, b *bench)) {
 		core, logged := observer.New(zap.DebugLevel)
 		b.logged = logged
 		b.Checker = newChecker(zap.New(core), b.estate.publish)
-		b.Checker.newProber, b.random = b.estate.newProber, least
+		b.Checker.newProber, b.random, b.pause = b.estate.newProber, least, 0
 		b.start()
 		f(t, b)
 		b.Close()

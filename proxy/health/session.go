@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -80,7 +81,7 @@ func (s *session) probe() (r result, done bool) {
 	s.scope.Inc(stats.HealthCheckAttempt)
 	ctx, cancel := context.WithTimeout(s.ctx, s.check.Timeout)
 	defer cancel()
-	r = s.prober.probe(ctx)
+	r = s.attempt(ctx)
 	if r.verified {
 		s.scope.Inc(stats.HealthCheckVerifyCluster)
 	}
@@ -88,6 +89,18 @@ func (s *session) probe() (r result, done bool) {
 		r.outcome = timedOut
 	}
 	return r, s.ctx.Err() == nil
+}
+
+// attempt has the prober make a probe. A panic costs the probe: what hosts answer must not take the process down.
+func (s *session) attempt(ctx context.Context) (r result) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.checker.log.Error("panic in a health check", zap.String("cluster", s.group.name),
+				zap.Stringer("host", s.endpoint.Address), zap.Any("panic", v), zap.Stack("stack"))
+			r = result{outcome: networkFailure, why: fmt.Sprint("panic: ", v)}
+		}
+	}()
+	return s.prober.probe(ctx)
 }
 
 // settle goes by what a probe found, and returns how long it is to the next. going is false when the session has ended.
