@@ -71,6 +71,7 @@ type RouteMatch struct {
 	CaseSensitive bool
 	Headers       []HeaderMatcher
 	Query         []QueryMatcher
+	Cookies       []CookieMatcher
 	GRPC          bool // only requests with content-type application/grpc
 	// Fraction is the share of requests that match, in parts of a million, FractionAll for all.
 	Fraction uint32
@@ -127,6 +128,13 @@ type QueryMatcher struct {
 	String  StringMatcher
 }
 
+// CookieMatcher matches a cookie by the value of its first occurrence. One that is absent does not match.
+type CookieMatcher struct {
+	Name   string
+	String StringMatcher
+	Invert bool // also for one that is absent
+}
+
 // Forward sends a request to a cluster.
 type Forward struct {
 	// Clusters are the targets and their weights; a plain cluster is one entry of weight 1.
@@ -137,8 +145,9 @@ type Forward struct {
 	PrefixRewrite string
 	RegexRewrite  *Rewrite
 
-	HostRewrite         string // host_rewrite_literal
-	HostRewriteHeader   string // host_rewrite_header, lower-case
+	HostRewrite         string   // host_rewrite_literal
+	HostRewriteHeader   string   // host_rewrite_header, lower-case
+	HostRewritePath     *Rewrite // host_rewrite_path_regex: the host is what it makes of the path without query
 	AutoHostRewrite     bool
 	AppendForwardedHost bool // append_x_forwarded_host
 

@@ -187,8 +187,8 @@ func (x *exchange) mutateForRoute(forward *config.Forward) {
 		ctx := x.mutationContext()
 		x.route.MutateRequest(&ctx, x.target, &x.arena)
 	}
+	x.rewriteAuthority(forward) // which may be made of the path as it came
 	x.rewritePath()
-	x.rewriteAuthority(forward)
 }
 
 func (x *exchange) rewritePath() {

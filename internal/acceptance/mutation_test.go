@@ -128,7 +128,7 @@ var mutations = []struct {
 		}},
 		fields: []string{"X-A: 1", "X-B: 2"}, answer: []string{"X-Secret: 1"},
 		request: []string{"x-a: 1", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http", "x-envoy-external-address: 127.0.0.1", "x-request-id: UUID",
-			"x-envoy-expected-rq-timeout-ms: 15000", "x-route: HTTP/1.1 1 100%", "x-envoy-original-path: /api/v1?q", "x-forwarded-host: a"},
+			"x-envoy-expected-rq-timeout-ms: 15000", "x-route: HTTP/1.1 1 100%", "x-forwarded-host: a", "x-envoy-original-path: /api/v1?q"},
 		response: []string{"x-envoy-upstream-service-time: 0", "server: envoy", "x-route: 200", "date: DATE"},
 	},
 }

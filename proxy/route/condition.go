@@ -22,6 +22,7 @@ type conditions struct {
 	fraction uint32 // in parts of a million
 	headers  []headerMatcher
 	query    []queryMatcher
+	cookies  []cookieMatcher
 }
 
 func compileConditions(m *config.RouteMatch) (conditions, error) {
@@ -41,7 +42,14 @@ func compileConditions(m *config.RouteMatch) (conditions, error) {
 		}
 		c.query = append(c.query, queryMatcher{name: q.Name, present: q.Present, value: value})
 	}
-	c.none = !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
+	for i := range m.Cookies {
+		value, err := compileString(&m.Cookies[i].String)
+		if err != nil {
+			return c, fmt.Errorf("cookie %q: %w", m.Cookies[i].Name, err)
+		}
+		c.cookies = append(c.cookies, cookieMatcher{name: m.Cookies[i].Name, value: value, invert: m.Cookies[i].Invert})
+	}
+	c.none = len(c.cookies) == 0 && !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
 	return c, nil
 }
 
@@ -64,6 +72,11 @@ func (c *conditions) matchAll(h *head) bool {
 	}
 	for i := range c.query {
 		if !c.query[i].match(h.query) {
+			return false
+		}
+	}
+	for i := range c.cookies {
+		if !c.cookies[i].match(&h.request.Fields) {
 			return false
 		}
 	}

@@ -91,7 +91,7 @@ func (r *Route) appendRewritten(dst, path []byte) (result []byte, changed bool) 
 }
 
 // AppendHost appends the host to send to the target in place of the request's: host_rewrite_literal or, where the request
-// has that field, host_rewrite_header of the route, else the rewrite of the target itself, which Envoy applies before the
+// has that field, host_rewrite_header of the route, or what host_rewrite_path_regex makes of a path that it matches, else the rewrite of the target itself, which Envoy applies before the
 // route's. changed is false when the host stays as it is or, with AutoHostRewrite, becomes the name of the upstream host,
 // which the caller knows. target may be nil.
 func (r *Route) AppendHost(dst []byte, req *message.Request, target *Target) (result []byte, changed bool) {
@@ -107,8 +107,26 @@ func (r *Route) AppendHost(dst []byte, req *message.Request, target *Target) (re
 			return append(dst, value...), true
 		}
 	}
+	if w := forward.HostRewritePath; w != nil {
+		if host := hostOfPath(w, req.Path); host != nil {
+			return append(dst, host...), true
+		}
+	}
 	if target != nil && target.Config.HostRewrite != "" {
 		return append(dst, target.Config.HostRewrite...), true
 	}
 	return dst, false
+}
+
+// hostOfPath returns what a rewrite makes of the path without query, nil when it does not match or makes no host.
+func hostOfPath(w *config.Rewrite, path []byte) []byte {
+	only, _ := splitTarget(path)
+	if !w.Pattern.Match(only) {
+		return nil
+	}
+	host := w.Pattern.ReplaceAll(only, []byte(w.Substitution))
+	if len(host) == 0 || !message.ValidAuthority(host, false) {
+		return nil
+	}
+	return host
 }

@@ -97,6 +97,25 @@ func TestAppendHost(t *testing.T) {
 	}
 }
 
+func TestAppendHostOfPath(t *testing.T) {
+	for _, test := range []struct{ pattern, substitution, path, want string }{
+		{"^/(.+)/.+$", "$1", "/www.envoyproxy.io/api?x=/y/z", "www.envoyproxy.io"},
+		{"^/([^/]+)/.*$", "$1.internal:8080", "/a/b", "a.internal:8080"},
+		{"^/only$", "h", "/other", ""}, // the path is no host
+		{"^/(.*)$", "$1", "/a b", ""},
+		{"^/(.*)$", "$1", "/a/b", ""}, // what comes of it is no host
+		{"^/(.*)$", "", "/a", ""},
+	} {
+		rc := newRoute("r", prefixMatch("/"))
+		rc.Forward.HostRewritePath = &config.Rewrite{Pattern: regexp.MustCompile(test.pattern), Substitution: test.substitution}
+		r := mustCompile(t, configOf(rc)).Routes()[0]
+		got, changed := r.AppendHost(nil, newRequest("h", test.path), r.PickCluster(0))
+		if string(got) != test.want || changed != (test.want != "") {
+			t.Errorf("%s of %s: got %q, %v, want %q", test.pattern, test.path, got, changed, test.want)
+		}
+	}
+}
+
 func TestRedirectsDoNotRewriteOnTheWayUp(t *testing.T) {
 	rc := &config.Route{Name: "r", Match: prefixMatch("/"), Redirect: &config.Redirect{PrefixRewrite: "/x"}}
 	r := mustCompile(t, configOf(rc)).Routes()[0]

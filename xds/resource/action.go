@@ -17,7 +17,7 @@ var (
 	forwardFields = fields{
 		"cluster": decoded, "weighted_clusters": decoded, "cluster_not_found_response_code": decoded, "prefix_rewrite": decoded,
 		"regex_rewrite": decoded, "host_rewrite_literal": decoded, "auto_host_rewrite": decoded,
-		"host_rewrite_header": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
+		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
 		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded,
 
 		"include_vh_rate_limits": noEffect, // there are no rate_limits to include
@@ -129,6 +129,8 @@ func (a *at) hostRewrite(r *routev3.RouteAction, out *config.Forward) {
 		out.AutoHostRewrite = h.AutoHostRewrite.GetValue()
 	case *routev3.RouteAction_HostRewriteHeader:
 		out.HostRewriteHeader = a.in("host_rewrite_header").fieldName(h.HostRewriteHeader)
+	case *routev3.RouteAction_HostRewritePathRegex:
+		out.HostRewritePath = a.in("host_rewrite_path_regex").regexRewrite(h.HostRewritePathRegex)
 	}
 }
 

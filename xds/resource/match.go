@@ -16,7 +16,7 @@ var (
 	routeMatchFields = fields{
 		"prefix": decoded, "path": decoded, "safe_regex": decoded, "path_separated_prefix": decoded, "case_sensitive": decoded,
 		"runtime_fraction": decoded, "headers": decoded, "query_parameters": decoded, "grpc": decoded,
-		"connect_matcher": decoded,
+		"connect_matcher": decoded, "cookies": decoded,
 	}
 	headerMatcherFields = fields{
 		"name": decoded, "exact_match": decoded, "safe_regex_match": decoded, "range_match": decoded, "present_match": decoded,
@@ -24,6 +24,7 @@ var (
 		"invert_match": decoded, "treat_missing_header_as_empty": decoded,
 	}
 	queryMatcherFields  = fields{"name": decoded, "string_match": decoded, "present_match": decoded}
+	cookieMatcherFields = fields{"name": decoded, "string_match": decoded, "invert_match": decoded}
 	stringMatcherFields = fields{
 		"exact": decoded, "prefix": decoded, "suffix": decoded, "safe_regex": decoded, "contains": decoded,
 		"ignore_case": decoded,
@@ -60,6 +61,13 @@ func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
 	}
 	for i, q := range m.GetQueryParameters() {
 		out.Query = append(out.Query, a.item("query_parameters", i).queryMatcher(q))
+	}
+	for i, c := range m.GetCookies() {
+		place := a.item("cookies", i)
+		place.only(c, cookieMatcherFields)
+		out.Cookies = append(out.Cookies, config.CookieMatcher{
+			Name: c.GetName(), String: place.in("string_match").stringMatcher(c.GetStringMatch()), Invert: c.GetInvertMatch(),
+		})
 	}
 	return out
 }

@@ -82,9 +82,15 @@ func TestRouteMatch(t *testing.T) {
 		"prefix: /, headers: [{name: x, string_match: {suffix: V}}]":                                                           text(config.StringSuffix, "V"),
 		"prefix: /, headers: [{name: x, string_match: {contains: V}}]":                                                         text(config.StringContains, "V"),
 		"prefix: /, headers: [{name: x, string_match: {safe_regex: {regex: b}, ignore_case: true}}]":                           header(config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringRegex, Regex: anchored("b")}}),
-		"prefix: /, query_parameters: [{name: Q}]":                                                                             query(config.QueryMatcher{Name: "Q", Present: &yes}),
-		"prefix: /, query_parameters: [{name: Q, present_match: false}]":                                                       query(config.QueryMatcher{Name: "Q", Present: &no}),
-		"prefix: /, query_parameters: [{name: Q, string_match: {exact: a}}]":                                                   query(config.QueryMatcher{Name: "Q", String: config.StringMatcher{Value: "a"}}),
+		"prefix: /, cookies: [{name: C, string_match: {exact: a}}, {name: d, string_match: {prefix: b}, invert_match: true}]": {
+			Path: "/", CaseSensitive: true, Fraction: config.FractionAll, Cookies: []config.CookieMatcher{
+				{Name: "C", String: config.StringMatcher{Value: "a"}},
+				{Name: "d", String: config.StringMatcher{Kind: config.StringPrefix, Value: "b"}, Invert: true},
+			},
+		},
+		"prefix: /, query_parameters: [{name: Q}]":                           query(config.QueryMatcher{Name: "Q", Present: &yes}),
+		"prefix: /, query_parameters: [{name: Q, present_match: false}]":     query(config.QueryMatcher{Name: "Q", Present: &no}),
+		"prefix: /, query_parameters: [{name: Q, string_match: {exact: a}}]": query(config.QueryMatcher{Name: "Q", String: config.StringMatcher{Value: "a"}}),
 	}
 	for text, want := range tests {
 		t.Run(text, func(t *testing.T) {
@@ -116,6 +122,9 @@ func TestRouteAction(t *testing.T) {
 		"route: {cluster: c, prefix_rewrite: /b, host_rewrite_literal: h, append_x_forwarded_host: true}": forward(func(f *config.Forward) { f.PrefixRewrite, f.HostRewrite, f.AppendForwardedHost = "/b", "h", true }),
 		"route: {cluster: c, host_rewrite_header: X-H}":                                                   forward(func(f *config.Forward) { f.HostRewriteHeader = "x-h" }),
 		"route: {cluster: c, auto_host_rewrite: true}":                                                    forward(func(f *config.Forward) { f.AutoHostRewrite = true }),
+		`route: {cluster: c, host_rewrite_path_regex: {pattern: {regex: '^/(.+)/.+$'}, substitution: '\1'}}`: forward(func(f *config.Forward) {
+			f.HostRewritePath = &config.Rewrite{Pattern: regexp.MustCompile("^/(.+)/.+$"), Substitution: "${1}"}
+		}),
 		`route: {cluster: c, regex_rewrite: {pattern: {regex: '/(a)(b)'}, substitution: '\2$\\x\0'}}`: forward(func(f *config.Forward) {
 			f.RegexRewrite = &config.Rewrite{Pattern: regexp.MustCompile("/(a)(b)"), Substitution: `${2}$$\x${0}`}
 		}),
@@ -217,7 +226,7 @@ func TestRouteRefused(t *testing.T) {
 		"match: {path_separated_prefix: /a/}\n" + toC:                                                                                            `match.path_separated_prefix: value does not match regex pattern "^[^?#]+[^?#/]$"`,
 		"match: {safe_regex: {regex: 'a)|(b'}}\n" + toC:                                                                                          "match.safe_regex.regex: error parsing regexp: unexpected ): `a)|(b`",
 		"match: {safe_regex: {regex: " + strings.Repeat("a", 4097) + "}}\n" + toC:                                                                "match.safe_regex.regex: is 4097 bytes long, at most 4096 are allowed",
-		"match: {prefix: /, cookies: [{name: x, string_match: {exact: v}}]}\n" + toC:                                                             "match.cookies[0]: is not supported",
+		"match: {prefix: /, cookies: [{name: x}]}\n" + toC:                                                                                       "match.cookies[0].string_match: value is required",
 		"match: {prefix: /, headers: [{name: ':status'}]}\n" + toC:                                                                               `match.headers[0].name: ":status" is not known, only :authority, :method, :path and :scheme`,
 		"match: {prefix: /, headers: [{name: x, range_match: {start: 2, end: 2}}]}\n" + toC:                                                      "match.headers[0].range_match: start 2 must be less than end 2",
 		"match: {prefix: /, headers: [{name: x, string_match: {custom: {name: c, typed_config: {'@type': type.googleapis.com/no.C}}}}]}\n" + toC: "match.headers[0].string_match.custom: 'c' with type URL 'type.googleapis.com/no.C' is not supported",
