@@ -36,13 +36,14 @@ type hostFlood struct {
 type floodOrigin struct {
 	originH2
 	flood *hostFlood
+	borne chan struct{} // closed when the proxy has dealt with all that was sent, or with the connection
 
 	mu   sync.Mutex // guards what follows
 	ends []ended    // of its connections, in which it was asked
 }
 
 func newFloodOrigin(t testing.TB, f *hostFlood) *floodOrigin {
-	o := &floodOrigin{flood: f}
+	o := &floodOrigin{flood: f, borne: make(chan struct{})}
 	o.originH2 = originH2{harness.NewH2Origin(t, o.script)}
 	return o
 }
@@ -55,7 +56,7 @@ func (o *floodOrigin) script(p *harness.H2Peer) {
 	if !ok {
 		return
 	}
-	e := o.flood.send(p, r.StreamID)
+	e := o.flood.send(p, r.StreamID, o.borne)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ends = append(o.ends, e)
@@ -74,8 +75,9 @@ func (o *floodOrigin) ended(t testing.TB) ended {
 }
 
 // send floods the connection until the proxy has enough, or all has been sent, and returns when the connection has ended.
-func (f *hostFlood) send(p *harness.H2Peer, id uint32) (e ended) {
-	w := watchHost(p, f.unread)
+// It closes borne when the proxy has dealt with all, or the connection has ended.
+func (f *hostFlood) send(p *harness.H2Peer, id uint32, borne chan struct{}) (e ended) {
+	w := watchHost(p, f.unread, borne)
 	if f.begin != nil {
 		p.Batch(func() { f.begin(p, id) })
 	}
@@ -94,8 +96,13 @@ func (f *hostFlood) send(p *harness.H2Peer, id uint32) (e ended) {
 			<-w.acks
 		}
 	}
-	if f.code == http2.ErrCodeNo && f.status == 200 {
-		_ = p.TryBatch(func() { p.Data(id, true, "end") })
+	if f.code == http2.ErrCodeNo {
+		_ = p.TryBatch(func() {
+			if f.status == 200 {
+				p.Data(id, true, "end")
+			}
+			p.Ping(lastPing)
+		})
 	}
 	w.start.Do(w.read)
 	w.running.Wait()
@@ -114,20 +121,25 @@ type hostWatch struct {
 // maxAcks is how many answers wait for who reads them, if somebody does.
 const maxAcks = 1000
 
-// watchHost begins to read, or is ready to when nothing is to be read yet.
-func watchHost(p *harness.H2Peer, later bool) *hostWatch {
+// watchHost begins to read, or is ready to when nothing is to be read yet. It closes answered when lastPing was answered, or the
+// connection has ended.
+func watchHost(p *harness.H2Peer, later bool, answered chan struct{}) *hostWatch {
 	w := &hostWatch{acks: make(chan struct{}, maxAcks)}
 	w.over = make(chan struct{})
 	w.read = func() {
 		w.running.Go(func() {
 			over := sync.OnceFunc(func() { close(w.over) })
 			defer over()
+			last := sync.OnceFunc(func() { close(answered) })
+			defer last()
 			defer close(w.acks)
 			for {
 				f, err := p.TryReadFrame()
 				switch {
 				case err != nil:
 					return
+				case f.Type == http2.FramePing && string(f.Payload) == lastPing:
+					last()
 				case f.Type == http2.FramePing:
 					select {
 					case w.acks <- struct{}{}:
@@ -160,6 +172,7 @@ func (f *hostFlood) run(t *testing.T) {
 			e = o.ended(t)
 			return e.sent
 		}
+		<-o.borne
 		return f.frames
 	}})
 	if resp.Status != f.status || resp.Reset != f.cut {
