@@ -249,6 +249,27 @@ func TestClientSlack(t *testing.T) {
 	other.end()
 }
 
+// TestHostThatDoesNotRead is read from all the same: a host that waits for us to read, while we wait for it, would wait for ever.
+func TestHostThatDoesNotRead(t *testing.T) {
+	o := testOptions()
+	o.MaxOutboundFrames, o.MaxOutboundControlFrames = 1<<30, 1<<30
+	k, p := newClient(t, o)
+	q := k.get()
+	p.stall(&k.conn)
+	for k.raw.Buffered() <= maxUnsent {
+		for range 1000 {
+			p.ping("12345678")
+		}
+		p.turn()
+	}
+	p.ok(1).data(1, endStream, "hello")
+	p.finish(&k.conn)
+	if got := q.result(); got != "200 hello|" {
+		t.Errorf("the response is %q", got)
+	}
+	q.end()
+}
+
 // TestClientGoesAway tells the host that nothing more comes.
 func TestClientGoesAway(t *testing.T) {
 	k, p := newClient(t, testOptions())

@@ -378,3 +378,35 @@ func TestStalledClientCostsNothing(t *testing.T) {
 type readyFunc func(c *eventloop.Conn)
 
 func (f readyFunc) Ready(c *eventloop.Conn) { f(c) }
+
+// TestProvokedResetsAreCounted counts every reset that a client makes us send like one of its own (CVE-2025-8671).
+func TestProvokedResetsAreCounted(t *testing.T) {
+	for name, play := range map[string]func(p *peer){
+		"WINDOW_UPDATE by 0":                    func(p *peer) { p.post(1).windowUpdate(1, 0) },
+		"window above 2^31-1":                   func(p *peer) { p.post(1).windowUpdate(1, maxWindow) },
+		"DATA on a half-closed stream":          func(p *peer) { p.get(1).data(1, 0, "x") },
+		"HEADERS on a half-closed stream":       func(p *peer) { p.get(1).get(1) },
+		"DATA on a stream that has ended":       func(p *peer) { p.post(3).data(1, 0, "x") },
+		"dependency on itself, in PRIORITY":     func(p *peer) { p.post(1).priority(1, 1) },
+		"dependency on itself, in HEADERS":      func(p *peer) { p.raw(1, endHeaders|endStream|priority, 1, selfBlock+plainGET) },
+		"malformed request":                     func(p *peer) { p.headers(1, endStream, "connection", "close") },
+		"more DATA than content-length":         func(p *peer) { p.headers(1, 0, with(postFields, "content-length", "1")...).data(1, 0, "xy") },
+		"less DATA than content-length":         func(p *peer) { p.headers(1, 0, with(postFields, "content-length", "1")...).data(1, endStream, "") },
+		"trailers without END_STREAM":           func(p *peer) { p.post(1).headers(1, 0, "x", "y") },
+		"trailers that are too large":           func(p *peer) { p.post(1).headers(1, endStream, "x", strings.Repeat("y", 2000)) },
+		"more DATA than the window of a stream": func(p *peer) { p.post(1).data(1, 0, strings.Repeat("x", 101)) },
+		"more streams than may be open":         func(p *peer) { p.post(1).post(3).post(5) },
+		"reset by the client":                   func(p *peer) { p.post(1).reset(1, http2.ErrCodeCancel) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions()
+			o.StreamWindow, o.HeaderBytes, o.MaxStreams = 100, 1000, 2
+			s, p := newServer(t, o)
+			play(p)
+			p.turn()
+			if s.flood.premature != 1 || s.dead {
+				t.Errorf("%d resets are counted, want 1; %q", s.flood.premature, p.take())
+			}
+		})
+	}
+}
