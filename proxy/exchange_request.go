@@ -26,14 +26,15 @@ func (x *exchange) prepare() verdict {
 	}
 	x.normalizeHost(m)
 	x.mutateRequestFields(m)
-	if v := x.findRoute(); v != verdictNone {
-		return v
-	}
-	if !x.upgradeAllowed(m) {
+	v := x.findRoute()
+	if v == verdictNone && !x.upgradeAllowed(m) {
 		x.listener.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)
 		return verdictUpgradeForbidden
 	}
-	x.filters.Open(x.manager.filters, &x.request)
+	x.filters.Open(x.manager.filters, &x.request) // which the answer to a request without a route passes as well
+	if v != verdictNone {
+		return v
+	}
 	return x.chooseTarget()
 }
 

@@ -111,6 +111,9 @@ func (x *exchange) replyVerdict(v verdict) {
 func (x *exchange) filterReply(body string) string {
 	resp := &x.response
 	x.filters.ResponseHead(resp)
+	if resp.EndStream {
+		return ""
+	}
 	data := append([]byte(nil), x.filters.ResponseBody([]byte(body))...)
 	last, _ := x.filters.ResponseEnd(resp, nil)
 	data = append(data, last...)

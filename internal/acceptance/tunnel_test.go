@@ -139,6 +139,32 @@ func TestTunnelsIdle(t *testing.T) {
 	})
 }
 
+// TestTunnelsMaxDuration holds that max_stream_duration ends a tunnel, however busy it is.
+func TestTunnelsMaxDuration(t *testing.T) {
+	eachTunnel(t, func(t *testing.T, m tunnelPair) {
+		s, _ := m.setup(t, func(e tunnelEnd) {
+			for i := range 3 {
+				e.Expect(message(i))
+				e.Send(message(i))
+			}
+			e.ExpectAborted()
+		})
+		s.HTTP().MaxStreamDuration = time.Minute
+		p := s.Start(t)
+		c := m.ask(t, p)
+		for i := range 3 {
+			c.Send(message(i))
+			c.Expect(message(i))
+			p.NoOutcome()
+			p.Advance(20 * time.Second)
+		}
+		c.ExpectAborted()
+		if o := p.Outcome(); o.Flags != "DT" || o.Details != "max_duration_timeout" {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
 // TestTunnelsStalled holds that an end that does not read stops the other one, within the limits, and nothing is lost when it
 // reads at last.
 func TestTunnelsStalled(t *testing.T) {
