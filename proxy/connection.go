@@ -16,6 +16,9 @@ type connection struct {
 	protocol   *protocol   // nil until the first bytes tell
 	next, prev *connection // in the listener's list
 
+	endsLocally bool // it is we who end it
+	cutsOff     bool // it ends with requests that are not answered
+
 	accepted int64
 	requests uint32
 	counted  struct{ read, written uint64 }
@@ -74,6 +77,9 @@ func (c *connection) handOver(to *connection, server connectionServer) {
 	l.link(to)
 }
 
+// ends notes who ends the connection, when it is about to be closed.
+func (c *connection) ends() { c.endsLocally = c.endsLocally || !c.raw.PeerGone() }
+
 // closed takes a connection that was closed off all counts.
 func (c *connection) closed() {
 	l := c.listener
@@ -97,8 +103,17 @@ func (c *connection) closedHTTP(micros uint64) {
 	if c.protocol != nil {
 		l.http.Dec(c.protocol.cxActive)
 	}
-	l.http.Inc(stats.HTTPDownstreamCxDestroy)
 	l.http.Record(stats.HTTPDownstreamCxLengthMs, micros)
+	l.http.Inc(stats.HTTPDownstreamCxDestroy)
+	by, cutBy := stats.HTTPDownstreamCxDestroyLocal, stats.HTTPDownstreamCxDestroyLocalActiveRq
+	if !c.endsLocally {
+		by, cutBy = stats.HTTPDownstreamCxDestroyRemote, stats.HTTPDownstreamCxDestroyRemoteActiveRq
+	}
+	l.http.Inc(by)
+	if c.cutsOff {
+		l.http.Inc(stats.HTTPDownstreamCxDestroyActiveRq)
+		l.http.Inc(cutBy)
+	}
 }
 
 // countBytes adds what the connection carried since the last time to the counters.

@@ -176,6 +176,7 @@ func (x *exchange) end(v verdict) {
 		x.verdict, x.details = v, v.detailsAfter()
 		x.flags |= answers[v].flags
 		x.abandon = true
+		x.conn.cutsOff = x.conn.cutsOff || x.stream.Stream == nil && v == verdictClientGone
 		if !v.unanswerable() {
 			x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
 		}

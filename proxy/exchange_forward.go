@@ -302,6 +302,7 @@ func (x *exchange) responseError(err error) verdict {
 	}
 	var errno syscall.Errno
 	if err == io.EOF || err == io.ErrUnexpectedEOF || errors.As(err, &errno) {
+		k.Inc(stats.ClusterUpstreamCxDestroyWithActiveRq)
 		k.Inc(stats.ClusterUpstreamCxDestroyRemoteWithActiveRq)
 	}
 	return verdictConnectionTermination

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"io"
-
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
@@ -145,9 +143,6 @@ func (c *http1Conn) turnsHTTP2(err error) bool {
 func (c *http1Conn) refuse(x *exchange, t *eventloop.Task, err error) {
 	refused, malformed := err.(http1.Error)
 	if !malformed {
-		if err == io.EOF && !c.HeadStarted() {
-			c.listener.http.Inc(stats.HTTPDownstreamCxDestroyRemote)
-		}
 		x.abandon = true
 		return
 	}
@@ -205,6 +200,7 @@ func (c *http1Conn) end(how func(*eventloop.Conn)) {
 		return
 	}
 	c.detach()
+	c.ends()
 	how(c.raw)
 	c.closed()
 }

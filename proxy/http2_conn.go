@@ -137,8 +137,6 @@ func (c *http2Conn) Ended(err error) {
 		http.Inc(stats.HTTPDownstreamCxProtocolError)
 	case http2.ErrPrematureResets:
 		http.Inc(stats.HTTPDownstreamRqTooManyPrematureResets)
-	case http2.ErrClosed:
-		http.Inc(stats.HTTPDownstreamCxDestroyRemote)
 	}
 	var errno syscall.Errno
 	if err == http2.ErrClosed || err == http2.ErrKeepalive || errors.As(err, &errno) {
@@ -183,6 +181,7 @@ func (c *http2Conn) sayGoodbye() {
 
 func (c *http2Conn) close() {
 	if c.detach() {
+		c.ends()
 		c.raw.Close()
 		c.closed()
 	}
@@ -196,5 +195,6 @@ func (c *http2Conn) detach() bool {
 	c.state = http2Closed
 	c.raw.Loop().StopTimer(&c.timer)
 	c.ServerConn.Release()
+	c.cutsOff = c.CutStreams() > 0
 	return true
 }

@@ -22,6 +22,7 @@ type lingering struct {
 // linger closes our side after what was gathered, and waits for the client to close its own. Whoever served the connection
 // is done with it.
 func (c *connection) linger() {
+	c.endsLocally = true
 	g := &lingering{}
 	c.handOver(&g.connection, g)
 	raw := g.raw

@@ -358,10 +358,7 @@ func TestConnectOverHTTP2Fails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := toHTTP2(harness.NewSetup(test.address(t))).Start(t)
 			c := p.DialH2()
-			var ids []uint32
-			for range 3 {
-				ids = append(ids, c.Get("/"))
-			}
+			ids := ask(c, 3)
 			p.Advance(6 * time.Second)
 			for _, id := range ids {
 				if r := c.Response(id); r.Status != 503 || r.Body != resetReason(test.cause) {

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -73,6 +74,114 @@ func TestHTTP2Statistics(t *testing.T) {
 	expectStats(t, p, map[string]uint64{
 		"http.in.downstream_cx_http2_total": 1, "http.in.downstream_cx_http2_active": 0, "http.in.downstream_cx_active": 0,
 		"http.in.downstream_cx_destroy": 1, "http.in.downstream_cx_destroy_remote": 1, "cluster.c.upstream_cx_active": 1,
+	})
+}
+
+// TestConnectionEnds holds what is counted of who ended a connection, and of requests that were there then.
+func TestConnectionEnds(t *testing.T) {
+	const client, host = "http.in.downstream_cx_destroy", "cluster.c.upstream_cx_destroy"
+	origin := newHandOrigin(t)
+	start := func(t *testing.T) *harness.Proxy {
+		s := toH2(origin.H2Origin)
+		s.HTTP().ConnectionIdle = 10 * time.Second
+		keepalive(&s.Clusters[0].HTTP2)
+		return s.Start(t)
+	}
+	t.Run("client of HTTP/2 leaves, idle", func(t *testing.T) {
+		p := start(t)
+		p.DialH2().Close()
+		p.Sync()
+		expectStats(t, p, map[string]uint64{client: 1, client + "_remote": 1, client + "_local": 0, client + "_active_rq": 0, client + "_remote_active_rq": 0})
+	})
+	t.Run("client of HTTP/2 leaves, with requests", func(t *testing.T) {
+		p := start(t)
+		c := p.DialH2()
+		ask(c, 2)
+		origin.take(2)
+		c.Close()
+		p.Outcome()
+		p.Sync()
+		expectStats(t, p, map[string]uint64{client: 1, client + "_remote": 1, client + "_active_rq": 1, client + "_remote_active_rq": 1, client + "_local_active_rq": 0})
+	})
+	t.Run("client of HTTP/2 breaks the protocol, with requests", func(t *testing.T) {
+		p := start(t)
+		c := p.DialH2()
+		c.Get("/")
+		origin.next()
+		c.Ping("")
+		c.Raw(http2.FramePing, 0, 1, make([]byte, 8))
+		c.ExpectEnd()
+		c.Close()
+		p.Sync()
+		expectStats(t, p, map[string]uint64{client: 1, client + "_local": 1, client + "_remote": 0, client + "_local_active_rq": 1})
+	})
+	t.Run("client of HTTP/2 is idle for too long", func(t *testing.T) {
+		p := start(t)
+		c := p.DialH2()
+		p.Advance(11 * time.Second)
+		c.ExpectEnd()
+		c.Close()
+		p.Sync()
+		expectStats(t, p, map[string]uint64{client: 1, client + "_local": 1, client + "_active_rq": 0})
+	})
+	t.Run("client of HTTP/1 leaves, idle", func(t *testing.T) {
+		p := start(t)
+		p.Dial().Close()
+		p.Sync()
+		expectStats(t, p, map[string]uint64{client: 1, client + "_remote": 1, client + "_active_rq": 0})
+	})
+	t.Run("client of HTTP/1 leaves, with a request", func(t *testing.T) {
+		p := start(t)
+		c := p.Dial()
+		c.Send(harness.Get("/"))
+		origin.next()
+		c.Close()
+		p.Outcome()
+		p.Sync()
+		expectStats(t, p, map[string]uint64{client: 1, client + "_remote": 1, client + "_active_rq": 1, client + "_remote_active_rq": 1})
+	})
+	t.Run("client of HTTP/1 is idle for too long", func(t *testing.T) {
+		p := start(t)
+		c := p.Dial()
+		p.Sync()
+		p.Advance(11 * time.Second)
+		c.ExpectClosed()
+		c.Close()
+		p.Sync()
+		expectStats(t, p, map[string]uint64{client: 1, client + "_local": 1})
+	})
+	t.Run("host closes, with requests", func(t *testing.T) {
+		p := start(t)
+		c := p.DialH2()
+		ids := ask(c, 2)
+		origin.take(2)[0].peer.Close()
+		for _, id := range ids {
+			c.Response(id)
+		}
+		p.Sync()
+		expectStats(t, p, map[string]uint64{host: 1, host + "_remote": 1, host + "_with_active_rq": 1, host + "_remote_with_active_rq": 1, host + "_local_with_active_rq": 0})
+	})
+	t.Run("host closes, idle", func(t *testing.T) {
+		p := start(t)
+		c := p.DialH2()
+		id := c.Get("/")
+		r := origin.next()
+		r.answer()
+		c.Response(id)
+		r.peer.Close()
+		for p.ClusterStat("upstream_cx_active") > 0 {
+			p.Sync()
+		}
+		expectStats(t, p, map[string]uint64{host: 1, host + "_remote": 1, host + "_with_active_rq": 0})
+	})
+	t.Run("host breaks the protocol, with a request", func(t *testing.T) {
+		p := start(t)
+		c := p.DialH2()
+		id := c.Get("/")
+		origin.next().peer.Raw(http2.FramePing, 0, 1, make([]byte, 8))
+		c.Response(id)
+		p.Sync()
+		expectStats(t, p, map[string]uint64{host: 1, host + "_local": 1, host + "_with_active_rq": 1, host + "_local_with_active_rq": 1})
 	})
 }
 

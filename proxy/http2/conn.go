@@ -32,6 +32,7 @@ type conn struct {
 	keepalive keepalive
 
 	metadataSize int // of all streams
+	cut          int // streams that were open when the connection ended
 
 	server     bool // we are the server
 	connecting bool // and have dialled, and the connection is not there yet
@@ -178,6 +179,7 @@ func (c *conn) terminate(err error) {
 	if e, ok := err.(Error); ok {
 		why = e
 	}
+	c.cut = c.streams.count
 	c.streams.each(func(s *Stream) { s.lose(why) })
 	c.touch() // the read buffer may be borrowed until then
 	c.owner.ended(err)
@@ -205,3 +207,6 @@ func (c *conn) Conn() *eventloop.Conn { return c.raw }
 
 // Streams returns the number of streams that are open.
 func (c *conn) Streams() int { return c.streams.count }
+
+// CutStreams returns the number of streams that were open when the connection ended.
+func (c *conn) CutStreams() int { return c.cut }

@@ -134,6 +134,17 @@ func (l *link) closed(reason closeReason) {
 	k.stats.Record(stats.ClusterUpstreamCxLengthMs, uint64(k.loop.Now()-l.opened)/uint64(time.Microsecond))
 }
 
+// cutOff counts a connection that has ended with requests on it.
+func (l *link) cutOff(reason closeReason) {
+	k := l.host.cluster
+	k.stats.Inc(stats.ClusterUpstreamCxDestroyWithActiveRq)
+	if reason == closedLocally {
+		k.stats.Inc(stats.ClusterUpstreamCxDestroyLocalWithActiveRq)
+	} else {
+		k.stats.Inc(stats.ClusterUpstreamCxDestroyRemoteWithActiveRq)
+	}
+}
+
 // countBytes adds what the connection carried since the last time to the cluster's counters.
 func (l *link) countBytes() {
 	k, raw := l.host.cluster, l.raw

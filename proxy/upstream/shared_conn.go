@@ -200,6 +200,9 @@ func (c *sharedConn) close(reason closeReason) {
 	c.closed(reason)
 	c.unlist()
 	c.Release()
+	if c.CutStreams() > 0 {
+		c.cutOff(reason)
+	}
 	c.raw.Close()
 }
 
