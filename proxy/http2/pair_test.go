@@ -29,9 +29,9 @@ type pair struct {
 type pairExchange struct {
 	q                       *asked
 	request, response       int
-	sent, answered          int // bytes written by the client, and by the server
-	received, read          int // and read by the server, and by the client
-	cancels                 bool
+	sent, answered          int  // bytes written by the client, and by the server
+	received, read          int  // and read by the server, and by the client
+	cancels, refuses        bool // the client gives up half way, or the server does
 	served, headRead        bool
 	requestEnd, answeredEnd bool
 }
@@ -69,7 +69,7 @@ func (p *pair) ask() {
 		return
 	}
 	size := func() int { return p.random.IntN(1 << p.random.IntN(18)) }
-	x := &pairExchange{q: p.k.reserve(), request: size(), response: size(), cancels: p.random.IntN(10) == 0}
+	x := &pairExchange{q: p.k.reserve(), request: size(), response: size(), cancels: p.random.IntN(10) == 0, refuses: p.random.IntN(10) == 0}
 	x.q.write("POST", false, "n", fmt.Sprint(len(p.exchanges)))
 	p.exchanges = append(p.exchanges, x)
 	p.open++
@@ -101,7 +101,7 @@ func (p *pair) write(s *Stream, sent, size int) (int, bool) {
 // read reads some of a body and compares it.
 func (p *pair) read(s *Stream, got, size int) (int, bool) {
 	data, done, err := s.ReadBody()
-	if err != nil && err != eventloop.ErrWouldBlock {
+	if err != nil && err != eventloop.ErrWouldBlock && err != ErrReset {
 		p.t.Errorf("the body ends with %v after %d of %d bytes", err, got, size)
 	}
 	if !bytes.Equal(data, pattern(got, len(data))) {
@@ -118,7 +118,7 @@ func (p *pair) advance(x *pairExchange) {
 	if x.q.over {
 		return
 	}
-	if x.cancels && x.sent > x.request/2 {
+	if x.cancels && x.sent > x.request/2 || x.refuses && x.q.Err() == ErrReset {
 		p.cancelled++
 		p.finish(x)
 		return
@@ -138,6 +138,10 @@ func (p *pair) serve(x *pairExchange, v *served) {
 	if x.received, done = p.read(v.Stream, x.received, x.request); !x.served {
 		v.head(200)
 		x.served = true
+	}
+	if x.refuses && x.answered > x.response/2 {
+		v.end(false)
+		return
 	}
 	if !x.answeredEnd {
 		x.answered, x.answeredEnd = p.write(v.Stream, x.answered, x.response)
