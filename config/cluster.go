@@ -117,6 +117,9 @@ type Cluster struct {
 	// RemoveHealthyHosts has a host that discovery no longer lists leave though it passes its checks
 	// (ignore_health_on_host_removal).
 	RemoveHealthyHosts bool
+	// CloseOnHealthFailure ends connections of the TCP proxy to a host that fails its checks
+	// (close_connections_on_host_health_failure).
+	CloseOnHealthFailure bool
 
 	// AddedViaAPI tells a cluster that came by CDS from one of the bootstrap.
 	AddedViaAPI bool

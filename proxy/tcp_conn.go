@@ -33,7 +33,7 @@ type tcpConn struct {
 //
 //	picking ──host asked──▶ connecting ──there──▶ relaying ──both have ended──▶ closed
 //	   ▲                        │                     │
-//	   └── could not connect ───┘          a reset, or a limit on time
+//	   └── could not connect ───┘          a reset, a limit on time, or a host that fails its checks
 type tcpState uint8
 
 const (
@@ -73,7 +73,7 @@ func (c *tcpConn) Step() {
 
 // advance goes as far as it gets without waiting.
 func (c *tcpConn) advance() {
-	if c.raw.WriteErr() != nil {
+	if c.raw.WriteErr() != nil || c.state == tcpRelaying && c.lease.Cut() {
 		c.close((*eventloop.Conn).Abort)
 		return
 	}
@@ -127,7 +127,7 @@ func (c *tcpConn) awaitHost() (waits bool) {
 	if c.lease.Waiting() {
 		return true
 	}
-	if c.lease.Stream != nil {
+	if c.lease.Stream != nil && !c.lease.Cut() {
 		done, err := c.lease.Stream.Connected()
 		if done {
 			c.up, c.state = c.lease.TCP(), tcpRelaying

@@ -385,3 +385,41 @@ func TestFailedOriginOfHTTP2IsDrained(t *testing.T) {
 	}
 	origin.WaitEnded(0)
 }
+
+// TestFailedHostOfTCP holds what becomes of connections that the TCP proxy has to an origin that fails.
+func TestFailedHostOfTCP(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		t.Run(fmt.Sprintf("close_connections_on_host_health_failure %v", closes), func(t *testing.T) {
+			origin := harness.NewOrigin(t, func(p *harness.Peer) {
+				p.Write("hello")
+				p.UntilClosed()
+			})
+			health := newPatient(t, "H", nil) // tells of the origin, on a port of its own
+			s := tcpSetup(origin.Addr())
+			s.Clusters[0].HealthCheck, s.Clusters[0].CloseOnHealthFailure = httpCheck(), closes
+			s.Clusters[0].Assignment.Localities[0].Endpoints[0].HealthCheck.Port = uint32(health.Addr().Port())
+			p := s.Start(t)
+			at := named{"O", origin.Addr()}
+			untilFlags(t, p, "O", at)
+			var clients []*harness.Client
+			for range 3 {
+				c := p.Dial()
+				c.Expect("hello")
+				clients = append(clients, c)
+			}
+			clients[1].Close() // one has gone before
+			p.Sync()
+			health.status.Store(503)
+			untilFlags(t, p, "o", at)
+			for _, c := range []*harness.Client{clients[0], clients[2]} {
+				if closes {
+					c.ExpectReset()
+				} else {
+					c.ExpectOpen()
+				}
+			}
+			late := p.Dial() // by panic
+			late.Expect("hello")
+		})
+	}
+}

@@ -23,6 +23,7 @@ type Host struct {
 	shared      []*sharedConn // HTTP/2 connections that take streams
 	peerStreams uint32        // that the host took at a time on the last connection that told, 0 before
 	waiting     []*Lease      // for a connection, in order
+	tcp         []*Lease      // that have a connection of their own, in no order
 	connections int           // open or connecting
 	gone        bool          // left the cluster: its connections end with their requests
 	drainedAt   int64         // when it last failed its checks, 0 for never: connections that were open then are not kept
@@ -60,7 +61,7 @@ func (h *Host) leave() {
 }
 
 // drain lets go of the connections to a host that fails its health checks: idle ones close now, the others when their requests
-// end. Should the host be used all the same, it is over new ones.
+// end. Those of TCP, which may never end, are cut where the cluster says so. Should the host be used all the same, it is over new ones.
 func (h *Host) drain() {
 	if h.connections == 0 {
 		return
@@ -69,6 +70,12 @@ func (h *Host) drain() {
 	h.closeIdle()
 	for len(h.shared) > 0 {
 		h.shared[len(h.shared)-1].unlist()
+	}
+	if h.cluster.config.CloseOnHealthFailure {
+		for _, l := range h.tcp {
+			l.cut = true
+			l.waker.Wake()
+		}
 	}
 	h.serveWaiting()
 }

@@ -49,6 +49,8 @@ type Lease struct {
 	host  *Host
 	waker eventloop.Waker
 	wait  bool // in host.waiting
+	cut   bool // the host has failed its health checks, and what it has of TCP ends with that
+	place int  // in host.tcp, of one that has a connection of its own
 	open  bool // counted as a request in flight
 }
 
@@ -196,6 +198,10 @@ func (h *Host) takeIdle() *Conn {
 // lend gives l an HTTP/1 connection.
 func (l *Lease) lend(c *Conn) {
 	l.Stream, l.conn = c, c
+	if l.ask.TCP {
+		l.place = len(l.host.tcp)
+		l.host.tcp = append(l.host.tcp, l)
+	}
 	c.requests++
 	c.Conn().SetWaker(l.waker)
 }
@@ -245,6 +251,13 @@ func (s *HostStats) count(o Outcome) {
 // finish takes the request off the counts of what is in flight.
 func (l *Lease) finish() {
 	h, k := l.host, l.host.cluster
+	if l.ask.TCP && l.conn != nil {
+		last := len(h.tcp) - 1
+		h.tcp[l.place] = h.tcp[last]
+		h.tcp[l.place].place = l.place
+		h.tcp[last] = nil
+		h.tcp = h.tcp[:last]
+	}
 	l.open, l.Stream, l.conn = false, nil, nil
 	h.Active--
 	h.Stats.RqActive--
@@ -294,6 +307,9 @@ func (l *Lease) CanRefuse() bool { return l.http2.conn != nil }
 
 // HTTP2 returns the stream of the lease, nil when it is none of HTTP/2.
 func (l *Lease) HTTP2() *http2.Stream { return l.http2.Stream }
+
+// Cut reports whether a connection of one's own is to end because its host fails its health checks.
+func (l *Lease) Cut() bool { return l.cut }
 
 // TCP returns the connection of a lease that asked for one of its own, nil while there is none.
 func (l *Lease) TCP() *eventloop.Conn {

@@ -19,10 +19,10 @@ var (
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
 		"respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
 		"health_checks": decoded, "ignore_health_on_host_removal": decoded,
+		"close_connections_on_host_health_failure": decoded,
 
-		"metadata":                                 noEffect,
-		"upstream_http_protocol_options":           noEffect, // about the server name in TLS, which there is none of
-		"close_connections_on_host_health_failure": noEffect, // of connections that the TCP proxy has opened
+		"metadata":                       noEffect,
+		"upstream_http_protocol_options": noEffect, // about the server name in TLS, which there is none of
 		// Statistics beyond the ones that every cluster has.
 		"track_timeout_budgets": noEffect, "track_cluster_stats": noEffect,
 		"cleanup_interval": noEffect, // of clusters of type ORIGINAL_DST
@@ -65,6 +65,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 	root.upstreamProtocol(c, out)
 	out.HealthCheck = root.healthChecks(c, out.Protocol)
 	out.RemoveHealthyHosts = c.GetIgnoreHealthOnHostRemoval()
+	out.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	if root.failed() {
 		return nil, root.err()
 	}

@@ -105,7 +105,7 @@ func TestCluster(t *testing.T) {
 		"old downstream protocol": {"protocol_selection: USE_DOWNSTREAM_PROTOCOL", func(c *config.Cluster) {
 			c.Protocol, c.HTTP2 = config.ProtocolDownstream, config.DefaultHTTP2()
 		}},
-		"without effect": {"metadata: {}\nclose_connections_on_host_health_failure: true\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
+		"without effect": {"metadata: {}\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
 		"raw_buffer":     {"transport_socket: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}", func(*config.Cluster) {}},
 	}
 	for name, test := range tests {
