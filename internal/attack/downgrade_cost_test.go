@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"strings"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -30,6 +31,9 @@ func TestDowngradeCost(t *testing.T) {
 				}
 				g := newTarget(t, k, everything)
 				g.run(attack{name: row.name, run: func() int { return g.sendRefused(row.variants, count(5, 500)) }})
+				if text := g.Get("/clusters"); !strings.Contains(text, "::rq_active::0\n") || !strings.Contains(text, "::rq_total::0\n") {
+					t.Errorf("/clusters has a request: %s", text)
+				}
 			})
 		})
 	}

@@ -370,6 +370,37 @@ func TestGoAwayLessThanOpen(t *testing.T) {
 	}
 }
 
+// TestGoAwayAndSilence has a host name the request that it has as its last and never answer it: the client is answered in time,
+// and the connection ends with the request.
+func TestGoAwayAndSilence(t *testing.T) {
+	gone := make(chan struct{})
+	origin := harness.NewH2Origin(t, harness.H2InTurn(func(p *harness.H2Peer) {
+		r, ok := p.ReadRequest()
+		if !ok {
+			return
+		}
+		p.GoAway(r.StreamID, http2.ErrCodeNo, "")
+		if p.TryRoundTrip() == nil {
+			close(gone)
+		}
+		p.ExpectReset(r.StreamID, http2.ErrCodeCancel)
+		p.ExpectEnd()
+	}, harness.H2Echo))
+	p := upstreamSetup(origin.Addr()).Start(t)
+	c := p.DialH2()
+	id := c.Get("/")
+	<-gone
+	p.Advance(config.DefaultRouteTimeout)
+	timedOut.check(t, c.Response(id), p.Outcome())
+	origin.WaitEnded(0)
+	if resp := c.Response(c.Get("/next")); resp.Body != "GET /next " {
+		t.Errorf("the next request got %v", resp)
+	}
+	if n := p.ClusterStat("upstream_cx_active"); n != 1 {
+		t.Errorf("upstream_cx_active is %d, want 1", n)
+	}
+}
+
 // TestConnectionLost is about connections that end without a word of what was processed: only what may be done twice is sent
 // again, and only where the connection had been kept, since closing it may have crossed the request.
 func TestConnectionLost(t *testing.T) {

@@ -186,3 +186,27 @@ func TestWindowOpensLate(t *testing.T) {
 		t.Errorf("got %v", resp)
 	}
 }
+
+// TestFirstSettings has hosts begin with SETTINGS that must not be.
+func TestFirstSettings(t *testing.T) {
+	for _, f := range settingsFaults() {
+		t.Run(f.name, func(t *testing.T) {
+			origin := harness.NewH2OriginRaw(t, harness.H2InTurn(func(p *harness.H2Peer) {
+				if !p.ReadPreface() {
+					return
+				}
+				if r, ok := p.ReadRequest(); ok {
+					p.Batch(func() { f.send(p, r.StreamID) })
+					p.Drain()
+				}
+			}, func(p *harness.H2Peer) {
+				if p.Handshake() {
+					harness.H2Echo(p)
+				}
+			}))
+			p := upstreamSetup(origin.Addr()).Start(t)
+			c := p.DialH2()
+			f.got.check(t, c.Response(c.Get("/")), p.Outcome())
+		})
+	}
+}

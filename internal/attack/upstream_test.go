@@ -248,6 +248,48 @@ func TestHostRubbish(t *testing.T) {
 	}
 }
 
+// TestHostExceedsWindow has a host send more than it has credit for, while the client takes nothing: its stream is reset. The
+// client gets what there was credit for, and then a reset.
+func TestHostExceedsWindow(t *testing.T) {
+	const window, limit = 64<<10 - 1, 16 << 10
+	stopped := make(chan struct{})
+	origin := harness.NewH2Origin(t, func(p *harness.H2Peer) {
+		r, ok := p.ReadRequest()
+		if !ok {
+			return
+		}
+		p.Batch(func() {
+			p.Headers(r.StreamID, false, ":status", "200")
+			for range 64 {
+				p.Data(r.StreamID, false, letters(16<<10))
+			}
+		})
+		p.ExpectReset(r.StreamID, http2.ErrCodeFlowControl)
+		close(stopped)
+		harness.H2Echo(p)
+	})
+	s := upstreamSetup(origin.Addr())
+	s.Listener.BufferLimit = limit
+	s.Clusters[0].HTTP2.StreamWindow = window
+	p := s.Start(t)
+	c := p.DialH2Raw()
+	c.NoCredit()
+	c.Handshake(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	id := c.Get("/")
+	<-stopped
+	c.Batch(func() {
+		c.WindowUpdate(0, 1<<20)
+		c.WindowUpdate(id, 1<<20)
+	})
+	resp := c.Response(id)
+	broken.check(t, resp, p.Outcome())
+	if n := len(resp.Body); n > window+2*limit {
+		t.Errorf("the client got %d bytes, more than there can have been credit for", n)
+	}
+	c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+	c.Canary(1)
+}
+
 // TestHostSilent is about a host that takes connections and never says anything, not even SETTINGS: whoever asks gets an answer
 // in time, and the host gets no connection for each of them.
 func TestHostSilent(t *testing.T) {
