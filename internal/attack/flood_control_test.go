@@ -6,6 +6,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
+	"github.com/penguintechinc/marchproxy-alb/internal/harness/process"
 )
 
 // noReading is an attacker's socket that takes next to nothing, so that what is not read stays with the proxy.
@@ -65,6 +66,64 @@ func TestControlFrames(t *testing.T) {
 			name: "PUSH_PROMISE", code: http2.ErrCodeProtocol,
 			flood: flood{frames: 10, batch: 1, frame: func(c *harness.H2Client, i int) {
 				c.PushPromise(1, 2, harness.H2Head("GET", "/")...)
+			}},
+		},
+	})
+}
+
+// allowMetadata has METADATA frames passed on.
+func allowMetadata(s *process.Setup) {
+	http2Options(s)["allow_metadata"] = true
+	s.Clusters[0] = process.WithHTTPOptions(s.Clusters[0], process.Fields{
+		"explicit_http_config": process.Fields{"http2_protocol_options": process.Fields{"allow_metadata": true}},
+	})
+}
+
+// TestFramesForNothing sends frames that nobody has asked for, or that come too late.
+func TestFramesForNothing(t *testing.T) {
+	reset := func(c *harness.H2Client) {
+		openPost(c, 1)
+		c.Reset(1, http2.ErrCodeCancel)
+	}
+	idle := func(c *harness.H2Client) { openPost(c, 1) }
+	const literal = "\x00\x01a\x01b"
+	runFloods(t, []floodTest{
+		{
+			name: "SETTINGS acknowledgements", borne: true,
+			flood: flood{frames: count(20_000, 1_000_000), batch: 100, frame: func(c *harness.H2Client, _ int) { c.SettingsAck() }},
+		}, {
+			name: "PING acknowledgements", borne: true,
+			flood: flood{frames: count(20_000, 1_000_000), batch: 100, frame: func(c *harness.H2Client, _ int) { c.PingAck("12345678") }},
+		}, {
+			name: "RST_STREAM of a closed stream", begin: reset, borne: true,
+			flood: flood{frames: count(20_000, 1_000_000), batch: 100, frame: func(c *harness.H2Client, _ int) {
+				c.Reset(1, http2.ErrCodeCancel)
+			}},
+		}, {
+			// The first is answered. The others may have been on their way.
+			name: "DATA on a closed stream", begin: reset, borne: true,
+			flood: flood{frames: count(20_000, 1_000_000), batch: 10, frame: func(c *harness.H2Client, _ int) { c.Data(1, false, "x") }},
+		}, {
+			// The connection ends with the stream that is open, by and by.
+			name: "GOAWAY", begin: idle, requests: 1, inFlight: 1, borne: true,
+			flood: flood{frames: count(5000, 1_000_000), batch: 100, frame: func(c *harness.H2Client, _ int) {
+				c.GoAway(0, http2.ErrCodeNo, "")
+			}},
+		}, {
+			// CVE-2020-12603: as much as fits into the window of the stream.
+			name: "DATA of a byte", begin: idle, requests: 1, inFlight: 1, borne: true,
+			flood: flood{frames: count(20_000, streamWindow), batch: 100, frame: func(c *harness.H2Client, _ int) { c.Data(1, false, "x") }},
+		}, {
+			name: "METADATA without end", change: allowMetadata, begin: idle, requests: 1, inFlight: 1, growth: 16 * mebibyte,
+			code: http2.ErrCodeEnhanceYourCalm,
+			flood: flood{frames: count(2000, 100_000), batch: 10, frame: func(c *harness.H2Client, _ int) {
+				c.Raw(harness.H2FrameMetadata, 0, 1, []byte(letters(frameSize)))
+			}},
+		}, {
+			name: "METADATA for an origin that is slow", change: allowMetadata, kinds: []kind{slowH2}, begin: idle,
+			requests: 1, inFlight: 1, borne: true,
+			flood: flood{frames: count(2000, 100_000), batch: 10, frame: func(c *harness.H2Client, _ int) {
+				c.Raw(harness.H2FrameMetadata, harness.H2FlagEndMetadata, 1, []byte(literal))
 			}},
 		},
 	})

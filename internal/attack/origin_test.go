@@ -106,6 +106,7 @@ func (o originH2) inFlight() int { return o.Counts().InFlight }
 // crosses the reset.
 func answerLater(wait time.Duration, r harness.H2Response) func(*harness.H2Peer) {
 	return func(p *harness.H2Peer) {
+		p.AllowMetadata() // where the proxy is told to pass it on
 		type due struct {
 			id uint32
 			at time.Time
