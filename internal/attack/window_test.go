@@ -72,6 +72,16 @@ func TestClosedWindows(t *testing.T) {
 	})
 }
 
+// TestUnreadAnswers has the proxy answer by itself, and reads none of it (CVE-2020-8661).
+func TestUnreadAnswers(t *testing.T) {
+	runFloods(t, []floodTest{{
+		name: "answers, unread", change: addDirect, dial: noReading, kinds: []kind{fastH2}, code: http2.ErrCodeEnhanceYourCalm,
+		flood: flood{frames: count(50_000, 500_000), batch: 100, unread: true, frame: func(c *harness.H2Client, i int) {
+			c.Headers(streamID(i), true, harness.H2Head("GET", directPath)...)
+		}},
+	}})
+}
+
 // TestDribble opens windows by a byte at a time.
 func TestDribble(t *testing.T) {
 	const streams = 10
