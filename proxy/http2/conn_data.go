@@ -30,6 +30,7 @@ func (c *conn) recvDataHeader(h frameHeader, unparsed []byte) (f fault, more boo
 		return faultConnWindow, false
 	}
 	c.start += size
+	c.headSince = 0 // what comes next has a time of its own
 	body := int(h.length) - pad - (size - frameHeaderSize)
 	end := h.flags&http2.FlagDataEndStream != 0
 	if body > 0 || end {

@@ -33,6 +33,9 @@ func TestHeadSince(t *testing.T) {
 		{"part of a DATA frame", func() { p.WriteString("\x00\x00\x08\x00\x00\x00\x00\x00\x01ab") }, -1},
 		{"more of it", func() { p.WriteString("cd") }, -1},
 		{"the rest, and part of a header", func() { p.WriteString("efgh\x00\x00") }, 15},
+		{"a DATA frame, and part of the next", func() { p.WriteString("\x01\x00\x00\x00\x00\x00\x01i\x00\x00") }, 16},
+		{"a DATA frame, and part of the next", func() { p.WriteString("\x01\x00\x00\x00\x00\x00\x01j\x00\x00") }, 17},
+		{"another frame", func() { p.WriteString("\x08\x06\x00\x00\x00\x00\x0012345678") }, -1},
 	} {
 		step.play()
 		p.turn()
@@ -46,8 +49,8 @@ func TestHeadSince(t *testing.T) {
 		p.r.now += int64(time.Second)
 		p.r.step()
 	}
-	if s.late != 5 {
-		t.Errorf("the owner was told %d times of a debt, want 5", s.late)
+	if s.late != 7 {
+		t.Errorf("the owner was told %d times of a debt, want 7", s.late)
 	}
 }
 
