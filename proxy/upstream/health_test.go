@@ -173,6 +173,59 @@ func TestFailedHostIsDrained(t *testing.T) {
 	w.end(k)
 }
 
+// TestCutTCP holds that connections of TCP to a host that fails are cut where the cluster says so: those that are in use, whether
+// they are established or not, and in whatever order others have ended.
+func TestCutTCP(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		t.Run(fmt.Sprintf("close %v", closes), func(t *testing.T) {
+			cfg := checkedConfig()
+			cfg.CloseOnHealthFailure = closes
+			w, address := newWorker(t), silent(t)
+			k := w.cluster(cfg, address)
+			key := config.Address{IP: address.Addr().String(), Port: uint32(address.Port())}
+			find := func(flags config.HostHealth) {
+				w.do(func() {
+					k.Update(cfg, k.assignment, &config.ClusterHealth{Hosts: map[config.Address]config.HostHealth{key: flags}})
+				})
+			}
+			find(0)
+			var all []*exchange
+			for range 5 {
+				x := &exchange{w: w}
+				w.do(func() {
+					x.task = w.loop.Spawn(x)
+					if v := k.Acquire(&x.Lease, k.hosts[0].Data.(*Host), x.task, Ask{TCP: true}); v != Granted {
+						t.Errorf("verdict %d", v)
+					}
+				})
+				all = append(all, x)
+			}
+			for _, i := range []int{1, 4, 0} {
+				all[i].release(Success, false)
+			}
+			woken := make(map[int]int)
+			w.do(func() { woken[2], woken[3] = all[2].woken, all[3].woken })
+			find(config.FailedActiveHC)
+			w.do(func() {}) // tasks that were woken have run
+			w.do(func() {
+				for i, x := range all {
+					if want := closes && (i == 2 || i == 3); x.Cut() != want || want && x.woken == woken[i] {
+						t.Errorf("lease %d: cut %v, woken %d times, want cut %v", i, x.Cut(), x.woken-woken[i], want)
+					}
+				}
+			})
+			all[3].release(Cancelled, false)
+			all[2].release(Cancelled, false)
+			w.do(func() {
+				if h := k.hosts[0].Data.(*Host); len(h.tcp) != 0 {
+					t.Errorf("%d leases are left", len(h.tcp))
+				}
+			})
+			w.wantNothingInUse(k)
+		})
+	}
+}
+
 // TestReportFailure holds that a wish to fail is passed on once, and only where there is somebody to tell.
 func TestReportFailure(t *testing.T) {
 	k := newCluster(t, checkedConfig())
