@@ -72,30 +72,17 @@ func (c *conn) shareOut() {
 	}
 }
 
-// sendPending gathers a frame of at most max bytes of what the stream has waiting.
+// sendPending gathers a frame of at most max bytes of what the stream has waiting, and what ends the stream behind the last.
 func (c *conn) sendPending(s *Stream, max int) {
-	if s.pending.empty() {
-		c.endPending(s)
-		return
-	}
 	b := s.pending.take(&c.env.pieces, min(max, int(s.window)))
 	c.pendingBytes -= len(b)
 	c.stats.Sub(statPendingBytes, uint64(len(b)))
-	end := s.endQueued && s.pending.empty() && s.lateTrailers() == nil
-	c.sendData(s, b, end)
-	if !end && s.endQueued && s.pending.empty() {
-		c.endPending(s)
+	last, trailers := s.endQueued && s.pending.empty(), s.lateTrailers()
+	c.sendData(s, b, last && trailers == nil)
+	if last && trailers != nil {
+		c.sendTrailers(s, trailers)
 	}
 	s.wakeIfBelow()
-}
-
-// endPending ends a stream whose body has gone out.
-func (c *conn) endPending(s *Stream) {
-	if trailers := s.lateTrailers(); trailers != nil {
-		c.sendTrailers(s, trailers)
-		return
-	}
-	c.sendData(s, nil, true)
 }
 
 // sendNow gathers as much of b as may go out at once, and returns how much that was. end says that the stream ends with b.

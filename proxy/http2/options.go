@@ -8,7 +8,8 @@ import (
 
 // Options are the settings of one side of HTTP/2 connections, as a listener or a cluster chooses them: Envoy's
 // Http2ProtocolOptions, and what of the common options concerns the codec. An Options is not changed while a connection uses
-// it, and is shared by any number of them. It is complete: use DefaultOptions and change what is to be different.
+// it, and is shared by any number of them. OptionsOf makes one; a listener adds what concerns its clients: Underscores,
+// MaxPrematureResets and PrematureResetAge.
 type Options struct {
 	// TableSize is what we announce as SETTINGS_HEADER_TABLE_SIZE, in bytes: hpack_table_size.
 	TableSize uint32

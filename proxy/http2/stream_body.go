@@ -148,10 +148,8 @@ func (s *Stream) lateTrailers() *message.Fields {
 	return s.rare.lateTrailers
 }
 
-// sendable reports whether the stream has something to send and may.
-func (s *Stream) sendable() bool {
-	return s.state.canSend() && (!s.pending.empty() && s.window > 0 || s.pending.empty() && s.endQueued)
-}
+// sendable reports whether the stream has something waiting and may send it.
+func (s *Stream) sendable() bool { return s.state.canSend() && !s.pending.empty() && s.window > 0 }
 
 // Pending returns the number of body bytes that wait in the stream.
 func (s *Stream) Pending() int { return int(s.pending.size) }
