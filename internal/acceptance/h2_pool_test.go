@@ -205,3 +205,120 @@ func TestOriginTakesNoStreams(t *testing.T) {
 	}
 	expectStats(t, p, map[string]uint64{"cluster.c.upstream_rq_active": 0, "cluster.c.upstream_rq_pending_active": 0})
 }
+
+// TestPendingStreamTimesOut holds that the route's timeout runs while a request waits for a stream, and that its place is free
+// then.
+func TestPendingStreamTimesOut(t *testing.T) {
+	origin := newHandOrigin(t, maxStreams(1))
+	s := toH2(origin.H2Origin)
+	s.Clusters[0].Breakers.MaxConnections = 1
+	p := s.Start(t)
+	c := p.DialH2()
+	origin.warm(c)
+	p.Outcome()
+	ids := ask(c, 2)
+	running := origin.next()
+	origin.expectNone(p)
+	p.Advance(10 * time.Second)
+	last := c.Get("/last")
+	p.Advance(6 * time.Second)
+	for _, id := range ids {
+		if r := c.Response(id); r.Status != 504 {
+			t.Errorf("got %v, want 504", r)
+		}
+		if o := p.Outcome(); o.Flags != "UT" {
+			t.Errorf("outcome %v", o)
+		}
+	}
+	origin.WaitCounts("the first cancelled", func(n harness.H2Counts) bool { return n.Reset == 1 })
+	next := origin.next()
+	if next.Path != "/last" || next.peer != running.peer {
+		t.Errorf("the origin got %s", next.Path)
+	}
+	next.answer()
+	c.Response(last)
+}
+
+// TestMaxRequestsOverHTTP2 holds that max_requests bounds what is in flight, on whatever connection.
+func TestMaxRequestsOverHTTP2(t *testing.T) {
+	origin := newHandOrigin(t)
+	s := toH2(origin.H2Origin)
+	s.Clusters[0].Breakers.MaxRequests = 2
+	p := s.Start(t)
+	c := p.DialH2()
+	ids := ask(c, 2)
+	held := origin.take(2)
+	if r := c.Response(c.Get("/over")); r.Status != 503 || r.Body != resetReason("overflow") {
+		t.Errorf("got %v", r)
+	}
+	answerAll(held)
+	expectAnswers(t, c, ids)
+	p.Sync()
+	origin.warm(c)
+	expectStats(t, p, map[string]uint64{"cluster.c.upstream_rq_active_overflow": 1})
+}
+
+// TestHostLeavesWithPendingStreams holds that requests which wait for a host that leaves the cluster are served still, and that no
+// connection to it stays.
+func TestHostLeavesWithPendingStreams(t *testing.T) {
+	old, fresh := newHandOrigin(t, maxStreams(1)), newHandOrigin(t)
+	s := toH2(old.H2Origin)
+	s.Clusters[0].Breakers.MaxConnections = 1
+	p := s.Start(t)
+	c := p.DialH2()
+	old.warm(c)
+	ids := ask(c, 3)
+	running := old.next()
+	old.expectNone(p)
+	k := *s.Clusters[0]
+	k.Assignment = harness.Cluster("", fresh.Addr()).Assignment
+	p.Apply(config.Delta{Clusters: config.Changes[*config.Cluster]{Set: map[string]*config.Cluster{k.Name: &k}}})
+	running.answer()
+	for range 2 {
+		old.next().answer()
+	}
+	expectAnswers(t, c, ids)
+	for i := range old.Connections() {
+		old.WaitEnded(i)
+	}
+	fresh.warm(c)
+	p.Sync()
+	expectStats(t, p, map[string]uint64{"cluster.c.upstream_cx_active": 1, "cluster.c.upstream_rq_pending_active": 0})
+}
+
+// TestAttemptCountOfRefused holds that a host and a client are told how often a refused request was sent.
+func TestAttemptCountOfRefused(t *testing.T) {
+	letGo := make(chan struct{})
+	close(letGo)
+	origin := harness.NewH2Origin(t, refusing1(refusals["REFUSED_STREAM"], letGo))
+	s := toH2(origin)
+	s.VirtualHost().IncludeRequestAttemptCount, s.VirtualHost().IncludeAttemptCountInResponse = true, true
+	p := s.Start(t)
+	c := p.DialH2()
+	r := c.Response(c.Get("/"))
+	if got := r.Fields.Get("x-envoy-attempt-count"); got != "2" {
+		t.Errorf("the client is told %q", got)
+	}
+	if got := origin.Requests()[0].Fields.Get("x-envoy-attempt-count"); got != "2" {
+		t.Errorf("the origin is told %q", got)
+	}
+}
+
+// TestWorkersHaveTheirOwnConnections holds that two workers do not share a connection, and each has no more than it needs.
+func TestWorkersHaveTheirOwnConnections(t *testing.T) {
+	origin := harness.NewH2Origin(t, harness.H2Echo)
+	s := toH2(origin)
+	s.Workers = 2
+	p := s.Start(t)
+	for range 16 {
+		c := p.DialH2()
+		for range 4 {
+			if r := c.Response(c.Get("/")); r.Status != 200 {
+				t.Fatalf("got %v", r)
+			}
+		}
+	}
+	if n := origin.Connections(); n < 1 || n > 2 {
+		t.Errorf("%d connections, want one for each worker that has clients", n)
+	}
+}
