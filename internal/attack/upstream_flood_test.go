@@ -32,18 +32,16 @@ type hostFlood struct {
 	leaves bool
 }
 
-// floodOrigin is a host that floods who asks it.
+// floodOrigin is a host that floods who asks it, on a connection of its own each time.
 type floodOrigin struct {
 	originH2
 	flood *hostFlood
-	borne chan struct{} // closed when the proxy has dealt with all that was sent, or with the connection
-
-	mu   sync.Mutex // guards what follows
-	ends []ended    // of its connections, in which it was asked
+	ends  chan ended    // of the floods, one after the other
+	next  chan struct{} // has a connection closed that has borne its flood
 }
 
 func newFloodOrigin(t testing.TB, f *hostFlood) *floodOrigin {
-	o := &floodOrigin{flood: f, borne: make(chan struct{})}
+	o := &floodOrigin{flood: f, ends: make(chan ended, 1), next: make(chan struct{})}
 	o.originH2 = originH2{harness.NewH2Origin(t, o.script)}
 	return o
 }
@@ -56,43 +54,37 @@ func (o *floodOrigin) script(p *harness.H2Peer) {
 	if !ok {
 		return
 	}
-	e := o.flood.send(p, r.StreamID, o.borne)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.ends = append(o.ends, e)
-}
-
-// ended returns how the only flood ended, which the proxy had enough of.
-func (o *floodOrigin) ended(t testing.TB) ended {
-	t.Helper()
-	o.WaitEnded(o.Connections() - 1)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.ends) != 1 {
-		t.Fatalf("the host was asked %d times, want once", len(o.ends))
+	w, sent := o.flood.send(p, r.StreamID)
+	o.ends <- w.ended(sent)
+	select {
+	case <-w.gone:
+	case <-o.next:
+		p.Close()
+		<-w.gone
 	}
-	return o.ends[0]
 }
 
-// send floods the connection until the proxy has enough, or all has been sent, and returns when the connection has ended.
-// It closes borne when the proxy has dealt with all, or the connection has ended.
-func (f *hostFlood) send(p *harness.H2Peer, id uint32, borne chan struct{}) (e ended) {
-	w := watchHost(p, f.unread, borne)
+// send floods the connection until the proxy has enough, and then until it has ended, or until the proxy has dealt with all.
+func (f *hostFlood) send(p *harness.H2Peer, id uint32) (w *hostWatch, sent int) {
+	w = newHostWatch()
+	if !f.unread {
+		w.start(p)
+	}
 	if f.begin != nil {
 		p.Batch(func() { f.begin(p, id) })
 	}
-	for e.sent < f.frames && !w.isOver() {
-		from := e.sent
-		e.sent = min(from+f.batch, f.frames)
+	for sent < f.frames && !w.isOver() {
+		from := sent
+		sent = min(from+f.batch, f.frames)
 		err := p.TryBatch(func() {
-			for i := from; i < e.sent; i++ {
+			for i := from; i < sent; i++ {
 				f.frame(p, id, i)
 			}
 		})
 		if err != nil {
 			break
 		}
-		for i := from; f.paced && i < e.sent; i++ {
+		for i := from; f.paced && i < sent; i++ {
 			<-w.acks
 		}
 	}
@@ -104,95 +96,114 @@ func (f *hostFlood) send(p *harness.H2Peer, id uint32, borne chan struct{}) (e e
 			p.Ping(lastPing)
 		})
 	}
-	w.start.Do(w.read)
-	w.running.Wait()
-	e.closed, e.goAway = true, w.goAway
-	return e
+	w.start(p)
+	if f.code == http2.ErrCodeNo {
+		<-w.last
+	} else {
+		<-w.gone
+	}
+	return w, sent
 }
 
 // hostWatch reads what the proxy sends to a host that floods it.
 type hostWatch struct {
-	watch
-	start sync.Once
-	read  func()
-	acks  chan struct{} // a value for each PING that was answered, closed when the connection has ended
+	reading sync.Once
+	over    chan struct{}    // closed when the proxy has said that it ends the connection, or has ended it
+	gone    chan struct{}    // closed when the connection has ended
+	last    chan struct{}    // closed when lastPing was answered, or the connection has ended
+	acks    chan struct{}    // has a value for each PING that was answered, and is closed at the end
+	goAway  *harness.H2Frame // when gone is closed
 }
 
 // maxAcks is how many answers wait for who reads them, if somebody does.
 const maxAcks = 1000
 
-// watchHost begins to read, or is ready to when nothing is to be read yet. It closes answered when lastPing was answered, or the
-// connection has ended.
-func watchHost(p *harness.H2Peer, later bool, answered chan struct{}) *hostWatch {
-	w := &hostWatch{acks: make(chan struct{}, maxAcks)}
-	w.over = make(chan struct{})
-	w.read = func() {
-		w.running.Go(func() {
-			over := sync.OnceFunc(func() { close(w.over) })
-			defer over()
-			last := sync.OnceFunc(func() { close(answered) })
-			defer last()
-			defer close(w.acks)
-			for {
-				f, err := p.TryReadFrame()
-				switch {
-				case err != nil:
-					return
-				case f.Type == http2.FramePing && string(f.Payload) == lastPing:
-					last()
-				case f.Type == http2.FramePing:
-					select {
-					case w.acks <- struct{}{}:
-					default:
-					}
-				case f.Type == http2.FrameGoAway && f.Code != http2.ErrCodeNo:
-					w.goAway = &f
-					over()
-				}
+func newHostWatch() *hostWatch {
+	return &hostWatch{
+		over: make(chan struct{}), gone: make(chan struct{}), last: make(chan struct{}), acks: make(chan struct{}, maxAcks),
+	}
+}
+
+// start begins to read, unless that has happened.
+func (w *hostWatch) start(p *harness.H2Peer) { w.reading.Do(func() { go w.read(p) }) }
+
+func (w *hostWatch) read(p *harness.H2Peer) {
+	over, last := sync.OnceFunc(func() { close(w.over) }), sync.OnceFunc(func() { close(w.last) })
+	defer close(w.gone)
+	defer close(w.acks)
+	defer over()
+	defer last()
+	for {
+		f, err := p.TryReadFrame()
+		switch {
+		case err != nil:
+			return
+		case f.Type == http2.FramePing && string(f.Payload) == lastPing:
+			last()
+		case f.Type == http2.FramePing:
+			select {
+			case w.acks <- struct{}{}:
+			default:
 			}
-		})
+		case f.Type == http2.FrameGoAway && f.Code != http2.ErrCodeNo:
+			w.goAway = &f
+			over()
+		}
 	}
-	if !later {
-		w.start.Do(w.read)
+}
+
+func (w *hostWatch) isOver() bool {
+	select {
+	case <-w.over:
+		return true
+	default:
+		return false
 	}
-	return w
+}
+
+// ended returns how the connection ended, if it has.
+func (w *hostWatch) ended(sent int) ended {
+	select {
+	case <-w.gone:
+		return ended{sent: sent, closed: true, goAway: w.goAway}
+	default:
+		return ended{sent: sent}
+	}
 }
 
 // run has a client ask a proxy whose host floods it.
 func (f *hostFlood) run(t *testing.T) {
 	o := newFloodOrigin(t, f)
 	g := startTarget(t, o, process.HTTP2Cluster(harness.ClusterName, nil, o.Addr()))
-	var resp harness.H2Response
-	var e ended
-	g.run(attack{name: f.name, requests: 1, inFlight: 1, run: func() int {
-		c := g.dial()
-		defer c.Close()
-		resp = c.Response(c.Get("/"))
-		if f.code != http2.ErrCodeNo {
-			e = o.ended(t)
-			return e.sent
-		}
-		<-o.borne
-		return f.frames
-	}})
-	if resp.Status != f.status || resp.Reset != f.cut {
+	times := uint64(g.run(attack{name: f.name, requests: 1, inFlight: 1, run: func() int { return f.once(t, g, o) }}))
+	ends := times
+	if f.code == http2.ErrCodeNo {
+		ends = 0
+	}
+	g.WaitStat("cluster.c.upstream_cx_active", 0)
+	g.WaitStat("cluster.c.upstream_cx_protocol_error", ends)
+	if f.stat != "" {
+		g.WaitStat("cluster.c."+f.stat, ends)
+	}
+}
+
+// once has one client ask, and returns how many frames the host has sent.
+func (f *hostFlood) once(t *testing.T, g *target, o *floodOrigin) int {
+	c := g.dial()
+	defer c.Close()
+	if resp := c.Response(c.Get("/")); resp.Status != f.status || resp.Reset != f.cut {
 		t.Errorf("the client got %v, want %d", resp, f.status)
 	}
-	if f.code == http2.ErrCodeNo {
-		kept := uint64(1)
-		if f.leaves {
-			kept = 0
-		}
-		g.WaitStat("cluster.c.upstream_cx_active", kept)
-		return
+	e := <-o.ends
+	switch {
+	case f.code != http2.ErrCodeNo:
+		e.wantClosed(t, f.code)
+	case e.closed && !f.leaves:
+		t.Errorf("the proxy has ended the connection, want it to go on")
+	case !e.closed:
+		o.next <- struct{}{}
 	}
-	e.wantClosed(t, f.code)
-	g.WaitStat("cluster.c.upstream_cx_active", 0)
-	g.WaitStat("cluster.c.upstream_cx_protocol_error", 1)
-	g.WaitStat("cluster.c.upstream_cx_destroy_local", 1)
-	if f.stat != "" {
-		g.WaitStat("cluster.c."+f.stat, 1)
-	}
+	return e.sent
 }
 
 // answering begins an answer that the flood is a part of.
@@ -271,6 +282,7 @@ func TestHostFloods(t *testing.T) {
 			},
 		}, {
 			name: "heads of a stream that was reset", frames: count(20_000, 1_000_000), batch: 100, status: 502,
+			begin: func(p *harness.H2Peer, id uint32) { p.Headers(id, false, "x-no-status", "1") },
 			frame: func(p *harness.H2Peer, id uint32, _ int) { p.Headers(id, false, ":status", "103", "link", "</a>") },
 		}, {
 			name: "DATA of one byte", frames: count(20_000, 1_000_000), batch: 100, begin: answering, status: 200,

@@ -64,12 +64,14 @@ func TestHostsLeave(t *testing.T) {
 			o := newLeavingOrigin(t, leave)
 			g := startTarget(t, o, oneStreamEach(o))
 			all := clients * streams
-			g.run(attack{name: name, requests: 2 * all, inFlight: all, run: func() int {
-				g.askAll(clients, streams)
+			round := 0
+			times := g.run(attack{name: name, requests: 2 * all, inFlight: all, run: func() int {
+				round++
+				g.askAll(fmt.Sprintf("/%d", round), clients, streams)
 				return 2 * all
 			}})
-			if requests, _ := o.load(); requests != 2*all {
-				t.Errorf("%d requests reached the host, want %d", requests, 2*all)
+			if requests, _ := o.load(); requests != times*2*all {
+				t.Errorf("%d requests reached the host, want %d", requests, times*2*all)
 			}
 			if n := g.ClusterStat("upstream_rq_active"); n != 0 {
 				t.Errorf("upstream_rq_active is %d, want 0", n)
@@ -78,8 +80,9 @@ func TestHostsLeave(t *testing.T) {
 	}
 }
 
-// askAll has so many clients ask on so many streams each, all at once, and each of them get its own answer.
-func (g *target) askAll(clients, streams int) {
+// askAll has so many clients ask on so many streams each, all at once and each for another path below a prefix, and each get its
+// own answer.
+func (g *target) askAll(prefix string, clients, streams int) {
 	g.t.Helper()
 	var all []*harness.H2Client
 	for i := range clients {
@@ -88,13 +91,13 @@ func (g *target) askAll(clients, streams int) {
 		all = append(all, c)
 		c.Batch(func() {
 			for s := range streams {
-				c.Get(fmt.Sprintf("/%d/%d", i, s))
+				c.Get(fmt.Sprintf("%s/%d/%d", prefix, i, s))
 			}
 		})
 	}
 	for i, c := range all {
 		for s := range streams {
-			if r := c.Response(uint32(2*s + 1)); r.Status != 200 || r.Body != fmt.Sprintf("/%d/%d", i, s) {
+			if r := c.Response(uint32(2*s + 1)); r.Status != 200 || r.Body != fmt.Sprintf("%s/%d/%d", prefix, i, s) {
 				g.t.Errorf("client %d, request %d: got %v", i, s, r)
 			}
 		}
