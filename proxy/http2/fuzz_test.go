@@ -263,6 +263,7 @@ func (o *outputCheck) add(t *testing.T, frames []string) {
 // finish checks what is true when every stream has been given up and everything sent.
 func (o *outputCheck) finish(t *testing.T, c *conn) {
 	t.Helper()
+	checkIdle(t, c.env)
 	if c.dead != (len(o.goAway) == 1) {
 		t.Errorf("dead is %t, and GOAWAY was sent: %q", c.dead, o.goAway)
 	}

@@ -1,6 +1,9 @@
 package http2
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 // checkServer checks what is always true of a server's connection.
 func checkServer(t testing.TB, s *testServer) {
@@ -139,5 +142,21 @@ func checkLine(t testing.TB, c *conn) {
 	})
 	if n != 0 {
 		t.Errorf("the line has %d streams more than say that they are in it", n)
+	}
+}
+
+// checkIdle demands that streams which are kept for reuse have nothing left of what they were used for.
+func checkIdle(t testing.TB, e *Env) {
+	t.Helper()
+	for _, s := range e.idle {
+		rest := *s
+		rest.arena, rest.trailers, rest.recv.pieces, rest.pending.pieces = nil, nil, nil, nil
+		if !reflect.DeepEqual(rest, Stream{}) || len(s.arena) != 0 || cap(s.arena) > maxIdleArena || len(s.recv.pieces) != 0 ||
+			len(s.pending.pieces) != 0 || s.trailers != nil && s.trailers.Len() != 0 {
+			t.Errorf("an idle stream has %+v", s)
+		}
+	}
+	if len(e.idle) > maxIdleStreams {
+		t.Errorf("%d idle streams are kept", len(e.idle))
 	}
 }

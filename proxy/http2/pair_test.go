@@ -207,6 +207,7 @@ func (p *pair) checkDone() {
 	for _, v := range p.s.served {
 		v.end(false) // those whose client gave them up before they had come
 	}
+	checkIdle(p.t, p.r.env)
 	if p.s.dead || p.k.dead || p.s.Streams()+p.k.Streams() != 0 {
 		p.t.Errorf("ended %v, %v; %d and %d streams are open", p.s.ends, p.k.ends, p.s.Streams(), p.k.Streams())
 	}
