@@ -46,6 +46,9 @@ func (x *exchange) sendRequest() verdict {
 	default:
 		return verdictOverflow
 	}
+	if x.wantsExtendedConnect() && x.lease.RefusesConnect() {
+		return verdictConnectError
+	}
 	x.rewriteHost(x.lease.Host())
 	if x.route.VirtualHost.Config.IncludeRequestAttemptCount {
 		x.request.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))

@@ -57,7 +57,7 @@ func (x *exchange) advance() (v verdict, waits bool) {
 		x.stage = stageLease
 		return x.askHost(), false
 	case stageLease:
-		if x.lease.Waiting() {
+		if x.lease.Waiting() || x.wantsExtendedConnect() && !x.lease.AwaitSettings() {
 			return verdictNone, true
 		}
 		x.stage = stageBodies

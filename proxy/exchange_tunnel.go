@@ -55,6 +55,10 @@ func (x *exchange) acceptConnect() (again bool, v verdict) {
 	return x.takeResponse()
 }
 
+// wantsExtendedConnect reports whether a host of HTTP/2 is to be asked for a tunnel that it may not understand: that depends on
+// its settings (RFC 8441 section 3).
+func (x *exchange) wantsExtendedConnect() bool { return len(x.request.Upgrade) > 0 }
+
 // writeRequestHead sends the head upstream, unless the host is to see nothing but what comes through the tunnel.
 func (x *exchange) writeRequestHead() {
 	if x.terminatesConnect() {

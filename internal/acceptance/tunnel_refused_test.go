@@ -2,8 +2,10 @@ package acceptance
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -179,19 +181,141 @@ func TestTunnelsWithoutHost(t *testing.T) {
 		s, _ := m.setup(t, func(tunnelEnd) {})
 		s.Clusters[0].Assignment = harness.Cluster("", refusing(t)).Assignment
 		p := s.Start(t)
-		var status int
-		if m.down == 1 {
-			c := p.Dial()
-			c.Send(m.request())
-			status = c.ReadResponse("GET").Status
-		} else {
-			c := p.DialH2()
-			status = c.Response(c.Request(false, m.fields()...)).Status
-		}
+		status, _ := m.askInVain(p)
 		if o := p.Outcome(); status != 503 || o.String() != "503 UF upstream_reset_before_response_started{remote_connection_failure}" {
 			t.Errorf("got %d, outcome %v", status, o)
 		}
 	})
+}
+
+// askInVain asks for a tunnel and reads the response, which is none.
+func (m tunnelPair) askInVain(p *harness.Proxy) (status int, body string) {
+	if m.down == 1 {
+		c := p.Dial()
+		c.Send(m.request())
+		r := c.ReadResponse("GET")
+		return r.Status, r.Body
+	}
+	c := p.DialH2()
+	r := c.Response(c.Request(false, m.fields()...))
+	return r.Status, r.Body
+}
+
+// toHTTP2Hosts are the ways to a tunnel by extended CONNECT.
+func toHTTP2Hosts() []tunnelPair { return []tunnelPair{{webSocket, 1, 2}, {webSocket, 2, 2}} }
+
+// TestExtendedConnectNotTaken holds that a host which has not told that it takes extended CONNECT is not asked (RFC 8441 section
+// 3): it might end the connection, which is others' too.
+func TestExtendedConnectNotTaken(t *testing.T) {
+	for _, m := range toHTTP2Hosts() {
+		t.Run(m.String(), func(t *testing.T) {
+			origin := harness.NewH2Origin(t, harness.H2Echo)
+			s := h2Setup(origin)
+			m.allow(s)
+			p := s.Start(t)
+			for range 2 { // on a new connection, and on one that is there
+				status, body := m.askInVain(p)
+				want := "503 UR upstream_reset_before_response_started{remote_error_with_CONNECT_request}"
+				if o := p.Outcome(); status != 503 || body != resetReason("remote error with CONNECT request") || o.String() != want {
+					t.Errorf("got %d %q, outcome %v, want %s", status, body, o, want)
+				}
+			}
+			c := p.DialH2()
+			if r := c.Response(c.Get("/next")); r.Body != "GET /next " {
+				t.Errorf("the next request got %v", r)
+			}
+			if n := origin.Counts().Started; n != 1 || origin.Connections() != 1 {
+				t.Errorf("the host got %d requests on %d connections, want one on one", n, origin.Connections())
+			}
+		})
+	}
+}
+
+// TestExtendedConnectWaits holds that a tunnel waits for the settings of its host, what may happen meanwhile, and that nothing
+// is left of it then.
+func TestExtendedConnectWaits(t *testing.T) {
+	const reset = "upstream_reset_before_response_started"
+	for name, test := range map[string]struct {
+		then    func(p *harness.H2Peer) // what the host does at last
+		leaves  bool                    // the client goes before that
+		advance time.Duration
+		outcome string // "" for a tunnel
+	}{
+		"they come":      {then: func(p *harness.H2Peer) { p.Handshake(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1}) }},
+		"they forbid it": {then: func(p *harness.H2Peer) { p.Handshake() }, outcome: "503 UR " + reset + "{remote_error_with_CONNECT_request}"},
+		"the host goes":  {then: func(p *harness.H2Peer) { p.Close() }, outcome: "503 UR " + reset + "{remote_refused_stream_reset}"},
+		"route timeout":  {advance: config.DefaultRouteTimeout, outcome: "504 UT response_timeout"},
+		"client goes":    {leaves: true, outcome: "0"},
+	} {
+		for _, m := range toHTTP2Hosts() {
+			t.Run(name+" "+m.String(), func(t *testing.T) {
+				ready := make(chan struct{})
+				origin := harness.NewH2OriginRaw(t, func(p *harness.H2Peer) {
+					if !p.Wait(ready) || test.then == nil {
+						return
+					}
+					test.then(p)
+					if head, ok := p.ReadHead(); ok {
+						p.Headers(head.StreamID, false, ":status", "200")
+						e := &http2End{t: t, conn: &p.H2Conn, id: head.StreamID}
+						e.ExpectEnd()
+						e.End()
+						p.Drain()
+					}
+				})
+				s := h2Setup(origin)
+				m.allow(s)
+				p := s.Start(t)
+				asked, end, leave := m.askLater(p)
+				origin.WaitConnections(1)
+				for range calm {
+					p.Sync()
+				}
+				if n := p.ClusterStat("http2.streams_active"); n != 0 {
+					t.Errorf("%d streams are open before the settings came, want none", n)
+				}
+				if test.leaves {
+					leave()
+				}
+				p.Advance(test.advance)
+				close(ready)
+				if status := <-asked; test.outcome == "" && status != 101 && status != 200 {
+					t.Errorf("got %d, want a tunnel", status)
+				}
+				if test.outcome == "" {
+					end()
+				}
+				if test.outcome != "" {
+					if o := p.Outcome(); !strings.HasPrefix(o.String(), test.outcome) {
+						t.Errorf("outcome %v, want %s", o, test.outcome)
+					}
+				}
+			})
+		}
+	}
+}
+
+// askLater asks for a tunnel. The status of the answer comes later, 0 when the client has left. Until then it may leave; in a
+// tunnel, it may end its side.
+func (m tunnelPair) askLater(p *harness.Proxy) (status <-chan int, end, leave func()) {
+	answer := make(chan int, 1)
+	if m.down == 1 {
+		c := p.Dial()
+		c.Send(m.request())
+		go func() {
+			r, _ := c.TryResponse("GET")
+			answer <- r.Status
+		}()
+		return answer, c.CloseWrite, c.Close
+	}
+	c := p.DialH2()
+	id := c.Request(false, m.fields()...)
+	go func() {
+		f, _ := c.TryWaitFrame(ofStream(id, http2.FrameHeaders))
+		status, _ := strconv.Atoi(f.Fields.Get(":status"))
+		answer <- status
+	}()
+	return answer, func() { c.Data(id, true, "") }, c.Close
 }
 
 // TestTunnelsResetBeforeAnswer holds how a host of HTTP/2 refuses by a reset.
@@ -209,22 +333,11 @@ func TestTunnelsResetBeforeAnswer(t *testing.T) {
 						}
 						p.Reset(head.StreamID, code)
 					}
-				})
+				}, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
 				s := h2Setup(origin)
 				m.allow(s)
 				p := s.Start(t)
-				var status int
-				var body string
-				if m.down == 1 {
-					c := p.Dial()
-					c.Send(m.request())
-					r := c.ReadResponse("GET")
-					status, body = r.Status, r.Body
-				} else {
-					c := p.DialH2()
-					r := c.Response(c.Request(false, m.fields()...))
-					status, body = r.Status, r.Body
-				}
+				status, body := m.askInVain(p)
 				want := "503 UR upstream_reset_before_response_started{" + strings.ReplaceAll(reason, " ", "_") + "}"
 				if o := p.Outcome(); status != 503 || body != resetReason(reason) || o.String() != want {
 					t.Errorf("got %d %q, outcome %v, want %s", status, body, o, want)

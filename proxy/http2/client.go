@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"slices"
+
 	"golang.org/x/net/http2"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
@@ -24,8 +26,9 @@ type Pool interface {
 type ClientConn struct {
 	conn
 	pool     Pool
-	reserved int  // streams that are going to be opened
-	answered bool // some response has come whole
+	reserved int       // streams that are going to be opened
+	awaiting []*Stream // those of them that wait for the host's settings
+	answered bool      // some response has come whole
 }
 
 // ClientStream is a stream to a host. It is a handle, to be copied at will.
@@ -43,7 +46,10 @@ func (k *ClientConn) Init(raw *eventloop.Conn, env *Env, opts *Options, block *s
 }
 
 // Release lets go of everything but the socket. The streams are over; the pool is not told.
-func (k *ClientConn) Release() { k.release() }
+func (k *ClientConn) Release() {
+	k.release()
+	k.wakeAwaiting()
+}
 
 // GoAway tells the host that nothing more comes.
 func (k *ClientConn) GoAway() {
@@ -102,6 +108,28 @@ func (k *ClientConn) Reserve(w eventloop.Waker, resp *message.Response) ClientSt
 	return ClientStream{s}
 }
 
+// AwaitSettings reports whether the host's settings are known, or never will be. Otherwise the waker of a stream that was
+// reserved and is not opened is woken when they are.
+func (k *ClientConn) AwaitSettings(s ClientStream) bool {
+	if k.peer.received || k.dead {
+		return true
+	}
+	if !slices.Contains(k.awaiting, s.Stream) {
+		k.awaiting = append(k.awaiting, s.Stream)
+	}
+	return false
+}
+
+func (k *ClientConn) wakeAwaiting() {
+	for _, s := range k.awaiting {
+		s.wake()
+	}
+	k.awaiting = nil
+}
+
+// RefusesConnect reports whether the host has settings that do not allow extended CONNECT (RFC 8441 section 3).
+func (k *ClientConn) RefusesConnect() bool { return k.peer.received && !k.peer.connect }
+
 // WriteHead opens the stream and gathers the request head. Without a body (req.EndStream) that is the whole request. req is
 // used until the stream ends.
 func (k *ClientConn) WriteHead(s ClientStream, req *message.Request) {
@@ -154,6 +182,9 @@ func (k *ClientConn) End(s ClientStream) (reset bool) {
 		if s.err == noError {
 			k.reserved--
 		}
+		if i := slices.Index(k.awaiting, s.Stream); i >= 0 {
+			k.awaiting = slices.Delete(k.awaiting, i, i+1)
+		}
 		k.env.put(s.Stream)
 		return false
 	}
@@ -184,10 +215,10 @@ func (k *ClientConn) newBlock(h frameHeader, block []byte, _ bool) fault {
 // established, settled, late, draining, streamGone and ended implement owner.
 
 func (k *ClientConn) established()    { k.pool.Established() }
-func (k *ClientConn) settled()        { k.pool.Changed() }
+func (k *ClientConn) settled()        { k.wakeAwaiting(); k.pool.Changed() }
 func (k *ClientConn) late()           {}
 func (k *ClientConn) draining()       { k.pool.Draining() }
-func (k *ClientConn) ended(err error) { k.pool.Ended(err) }
+func (k *ClientConn) ended(err error) { k.wakeAwaiting(); k.pool.Ended(err) }
 
 // streamGone tells of room, which there is none of when the connection is over: the pool is told that instead.
 func (k *ClientConn) streamGone(*Stream) {

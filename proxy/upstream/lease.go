@@ -319,6 +319,19 @@ func (l *Lease) TCP() *eventloop.Conn {
 	return l.conn.Conn()
 }
 
+// AwaitSettings reports whether the host's settings of HTTP/2 are known, or there are none to wait for. Otherwise the waker is
+// woken when they are.
+func (l *Lease) AwaitSettings() bool {
+	c := l.http2.conn
+	return c == nil || c.AwaitSettings(l.http2.ClientStream)
+}
+
+// RefusesConnect reports whether the host is one of HTTP/2 that does not take extended CONNECT.
+func (l *Lease) RefusesConnect() bool {
+	c := l.http2.conn
+	return c != nil && c.RefusesConnect()
+}
+
 // Waiting reports whether the lease is queued for a connection.
 func (l *Lease) Waiting() bool { return l.wait }
 
