@@ -29,6 +29,11 @@ func addCanary(t testing.TB, s *process.Setup) {
 	l.Routes = slices.Insert(l.Routes, 0, process.Route(canaryPath, canaryCluster))
 }
 
+// shareOrigin has the canary go to the origin that is attacked, over the connections to it that all share.
+func shareOrigin(s *process.Setup) {
+	s.Listeners[0].Routes[0] = process.Route(canaryPath, harness.ClusterName)
+}
+
 // canary is another client of the proxy, which has to be served whatever happens to it.
 type canary struct {
 	client  *harness.H2Client
@@ -69,7 +74,7 @@ func (c *canary) once() error {
 		return err
 	}
 	r, err := c.client.TryResponse(id)
-	if err == nil && (r.Status != 200 || r.Body != "GET "+canaryPath+" " || !r.EndStream) {
+	if err == nil && (r.Status != 200 || r.Body == "" || !r.EndStream) {
 		err = fmt.Errorf("got %v", r)
 	}
 	return err
