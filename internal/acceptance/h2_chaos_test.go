@@ -14,19 +14,28 @@ import (
 // chaosBody is the longest body of TestChaos, and all are parts of it.
 const chaosBody = 200 << 10
 
+// chaosPath returns what a path asks an origin to do, and with how many bytes.
+func chaosPath(path string) (kind string, n int) {
+	kind, size, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	_, _ = fmt.Sscan(size, &n)
+	return kind, n
+}
+
+// chaosStreamed is a response of unknown length with all that may be around it.
+func chaosStreamed(body string) harness.H2Response {
+	return harness.H2Response{
+		Informational: []harness.H2Response{{Status: 103}}, Status: 200, Body: body, Trailers: harness.Fields{{Name: "x-t", Value: "1"}},
+	}
+}
+
 // chaosOrigin does with a request what its path says.
 func chaosOrigin(body string) func(*harness.H2Peer) {
 	return harness.H2Serve(func(p *harness.H2Peer, r harness.H2Request) {
-		var n int
-		kind, size, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
-		_, _ = fmt.Sscan(size, &n)
-		switch kind {
+		switch kind, n := chaosPath(r.Path); kind {
 		case "ok":
 			p.Respond(r.StreamID, harness.H2OK(body[:n]))
 		case "stream":
-			p.Respond(r.StreamID, harness.H2Response{
-				Informational: []harness.H2Response{{Status: 103}}, Status: 200, Body: body[:n], Trailers: harness.Fields{{Name: "x-t", Value: "1"}},
-			})
+			p.Respond(r.StreamID, chaosStreamed(body[:n]))
 		case "echo":
 			p.Respond(r.StreamID, harness.H2Response{Status: 200, Body: r.Body})
 		case "partial":
@@ -47,6 +56,40 @@ func chaosOrigin(body string) func(*harness.H2Peer) {
 		case "slow": // until it is cancelled
 		}
 	})
+}
+
+// chaosHTTP1Origin is chaosOrigin in HTTP/1, which has fewer ways.
+func chaosHTTP1Origin(body string) func(*harness.Peer) {
+	return func(p *harness.Peer) {
+		for {
+			r, ok := p.ReadRequest()
+			if !ok {
+				return
+			}
+			switch kind, n := chaosPath(r.Target); kind {
+			case "ok":
+				p.Write(harness.OK(body[:n]))
+			case "stream":
+				p.Write(http1Response(chaosStreamed(body[:n])))
+			case "echo":
+				p.Write(harness.OK(r.Body))
+			case "partial":
+				p.Write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n", body[:10])
+				return
+			case "reset":
+				p.Reset()
+				return
+			case "goaway":
+				p.Write("HTTP/1.1 200 OK\r\n\r\n", body[:n])
+				return
+			case "refuse", "close":
+				return
+			case "slow":
+				p.UntilClosed()
+				return
+			}
+		}
+	}
 }
 
 // chaos is a run of TestChaos.
@@ -162,29 +205,39 @@ func (x *chaos) step() {
 // TestChaos has clients and an origin do whatever they may in any order, and holds that no client gets what is not its own, that
 // nobody breaks a rule, which the harness judges on all connections, and that nothing is left.
 func TestChaos(t *testing.T) {
-	const steps = 400
 	body := pattern(chaosBody)
 	for seed := range uint64(10) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(fmt.Sprint("HTTP/2 ", seed), func(t *testing.T) {
 			origin := harness.NewH2Origin(t, chaosOrigin(body), maxStreams(5+uint32(seed)))
-			s := flowSetup(origin)
-			s.Workers = 1 + int(seed%2)
-			p := s.Start(t)
-			x := &chaos{t: t, random: rand.New(rand.NewPCG(seed, 0)), proxy: p, body: body}
-			for range 3 {
-				x.clients = append(x.clients, &chaosClient{H2Client: p.DialH2()})
-			}
-			for range steps {
-				x.step()
-			}
-			for _, c := range x.clients {
-				c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
-				for len(c.open) > 0 {
-					x.finish(c)
-				}
-				c.Close()
-			}
+			runChaos(t, flowSetup(origin), seed, body)
 			origin.WaitCounts("no request in flight", func(n harness.H2Counts) bool { return n.InFlight == 0 })
 		})
+		t.Run(fmt.Sprint("HTTP/1 ", seed), func(t *testing.T) {
+			origin := harness.NewOrigin(t, chaosHTTP1Origin(body))
+			s := smallBuffers(harness.NewSetup(origin.Addr()))
+			enableTrailers(s)
+			runChaos(t, s, seed, body)
+		})
+	}
+}
+
+// runChaos takes the steps that the seed stands for, and ends what they have begun.
+func runChaos(t *testing.T, s *harness.Setup, seed uint64, body string) {
+	const steps = 400
+	s.Workers = 1 + int(seed%2)
+	p := s.Start(t)
+	x := &chaos{t: t, random: rand.New(rand.NewPCG(seed, 0)), proxy: p, body: body}
+	for range 3 {
+		x.clients = append(x.clients, &chaosClient{H2Client: p.DialH2()})
+	}
+	for range steps {
+		x.step()
+	}
+	for _, c := range x.clients {
+		c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+		for len(c.open) > 0 {
+			x.finish(c)
+		}
+		c.Close()
 	}
 }
