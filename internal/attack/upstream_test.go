@@ -316,3 +316,42 @@ func TestHostSilent(t *testing.T) {
 		t.Errorf("upstream_rq_active is %d, want 0", n)
 	}
 }
+
+// TestHostFaultsUpload has hosts make their mistakes while a body is still on its way: the client is answered, the rest of the
+// body is not wanted any more, and the request is not sent again.
+func TestHostFaultsUpload(t *testing.T) {
+	for about, faults := range hostFaults() {
+		for _, f := range faults {
+			if f.got != badGateway {
+				continue
+			}
+			t.Run(about+"/"+f.name, func(t *testing.T) {
+				origin := harness.NewH2Origin(t, harness.H2InTurn(func(p *harness.H2Peer) {
+					r, ok := p.ReadHead()
+					if !ok {
+						return
+					}
+					p.Batch(func() { f.send(p, r.StreamID) })
+					p.Drain()
+				}, harness.H2Echo))
+				p := upstreamSetup(origin.Addr()).Start(t)
+				c := p.DialH2()
+				id := c.Request(false, harness.H2Head("POST", "/")...)
+				c.Data(id, false, "a part, ")
+				f.got.check(t, c.Response(id), p.Outcome())
+				c.ExpectReset(id, http2.ErrCodeNo) // RFC 9113 section 8.1
+				c.Data(id, true, "and the rest")
+				c.Canary(1)
+				c.ExpectIdle()
+				for _, name := range []string{"upstream_rq_active", "http2.pending_send_bytes", "http2.streams_active"} {
+					if n := p.ClusterStat(name); n != 0 {
+						t.Errorf("%s is %d, want 0", name, n)
+					}
+				}
+				if n := origin.Counts().Started; n != 1 {
+					t.Errorf("the host got %d requests, want 1", n)
+				}
+			})
+		}
+	}
+}
