@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -463,5 +465,55 @@ func TestGRPCWebReset(t *testing.T) {
 	one.Send(harness.Head("POST /s.S/M", "Content-Type: "+webProto, "Content-Length: 0"))
 	if r, err := one.TryResponse("POST"); err == nil || r.Body != unary {
 		t.Errorf("got %q, %v, want an answer that is cut off", r.Raw, err)
+	}
+}
+
+// TestGRPCWebForeignCutOff holds that an answer which is not gRPC's, and whose end never comes, is replaced by one that says why:
+// nothing of it was sent before.
+func TestGRPCWebForeignCutOff(t *testing.T) {
+	for name, test := range map[string]struct {
+		last    func(*harness.H2Peer, uint32)
+		advance time.Duration
+		status  int
+		message string
+		flag    string
+	}{
+		"reset": {last: func(p *harness.H2Peer, id uint32) { p.Reset(id, http2.ErrCodeInternal) }, status: 503,
+			message: resetReason("remote reset"), flag: "UR"},
+		"connection lost": {last: func(p *harness.H2Peer, _ uint32) { p.Close() }, status: 503,
+			message: resetReason("connection termination"), flag: "UC"},
+		"stalled": {last: func(*harness.H2Peer, uint32) {}, advance: config.DefaultRouteTimeout, status: 504,
+			message: "upstream request timeout", flag: "UT"},
+	} {
+		for _, b := range browsers {
+			t.Run(name+" "+b.name, func(t *testing.T) {
+				there := make(chan struct{})
+				origin := harness.NewH2Origin(t, harness.H2Serve(func(p *harness.H2Peer, r harness.H2Request) {
+					p.Headers(r.StreamID, false, ":status", "500", "content-type", "text/html", "x-secret", "1")
+					p.Data(r.StreamID, false, "<p>half a page")
+					p.RoundTrip()
+					close(there)
+					test.last(p, r.StreamID)
+				}))
+				p := grpcWebSetup(origin).Start(t)
+				var advancing sync.WaitGroup
+				advancing.Go(func() {
+					select {
+					case <-there:
+						p.Advance(test.advance)
+					case <-t.Context().Done():
+					}
+				})
+				a := b.call(p, unary, "content-type", webProto)
+				advancing.Wait()
+				if a.status != test.status || a.body != "" || !a.whole || a.fields.Get("grpc-status") != "14" || a.fields.Get("grpc-message") != test.message ||
+					a.fields.Has("x-secret") || a.fields.Get("content-type") != webProto {
+					t.Errorf("got %+v", a)
+				}
+				if o := p.Outcome(); o.Flags != test.flag || o.Status != test.status {
+					t.Errorf("outcome %v", o)
+				}
+			})
+		}
 	}
 }
