@@ -93,7 +93,7 @@ func TestClientResets(t *testing.T) {
 				f := p.WaitFrame("RST_STREAM", func(f *harness.H2Frame) bool { return f.Type == http2.FrameRSTStream && f.StreamID == id })
 				codes <- f.Code
 			})
-			p := toH2(origin).Start(t)
+			p := h2Setup(origin).Start(t)
 			c := p.DialH2()
 			id := stage.request(c, there)
 			c.Reset(id, http2.ErrCodeCancel)
@@ -128,7 +128,7 @@ func TestClientConnectionEnds(t *testing.T) {
 		for _, stage := range stages {
 			t.Run(stage.name+" "+name, func(t *testing.T) {
 				origin, there := stage.at(t, func(*harness.H2Peer, uint32) {})
-				p := toH2(origin).Start(t)
+				p := h2Setup(origin).Start(t)
 				c, other := p.DialH2(), p.DialH2()
 				stage.request(c, there)
 				stage.request(c, there)
@@ -175,7 +175,7 @@ func TestHTTP1ClientLeaves(t *testing.T) {
 	for _, stage := range stages {
 		t.Run(stage.name, func(t *testing.T) {
 			origin, there := stage.at(t, func(*harness.H2Peer, uint32) {})
-			p := toH2(origin).Start(t)
+			p := h2Setup(origin).Start(t)
 			c := p.Dial()
 			if stage.body {
 				c.Send(harness.Head("POST /", "Content-Length: 9"), "part")
@@ -213,7 +213,7 @@ func TestClientMistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			origin, there := stage{body: true}.at(t, func(*harness.H2Peer, uint32) {})
-			p := toH2(origin).Start(t)
+			p := h2Setup(origin).Start(t)
 			c := p.DialH2()
 			id := c.Request(false, harness.H2Head("POST", "/", test.fields...)...)
 			c.Data(id, false, "part")
@@ -259,7 +259,7 @@ func TestOriginEndsEarly(t *testing.T) {
 						end.end(p, id)
 					}
 				})
-				p := toH2(origin).Start(t)
+				p := h2Setup(origin).Start(t)
 				proceed := func() {
 					<-there
 					p.Sync() // what came before the end may be overtaken by it otherwise

@@ -56,7 +56,7 @@ func TestCreditOfResetStreams(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, origin of HTTP/%d", name, up), func(t *testing.T) {
 				s := harness.NewSetup(harness.NewOrigin(t, hang).Addr())
 				if up == 2 {
-					s = toH2(harness.NewH2Origin(t, func(p *harness.H2Peer) {
+					s = h2Setup(harness.NewH2Origin(t, func(p *harness.H2Peer) {
 						p.NoCredit()
 						p.Drain()
 					}))

@@ -46,7 +46,7 @@ func TestHTTP2Drain(t *testing.T) {
 	for name, test := range drains {
 		t.Run(name, func(t *testing.T) {
 			origin := newHandOrigin(t)
-			s := toH2(origin.H2Origin)
+			s := h2Setup(origin.H2Origin)
 			s.Route(0).Forward.Timeout = 0
 			if test.set != nil {
 				test.set(s)
@@ -136,7 +136,7 @@ func TestHTTP2DrainBeforeTheFirstByte(t *testing.T) {
 // TestHTTP2IdleTimeout holds that a client's connection without streams ends after idle_timeout, and not while it has one.
 func TestHTTP2IdleTimeout(t *testing.T) {
 	origin := newHandOrigin(t)
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	s.HTTP().ConnectionIdle = 10 * time.Second
 	s.Route(0).Forward.Timeout = 0
 	p := s.Start(t)
@@ -164,7 +164,7 @@ func TestHTTP2IdleTimeout(t *testing.T) {
 // TestClientGoesAway holds that a client's GOAWAY lets its streams finish and ends the connection then, at once without any.
 func TestClientGoesAway(t *testing.T) {
 	origin := newHandOrigin(t)
-	p := toH2(origin.H2Origin).Start(t)
+	p := h2Setup(origin.H2Origin).Start(t)
 	c := p.DialH2()
 	ids := ask(c, 2)
 	held := origin.take(2)
@@ -188,7 +188,7 @@ func TestClientGoesAway(t *testing.T) {
 // TestDownstreamKeepalive holds that a client is asked for a sign of life, and its streams cancelled when it gives none.
 func TestDownstreamKeepalive(t *testing.T) {
 	origin := newHandOrigin(t)
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	keepalive(&s.HTTP().HTTP2)
 	s.Route(0).Forward.Timeout = 0
 	p := s.Start(t)

@@ -34,9 +34,9 @@ func pattern(n int) string {
 	return b.String()[:n]
 }
 
-// flowSetup is toH2 with windows and buffers that are soon full.
+// flowSetup is h2Setup with windows and buffers that are soon full.
 func flowSetup(origin *harness.H2Origin) *harness.Setup {
-	s := smallBuffers(toH2(origin))
+	s := smallBuffers(h2Setup(origin))
 	s.Clusters[0].HTTP2.StreamWindow, s.Clusters[0].HTTP2.ConnWindow = flowWindow, flowConnWindow
 	return s
 }

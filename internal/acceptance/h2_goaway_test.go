@@ -17,7 +17,7 @@ const noLastStream = 1<<31 - 1
 // the connection ends with the last of them.
 func TestOriginGoesAwayGracefully(t *testing.T) {
 	origin := newHandOrigin(t)
-	p := toH2(origin.H2Origin).Start(t)
+	p := h2Setup(origin.H2Origin).Start(t)
 	c := p.DialH2()
 	ids := ask(c, 2)
 	old := origin.take(2)
@@ -52,7 +52,7 @@ func TestOriginGoesAwayAbruptly(t *testing.T) {
 	for name, last := range map[string]int{"none served": -1, "the first served": 0, "two served": 1} {
 		t.Run(name, func(t *testing.T) {
 			origin := newHandOrigin(t)
-			p := toH2(origin.H2Origin).Start(t)
+			p := h2Setup(origin.H2Origin).Start(t)
 			c := p.DialH2()
 			const requests = 4
 			ids := ask(c, requests)
@@ -80,7 +80,7 @@ func TestOriginGoesAwayAbruptly(t *testing.T) {
 // TestOriginGoesAwayIdle holds that a connection without streams ends when the origin says so, and is not used again.
 func TestOriginGoesAwayIdle(t *testing.T) {
 	origin := newHandOrigin(t)
-	p := toH2(origin.H2Origin).Start(t)
+	p := h2Setup(origin.H2Origin).Start(t)
 	c := p.DialH2()
 	for i := range 10 {
 		id := c.Get("/")
@@ -128,7 +128,7 @@ func TestUpstreamConnectionLifetime(t *testing.T) {
 	for name, test := range lifetimes {
 		t.Run(name, func(t *testing.T) {
 			origin := newHandOrigin(t)
-			s := toH2(origin.H2Origin)
+			s := h2Setup(origin.H2Origin)
 			test.set(s.Clusters[0])
 			s.Route(0).Forward.Timeout = 0
 			p := s.Start(t)
@@ -161,7 +161,7 @@ func TestUpstreamConnectionLifetime(t *testing.T) {
 // TestUpstreamIdleTimeout holds that a connection without streams ends after idle_timeout, and not while it has one.
 func TestUpstreamIdleTimeout(t *testing.T) {
 	origin := newHandOrigin(t)
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	s.Clusters[0].IdleTimeout = 10 * time.Second
 	s.Route(0).Forward.Timeout = 0
 	p := s.Start(t)
@@ -189,7 +189,7 @@ func TestUpstreamIdleTimeout(t *testing.T) {
 // TestHostLeaves holds that the streams to a host that leaves the cluster finish, and their connection with them.
 func TestHostLeaves(t *testing.T) {
 	old, fresh := newHandOrigin(t), newHandOrigin(t)
-	s := toH2(old.H2Origin)
+	s := h2Setup(old.H2Origin)
 	p := s.Start(t)
 	c := p.DialH2()
 	ids := ask(c, 2)
@@ -209,7 +209,7 @@ func TestHostLeaves(t *testing.T) {
 // TestClusterLeaves holds that the streams to a cluster that is removed finish, and nothing is left of it.
 func TestClusterLeaves(t *testing.T) {
 	origin := newHandOrigin(t)
-	p := toH2(origin.H2Origin).Start(t)
+	p := h2Setup(origin.H2Origin).Start(t)
 	c := p.DialH2()
 	ids := ask(c, 2)
 	held := origin.take(2)
@@ -241,7 +241,7 @@ func TestUpstreamKeepalive(t *testing.T) {
 		pings <- p
 		p.Drain()
 	}, harness.H2Echo))
-	s := toH2(origin)
+	s := h2Setup(origin)
 	keepalive(&s.Clusters[0].HTTP2)
 	s.Route(0).Forward.Timeout = 0
 	p := s.Start(t)
@@ -272,7 +272,7 @@ func TestUpstreamKeepalive(t *testing.T) {
 // heard of for long, and no other.
 func TestUpstreamKeepaliveWhenIdle(t *testing.T) {
 	origin := newHandOrigin(t)
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	h := &s.Clusters[0].HTTP2
 	h.KeepaliveIdle, h.KeepaliveTimeout = 30*time.Second, 5*time.Second
 	p := s.Start(t)

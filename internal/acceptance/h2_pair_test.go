@@ -8,19 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
 )
 
 // toHTTP2 has the first cluster speak HTTP/2.
 func toHTTP2(s *harness.Setup) *harness.Setup {
-	c := s.Clusters[0]
-	c.Protocol, c.HTTP2 = config.ProtocolHTTP2, config.DefaultHTTP2()
+	speakHTTP2(s.Clusters[0])
 	return s
 }
-
-// toH2 is a setup that leads to a host of HTTP/2.
-func toH2(origin *harness.H2Origin) *harness.Setup { return toHTTP2(harness.NewSetup(origin.Addr())) }
 
 // pair is what is spoken on the two sides of the proxy: 1 or 2.
 type pair struct{ down, up int }

@@ -30,7 +30,7 @@ func TestStreamsShareConnections(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			origin := newHandOrigin(t, test.settings...)
-			s := toH2(origin.H2Origin)
+			s := h2Setup(origin.H2Origin)
 			s.Clusters[0].HTTP2.MaxStreams = test.ours
 			p := s.Start(t)
 			clients := []*harness.H2Client{p.DialH2(), p.DialH2()}
@@ -72,7 +72,7 @@ func TestFirstStreamsWaitForSettings(t *testing.T) {
 			p.Respond(r.StreamID, harness.H2OK(r.Path))
 		})(p)
 	}, maxStreams(limit))
-	p := toH2(origin).Start(t)
+	p := h2Setup(origin).Start(t)
 	c := p.DialH2()
 	expectAnswers(t, c, ask(c, burst))
 	if n := origin.Connections(); n < 2 || n > 1+(burst-limit+limit-1)/limit {
@@ -84,7 +84,7 @@ func TestFirstStreamsWaitForSettings(t *testing.T) {
 // and are served as streams end.
 func TestPendingStreams(t *testing.T) {
 	origin := newHandOrigin(t, maxStreams(2))
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	s.Clusters[0].Breakers.MaxConnections, s.Clusters[0].Breakers.MaxPending = 1, 3
 	p := s.Start(t)
 	c := p.DialH2()
@@ -123,7 +123,7 @@ func TestPendingStreams(t *testing.T) {
 // TestPendingStreamLeaves holds that a client that resets a waiting stream gives up its place, and the origin never hears of it.
 func TestPendingStreamLeaves(t *testing.T) {
 	origin := newHandOrigin(t, maxStreams(1))
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	s.Clusters[0].Breakers.MaxConnections = 1
 	p := s.Start(t)
 	c := p.DialH2()
@@ -149,7 +149,7 @@ func TestRaisedMaxStreams(t *testing.T) {
 	for _, from := range []uint32{0, 1} {
 		t.Run(fmt.Sprint("from ", from), func(t *testing.T) {
 			origin := newHandOrigin(t, maxStreams(1))
-			s := toH2(origin.H2Origin)
+			s := h2Setup(origin.H2Origin)
 			s.Clusters[0].Breakers.MaxConnections = 1
 			p := s.Start(t)
 			c := p.DialH2()
@@ -186,7 +186,7 @@ func setMaxStreams(p *harness.Proxy, peer *harness.H2Peer, n uint32) {
 // the other (row 71).
 func TestOriginTakesNoStreams(t *testing.T) {
 	origin := newHandOrigin(t, maxStreams(0))
-	p := toH2(origin.H2Origin).Start(t)
+	p := h2Setup(origin.H2Origin).Start(t)
 	c := p.DialH2()
 	first := c.Get("/first") // nobody knows yet
 	origin.next().peer.Reset(1, http2.ErrCodeRefusedStream)
@@ -210,7 +210,7 @@ func TestOriginTakesNoStreams(t *testing.T) {
 // then.
 func TestPendingStreamTimesOut(t *testing.T) {
 	origin := newHandOrigin(t, maxStreams(1))
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	s.Clusters[0].Breakers.MaxConnections = 1
 	p := s.Start(t)
 	c := p.DialH2()
@@ -242,7 +242,7 @@ func TestPendingStreamTimesOut(t *testing.T) {
 // TestMaxRequestsOverHTTP2 holds that max_requests bounds what is in flight, on whatever connection.
 func TestMaxRequestsOverHTTP2(t *testing.T) {
 	origin := newHandOrigin(t)
-	s := toH2(origin.H2Origin)
+	s := h2Setup(origin.H2Origin)
 	s.Clusters[0].Breakers.MaxRequests = 2
 	p := s.Start(t)
 	c := p.DialH2()
@@ -262,7 +262,7 @@ func TestMaxRequestsOverHTTP2(t *testing.T) {
 // connection to it stays.
 func TestHostLeavesWithPendingStreams(t *testing.T) {
 	old, fresh := newHandOrigin(t, maxStreams(1)), newHandOrigin(t)
-	s := toH2(old.H2Origin)
+	s := h2Setup(old.H2Origin)
 	s.Clusters[0].Breakers.MaxConnections = 1
 	p := s.Start(t)
 	c := p.DialH2()
@@ -291,7 +291,7 @@ func TestAttemptCountOfRefused(t *testing.T) {
 	letGo := make(chan struct{})
 	close(letGo)
 	origin := harness.NewH2Origin(t, refusing1(refusals["REFUSED_STREAM"], letGo))
-	s := toH2(origin)
+	s := h2Setup(origin)
 	s.VirtualHost().IncludeRequestAttemptCount, s.VirtualHost().IncludeAttemptCountInResponse = true, true
 	p := s.Start(t)
 	c := p.DialH2()
@@ -307,7 +307,7 @@ func TestAttemptCountOfRefused(t *testing.T) {
 // TestWorkersHaveTheirOwnConnections holds that two workers do not share a connection, and each has no more than it needs.
 func TestWorkersHaveTheirOwnConnections(t *testing.T) {
 	origin := harness.NewH2Origin(t, harness.H2Echo)
-	s := toH2(origin)
+	s := h2Setup(origin)
 	s.Workers = 2
 	p := s.Start(t)
 	for range 16 {

@@ -112,7 +112,7 @@ func TestMalformedRequestIsReset(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		t.Run(fmt.Sprint("strict ", strict), func(t *testing.T) {
 			origin := harness.NewH2Origin(t, harness.H2Echo)
-			s := toH2(origin)
+			s := h2Setup(origin)
 			s.HTTP().HTTP2.StrictMessages = strict
 			p := s.Start(t)
 			c := p.DialH2()

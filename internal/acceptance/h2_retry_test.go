@@ -102,7 +102,7 @@ func TestRefusedStreamIsSentAgain(t *testing.T) {
 			t.Run(test.name+" "+how, func(t *testing.T) {
 				letGo := make(chan struct{})
 				origin := harness.NewH2Origin(t, refusing1(refuse, letGo))
-				p := toH2(origin).Start(t)
+				p := h2Setup(origin).Start(t)
 				c := p.DialH2()
 				var id uint32
 				c.Batch(func() {
@@ -147,7 +147,7 @@ func TestRefusedStreamOfHTTP1(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			letGo := make(chan struct{})
 			origin := harness.NewH2Origin(t, refusing1(refusals["REFUSED_STREAM"], letGo))
-			p := toH2(origin).Start(t)
+			p := h2Setup(origin).Start(t)
 			c := p.Dial()
 			c.Send(request)
 			p.Sync()
@@ -166,7 +166,7 @@ func TestRefusedStreamOfHTTP1(t *testing.T) {
 func TestRefusedStreamTakesNewestConnection(t *testing.T) {
 	const connections = 3
 	o := newHandOrigin(t, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 2})
-	p := toH2(o.H2Origin).Start(t)
+	p := h2Setup(o.H2Origin).Start(t)
 	c := p.DialH2()
 	c.Get("/")
 	all := o.take(1) // the proxy knows now how many streams a connection takes
@@ -196,7 +196,7 @@ func TestRefusedStreamTakesNewestConnection(t *testing.T) {
 // TestRefusedTooOften holds that there is no third attempt.
 func TestRefusedTooOften(t *testing.T) {
 	origin := harness.NewH2Origin(t, harness.H2Serve(func(p *harness.H2Peer, r harness.H2Request) { p.Reset(r.StreamID, http2.ErrCodeRefusedStream) }))
-	p := toH2(origin).Start(t)
+	p := h2Setup(origin).Start(t)
 	c := p.DialH2()
 	if r := c.Response(c.Get("/")); r.Status != 503 || r.Body != resetReason("remote refused stream reset") {
 		t.Errorf("got %v", r)
@@ -234,7 +234,7 @@ func TestRefusedAndGone(t *testing.T) {
 				})
 				p.Drain()
 			})
-			p := toH2(origin).Start(t)
+			p := h2Setup(origin).Start(t)
 			c := p.DialH2()
 			r := c.Response(c.Post("/", strings.Repeat("x", test.body)))
 			if r.Status != test.status || r.EndStream == (test.status == 200) {
@@ -270,7 +270,7 @@ func TestLostConnection(t *testing.T) {
 					}
 					p.Close()
 				}), harness.H2Echo))
-				p := toH2(origin).Start(t)
+				p := h2Setup(origin).Start(t)
 				c := p.DialH2()
 				if used {
 					c.Response(c.Get("/warm"))

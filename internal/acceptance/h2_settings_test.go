@@ -99,7 +99,7 @@ func TestSettings(t *testing.T) {
 				p.Respond(1, harness.H2OK(""))
 				p.Drain()
 			})
-			s := toH2(origin)
+			s := h2Setup(origin)
 			test.change(&s.HTTP().HTTP2)
 			test.change(&s.Clusters[0].HTTP2)
 			p := s.Start(t)
@@ -124,28 +124,19 @@ func TestSettings(t *testing.T) {
 // TestMaxConcurrentStreams holds that a stream above the limit is refused without a trace at the origin, and that there is room
 // again when another has ended.
 func TestMaxConcurrentStreams(t *testing.T) {
-	letGo := make(chan struct{})
-	origin := harness.NewH2Origin(t, heldHTTP2(2, letGo, harness.H2OK("held")))
-	s := toH2(origin)
+	origin := newHandOrigin(t)
+	s := h2Setup(origin.H2Origin)
 	s.HTTP().HTTP2.MaxStreams = 2
 	p := s.Start(t)
 	c := p.DialH2()
-	first, second := c.Get("/"), c.Get("/")
+	ids := ask(c, 2)
+	held := origin.take(2)
 	over := c.Get("/over")
 	c.ExpectReset(over, http2.ErrCodeRefusedStream)
-	close(letGo)
-	for _, id := range []uint32{first, second} {
-		if r := c.Response(id); r.Body != "held" {
-			t.Errorf("got %v", r)
-		}
-	}
-	c.Get("/again")
-	origin.WaitCounts("another request", func(n harness.H2Counts) bool { return n.Started == 3 })
-	for _, r := range origin.Requests() {
-		if r.Path == "/over" {
-			t.Error("the origin got what was refused")
-		}
-	}
+	origin.expectNone(p)
+	answerAll(held)
+	expectAnswers(t, c, ids)
+	origin.warm(c)
 	if n := p.Stat("http2.stream_refused_errors"); n != 1 {
 		t.Errorf("http2.stream_refused_errors is %d, want 1", n)
 	}
@@ -172,7 +163,7 @@ func TestPeerSettings(t *testing.T) {
 				body = whole[:200]
 			}
 			origin := harness.NewH2Origin(t, harness.H2Respond(harness.H2Response{Status: 200, Fields: fieldsOf(strings.Join(many, "\n")), Body: body}), settings...)
-			p := toH2(origin).Start(t)
+			p := h2Setup(origin).Start(t)
 			c := p.DialH2Raw()
 			c.Handshake(settings...)
 			for range 3 {
@@ -192,7 +183,7 @@ func TestPeerSettings(t *testing.T) {
 
 // TestSettingsOfAnUpdate holds that an update reaches connections that come after it, and leaves others as they are.
 func TestSettingsOfAnUpdate(t *testing.T) {
-	p := toH2(harness.NewH2Origin(t, harness.H2Echo)).Start(t)
+	p := h2Setup(harness.NewH2Origin(t, harness.H2Echo)).Start(t)
 	before := p.DialH2()
 	s := harness.NewSetup()
 	s.HTTP().HTTP2.MaxStreams = 7

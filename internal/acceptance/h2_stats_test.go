@@ -20,45 +20,22 @@ func expectStats(t *testing.T, p *harness.Proxy, want map[string]uint64) {
 	}
 }
 
-// heldHTTP2 is a script that takes so many requests, and answers all of them when it is let go.
-func heldHTTP2(requests int, letGo <-chan struct{}, r harness.H2Response) func(*harness.H2Peer) {
-	return func(p *harness.H2Peer) {
-		var ids []uint32
-		for range requests {
-			req, ok := p.ReadRequest()
-			if !ok {
-				return
-			}
-			ids = append(ids, req.StreamID)
-		}
-		if !p.Wait(letGo) {
-			return
-		}
-		for _, id := range ids {
-			p.Respond(id, r)
-		}
-		p.Drain()
-	}
-}
-
 // TestHTTP2Statistics holds what is counted of connections and streams, while they are there and when they have gone.
 func TestHTTP2Statistics(t *testing.T) {
-	answer := make(chan struct{})
-	origin := harness.NewH2Origin(t, heldHTTP2(3, answer, harness.H2Response{Status: 200, Body: "hi", Trailers: harness.Fields{{Name: "x-t", Value: "1"}}}))
-	p := toH2(origin).Start(t)
+	origin := newHandOrigin(t)
+	p := h2Setup(origin.H2Origin).Start(t)
 	c := p.DialH2()
-	var ids []uint32
-	for range 3 {
-		ids = append(ids, c.Get("/"))
-	}
-	origin.WaitCounts("three requests", func(n harness.H2Counts) bool { return n.InFlight == 3 })
+	ids := ask(c, 3)
+	held := origin.take(3)
 	expectStats(t, p, map[string]uint64{
 		"http.in.downstream_cx_http2_total": 1, "http.in.downstream_cx_http2_active": 1, "http.in.downstream_cx_http1_total": 0,
 		"http.in.downstream_rq_http2_total": 3, "http.in.downstream_rq_active": 3, "http2.streams_active": 3,
 		"cluster.c.upstream_cx_http2_total": 1, "cluster.c.upstream_cx_http1_total": 0, "cluster.c.upstream_cx_active": 1,
 		"cluster.c.upstream_rq_active": 3, "cluster.c.http2.streams_active": 3,
 	})
-	close(answer)
+	for _, r := range held {
+		r.peer.Respond(r.StreamID, harness.H2Response{Status: 200, Body: "hi", Trailers: harness.Fields{{Name: "x-t", Value: "1"}}})
+	}
 	for _, id := range ids {
 		c.Response(id)
 	}
@@ -82,7 +59,7 @@ func TestConnectionEnds(t *testing.T) {
 	const client, host = "http.in.downstream_cx_destroy", "cluster.c.upstream_cx_destroy"
 	origin := newHandOrigin(t)
 	start := func(t *testing.T) *harness.Proxy {
-		s := toH2(origin.H2Origin)
+		s := h2Setup(origin.H2Origin)
 		s.HTTP().ConnectionIdle = 10 * time.Second
 		keepalive(&s.Clusters[0].HTTP2)
 		return s.Start(t)

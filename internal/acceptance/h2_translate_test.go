@@ -49,7 +49,7 @@ func TestCookieCrumbs(t *testing.T) {
 func TestConnectionFields(t *testing.T) {
 	t.Run("request", func(t *testing.T) {
 		origin := harness.NewH2Origin(t, harness.H2Echo)
-		p := toH2(origin).Start(t)
+		p := h2Setup(origin).Start(t)
 		c := p.Dial()
 		c.Get("/", "X-A: 1", "Connection: keep-alive, X-Hop", "Connection: te", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive",
 			"X-Hop: 1", "TE: gzip;q=0.5, trailers", "HTTP2-Settings: AAMAAABk", "X-B: 2")
@@ -128,7 +128,7 @@ func TestHTTP2Proxy100Continue(t *testing.T) {
 		}
 		p.Drain()
 	})
-	s := toH2(origin)
+	s := h2Setup(origin)
 	s.HTTP().Proxy100Continue = true
 	p := s.Start(t)
 	c := p.DialH2()
@@ -173,7 +173,7 @@ func TestHTTP2EarlyResponse(t *testing.T) {
 				})
 				p.Drain()
 			})
-			return toH2(origin), func() {
+			return h2Setup(origin), func() {
 				origin.WaitCounts("no request in flight", func(n harness.H2Counts) bool { return n.Started == 1 && n.InFlight == 0 })
 			}
 		}
@@ -228,7 +228,7 @@ func TestEachSplit(t *testing.T) {
 		w.Headers(1, true, "x-t", "1")
 	})
 	t.Run("client", func(t *testing.T) {
-		p := toH2(harness.NewH2Origin(t, harness.H2Echo)).Start(t)
+		p := h2Setup(harness.NewH2Origin(t, harness.H2Echo)).Start(t)
 		for at := 1; at < len(request); at++ {
 			c := p.DialH2Raw()
 			c.RawBytes(request[:at])
@@ -262,7 +262,7 @@ func TestEachSplit(t *testing.T) {
 				p.ExpectPingAck("between")
 			}
 		})
-		p := toH2(origin).Start(t)
+		p := h2Setup(origin).Start(t)
 		c := p.DialH2()
 		for at := 1; at < len(response); at++ {
 			id := c.Get("/")

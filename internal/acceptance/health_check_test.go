@@ -362,7 +362,7 @@ func TestFailedOriginOfHTTP2IsDrained(t *testing.T) {
 		}
 	})
 	health := newPatient(t, "H", nil) // tells of the origin, on a port of its own
-	s := toH2(origin)
+	s := h2Setup(origin)
 	s.Clusters[0].HealthCheck = httpCheck()
 	s.Clusters[0].Assignment.Localities[0].Endpoints[0].HealthCheck.Port = uint32(health.Addr().Port())
 	p := s.Start(t)
