@@ -96,8 +96,9 @@ const (
 	blockSlack = minMaxFrameSize
 	// maxMethodLength is far above any registered method (the longest has 17 characters).
 	maxMethodLength = 64
-	// maxHeads is how many response heads may wait to be read: informational ones come before the final one.
-	maxHeads = 16
+	// maxHeads is how many response heads may wait to be read: the final one, and the informational ones before it, of which an
+	// exchange takes 16.
+	maxHeads = 16 + 1
 	// maxSlack is how many bytes the streams of a connection to a host may leave untaken before that is held against the
 	// connection. They belong to different clients, of whom some do not read; the others have to go on.
 	maxSlack = 256 << 20
