@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
+	"github.com/penguintechinc/marchproxy-alb/internal/harness/process"
 )
 
 // attackers is how many clients attack at the same time.
@@ -47,7 +48,7 @@ func TestNeighbours(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			abreast(t)
 			each(t, test.kinds, func(t *testing.T, k kind) {
-				g := newTargetBody(t, k, test.body, impatient, shareOrigin)
+				g := newTargetBody(t, k, test.body, patientForNeighbours, shareOrigin)
 				g.run(attack{
 					name: "neighbours, " + test.name, requests: attackers*test.requests + manyCanaries, inFlight: attackers*maxStreams + 1,
 					growth: attackers * stalledGrowth,
@@ -56,6 +57,16 @@ func TestNeighbours(t *testing.T) {
 			})
 		})
 	}
+}
+
+// patientForNeighbours gives streams time enough that those who do take their answers get them also where the machine is busy
+// and the race detector slows down the origin.
+func patientForNeighbours(s *process.Setup) {
+	if process.Race {
+		setPatience(s, "15s")
+		return
+	}
+	setPatience(s, "3s")
 }
 
 // manyCanaries is more requests than a canary sends in any of these attacks.

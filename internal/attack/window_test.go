@@ -14,17 +14,18 @@ const (
 	largeBody = mebibyte
 	// widest is the largest window there is.
 	widest = 1<<31 - 1
-	// stallTimeout is the time without progress that streams have in these tests.
-	stallTimeout = "1s"
 	// stalledGrowth bounds the memory of streams that wait: what the proxy has read for each, and what it may still get.
 	// Go's collector lets the heap become twice as large.
 	stalledGrowth = 2 * maxStreams * (bufferLimit + 2*streamWindow)
 )
 
-// impatient has the proxy give up streams that do not get on.
-func impatient(s *process.Setup) {
+// impatient has the proxy give up streams that do not get on for a second.
+func impatient(s *process.Setup) { setPatience(s, "1s") }
+
+// setPatience sets the time without progress that streams have.
+func setPatience(s *process.Setup, timeout string) {
 	http := s.HTTP()
-	http["stream_idle_timeout"], http["request_headers_timeout"] = stallTimeout, stallTimeout
+	http["stream_idle_timeout"], http["request_headers_timeout"] = timeout, timeout
 }
 
 // stallers are origins with much to say.
