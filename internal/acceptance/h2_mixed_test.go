@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
 )
@@ -105,4 +108,114 @@ func TestContinueOfOrigin(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTrailersNotEnabled holds that trailers of HTTP/1 are dropped on the side where they are not enabled, in both directions, and
+// HTTP/2 needs no permission.
+func TestTrailersNotEnabled(t *testing.T) {
+	for _, pair := range pairs {
+		t.Run(pair.String(), func(t *testing.T) {
+			trailers := harness.Fields{{Name: "x-t", Value: "1"}}
+			origin := pair.origin(t, harness.H2Response{Status: 200, Body: "hello", Trailers: trailers})
+			s := pair.setup(origin)
+			s.HTTP().EnableTrailers, s.Clusters[0].EnableTrailers = false, false
+			p := s.Start(t)
+			r := pair.ask(p, harness.H2Request{Method: "POST", Path: "/", Authority: "a", Body: "hello", Trailers: trailers})
+			req := origin.requests()[0]
+			pass := pair.down == 2 && pair.up == 2
+			if r.Body != "hello" || r.Trailers.Has("x-t") != pass {
+				t.Errorf("the client got %q with trailers %q", r.Body, r.Trailers)
+			}
+			if req.Body != "hello" || req.Trailers.Has("x-t") != pass {
+				t.Errorf("the origin got %q with trailers %q", req.Body, req.Trailers)
+			}
+		})
+	}
+}
+
+// TestStreaming holds that each part of a body goes on when it has come, in both directions at once, and nothing waits for more.
+func TestStreaming(t *testing.T) {
+	const rounds = 5
+	up := func(i int) string { return fmt.Sprintf("up%d", i) }
+	down := func(i int) string { return fmt.Sprintf("down%d", i) }
+	overHTTP1 := func(t *testing.T) *harness.Setup {
+		return harness.NewSetup(harness.NewOrigin(t, func(p *harness.Peer) {
+			_, _ = p.ReadHead()
+			p.Write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+			for i := range rounds {
+				if want := fmt.Sprintf("%x\r\n%s\r\n", len(up(i)), up(i)); p.ReadBytes(len(want)) != want {
+					t.Error("the origin got another part")
+				}
+				p.Write(fmt.Sprintf("%x\r\n%s\r\n", len(down(i)), down(i)))
+			}
+			if end := p.ReadBytes(5); end != "0\r\n\r\n" {
+				t.Errorf("the origin got %q, want the end", end)
+			}
+			p.Write("0\r\n\r\n")
+			p.UntilClosed()
+		}).Addr())
+	}
+	overHTTP2 := func(t *testing.T) *harness.Setup {
+		return h2Setup(harness.NewH2Origin(t, func(p *harness.H2Peer) {
+			head, ok := p.ReadHead()
+			if !ok {
+				return
+			}
+			e := &http2End{t: t, conn: &p.H2Conn, id: head.StreamID}
+			p.Headers(head.StreamID, false, ":status", "200")
+			for i := range rounds {
+				e.Expect(up(i))
+				e.Send(down(i))
+			}
+			e.ExpectEnd()
+			e.End()
+			p.Drain()
+		}))
+	}
+	for name, setup := range map[string]func(*testing.T) *harness.Setup{"h1": overHTTP1, "h2": overHTTP2} {
+		t.Run("h1 to "+name, func(t *testing.T) {
+			c := setup(t).Start(t).Dial()
+			c.Send(harness.Head("POST /", "Transfer-Encoding: chunked"))
+			if head := c.ReadHead(); !strings.HasPrefix(head, "HTTP/1.1 200 OK\r\n") {
+				t.Fatalf("got %q", head)
+			}
+			for i := range rounds {
+				c.Send(fmt.Sprintf("%x\r\n%s\r\n", len(up(i)), up(i)))
+				c.Expect(fmt.Sprintf("%x\r\n%s\r\n", len(down(i)), down(i)))
+			}
+			c.Send("0\r\n\r\n")
+			c.Expect("0\r\n\r\n")
+			c.ExpectOpen()
+		})
+		t.Run("h2 to "+name, func(t *testing.T) {
+			c := setup(t).Start(t).DialH2()
+			id := c.Request(false, harness.H2Head("POST", "/")...)
+			c.WaitFrame("the head", func(f *harness.H2Frame) bool { return f.StreamID == id })
+			e := &http2End{t: t, conn: &c.H2Conn, id: id}
+			for i := range rounds {
+				e.Send(up(i))
+				e.Expect(down(i))
+			}
+			e.End()
+			e.ExpectEnd()
+		})
+	}
+}
+
+// TestCancelWhileConnecting holds that a client that gives up before a connection to the origin is there leaves nothing behind.
+func TestCancelWhileConnecting(t *testing.T) {
+	p := toHTTP2(harness.NewSetup(blackHole(t))).Start(t)
+	c := p.DialH2()
+	for _, id := range ask(c, 3) {
+		p.Sync()
+		c.Reset(id, http2.ErrCodeCancel)
+		if o := p.Outcome(); o.Flags != "DR" {
+			t.Errorf("outcome %v", o)
+		}
+	}
+	p.Sync()
+	expectStats(t, p, map[string]uint64{"cluster.c.upstream_rq_active": 0, "cluster.c.http2.streams_active": 0, "cluster.c.upstream_cx_total": 1})
+	p.Advance(6 * time.Second)
+	expectStats(t, p, map[string]uint64{"cluster.c.upstream_cx_active": 0, "cluster.c.upstream_cx_connect_timeout": 1})
+	c.ExpectIdle()
 }
