@@ -345,6 +345,23 @@ func TestFlushTimeout(t *testing.T) {
 	p.want()
 }
 
+// TestFlushTimeoutWithoutAnyProgress counts from the end on where the client has taken nothing since.
+func TestFlushTimeoutWithoutAnyProgress(t *testing.T) {
+	const patience = 10 * time.Second
+	s, p := newServer(t, testOptions())
+	p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}).turn()
+	p.take()
+	v := begun(s, 1)[0]
+	v.WriteBody([]byte("abc"), true)
+	p.r.advance(time.Hour) // who writes has all the time
+	v.endWithin(true, patience)
+	p.r.advance(patience - time.Millisecond)
+	p.want()
+	p.r.advance(time.Millisecond)
+	p.want("RST_STREAM 1 CANCEL")
+	p.r.wantStat("tx_flush_timeout", 1)
+}
+
 // TestNotifyBelow wakes who serves a stream once less than it asked for waits.
 func TestNotifyBelow(t *testing.T) {
 	s, p := newServer(t, testOptions())
