@@ -21,6 +21,7 @@ const idleTimeout = "1s"
 
 // TestManyConnections opens connections that do nothing.
 func TestManyConnections(t *testing.T) {
+	abreast(t)
 	conns := count(1000, 10_000)
 	for _, test := range []struct {
 		name  string

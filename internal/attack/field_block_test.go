@@ -43,6 +43,7 @@ func openBlock(c *harness.H2Client, id uint32, block string) {
 
 // TestContinuationFlood never ends a field block (CVE-2024-27316 and its like).
 func TestContinuationFlood(t *testing.T) {
+	abreast(t)
 	endless := func(name, fragment string) floodTest {
 		return floodTest{
 			name: name, code: http2.ErrCodeEnhanceYourCalm, stat: "http2.header_overflow", growth: 2 * mebibyte,
@@ -81,6 +82,7 @@ func bomb(name, insert, block string, answered bool, change func(*process.Setup)
 
 // TestFieldBombs refers to fields that are not sent again (CVE-2016-6581, CVE-2026-49975, CVE-2026-47774, CVE-2026-73550).
 func TestFieldBombs(t *testing.T) {
+	abreast(t)
 	refs := func(n int) string { return strings.Repeat(newestEntry, n) }
 	manyFields := func(s *process.Setup) {
 		s.HTTP()["common_http_protocol_options"] = process.Fields{"max_headers_count": 10_000}
@@ -101,6 +103,7 @@ func TestFieldBombs(t *testing.T) {
 // TestFieldBombsAndClosedWindows has the answers to bombs wait with what they belong to (CVE-2026-49975). Each bomb is 50 KB,
 // and would be 1.6 MB as fields.
 func TestFieldBombsAndClosedWindows(t *testing.T) {
+	abreast(t)
 	each(t, paces, func(t *testing.T, k kind) {
 		g := newTarget(t, k, impatient)
 		g.run(attack{name: "bombs, windows of 0", growth: stalledGrowth, run: func() int {
@@ -125,6 +128,7 @@ func TestFieldBombsAndClosedWindows(t *testing.T) {
 
 // TestCookieCrumbs has crumbs joined for an origin that knows none, as many as the limits let pass, and half as many.
 func TestCookieCrumbs(t *testing.T) {
+	abreast(t)
 	const (
 		requests = 90
 		most     = 1400 // of 40 bytes each, as fields are counted: 55 of 60 KiB
@@ -143,6 +147,7 @@ func TestCookieCrumbs(t *testing.T) {
 
 // TestHuffman has long strings decoded and passed on (CVE-2022-41723).
 func TestHuffman(t *testing.T) {
+	abreast(t)
 	const many = 50
 	long := func(name string, size int) floodTest {
 		return floodTest{
@@ -157,6 +162,7 @@ func TestHuffman(t *testing.T) {
 
 // TestTableSizeUpdates changes the size of the compression table (RFC 7541 sections 4.2 and 6.3).
 func TestTableSizeUpdates(t *testing.T) {
+	abreast(t)
 	updates := func(name, block string, code http2.ErrCode) floodTest {
 		return floodTest{
 			name: name, code: code, growth: 2 * mebibyte,

@@ -18,6 +18,7 @@ const unknownFrame = 0x0a
 
 // TestControlFrames floods the proxy with frames that are about the connection.
 func TestControlFrames(t *testing.T) {
+	abreast(t)
 	ping := func(c *harness.H2Client, _ int) { c.Ping("12345678") }
 	settings := func(c *harness.H2Client, _ int) { c.Settings() }
 	runFloods(t, []floodTest{
@@ -81,6 +82,7 @@ func allowMetadata(s *process.Setup) {
 
 // TestFramesForNothing sends frames that nobody has asked for, or that come too late.
 func TestFramesForNothing(t *testing.T) {
+	abreast(t)
 	reset := func(c *harness.H2Client) {
 		openPost(c, 1)
 		c.Reset(1, http2.ErrCodeCancel)

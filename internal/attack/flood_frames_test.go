@@ -10,6 +10,7 @@ import (
 
 // TestEmptyFrames sends frames that carry nothing and end nothing (CVE-2019-9518).
 func TestEmptyFrames(t *testing.T) {
+	abreast(t)
 	empty := func(name string, begin func(c *harness.H2Client), frame func(c *harness.H2Client, i int)) floodTest {
 		return floodTest{
 			name: name, begin: begin, code: http2.ErrCodeEnhanceYourCalm, stat: "http2.inbound_empty_frames_flood",
@@ -28,6 +29,7 @@ func TestEmptyFrames(t *testing.T) {
 
 // TestPriorityFrames reorders a tree that is not there (CVE-2019-9513).
 func TestPriorityFrames(t *testing.T) {
+	abreast(t)
 	churn := func(name string, begin func(c *harness.H2Client), id uint32) floodTest {
 		return floodTest{
 			name: name, begin: begin, code: http2.ErrCodeEnhanceYourCalm, stat: "http2.inbound_priority_frames_flood",
@@ -48,6 +50,7 @@ func TestPriorityFrames(t *testing.T) {
 
 // TestPriorityFramesAreNotSaved has many requests answered first: those that are over allow for no flood.
 func TestPriorityFramesAreNotSaved(t *testing.T) {
+	abreast(t)
 	each(t, paces, func(t *testing.T, k kind) {
 		const allowed, batch = 100, 10
 		requests := count(50, 5000)
@@ -71,6 +74,7 @@ func TestPriorityFramesAreNotSaved(t *testing.T) {
 
 // TestWindowUpdates opens windows that nobody uses.
 func TestWindowUpdates(t *testing.T) {
+	abreast(t)
 	idle := func(name string, id uint32) floodTest {
 		return floodTest{
 			name: name, begin: func(c *harness.H2Client) { c.Get("/") },

@@ -64,6 +64,7 @@ func resetAtOrigin(name string, then func(c *harness.H2Client, id uint32)) flood
 
 // TestStreamsThatAreReset opens streams for nothing.
 func TestStreamsThatAreReset(t *testing.T) {
+	abreast(t)
 	const wholeWindow = 1<<31 - 1
 	cancel := func(c *harness.H2Client, id uint32) { c.Reset(id, http2.ErrCodeCancel) }
 	noWindow := func(c *harness.H2Client, id uint32) { c.WindowUpdate(id, 0) }
@@ -91,6 +92,7 @@ func TestStreamsThatAreReset(t *testing.T) {
 
 // TestPriorityFrameOfAnotherLength is one more way to have a stream reset, which ends the connection at once.
 func TestPriorityFrameOfAnotherLength(t *testing.T) {
+	abreast(t)
 	f := provoked("PRIORITY of 4 bytes", openGet, func(c *harness.H2Client, id uint32) {
 		c.Raw(http2.FramePriority, 0, id, make([]byte, 4))
 	})
@@ -100,6 +102,7 @@ func TestPriorityFrameOfAnotherLength(t *testing.T) {
 
 // TestMalformedRequests has the proxy refuse streams one after the other.
 func TestMalformedRequests(t *testing.T) {
+	abreast(t)
 	refused := func(name string, unread bool, fields ...string) floodTest {
 		return floodTest{
 			name: name, code: http2.ErrCodeEnhanceYourCalm, stat: tooManyResets,

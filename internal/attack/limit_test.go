@@ -34,6 +34,7 @@ func runtimeKey(key string, value any) func(s *process.Setup) {
 
 // TestLimitsAreConfigured sets each limit to something else than its default, and sees where it is then.
 func TestLimitsAreConfigured(t *testing.T) {
+	abreast(t)
 	for _, test := range []limitTest{
 		{
 			field: "max_outbound_control_frames", set: option("max_outbound_control_frames", 20), limit: 20,
@@ -117,6 +118,7 @@ func (l *limitTest) run(t *testing.T, g *target) {
 
 // TestPrematureResetAge sets the age at which a reset is not premature any more: any.
 func TestPrematureResetAge(t *testing.T) {
+	abreast(t)
 	const resets = 2 * prematureResets
 	g := newTarget(t, slowH2, runtimeKey("overload.premature_reset_min_stream_lifetime_seconds", 0))
 	c := g.dial()
@@ -128,6 +130,7 @@ func TestPrematureResetAge(t *testing.T) {
 
 // TestSettingsAreConfigured looks at what a client is told.
 func TestSettingsAreConfigured(t *testing.T) {
+	abreast(t)
 	g := newTarget(t, fastH2, func(s *process.Setup) {
 		s.HTTP()["http2_protocol_options"] = process.Fields{
 			"max_concurrent_streams": 7, "initial_stream_window_size": 70_000, "initial_connection_window_size": 90_000,

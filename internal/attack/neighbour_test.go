@@ -16,6 +16,7 @@ const attackers = 8
 // TestNeighbours attacks an origin that others use as well, from several connections at a time. HTTP/2 to the origin is a few
 // connections that all clients share: what is done to one stream must not be felt by another.
 func TestNeighbours(t *testing.T) {
+	abreast(t)
 	for _, test := range []struct {
 		name     string
 		kinds    []kind

@@ -11,6 +11,7 @@ import (
 
 // TestMoreStreamsThanAllowed opens streams above the limit: those are refused, and too many of them end the connection.
 func TestMoreStreamsThanAllowed(t *testing.T) {
+	abreast(t)
 	each(t, []kind{slowH2, slowH1}, func(t *testing.T, k kind) {
 		g := newTarget(t, k)
 		times := g.run(attack{name: "streams above the limit", requests: maxStreams, inFlight: maxStreams, run: func() int {
@@ -38,6 +39,7 @@ func TestMoreStreamsThanAllowed(t *testing.T) {
 
 // TestStreamIdentifiers uses identifiers that are not to be used (RFC 9113 section 5.1.1).
 func TestStreamIdentifiers(t *testing.T) {
+	abreast(t)
 	end := func(name string, code http2.ErrCode, frame func(c *harness.H2Client, i int)) floodTest {
 		return floodTest{
 			name: name, code: code, requests: 2, inFlight: 2, flood: flood{frames: 4, batch: 4, frame: frame},
@@ -59,6 +61,7 @@ func TestStreamIdentifiers(t *testing.T) {
 
 // TestLastStreamIdentifier uses the last one there is. The proxy answers, and lets the client go.
 func TestLastStreamIdentifier(t *testing.T) {
+	abreast(t)
 	each(t, paces, func(t *testing.T, k kind) {
 		g := newTarget(t, k)
 		g.run(attack{name: "last stream identifier", requests: 1, inFlight: 1, run: func() int {
@@ -80,6 +83,7 @@ func TestLastStreamIdentifier(t *testing.T) {
 // TestFramesAfterTheEnd sends, in one segment with what ends a stream or the connection, what would be something to do
 // (CVE-2026-27135, CVE-2026-26311).
 func TestFramesAfterTheEnd(t *testing.T) {
+	abreast(t)
 	const requests = 20
 	work := func(c *harness.H2Client, from int) {
 		for i := range requests {
@@ -139,6 +143,7 @@ func TestFramesAfterTheEnd(t *testing.T) {
 // TestTableSizeChanges changes the size of the compression table while responses are written (CVE-2026-97032): each must be
 // readable with the size that it was written for.
 func TestTableSizeChanges(t *testing.T) {
+	abreast(t)
 	const changes = 45 // two SETTINGS each; more of them are a flood
 	each(t, paces, func(t *testing.T, k kind) {
 		conns := count(4, 40)

@@ -246,7 +246,7 @@ func (g *target) descriptors() int {
 const (
 	// calmFor is the time in which the proxy has to be calm, and calmShare how much of a core it may use then. It is time
 	// of CPU: other processes do not make it more.
-	calmFor   = 100 * time.Millisecond
+	calmFor   = 50 * time.Millisecond
 	calmShare = 0.05
 )
 

@@ -34,6 +34,7 @@ func stallers() []kind { return some(fastH2, slowH1) }
 // TestClosedWindows asks for large answers and takes nothing of them (CVE-2019-9511, CVE-2019-9517). What the proxy holds
 // meanwhile is bounded by its buffers, and by stream_idle_timeout in time.
 func TestClosedWindows(t *testing.T) {
+	abreast(t)
 	ask := func(c *harness.H2Client) {
 		for range maxStreams {
 			c.Get("/")
@@ -75,6 +76,7 @@ func TestClosedWindows(t *testing.T) {
 
 // TestUnreadAnswers has the proxy answer by itself, and reads none of it (CVE-2020-8661).
 func TestUnreadAnswers(t *testing.T) {
+	abreast(t)
 	runFloods(t, []floodTest{{
 		name: "answers, unread", change: addDirect, dial: noReading, kinds: []kind{fastH2}, code: http2.ErrCodeEnhanceYourCalm,
 		flood: flood{frames: count(50_000, 500_000), batch: 100, unread: true, frame: func(c *harness.H2Client, i int) {
@@ -85,6 +87,7 @@ func TestUnreadAnswers(t *testing.T) {
 
 // TestDribble opens windows by a byte at a time.
 func TestDribble(t *testing.T) {
+	abreast(t)
 	const streams = 10
 	frames := count(2000, 50_000)
 	each(t, stallers(), func(t *testing.T, k kind) {
@@ -119,6 +122,7 @@ func TestDribble(t *testing.T) {
 // byte once, for the connection. That it is not more, the harness watches. That it is all, is seen by the uploads: together
 // they are six times the window.
 func TestRefunds(t *testing.T) {
+	abreast(t)
 	const uploads = 200
 	each(t, paces, func(t *testing.T, k kind) {
 		g := newTarget(t, k)
