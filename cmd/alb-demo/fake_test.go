@@ -68,8 +68,12 @@ func fakeProxy(behaviour string) int {
 			return 1
 		}
 	}
-	terminated, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
+	terminated := context.Background()
+	if behaviour != fakeDeaf { // to be told of a signal is not to ignore it
+		var stop func()
+		terminated, stop = signal.NotifyContext(terminated, syscall.SIGTERM)
+		defer stop()
+	}
 	answered := make(chan struct{})
 	var once sync.Once
 	http.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
