@@ -90,7 +90,7 @@ func (k *ClientConn) AssumePeerStreams(n uint32) {
 }
 
 // TakesNone reports whether the host has told that it takes no streams.
-func (k *ClientConn) TakesNone() bool { return !k.dead && k.peer.received && k.peer.maxStreams == 0 }
+func (k *ClientConn) TakesNone() bool { return k.peer.received && k.peer.maxStreams == 0 }
 
 // Idle reports whether no stream is open or going to be.
 func (k *ClientConn) Idle() bool { return k.streams.count+k.reserved == 0 }

@@ -61,15 +61,10 @@ func (c *sharedConn) usable(avoid *sharedConn, crowded bool) bool {
 // findShared returns a connection with room for a stream, nil when there is none. A second attempt gets the one that was opened
 // last: a host that ends each connection after so many requests is about to end the older ones, and there is no third.
 func (h *Host) findShared(avoid *sharedConn, crowded bool) *sharedConn {
-	if avoid != nil {
-		for _, c := range slices.Backward(h.shared) {
-			if c.usable(avoid, crowded) {
-				return c
-			}
+	for i, c := range h.shared {
+		if avoid != nil {
+			c = h.shared[len(h.shared)-1-i]
 		}
-		return nil
-	}
-	for _, c := range h.shared {
 		if c.usable(avoid, crowded) {
 			return c
 		}
@@ -81,7 +76,7 @@ func (h *Host) findShared(avoid *sharedConn, crowded bool) *sharedConn {
 // take many, or the host takes none at all, for which a further connection is no remedy.
 func (h *Host) undecided(avoid *sharedConn) bool {
 	return slices.ContainsFunc(h.shared, func(c *sharedConn) bool {
-		return c.Settled() && c.PeerStreams() == 0 || c != avoid && !c.Settled()
+		return c.TakesNone() || c != avoid && !c.Settled()
 	})
 }
 
