@@ -40,15 +40,7 @@ func TestConnectionLost(t *testing.T) {
 }
 
 func (r *refusal) runLost(t *testing.T, method string) {
-	origin := harness.NewH2Origin(t, r.script)
-	p := upstreamSetup(origin.Addr()).Start(t)
-	c := p.DialH2()
-	want := r.requests
-	if r.warm {
-		want++
-		c.Response(c.Get("/warm"))
-		p.Outcome()
-	}
+	origin, p, c, want := r.start(t)
 	r.got.check(t, c.Response(c.Request(true, harness.H2Head(method, "/r")...)), p.Outcome())
 	if n := origin.Counts().Started; n != want {
 		t.Errorf("the host got %d requests, want %d", n, want)

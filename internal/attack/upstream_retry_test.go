@@ -175,16 +175,24 @@ func (r *refusal) script(p *harness.H2Peer) {
 	serve(p)
 }
 
-func (r *refusal) run(t *testing.T, q request) {
-	origin := harness.NewH2Origin(t, r.script)
-	p := upstreamSetup(origin.Addr()).Start(t)
-	c := p.DialH2()
-	want := r.requests
+// start has a client connected to a proxy before the host, warm if it is to be. want is how many requests the host gets when one
+// more is made.
+func (r *refusal) start(t *testing.T) (origin *harness.H2Origin, p *harness.Proxy, c *harness.H2Client, want int) {
+	t.Helper()
+	origin = harness.NewH2Origin(t, r.script)
+	p = upstreamSetup(origin.Addr()).Start(t)
+	c = p.DialH2()
+	want = r.requests
 	if r.warm {
 		want++
 		c.Response(c.Get("/warm"))
 		p.Outcome()
 	}
+	return origin, p, c, want
+}
+
+func (r *refusal) run(t *testing.T, q request) {
+	origin, p, c, want := r.start(t)
 	resp := c.Response(q.send(c))
 	r.got.check(t, resp, p.Outcome())
 	if r.requests > 1 && resp.Body != q.echoed {
