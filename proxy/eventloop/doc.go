@@ -5,7 +5,8 @@
 // blocking code, and where it would block it parks and gives the thread back until it is woken.
 //
 // A turn of the loop is: wait for events, run what was posted, expire timers, resume the tasks that were woken, write what
-// the connections gathered. Time is read once per turn.
+// the connections gathered. Time is read once per turn. A loop that is busy with connections of many messages lets a moment
+// pass before it takes the next events: see Gather.
 //
 // # Rules
 //

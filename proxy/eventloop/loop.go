@@ -40,6 +40,7 @@ type Loop struct {
 	clock   func() int64
 	now     int64
 	onPanic func(any, []byte)
+	pause   func(time.Duration) // of the thread
 
 	events     [eventsPerTurn]unix.EpollEvent
 	slots      []slot // by file descriptor
@@ -53,6 +54,7 @@ type Loop struct {
 	dirty  []*Conn     // with gathered output
 	spare  []*Conn     // the other of two lists that dirty alternates between
 	timers wheel
+	gathering
 
 	buffers bufferPool
 	chunks  chunkPool
@@ -89,6 +91,8 @@ func New(o Options) (*Loop, error) {
 	l.tasks.loop = l
 	l.now = l.clock()
 	l.timers.start(l.now)
+	l.gathering.start(l.now)
+	l.pause = pause
 	l.timers.expire = l.guardExpired
 	if err := l.mailbox.open(epoll); err != nil {
 		_ = unix.Close(epoll)
@@ -135,6 +139,7 @@ func (l *Loop) turn() error {
 		return err
 	}
 	l.now = l.clock()
+	l.gathering.begin(l.now, n)
 	for i := range l.events[:n] {
 		l.dispatch(&l.events[i])
 	}
@@ -153,6 +158,9 @@ func (l *Loop) turn() error {
 // poll takes the events that are there, and waits for some only when there is nothing else to do: first for a moment
 // without telling Go's scheduler, then telling it, so that an idle worker gives its processor away.
 func (l *Loop) poll() (int, error) {
+	if l.worthwhile() && !l.busy() {
+		l.pause(gatherWait)
+	}
 	brief := 0
 	if !l.busy() {
 		brief = l.sleepMillis(l.now, briefWait)

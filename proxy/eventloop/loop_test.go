@@ -230,8 +230,13 @@ func TestClockIsReadBeforeSleeping(t *testing.T) {
 	var timer Timer
 	l.SetTimer(&timer, time.Hour, expiredFunc(func(*Timer) {}))
 	before := reads
-	if _, err := l.poll(); err != nil {
-		t.Fatal(err)
+	for range 10 { // a signal of the runtime's may end the brief wait, and then there is no long one
+		if _, err := l.poll(); err != nil {
+			t.Fatal(err)
+		}
+		if reads != before {
+			break
+		}
 	}
 	if reads == before {
 		t.Error("the loop went to sleep by the time of a turn that is over")

@@ -2,6 +2,7 @@ package eventloop
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -61,4 +62,10 @@ func rawAccept(fd int, address *unix.RawSockaddrAny) (int, syscall.Errno) {
 		return -1, errno
 	}
 	return int(n), 0
+}
+
+// pause stops the thread for d, which must be short: the scheduler believes that the thread is computing. A signal ends it.
+func pause(d time.Duration) {
+	wait := unix.NsecToTimespec(int64(d))
+	_, _, _ = syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&wait)), 0, 0)
 }

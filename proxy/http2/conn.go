@@ -10,6 +10,9 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
+// gatherStreams is the number of open streams from which on a connection is likely to have more to say a moment later.
+const gatherStreams = 16
+
 // conn is an HTTP/2 connection, whichever side of it we are. All of it belongs to the loop's thread.
 type conn struct {
 	raw   *eventloop.Conn
@@ -154,6 +157,9 @@ func (c *conn) TurnEnded() {
 	}
 	if !c.dead {
 		c.shareOut()
+	}
+	if c.streams.count >= gatherStreams {
+		c.loop.Gather()
 	}
 	c.endRead()
 	whole = true
