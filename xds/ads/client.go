@@ -46,6 +46,9 @@ type Options struct {
 	Types []Type
 	// Incremental asks for the incremental variant of the protocol (api_type DELTA_GRPC) instead of the state of the world.
 	Incremental bool
+	// OwnService talks to the discovery service that the only one of Types has to itself, such as the listeners' (an
+	// api_config_source of their own), instead of to the aggregated one.
+	OwnService bool
 
 	// Metadata is sent when a stream is opened (initial_metadata). It is read-only from here on.
 	Metadata metadata.MD
@@ -69,10 +72,11 @@ type Options struct {
 	DialOptions []grpc.DialOption
 }
 
-// Client is one ADS conversation. All methods may be called from any goroutine.
+// Client is one conversation with a control plane, about all of its types or, on a service of its own, about one. All methods may be called from any goroutine.
 type Client struct {
 	opts    Options
 	dial    []grpc.DialOption
+	method  string // that opens the stream
 	log     *zap.Logger
 	byURL   map[string]*subscription // the map is fixed, its values are guarded by mu
 	backoff exponential              // owned by Run
@@ -104,7 +108,7 @@ type State struct {
 }
 
 // errRestart is the cause of an attempt's end when Restart was called.
-var errRestart = errors.New("restart of the ADS stream asked for")
+var errRestart = errors.New("restart of the xDS stream asked for")
 
 // New checks opts and returns a Client that does nothing until Run.
 func New(opts Options) (*Client, error) {
@@ -128,6 +132,10 @@ func New(opts Options) (*Client, error) {
 			return nil, fmt.Errorf("ads: type %s is given twice", t.URL)
 		}
 		c.byURL[t.URL] = &subscription{Type: t}
+	}
+	var err error
+	if c.method, err = methodFor(&opts); err != nil {
+		return nil, err
 	}
 	c.state.Target = opts.Targets[0]
 	c.dial = dialOptions(&opts)
@@ -170,7 +178,7 @@ func (c *Client) Run(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(context.Cause(attempt), errRestart):
-			c.log.Info("ADS stream is redone", zap.String("target", c.State().Target))
+			c.log.Info("xDS stream is redone", zap.String("method", c.method), zap.String("target", c.State().Target))
 		default:
 			c.failed(err)
 			sleep(attempt, c.backoff.next())
@@ -205,7 +213,7 @@ func (c *Client) failed(err error) {
 		s.stats.UpdateFailure++
 	}
 	c.mu.Unlock()
-	c.log.Warn("ADS stream ended", zap.String("target", target), zap.Error(err))
+	c.log.Warn("xDS stream ended", zap.String("method", c.method), zap.String("target", target), zap.Error(err))
 	if c.opts.OnDisconnect != nil {
 		c.opts.OnDisconnect(err)
 	}

@@ -578,6 +578,8 @@ func TestNewRefuses(t *testing.T) {
 		{"no cluster", func(o *ads.Options) { o.Node = &corev3.Node{Id: "n"} }},
 		{"no logger", func(o *ads.Options) { o.Logger = nil }},
 		{"type twice", func(o *ads.Options) { o.Types = []ads.Type{{URL: worldURL}, {URL: worldURL}} }},
+		{"own service of two types", func(o *ads.Options) { o.OwnService, o.Types = true, []ads.Type{{URL: clusterURL}, {URL: worldURL}} }},
+		{"own service of a type without", func(o *ads.Options) { o.OwnService, o.Types = true, []ads.Type{{URL: worldURL}} }},
 	}
 	if _, err := ads.New(good); err != nil {
 		t.Fatal(err)

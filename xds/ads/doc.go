@@ -1,5 +1,6 @@
-// Package ads is the transport of xDS: a client of the aggregated discovery service in either of its variants, the state of
-// the world and the incremental one (delta), over one gRPC stream. It follows
+// Package ads is the transport of xDS over gRPC: a client of the aggregated discovery service, or of the service that one
+// type has to itself, in either of their variants, the state of the world and the incremental one (delta), over one stream.
+// It follows
 // https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 //
 // It knows no resource type. A caller describes each with a [Type]: its URL, how a resource is decoded, and what becomes

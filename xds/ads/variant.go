@@ -1,7 +1,7 @@
 package ads
 
 import (
-	"context"
+	"cmp"
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
@@ -66,20 +66,10 @@ func (r *response) identity() string {
 	return strconv.FormatUint(digest.Sum64(), 16)
 }
 
-// openStream opens a stream of the variant that is asked for.
-func (c *Client) openStream(ctx context.Context, conn *grpc.ClientConn) (stream, error) {
-	service := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
-	if c.opts.Incremental {
-		rpc, err := service.DeltaAggregatedResources(ctx)
-		return incremental{rpc}, err
-	}
-	rpc, err := service.StreamAggregatedResources(ctx)
-	return stateOfTheWorld{rpc}, err
-}
-
 // stateOfTheWorld is the variant in which a response has all resources that are asked for.
 type stateOfTheWorld struct {
-	rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient
+	rpc     grpc.BidiStreamingClient[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]
+	implied string // the type of a response that does not say it, on a service of one type
 }
 
 func (s stateOfTheWorld) send(r request) error {
@@ -99,7 +89,7 @@ func (s stateOfTheWorld) receive() (*response, error) {
 		return nil, err
 	}
 	return &response{
-		typeURL: r.GetTypeUrl(), nonce: r.GetNonce(), version: r.GetVersionInfo(),
+		typeURL: cmp.Or(r.GetTypeUrl(), s.implied), nonce: r.GetNonce(), version: r.GetVersionInfo(),
 		identifier: r.GetControlPlane().GetIdentifier(), world: r.GetResources(),
 	}, nil
 }
@@ -107,7 +97,8 @@ func (s stateOfTheWorld) receive() (*response, error) {
 // incremental is the variant in which a response has what changed, and a request the names that are new and those that are
 // not wanted any more.
 type incremental struct {
-	rpc discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
+	rpc     grpc.BidiStreamingClient[discoveryv3.DeltaDiscoveryRequest, discoveryv3.DeltaDiscoveryResponse]
+	implied string // the type of a response that does not say it, on a service of one type
 }
 
 func (s incremental) send(r request) error {
@@ -129,7 +120,7 @@ func (s incremental) receive() (*response, error) {
 		return nil, err
 	}
 	out := &response{
-		typeURL: r.GetTypeUrl(), nonce: r.GetNonce(), version: r.GetSystemVersionInfo(),
+		typeURL: cmp.Or(r.GetTypeUrl(), s.implied), nonce: r.GetNonce(), version: r.GetSystemVersionInfo(),
 		identifier: r.GetControlPlane().GetIdentifier(), removed: r.GetRemovedResources(),
 	}
 	for _, changed := range r.GetResources() {

@@ -1,4 +1,4 @@
-// Package adstest is an ADS server for tests that says what it is told to and shows what it was asked. It lives in
+// Package adstest is a control plane for tests, with the aggregated discovery service and all others, that says what it is told to and shows what it was asked. It lives in
 // memory, so that a test in a testing/synctest bubble controls its time.
 package adstest
 
@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"path"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,16 +28,23 @@ const (
 	pipe    = 1 << 20
 )
 
-// Server is an ADS server. Its methods fail the test it was made for.
+// Methods of the aggregated discovery service.
+const (
+	aggregatedWorld = discoveryv3.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName
+	aggregatedDelta = discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResources_FullMethodName
+)
+
+// Server is a control plane. Its methods fail the test it was made for.
 type Server struct {
-	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 	t        testing.TB
 	listener *bufconn.Listener
 	grpc     *grpc.Server
-	streams  chan *Stream
-	deltas   chan *DeltaStream
 	dials    chan time.Time
 	down     atomic.Bool // connections are refused
+
+	mu      sync.Mutex
+	streams map[string]chan *Stream      // by method
+	deltas  map[string]chan *DeltaStream // by method
 }
 
 // New starts a server that ends with the test.
@@ -42,12 +52,11 @@ func New(t testing.TB) *Server {
 	s := &Server{
 		t:        t,
 		listener: bufconn.Listen(pipe),
-		grpc:     grpc.NewServer(),
-		streams:  make(chan *Stream, backlog),
-		deltas:   make(chan *DeltaStream, backlog),
 		dials:    make(chan time.Time, 1024),
+		streams:  make(map[string]chan *Stream),
+		deltas:   make(map[string]chan *DeltaStream),
 	}
-	discoveryv3.RegisterAggregatedDiscoveryServiceServer(s.grpc, s)
+	s.grpc = grpc.NewServer(grpc.UnknownServiceHandler(s.serve))
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -89,32 +98,57 @@ func (s *Server) Dial() time.Time {
 	}
 }
 
-// StreamAggregatedResources implements the service.
-func (s *Server) StreamAggregatedResources(rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
-	stream := &Stream{rpc: rpc}
+// serve takes a stream of any discovery service. The variant is known from how methods are named.
+func (s *Server) serve(_ any, rpc grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(rpc)
+	if strings.HasPrefix(path.Base(method), "Delta") {
+		stream := &DeltaStream{rpc: &grpc.GenericServerStream[discoveryv3.DeltaDiscoveryRequest, discoveryv3.DeltaDiscoveryResponse]{ServerStream: rpc}}
+		stream.init(s.t, rpc.Context())
+		queue(s, s.deltas, method) <- stream
+		return stream.serve(stream.rpc.Recv)
+	}
+	stream := &Stream{rpc: &grpc.GenericServerStream[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]{ServerStream: rpc}}
 	stream.init(s.t, rpc.Context())
-	s.streams <- stream
-	return stream.serve(rpc.Recv)
+	queue(s, s.streams, method) <- stream
+	return stream.serve(stream.rpc.Recv)
 }
 
-// DeltaAggregatedResources implements the service.
-func (s *Server) DeltaAggregatedResources(rpc discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	stream := &DeltaStream{rpc: rpc}
-	stream.init(s.t, rpc.Context())
-	s.deltas <- stream
-	return stream.serve(rpc.Recv)
+// queue returns the streams of a method that wait to be accepted.
+func queue[S any](s *Server, queues map[string]chan S, method string) chan S {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, ok := queues[method]
+	if !ok {
+		q = make(chan S, backlog)
+		queues[method] = q
+	}
+	return q
 }
 
-// Accept waits for the next stream of the state of the world.
+// Accept waits for the next aggregated stream of the state of the world.
 func (s *Server) Accept() *Stream {
 	s.t.Helper()
-	return accept(s.t, s.streams)
+	return s.AcceptMethod(aggregatedWorld)
 }
 
-// AcceptDelta waits for the next stream of the incremental variant.
+// AcceptDelta waits for the next aggregated stream of the incremental variant.
 func (s *Server) AcceptDelta() *DeltaStream {
 	s.t.Helper()
-	return accept(s.t, s.deltas)
+	return s.AcceptDeltaMethod(aggregatedDelta)
+}
+
+// AcceptMethod waits for the next stream of the state of the world that is opened by a method, which is named as
+// "/package.Service/StreamThings".
+func (s *Server) AcceptMethod(method string) *Stream {
+	s.t.Helper()
+	return accept(s.t, queue(s, s.streams, method))
+}
+
+// AcceptDeltaMethod waits for the next stream of the incremental variant that is opened by a method, which is named as
+// "/package.Service/DeltaThings".
+func (s *Server) AcceptDeltaMethod(method string) *DeltaStream {
+	s.t.Helper()
+	return accept(s.t, queue(s, s.deltas, method))
 }
 
 func accept[S any](t testing.TB, streams <-chan S) (stream S) {
@@ -127,10 +161,19 @@ func accept[S any](t testing.TB, streams <-chan S) (stream S) {
 	return stream
 }
 
-// NoStream fails when another stream was opened.
+// NoStream fails when a stream waits to be accepted.
 func (s *Server) NoStream() {
 	s.t.Helper()
-	if len(s.streams)+len(s.deltas) > 0 {
-		s.t.Fatal("a stream was opened that should not have been")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for method, q := range s.streams {
+		if len(q) > 0 {
+			s.t.Fatalf("a stream was opened that should not have been: %s", method)
+		}
+	}
+	for method, q := range s.deltas {
+		if len(q) > 0 {
+			s.t.Fatalf("a stream was opened that should not have been: %s", method)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -17,13 +18,13 @@ import (
 // Stream is one stream of a client in the state of the world.
 type Stream struct {
 	talk[*discoveryv3.DiscoveryRequest]
-	rpc discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer
+	rpc grpc.BidiStreamingServer[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]
 }
 
 // DeltaStream is one stream of a client in the incremental variant.
 type DeltaStream struct {
 	talk[*discoveryv3.DeltaDiscoveryRequest]
-	rpc discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
+	rpc grpc.BidiStreamingServer[discoveryv3.DeltaDiscoveryRequest, discoveryv3.DeltaDiscoveryResponse]
 }
 
 // request is a request of either variant.
@@ -144,10 +145,16 @@ func (s *Stream) Send(url, version string, resources ...proto.Message) (nonce st
 	for _, m := range resources {
 		r.Resources = append(r.Resources, s.pack(m))
 	}
+	s.SendRaw(r)
+	return nonce
+}
+
+// SendRaw sends a response as it is.
+func (s *Stream) SendRaw(r *discoveryv3.DiscoveryResponse) {
+	s.t.Helper()
 	if err := s.rpc.Send(r); err != nil {
 		s.t.Fatal(err)
 	}
-	return nonce
 }
 
 // Changed is a resource of a response in the incremental variant.
@@ -168,8 +175,14 @@ func (s *DeltaStream) Send(url, version string, removed []string, resources ...C
 		}
 		r.Resources = append(r.Resources, wrapper)
 	}
+	s.SendRaw(r)
+	return nonce
+}
+
+// SendRaw sends a response as it is.
+func (s *DeltaStream) SendRaw(r *discoveryv3.DeltaDiscoveryResponse) {
+	s.t.Helper()
 	if err := s.rpc.Send(r); err != nil {
 		s.t.Fatal(err)
 	}
-	return nonce
 }
