@@ -182,7 +182,7 @@ func TestIdleConnectionHoldsNothing(t *testing.T) {
 	expectSend(t, peer, "hello")
 	s.turnOnce()
 	expectBytes(t, peer, "hello")
-	if c.head != nil || c.tail != nil || len(s.buffers.small) != 1 || len(s.chunks.idle) != 1 || len(s.dirty) != 0 {
+	if c.out.head != nil || c.out.tail != nil || len(s.buffers.small) != 1 || len(s.chunks.idle) != 1 || len(s.dirty) != 0 {
 		t.Error("an idle connection holds a buffer")
 	}
 }

@@ -38,6 +38,7 @@ const (
 	flagHangup                           // the peer has sent FIN or RST: read on to the end even after a short read
 	flagUrgent                           // the peer has sent urgent data: a read stops short of it (RFC 9293 section 3.8.5)
 	flagEOF                              // the end of the peer's bytes was read
+	flagPending                          // the layer may hold bytes that it has read
 	flagDirty                            // in loop.dirty
 	flagFIN                              // send FIN once everything is written
 	flagFINSent
@@ -57,9 +58,9 @@ type Conn struct {
 	waker Waker // woken on events; nil: idle is told
 	idle  IdleHandler
 
-	head, tail *chunk // gathered output
-	buffered   int    // bytes in it
-	wakeBelow  int    // wake once buffered is less than this; 0: never
+	out       gathered // output, not sealed where there is a layer
+	over      *layered // nil without a layer
+	wakeBelow int      // wake once fewer bytes than this are gathered; 0: never
 
 	failure      error // why the connection can be neither written nor read any more
 	writeFailure error // why it cannot be written any more
@@ -130,7 +131,7 @@ func (c *Conn) Connected() (bool, error) {
 func (c *Conn) EOF() bool { return c.flags&flagEOF != 0 }
 
 // Readable reports whether a read may find bytes, the end of input, or an error.
-func (c *Conn) Readable() bool { return c.flags&flagReadable != 0 || c.failure != nil }
+func (c *Conn) Readable() bool { return c.flags&(flagReadable|flagPending) != 0 || c.failure != nil }
 
 // PeerGone reports whether the peer has closed its side or the connection, as far as the kernel has told.
 func (c *Conn) PeerGone() bool { return c.flags&(flagHangup|flagEOF) != 0 || c.failure != nil }
@@ -153,7 +154,7 @@ func (c *Conn) handleEvents(events uint32) {
 		}
 		c.finishConnect()
 		news = true
-		if c.head != nil || c.flags&flagFIN != 0 {
+		if c.out.head != nil || c.Buffered() > 0 || c.flags&flagFIN != 0 {
 			c.markDirty()
 		}
 	}
@@ -203,6 +204,21 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if c.flags&flagEOF != 0 {
 		return 0, io.EOF
 	}
+	if c.over != nil && c.over.layer != nil {
+		return c.open(b)
+	}
+	n, err := c.receive(b)
+	if err == io.EOF {
+		err = c.endOfInput()
+	}
+	return n, err
+}
+
+// receive reads from the kernel into b. It returns io.EOF for as long as the end of the peer's bytes is all there is.
+func (c *Conn) receive(b []byte) (int, error) {
+	if c.failure != nil {
+		return 0, c.failure
+	}
 	if c.flags&flagReadable == 0 {
 		return 0, ErrWouldBlock
 	}
@@ -217,7 +233,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		c.fail(errno)
 		return 0, errno
 	case n == 0:
-		return 0, c.endOfInput()
+		return 0, io.EOF
 	}
 	// A short read has emptied the socket, and what arrives later is a new event (epoll(7), "edge-triggered"). The
 	// exceptions are a FIN that came with the event already seen, and urgent data, at which a read stops.
@@ -243,6 +259,9 @@ func (c *Conn) endOfInput() error {
 func (c *Conn) Close() {
 	if c.flags&flagClosed != 0 {
 		return
+	}
+	if c.over != nil && c.over.layer != nil {
+		c.flags |= flagFIN // the peer is told that this is the end
 	}
 	c.flush()
 	c.release()

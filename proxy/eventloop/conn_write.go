@@ -18,7 +18,12 @@ const (
 )
 
 // Buffered returns the number of gathered bytes that the kernel has not taken yet.
-func (c *Conn) Buffered() int { return c.buffered }
+func (c *Conn) Buffered() int {
+	if c.over != nil {
+		return c.out.bytes + c.over.sealed.bytes
+	}
+	return c.out.bytes
+}
 
 // Write gathers b, which is copied or sent and not kept. It never blocks: the caller bounds what is gathered by looking
 // at Buffered. After a failure it does nothing; WriteErr tells.
@@ -26,14 +31,12 @@ func (c *Conn) Write(b []byte) {
 	if !c.writable() {
 		return
 	}
-	if len(b) >= directWrite && c.buffered == 0 && c.flags&(flagBlocked|flagConnecting) == 0 {
+	if len(b) >= directWrite && c.over == nil && c.out.bytes == 0 && c.flags&(flagBlocked|flagConnecting) == 0 {
 		b = b[c.send(b):]
 	}
-	for len(b) > 0 && c.writable() {
-		tail := c.tailWithRoom(1)
-		n := copy(tail.bytes[tail.filled:], b)
-		c.grow(tail, n)
-		b = b[n:]
+	if len(b) > 0 && c.writable() {
+		c.out.add(&c.loop.chunks, b)
+		c.markDirty()
 	}
 }
 
@@ -44,7 +47,7 @@ func (c *Conn) AppendBuffer() []byte {
 		return nil
 	}
 	c.markDirty() // a buffer that nothing is committed to goes back when the turn ends
-	return c.tailWithRoom(minHeadRoom).free()
+	return c.out.withRoom(&c.loop.chunks, minHeadRoom).free()
 }
 
 // Commit gathers b, which was made by appending to what AppendBuffer returned.
@@ -52,32 +55,12 @@ func (c *Conn) Commit(b []byte) {
 	if !c.writable() || len(b) == 0 {
 		return
 	}
-	if tail := c.tail; cap(b) == len(tail.bytes)-tail.filled && &b[0] == &tail.bytes[tail.filled] {
-		c.grow(tail, len(b))
+	if tail := c.out.tail; cap(b) == len(tail.bytes)-tail.filled && &b[0] == &tail.bytes[tail.filled] {
+		c.out.grow(len(b))
+		c.markDirty()
 		return
 	}
 	c.Write(b) // appending has outgrown the chunk and moved
-}
-
-// tailWithRoom returns the last chunk if it has room for n bytes, a new one otherwise.
-func (c *Conn) tailWithRoom(n int) *chunk {
-	if c.tail != nil && len(c.tail.bytes)-c.tail.filled >= n {
-		return c.tail
-	}
-	next := c.loop.chunks.get()
-	if c.tail == nil {
-		c.head = next
-	} else {
-		c.tail.next = next
-	}
-	c.tail = next
-	return next
-}
-
-func (c *Conn) grow(tail *chunk, n int) {
-	tail.filled += n
-	c.buffered += n
-	c.markDirty()
 }
 
 func (c *Conn) markDirty() {
@@ -90,7 +73,7 @@ func (c *Conn) markDirty() {
 // Flush offers what was gathered to the kernel now and reports whether it took everything.
 func (c *Conn) Flush() bool {
 	c.flush()
-	return c.buffered == 0
+	return c.Buffered() == 0
 }
 
 // ShutdownWrite sends FIN after everything that was gathered.
@@ -103,14 +86,14 @@ func (c *Conn) ShutdownWrite() {
 
 // Flushed reports whether everything gathered, and the FIN if one was asked for, has been given to the kernel.
 func (c *Conn) Flushed() bool {
-	return c.buffered == 0 && (c.flags&flagFIN == 0 || c.flags&flagFINSent != 0)
+	return c.Buffered() == 0 && (c.flags&flagFIN == 0 || c.flags&flagFINSent != 0)
 }
 
 // NotifyBelow has the connection's waker woken once fewer than n bytes are gathered, when the turn ends if they are fewer
 // already or output has failed. It asks once.
 func (c *Conn) NotifyBelow(n int) {
 	c.wakeBelow = n
-	if c.buffered < n {
+	if c.Buffered() < n {
 		c.markDirty()
 	}
 }
@@ -131,7 +114,7 @@ func (l *Loop) flushDirty() {
 
 func (c *Conn) flushAndTell() {
 	c.flush()
-	if c.buffered < c.wakeBelow || !c.writable() {
+	if c.Buffered() < c.wakeBelow || !c.writable() {
 		c.wakeBelow = 0
 		c.loop.guardWake(c)
 	}
@@ -139,19 +122,39 @@ func (c *Conn) flushAndTell() {
 
 // flush sends gathered output until there is none or the kernel takes no more.
 func (c *Conn) flush() {
-	for c.head != nil && c.flags&(flagBlocked|flagConnecting) == 0 {
-		if c.head == c.tail {
-			c.consume(c.send(c.head.bytes[c.head.sent:c.head.filled]))
-		} else {
-			c.consume(c.sendChunks())
+	wire := &c.out
+	if c.over != nil {
+		wire = &c.over.sealed
+	}
+	for c.flags&(flagBlocked|flagConnecting) == 0 && c.writable() {
+		if c.over != nil && c.over.layer != nil {
+			c.seal()
+		}
+		if wire.head == nil {
+			break
+		}
+		if n := c.sendFrom(wire); c.writable() {
+			wire.consume(&c.loop.chunks, n)
 		}
 	}
-	if c.head == nil && c.writable() && c.flags&(flagFIN|flagFINSent|flagConnecting) == flagFIN {
-		c.flags |= flagFINSent
-		if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
-			c.failWrite(fmt.Errorf("shutdown: %w", err))
-		}
+	if c.Flushed() || c.Buffered() > 0 || !c.writable() || c.flags&flagConnecting != 0 || c.over != nil && !c.over.finished {
+		return
 	}
+	c.flags |= flagFINSent
+	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
+		c.failWrite(fmt.Errorf("shutdown: %w", err))
+	}
+}
+
+// sendFrom gives the beginning of what is gathered to the kernel and returns how much it took.
+func (c *Conn) sendFrom(g *gathered) int {
+	if g.head == g.tail {
+		return c.send(g.first())
+	}
+	var vector [maxVector]unix.Iovec
+	count, total := g.vector(&vector)
+	n, errno := rawSendVector(c.fd, vector[:count])
+	return c.sent(n, total, errno)
 }
 
 // send gives b, which may be empty, to the kernel and returns how much it took.
@@ -161,22 +164,6 @@ func (c *Conn) send(b []byte) int {
 	}
 	n, errno := rawSend(c.fd, b)
 	return c.sent(n, len(b), errno)
-}
-
-func (c *Conn) sendChunks() int {
-	var vector [maxVector]unix.Iovec
-	count, total := 0, 0
-	for k := c.head; k != nil && count < maxVector; k = k.next {
-		if k.filled == k.sent {
-			continue
-		}
-		vector[count].Base = &k.bytes[k.sent]
-		vector[count].SetLen(k.filled - k.sent)
-		total += k.filled - k.sent
-		count++
-	}
-	n, errno := rawSendVector(c.fd, vector[:count])
-	return c.sent(n, total, errno)
 }
 
 // sent takes note of a send of want bytes that took n.
@@ -199,27 +186,6 @@ func (c *Conn) sent(n, want int, errno syscall.Errno) int {
 	return n
 }
 
-// consume takes n sent bytes off the gathered output.
-func (c *Conn) consume(n int) {
-	if !c.writable() {
-		return
-	}
-	c.buffered -= n
-	for n > 0 || c.head != nil && c.head.sent == c.head.filled {
-		k := c.head
-		step := min(n, k.filled-k.sent)
-		k.sent += step
-		n -= step
-		if k.sent == k.filled {
-			c.head = k.next
-			c.loop.chunks.put(k)
-		}
-	}
-	if c.head == nil {
-		c.tail = nil
-	}
-}
-
 // writable reports whether output still makes sense.
 func (c *Conn) writable() bool { return c.failure == nil && c.writeFailure == nil }
 
@@ -230,10 +196,8 @@ func (c *Conn) failWrite(err error) {
 }
 
 func (c *Conn) dropOutput() {
-	for k := c.head; k != nil; {
-		next := k.next
-		c.loop.chunks.put(k)
-		k = next
+	c.out.drop(&c.loop.chunks)
+	if c.over != nil {
+		c.over.sealed.drop(&c.loop.chunks)
 	}
-	c.head, c.tail, c.buffered = nil, nil, 0
 }

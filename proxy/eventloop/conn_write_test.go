@@ -422,7 +422,7 @@ func TestUnusedAppendBuffer(t *testing.T) {
 			c.AppendBuffer()
 			then(c)
 			s.step()
-			if c.head != nil || c.tail != nil || c.Buffered() != 0 {
+			if c.out.head != nil || c.out.tail != nil || c.Buffered() != 0 {
 				t.Errorf("the connection holds a buffer, with %d bytes", c.Buffered())
 			}
 			if len(s.chunks.idle) != 1 {
@@ -439,7 +439,7 @@ func TestDirectWrite(t *testing.T) {
 	b := make([]byte, directWrite)
 	pattern(b, 0)
 	c.Write(b)
-	if c.Buffered() != 0 || c.BytesWritten() != directWrite || c.head != nil {
+	if c.Buffered() != 0 || c.BytesWritten() != directWrite || c.out.head != nil {
 		t.Errorf("%d bytes gathered, %d sent at once; want 0, %d", c.Buffered(), c.BytesWritten(), directWrite)
 	}
 	c.Write([]byte("small"))
@@ -537,7 +537,7 @@ func TestManyChunks(t *testing.T) {
 	if err := receive(t, done); err != nil {
 		t.Error(err)
 	}
-	if c.head != nil || c.tail != nil {
+	if c.out.head != nil || c.out.tail != nil {
 		t.Error("a connection with nothing gathered holds chunks")
 	}
 }

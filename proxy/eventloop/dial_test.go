@@ -105,7 +105,7 @@ func TestUnusedAppendBufferWhileConnecting(t *testing.T) {
 	s.flushDirty()
 	s.until("connection", func() bool { ok, _ := c.Connected(); return ok })
 	s.step()
-	if c.head != nil {
+	if c.out.head != nil {
 		t.Error("the connection holds a buffer")
 	}
 }
