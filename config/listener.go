@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Defaults of envoy.config.listener.v3 and the HTTP connection manager, applied by decoders where a field is absent.
 const (
@@ -24,17 +27,42 @@ type Listener struct {
 	Address    Address
 	// BufferLimit is the soft limit in bytes of what is buffered per connection and direction.
 	BufferLimit uint32
-	// HTTP is the HTTP connection manager of the listener's only filter chain, or TCP its TCP proxy: one of them is set.
+	// Chains are filter_chains. Which of them a connection gets is what their matches say.
+	Chains []*FilterChain
+	// Default is default_filter_chain, for connections that no chain matches; nil closes them.
+	Default *FilterChain
+}
+
+// FilterChain is what becomes of connections.
+type FilterChain struct {
+	// HTTP is the chain's HTTP connection manager, or TCP its TCP proxy: one of them is set.
 	HTTP *HTTPConnectionManager
 	TCP  *TCPProxy
 }
 
-// RouteConfigName returns the name of the route configuration that l asks for by RDS, empty when it asks for none.
-func (l *Listener) RouteConfigName() string {
-	if l.HTTP == nil {
-		return ""
+// FilterChains returns all chains of l, the default one last.
+func (l *Listener) FilterChains() iter.Seq[*FilterChain] {
+	return func(yield func(*FilterChain) bool) {
+		for _, c := range l.Chains {
+			if !yield(c) {
+				return
+			}
+		}
+		if l.Default != nil {
+			yield(l.Default)
+		}
 	}
-	return l.HTTP.RouteConfigName
+}
+
+// Managers returns the HTTP connection managers of l.
+func (l *Listener) Managers() iter.Seq[*HTTPConnectionManager] {
+	return func(yield func(*HTTPConnectionManager) bool) {
+		for c := range l.FilterChains() {
+			if c.HTTP != nil && !yield(c.HTTP) {
+				return
+			}
+		}
+	}
 }
 
 // Address is an IP address and port.

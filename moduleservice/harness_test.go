@@ -160,10 +160,10 @@ func delta() config.Delta {
 	}}}
 	return config.Delta{
 		Listeners: config.Changes[*config.Listener]{Set: map[string]*config.Listener{
-			"a": {Name: "a", HTTP: &config.HTTPConnectionManager{StatPrefix: "web", Routes: inline}},
-			"b": {Name: "b", HTTP: &config.HTTPConnectionManager{StatPrefix: "web", RouteConfigName: "remote"}},
-			"c": {Name: "c", HTTP: &config.HTTPConnectionManager{StatPrefix: "web", RouteConfigName: "remote"}},
-			"d": {Name: "d", HTTP: &config.HTTPConnectionManager{StatPrefix: "web", RouteConfigName: "not here yet"}},
+			"a": {Name: "a", Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{StatPrefix: "web", Routes: inline}}},
+			"b": {Name: "b", Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{StatPrefix: "web", RouteConfigName: "remote"}}},
+			"c": {Name: "c", Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{StatPrefix: "web", RouteConfigName: "remote"}}},
+			"d": {Name: "d", Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{StatPrefix: "web", RouteConfigName: "not here yet"}}},
 		}},
 		Routes: config.Changes[*config.RouteConfiguration]{Set: map[string]*config.RouteConfiguration{
 			"remote": remote,

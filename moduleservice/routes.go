@@ -37,24 +37,30 @@ func routes(s *config.Snapshot) iter.Seq2[*config.VirtualHost, *config.Route] {
 	return func(yield func(*config.VirtualHost, *config.Route) bool) {
 		seen := make(map[*config.RouteConfiguration]bool)
 		for _, name := range s.ListenerNames() {
-			hcm := s.Listeners[name].HTTP
-			if hcm == nil {
-				continue
-			}
-			rc := s.RouteConfiguration(hcm)
-			if rc == nil || seen[rc] {
-				continue
-			}
-			seen[rc] = true
-			for _, host := range rc.VirtualHosts {
-				for _, route := range host.Routes {
-					if !yield(host, route) {
-						return
-					}
+			for hcm := range s.Listeners[name].Managers() {
+				rc := s.RouteConfiguration(hcm)
+				if rc == nil || seen[rc] {
+					continue
+				}
+				seen[rc] = true
+				if !eachRoute(rc, yield) {
+					return
 				}
 			}
 		}
 	}
+}
+
+// eachRoute yields the routes of rc, and reports whether the rest is wanted.
+func eachRoute(rc *config.RouteConfiguration, yield func(*config.VirtualHost, *config.Route) bool) bool {
+	for _, host := range rc.VirtualHosts {
+		for _, route := range host.Routes {
+			if !yield(host, route) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // effectiveSplit returns the clusters and weights that a route's requests are split by, nil when it does not forward.

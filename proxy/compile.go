@@ -201,7 +201,8 @@ func (k *compiledCluster) countMembership(changed bool) {
 func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
 	l := &compiledListener{config: cfg}
 	old := prev.listeners[cfg.Name]
-	if old != nil && old.config.Address == cfg.Address && (old.config.TCP == nil) == (cfg.TCP == nil) {
+	chain := onlyChain(cfg)
+	if old != nil && old.config.Address == cfg.Address && (onlyChain(old.config).TCP == nil) == (chain.TCP == nil) {
 		l.sockets = old.sockets
 	} else {
 		sockets, err := listener.Bind(cfg.Address, len(s.workers), prev.listensOn(cfg.Address))
@@ -212,12 +213,20 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 		l.sockets = sockets
 	}
 	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
-	if cfg.TCP != nil {
-		l.tcp = s.compileTCP(c, cfg.TCP, undo)
+	if chain.TCP != nil {
+		l.tcp = s.compileTCP(c, chain.TCP, undo)
 		return l, nil
 	}
-	l.httpScope = s.scope(undo, "http."+statName(cfg.HTTP.StatPrefix)+".", stats.HTTP)
+	l.httpScope = s.scope(undo, "http."+statName(chain.HTTP.StatPrefix)+".", stats.HTTP)
 	return l, s.compileManager(&l.manager, c, prev, cfg, undo)
+}
+
+// onlyChain returns the only filter chain of a listener.
+func onlyChain(l *config.Listener) *config.FilterChain {
+	for chain := range l.FilterChains() {
+		return chain
+	}
+	return nil
 }
 
 // listensOn reports whether some listener has the address.
@@ -237,7 +246,7 @@ func (s *Server) scope(undo *cleanup, prefix string, schema *stats.Schema) *stat
 }
 
 func (s *Server) compileManager(m *compiledManager, c, prev *compiled, l *config.Listener, undo *cleanup) error {
-	cfg := l.HTTP
+	cfg := onlyChain(l).HTTP
 	m.config = cfg
 	m.limits = &http1.Limits{
 		BufferBytes:          int(l.BufferLimit),

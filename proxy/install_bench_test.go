@@ -38,8 +38,8 @@ func BenchmarkInstall(b *testing.B) {
 			Forward: &config.Forward{Clusters: []config.WeightedCluster{{Name: name, Weight: 1}}, Timeout: time.Second},
 		})
 	}
-	listener := &config.Listener{Name: "l", Address: config.Address{IP: "127.0.0.1"}, HTTP: &config.HTTPConnectionManager{
-		StatPrefix: "l", RouteConfigName: "r"}}
+	listener := &config.Listener{Name: "l", Address: config.Address{IP: "127.0.0.1"}, Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{
+		StatPrefix: "l", RouteConfigName: "r"}}}
 	all := config.Delta{
 		Listeners: config.Changes[*config.Listener]{Set: map[string]*config.Listener{"l": listener}},
 		Routes:    config.Changes[*config.RouteConfiguration]{Set: map[string]*config.RouteConfiguration{"r": {Name: "r", VirtualHosts: []*config.VirtualHost{host}}}},

@@ -82,6 +82,6 @@ func (p *parent[P]) settle(err error, now time.Time) {
 		p.failure = &failure{packed: w.packed, version: w.version, when: now, why: err.Error()}
 		return
 	}
-	w.updated, w.deadline = now, time.Time{}
+	w.updated = now
 	p.active, p.failure = w, nil
 }

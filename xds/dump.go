@@ -179,7 +179,7 @@ func (m *Manager) dumpRoutes() *adminv3.RoutesConfigDump {
 		inline(l, m.bootApplied)
 	}
 	for _, p := range byName(m.listeners.parents) {
-		if p.active == nil || p.active.value.HTTP == nil || p.active.value.HTTP.Routes == nil {
+		if p.active == nil {
 			continue
 		}
 		var l listenerv3.Listener

@@ -28,8 +28,8 @@ type kind[T any] struct {
 type family[P, C any] struct {
 	parent kind[P]
 	child  kind[C]
-	// needs returns the child that a parent waits for, empty for none, and how long it waits; 0 is for ever.
-	needs func(P) (child string, patience time.Duration)
+	// needs returns the children that a parent waits for.
+	needs func(P) []need
 	// subscribe asks for children instead of those before; nil without a control plane.
 	subscribe func(children []string)
 	store     *config.Store
@@ -45,6 +45,26 @@ type family[P, C any] struct {
 	fetchTimeouts uint64 // of the parents' own subscription, 0 or 1
 
 	added, modified, removed uint64
+}
+
+// need is a child that a parent waits for.
+type need struct {
+	child      string
+	patience   time.Duration // how long it is waited for; 0 is for ever
+	statPrefix string        // of the statistics of its subscription
+}
+
+// deadline returns when a parent that waits since then gives up, zero for never.
+func (n *need) deadline(since time.Time) time.Time {
+	if n.patience == 0 {
+		return time.Time{}
+	}
+	return since.Add(n.patience)
+}
+
+// overdue reports whether a parent that waits since then has waited long enough.
+func (n *need) overdue(since, now time.Time) bool {
+	return n.patience > 0 && !now.Before(since.Add(n.patience))
 }
 
 // parent is what is known under one name. At least one of its fields is set.
@@ -70,9 +90,7 @@ type revision[T any] struct {
 	value   T
 	packed  *anypb.Any // as it was received, read-only
 	version string
-	updated time.Time
-	// deadline is when a warming parent stops waiting, zero for never.
-	deadline time.Time
+	updated time.Time // or, while it warms, since when
 }
 
 // failure is a refused attempt to change a resource.
@@ -214,9 +232,6 @@ func (f *family[P, C]) warm(p *parent[P], next *revision[P]) {
 	} else {
 		f.modified++
 	}
-	if _, patience := f.needs(next.value); patience > 0 {
-		next.deadline = next.updated.Add(patience)
-	}
 	p.warming, p.failure = next, nil
 }
 
@@ -227,8 +242,10 @@ func (f *family[P, C]) ready(arriving map[string]*revision[C], now time.Time) []
 		if p.warming == nil {
 			continue
 		}
-		needed, _ := f.needs(p.warming.value)
-		if needed == "" || arriving[needed] != nil || f.known(needed) || p.warming.overdue(now) {
+		waits := slices.ContainsFunc(f.needs(p.warming.value), func(n need) bool {
+			return arriving[n.child] == nil && !f.known(n.child) && !n.overdue(p.warming.updated, now)
+		})
+		if !waits {
 			names = append(names, name)
 		}
 	}
@@ -240,10 +257,6 @@ func (f *family[P, C]) ready(arriving map[string]*revision[C], now time.Time) []
 func (f *family[P, C]) known(name string) bool {
 	c := f.children[name]
 	return c != nil && (c.held != nil || c.absent)
-}
-
-func (r *revision[T]) overdue(now time.Time) bool {
-	return !r.deadline.IsZero() && !now.Before(r.deadline)
 }
 
 // applyChildren takes the resources of r that were asked for. The error tells what was refused; all else took effect.
@@ -326,13 +339,18 @@ func (f *family[P, C]) expire(now time.Time) {
 		return
 	}
 	for _, name := range names {
-		needed, _ := f.needs(f.parents[name].warming.value)
-		if c := f.children[needed]; c != nil && c.held == nil {
-			c.fetchTimeouts++
-			c.stats.UpdateAttempt++
+		w := f.parents[name].warming
+		for _, n := range f.needs(w.value) {
+			if f.known(n.child) || !n.overdue(w.updated, now) {
+				continue
+			}
+			if c := f.children[n.child]; c != nil {
+				c.fetchTimeouts++
+				c.stats.UpdateAttempt++
+			}
+			f.log.Warn("initial fetch timed out", zap.String("kind", f.parent.noun), zap.String("name", name),
+				zap.String(f.child.noun, n.child))
 		}
-		f.log.Warn("initial fetch timed out", zap.String("kind", f.parent.noun), zap.String("name", name),
-			zap.String(f.child.noun, needed))
 	}
 	// Without a base there is no other error than those of the names, which commit notes.
 	_, _ = f.commit(nil, names, now)
@@ -381,8 +399,8 @@ func (f *family[P, C]) dropChildren(names []string) error {
 func (f *family[P, C]) wanted() map[string]bool {
 	wanted := make(map[string]bool)
 	want := func(p P) {
-		if name, _ := f.needs(p); name != "" {
-			wanted[name] = true
+		for _, n := range f.needs(p) {
+			wanted[n.child] = true
 		}
 	}
 	if !f.staticSince.IsZero() {

@@ -94,7 +94,7 @@ func New(o Options) (*Manager, error) {
 	return m, nil
 }
 
-func newFamily[P, C any](m *Manager, parents kind[P], children kind[C], needs func(P) (string, time.Duration), childURL string) family[P, C] {
+func newFamily[P, C any](m *Manager, parents kind[P], children kind[C], needs func(P) []need, childURL string) family[P, C] {
 	f := family[P, C]{
 		parent:   parents,
 		child:    children,
@@ -167,18 +167,20 @@ func routeKind() kind[*config.RouteConfiguration] {
 	}
 }
 
-func clusterNeeds(c *config.Cluster) (string, time.Duration) {
+func clusterNeeds(c *config.Cluster) []need {
 	if c.Type != config.ClusterEDS {
-		return "", 0
+		return nil
 	}
-	return c.EDSName, c.EDSFetchTimeout
+	return []need{{child: c.EDSName, patience: c.EDSFetchTimeout, statPrefix: "cluster." + c.Name + "."}}
 }
 
-func listenerNeeds(l *config.Listener) (string, time.Duration) {
-	if l.RouteConfigName() == "" {
-		return "", 0
+func listenerNeeds(l *config.Listener) (needs []need) {
+	for hcm := range l.Managers() {
+		if name := hcm.RouteConfigName; name != "" {
+			needs = append(needs, need{child: name, patience: hcm.RouteFetchTimeout, statPrefix: "http." + hcm.StatPrefix + ".rds." + name + "."})
+		}
 	}
-	return l.HTTP.RouteConfigName, l.HTTP.RouteFetchTimeout
+	return needs
 }
 
 // clientOptions are those of the ADS client.

@@ -469,7 +469,7 @@ func TestReload(t *testing.T) {
 		next := &bootstrap.Bootstrap{
 			Proto: p.boot.Proto, Node: p.boot.Node,
 			Clusters:  []*config.Cluster{{Name: "new"}, {Name: "e", Type: config.ClusterEDS, EDSName: "e"}},
-			Listeners: []*config.Listener{{Name: "sl", HTTP: &config.HTTPConnectionManager{RouteConfigName: "r"}}},
+			Listeners: []*config.Listener{{Name: "sl", Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{RouteConfigName: "r"}}}},
 		}
 		if err := p.ReloadFile(next); err != nil {
 			t.Fatal(err)

@@ -99,18 +99,20 @@ func (f *family[P, C]) waitingFor(now time.Time) string {
 		return ""
 	}
 	for name, p := range f.parents {
-		if p.warming != nil {
-			needed, _ := f.needs(p.warming.value)
-			return fmt.Sprintf("%s %q of %s %q", f.child.noun, needed, f.parent.noun, name)
+		if p.warming == nil {
+			continue
+		}
+		for _, n := range f.needs(p.warming.value) {
+			if !f.known(n.child) {
+				return fmt.Sprintf("%s %q of %s %q", f.child.noun, n.child, f.parent.noun, name)
+			}
 		}
 	}
 	for name, p := range f.static {
-		needed, patience := f.needs(p)
-		if needed == "" || f.known(needed) || f.children[needed] == nil {
-			continue
-		}
-		if patience == 0 || now.Before(f.staticSince.Add(patience)) {
-			return fmt.Sprintf("%s %q of %s %q", f.child.noun, needed, f.parent.noun, name)
+		for _, n := range f.needs(p) {
+			if !f.known(n.child) && f.children[n.child] != nil && !n.overdue(f.staticSince, now) {
+				return fmt.Sprintf("%s %q of %s %q", f.child.noun, n.child, f.parent.noun, name)
+			}
 		}
 	}
 	return ""
@@ -125,19 +127,37 @@ func (f *family[P, C]) nextDeadline(now time.Time) (next time.Time) {
 	}
 	for _, p := range f.parents {
 		if p.warming != nil {
-			consider(p.warming.deadline)
+			consider(f.patienceEnds(p.warming))
 		}
 	}
 	if f.staticSince.IsZero() {
 		return next
 	}
 	for _, p := range f.static {
-		needed, patience := f.needs(p)
-		if d := f.staticSince.Add(patience); needed != "" && patience > 0 && !f.known(needed) && d.After(now) {
-			consider(d)
+		for _, n := range f.needs(p) {
+			if d := n.deadline(f.staticSince); !f.known(n.child) && d.After(now) {
+				consider(d)
+			}
 		}
 	}
 	return next
+}
+
+// patienceEnds returns when nothing that r warms for is waited for any longer, zero for never.
+func (f *family[P, C]) patienceEnds(r *revision[P]) (last time.Time) {
+	for _, n := range f.needs(r.value) {
+		if f.known(n.child) {
+			continue
+		}
+		d := n.deadline(r.updated)
+		if d.IsZero() {
+			return d
+		}
+		if d.After(last) {
+			last = d
+		}
+	}
+	return last
 }
 
 // Initialized is closed once clusters and listeners came from the control plane, with what they warm for, or were waited

@@ -3,7 +3,6 @@ package xds
 import (
 	"time"
 
-	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
@@ -39,10 +38,8 @@ func (m *Manager) Stats() []Stat {
 	stats = m.listeners.stats(stats, "listener_manager.", "listener")
 	stats = m.worldStats(stats, "cluster_manager.cds.", resource.ClusterType, m.clusters.fetchTimeouts)
 	stats = m.worldStats(stats, "listener_manager.lds.", resource.ListenerType, m.listeners.fetchTimeouts)
-	stats = m.clusters.childStats(stats, "", func(c *config.Cluster) string { return "cluster." + c.Name + "." })
-	stats = m.listeners.childStats(stats, "config_reload", func(l *config.Listener) string {
-		return "http." + l.HTTP.StatPrefix + ".rds." + l.HTTP.RouteConfigName + "."
-	})
+	stats = m.clusters.childStats(stats, "")
+	stats = m.listeners.childStats(stats, "config_reload")
 	return stats
 }
 
@@ -92,14 +89,15 @@ func (f *family[P, C]) stats(stats []Stat, prefix, noun string) []Stat {
 		Stat{Name: prefix + warmingName, Kind: Gauge, Value: warming})
 }
 
-// childStats appends those of the subscriptions to children, under the prefix that each parent gives its own. The changes
+// childStats appends those of the subscriptions to children, under the prefix that each need of a parent gives. The changes
 // taken are counted as reload, when it is not empty.
-func (f *family[P, C]) childStats(stats []Stat, reload string, prefix func(P) string) []Stat {
+func (f *family[P, C]) childStats(stats []Stat, reload string) []Stat {
 	children := make(map[string]*child[C])
 	note := func(p P) {
-		needed, _ := f.needs(p)
-		if c := f.children[needed]; c != nil {
-			children[prefix(p)] = c
+		for _, n := range f.needs(p) {
+			if c := f.children[n.child]; c != nil {
+				children[n.statPrefix] = c
+			}
 		}
 	}
 	for _, p := range f.static {

@@ -101,7 +101,7 @@ func TestSwapsUnderLoad(t *testing.T) {
 		manager.Routes = harness.Routes(harness.Forward("/unused", "nowhere"), harness.Forward("/", name))
 		manager.NormalizePath = i%2 == 0
 		manager.MaxHeaderKB = uint32(50 + i%10)
-		changed.HTTP = &manager
+		changed.Default = &config.FilterChain{HTTP: &manager}
 		// The cluster comes with its route; those no route leads to any more go.
 		p.Apply(config.Delta{
 			Listeners: config.Changes[*config.Listener]{Set: map[string]*config.Listener{changed.Name: &changed}},

@@ -14,11 +14,10 @@ import (
 // tcpSetup has connections passed on to hosts as they are.
 func tcpSetup(hosts ...netip.AddrPort) *harness.Setup {
 	s := harness.NewSetup(hosts...)
-	s.Listener.HTTP = nil
-	s.Listener.TCP = &config.TCPProxy{
+	s.Listener.Default = &config.FilterChain{TCP: &config.TCPProxy{
 		StatPrefix: harness.StatPrefix, Clusters: []config.WeightedCluster{{Name: harness.ClusterName, Weight: 1}},
 		IdleTimeout: config.DefaultTCPIdle, MaxConnectAttempts: config.DefaultMaxConnectAttempts,
-	}
+	}}
 	return s
 }
 
@@ -126,13 +125,13 @@ func TestTCPProxyNoHost(t *testing.T) {
 		}},
 		{"every attempt refused", func() *harness.Setup {
 			s := tcpSetup(nobody)
-			s.Listener.TCP.MaxConnectAttempts = 3
+			s.TCP().MaxConnectAttempts = 3
 			return s
 		}, map[string]uint64{"cluster.c.upstream_cx_connect_fail": 3, "cluster.c.upstream_cx_connect_attempts_exceeded": 1}},
 		{"no hosts", func() *harness.Setup { return tcpSetup() }, map[string]uint64{"cluster.c.upstream_cx_none_healthy": 1}},
 		{"no cluster", func() *harness.Setup {
 			s := tcpSetup(nobody)
-			s.Listener.TCP.Clusters[0].Name = "other"
+			s.TCP().Clusters[0].Name = "other"
 			return s
 		}, map[string]uint64{"tcp.in.downstream_cx_no_route": 1}},
 		{"too many connections", func() *harness.Setup {
@@ -166,7 +165,7 @@ func TestTCPProxySecondHost(t *testing.T) {
 	closed.Close()
 	origin := harness.NewOrigin(t, reverse)
 	s := tcpSetup(nobody, origin.Addr())
-	s.Listener.TCP.MaxConnectAttempts = 2
+	s.TCP().MaxConnectAttempts = 2
 	p := s.Start(t)
 	for range 4 {
 		c := p.Dial()
@@ -185,7 +184,7 @@ func TestTCPProxyWeights(t *testing.T) {
 	a, b := harness.NewOrigin(t, reverse), harness.NewOrigin(t, reverse)
 	s := tcpSetup()
 	s.Clusters = []*config.Cluster{harness.Cluster("a", a.Addr()), harness.Cluster("b", b.Addr())}
-	s.Listener.TCP.Clusters = []config.WeightedCluster{{Name: "a", Weight: 1}, {Name: "b", Weight: 3}}
+	s.TCP().Clusters = []config.WeightedCluster{{Name: "a", Weight: 1}, {Name: "b", Weight: 3}}
 	p := s.Start(t)
 	const total = 400
 	for range total {
@@ -248,7 +247,7 @@ func TestTCPProxyTimeouts(t *testing.T) {
 				}
 			})
 			s := tcpSetup(origin.Addr())
-			tt.set(s.Listener.TCP)
+			tt.set(s.TCP())
 			p := s.Start(t)
 			c := p.Dial()
 			c.Send("x")

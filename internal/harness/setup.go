@@ -43,7 +43,10 @@ func NewSetup(hosts ...netip.AddrPort) *Setup {
 }
 
 // HTTP returns the connection manager, nil when the listener has none.
-func (s *Setup) HTTP() *config.HTTPConnectionManager { return s.Listener.HTTP }
+func (s *Setup) HTTP() *config.HTTPConnectionManager { return s.Listener.Default.HTTP }
+
+// TCP returns the TCP proxy, nil when the listener has none.
+func (s *Setup) TCP() *config.TCPProxy { return s.Listener.Default.TCP }
 
 // VirtualHost returns the only virtual host.
 func (s *Setup) VirtualHost() *config.VirtualHost { return s.HTTP().Routes.VirtualHosts[0] }
@@ -58,14 +61,14 @@ func (s *Setup) SetRoutes(routes ...*config.Route) { s.VirtualHost().Routes = ro
 func Listener(routes ...*config.Route) *config.Listener {
 	return &config.Listener{
 		Name: ListenerName, Address: config.Address{IP: "127.0.0.1"}, BufferLimit: config.DefaultBufferLimit,
-		HTTP: &config.HTTPConnectionManager{
+		Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{
 			HTTP2:      config.DefaultHTTP2(),
 			StatPrefix: StatPrefix, ServerName: config.DefaultServerName, UseRemoteAddress: true, GenerateRequestID: true,
 			MaxHeaderKB: config.DefaultMaxHeaderKB, MaxHeaderCount: config.DefaultMaxHeaderCount,
 			ConnectionIdle: config.DefaultConnectionIdle, StreamIdle: config.DefaultStreamIdle,
 			DrainTimeout: config.DefaultDrainTimeout, DelayedClose: config.DefaultDelayedClose,
 			Routes: Routes(routes...),
-		},
+		}},
 	}
 }
 

@@ -230,8 +230,10 @@ func (b *Bootstrap) Check() error {
 		return errors.Join(errs...)
 	}
 	for _, l := range b.Listeners {
-		if name := l.RouteConfigName(); name != "" {
-			errs = append(errs, fmt.Errorf("listener %q: rds asks for %q, but there is no dynamic_resources.ads_config", l.Name, name))
+		for hcm := range l.Managers() {
+			if hcm.RouteConfigName != "" {
+				errs = append(errs, fmt.Errorf("listener %q: rds asks for %q, but there is no dynamic_resources.ads_config", l.Name, hcm.RouteConfigName))
+			}
 		}
 	}
 	for _, c := range b.Clusters {

@@ -55,7 +55,11 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 		BufferLimit: orUint32(l.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
 	}
 	if place, chain := root.filterChain(l); chain != nil {
-		place.filterOf(chain, out)
+		if decoded := place.filterOf(chain); chain == l.GetDefaultFilterChain() {
+			out.Default = decoded
+		} else {
+			out.Chains = []*config.FilterChain{decoded}
+		}
 	}
 	if root.failed() {
 		return nil, root.err()
@@ -81,7 +85,8 @@ func (a *at) filterChain(l *listenerv3.Listener) (*at, *listenerv3.FilterChain) 
 }
 
 // filterOf decodes the only filter of a filter chain.
-func (a *at) filterOf(chain *listenerv3.FilterChain, out *config.Listener) {
+func (a *at) filterOf(chain *listenerv3.FilterChain) *config.FilterChain {
+	out := &config.FilterChain{}
 	a.only(chain, filterChainFields)
 	if match := chain.GetFilterChainMatch(); match != nil && proto.Size(match) > 0 {
 		a.in("filter_chain_match").errorf("is not supported, only a chain that matches every connection")
@@ -90,18 +95,18 @@ func (a *at) filterOf(chain *listenerv3.FilterChain, out *config.Listener) {
 	filters := chain.GetFilters()
 	if len(filters) == 0 {
 		a.in("filters").errorf("must have an HTTP connection manager or a TCP proxy")
-		return
+		return out
 	}
 	place, filter := a.item("filters", 0), filters[0]
 	if len(filters) > 1 {
 		a.item("filters", 1).errorf("%sis not supported, only one HTTP connection manager or TCP proxy", describe(filters[1].ProtoReflect()))
-		return
+		return out
 	}
 	place.only(filter, networkFilterFields)
 	packed := filter.GetTypedConfig()
 	if packed == nil {
 		place.in("typed_config").errorf("must be set")
-		return
+		return out
 	}
 	switch messageName(packed) {
 	case connectionManagerMessage:
@@ -117,6 +122,7 @@ func (a *at) filterOf(chain *listenerv3.FilterChain, out *config.Listener) {
 	default:
 		place.unregistered(filter.GetName(), packed)
 	}
+	return out
 }
 
 // transportSocket refuses every transport socket except plaintext.

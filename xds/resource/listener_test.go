@@ -38,12 +38,12 @@ const (
 func defaultListener() *config.Listener {
 	return &config.Listener{
 		Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20,
-		HTTP: &config.HTTPConnectionManager{
+		Chains: []*config.FilterChain{{HTTP: &config.HTTPConnectionManager{
 			StatPrefix: "s", RouteConfigName: "rc", RouteFetchTimeout: 15 * time.Second, ServerName: "envoy",
 			GenerateRequestID: true, MaxHeaderKB: 60, MaxHeaderCount: 100, ConnectionIdle: time.Hour,
 			StreamIdle: 5 * time.Minute, DrainTimeout: 5 * time.Second, DelayedClose: time.Second,
 			HTTP2: config.DefaultHTTP2(),
-		},
+		}}},
 	}
 }
 
@@ -106,7 +106,7 @@ func TestConnectionManager(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			want := defaultListener()
-			test.want(want.HTTP)
+			test.want(want.Chains[0].HTTP)
 			got, err := resource.Listener(parse(t, managerWith(test.text), &listenerv3.Listener{}))
 			checkEqual(t, got, want, err)
 		})
@@ -182,6 +182,7 @@ use_original_dst: false
 	l.Address.GetSocketAddress().Address = "0:0::0"
 	want = defaultListener()
 	want.Address.IP = "::"
+	want.Chains, want.Default = nil, want.Chains[0]
 	got, err = resource.Listener(l)
 	checkEqual(t, got, want, err)
 }
