@@ -74,8 +74,8 @@ type Cluster struct {
 	Type        ClusterType
 	// EDSName is the name of the ClusterLoadAssignment that an EDS cluster subscribes to.
 	EDSName string
-	// EDSFetchTimeout bounds the wait for the first answer of EDS (initial_fetch_timeout); 0 waits for ever.
-	EDSFetchTimeout time.Duration
+	// EDS tells where an EDS cluster subscribes to it.
+	EDS Discovery
 	// Assignment is the inline load_assignment of a STATIC or STRICT_DNS cluster.
 	Assignment *ClusterLoadAssignment
 

@@ -120,9 +120,9 @@ type HTTPConnectionManager struct {
 
 	// RouteConfigName names the RouteConfiguration asked for by RDS; it is empty when Routes holds an inline one.
 	RouteConfigName string
-	// RouteFetchTimeout bounds the wait for the first answer of RDS (initial_fetch_timeout); 0 waits for ever.
-	RouteFetchTimeout time.Duration
-	Routes            *RouteConfiguration
+	// RDS tells where RouteConfigName is asked for.
+	RDS    Discovery
+	Routes *RouteConfiguration
 
 	// Filters are the HTTP filters in order, without the terminal router.
 	Filters []HTTPFilter

@@ -11,9 +11,9 @@ type Snapshot struct {
 	// Generation counts the snapshots of a Store from 1.
 	Generation uint64
 	Listeners  map[string]*Listener
-	Routes     map[string]*RouteConfiguration // by RDS name; inline ones are in their listener
+	Routes     map[string]*RouteConfiguration // by ConfigSource.Key of the RDS name; inline ones are in their listener
 	Clusters   map[string]*Cluster
-	Endpoints  map[string]*ClusterLoadAssignment // by EDS name
+	Endpoints  map[string]*ClusterLoadAssignment // by ConfigSource.Key of the EDS name
 	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
 	Health     map[string]*ClusterHealth         // of clusters with health checks, by cluster name
 	Overlay    Overlay
@@ -27,14 +27,14 @@ func (s *Snapshot) RouteConfiguration(hcm *HTTPConnectionManager) *RouteConfigur
 	if hcm.RouteConfigName == "" {
 		return hcm.Routes
 	}
-	return s.Routes[hcm.RouteConfigName]
+	return s.Routes[hcm.RDS.Source.Key(hcm.RouteConfigName)]
 }
 
 // Assignment returns the endpoints of a cluster, nil while they are not known.
 func (s *Snapshot) Assignment(c *Cluster) *ClusterLoadAssignment {
 	switch c.Type {
 	case ClusterEDS:
-		return s.Endpoints[c.EDSName]
+		return s.Endpoints[c.EDS.Source.Key(c.EDSName)]
 	case ClusterStrictDNS:
 		return s.Resolved[c.Name]
 	default:

@@ -12,7 +12,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/ads/adstest"
 )
 
-func incremental(p *proxy) { p.boot.XDS.Incremental = true }
+func incremental(p *proxy) { p.boot.ADS.Incremental = true }
 
 func delta(url, nonce string, subscribe ...string) *discoveryv3.DeltaDiscoveryRequest {
 	return &discoveryv3.DeltaDiscoveryRequest{TypeUrl: url, ResponseNonce: nonce, ResourceNamesSubscribe: subscribe}

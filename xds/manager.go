@@ -43,7 +43,9 @@ type Options struct {
 // Manager keeps a config.Store in step with the bootstrap and the control plane. All methods may be called from any
 // goroutine.
 type Manager struct {
-	xds    *bootstrap.XDSConfig // nil without a control plane
+	ads    *bootstrap.ControlPlane // nil without a control plane
+	cds    *config.Discovery       // nil when clusters are not asked for
+	lds    *config.Discovery       // the same of listeners
 	store  *config.Store
 	log    *zap.Logger
 	client *ads.Client // nil without a control plane
@@ -74,7 +76,9 @@ func New(o Options) (*Manager, error) {
 		return nil, errors.New("xds: bootstrap, store and logger must all be given")
 	}
 	m := &Manager{
-		xds:         o.Bootstrap.XDS,
+		ads:         o.Bootstrap.ADS,
+		cds:         o.Bootstrap.CDS,
+		lds:         o.Bootstrap.LDS,
 		store:       o.Store,
 		boot:        o.Bootstrap,
 		log:         o.Logger,
@@ -83,7 +87,7 @@ func New(o Options) (*Manager, error) {
 	}
 	m.clusters = newFamily(m, clusterKind(), assignmentKind(), clusterNeeds, resource.AssignmentType)
 	m.listeners = newFamily(m, listenerKind(), routeKind(), listenerNeeds, resource.RouteType)
-	if m.xds == nil {
+	if m.ads == nil {
 		return m, nil
 	}
 	var err error
@@ -104,7 +108,7 @@ func newFamily[P, C any](m *Manager, parents kind[P], children kind[C], needs fu
 		parents:  make(map[string]*parent[P]),
 		children: make(map[string]*child[C]),
 	}
-	if m.xds != nil {
+	if m.ads != nil {
 		f.subscribe = func(names []string) { m.client.Subscribe(childURL, names) }
 	}
 	return f
@@ -128,10 +132,11 @@ func clusterKind() kind[*config.Cluster] {
 		noun: "cluster",
 		decode: guarded(func(message proto.Message) (*config.Cluster, error) {
 			c, err := resource.Cluster(message.(*clusterv3.Cluster))
-			if err == nil {
-				c.AddedViaAPI = true
+			if err != nil {
+				return nil, err
 			}
-			return c, err
+			c.AddedViaAPI = true
+			return c, onlyAggregated(c.Name, c.EDS)
 		}),
 		changes: func(d *config.Delta) *config.Changes[*config.Cluster] { return &d.Clusters },
 	}
@@ -151,7 +156,16 @@ func listenerKind() kind[*config.Listener] {
 	return kind[*config.Listener]{
 		noun: "listener",
 		decode: guarded(func(message proto.Message) (*config.Listener, error) {
-			return resource.Listener(message.(*listenerv3.Listener))
+			l, err := resource.Listener(message.(*listenerv3.Listener))
+			if err != nil {
+				return nil, err
+			}
+			for hcm := range l.Managers() {
+				if err := onlyAggregated(l.Name, hcm.RDS); err != nil {
+					return nil, err
+				}
+			}
+			return l, nil
 		}),
 		changes: func(d *config.Delta) *config.Changes[*config.Listener] { return &d.Listeners },
 	}
@@ -167,17 +181,24 @@ func routeKind() kind[*config.RouteConfiguration] {
 	}
 }
 
+func onlyAggregated(name string, d config.Discovery) error {
+	if !d.Source.Aggregated() {
+		return fmt.Errorf("%s: a config source is not supported, only ads", name)
+	}
+	return nil
+}
+
 func clusterNeeds(c *config.Cluster) []need {
 	if c.Type != config.ClusterEDS {
 		return nil
 	}
-	return []need{{child: c.EDSName, patience: c.EDSFetchTimeout, statPrefix: "cluster." + c.Name + "."}}
+	return []need{{child: c.EDSName, patience: c.EDS.FetchTimeout, statPrefix: "cluster." + c.Name + "."}}
 }
 
 func listenerNeeds(l *config.Listener) (needs []need) {
 	for hcm := range l.Managers() {
 		if name := hcm.RouteConfigName; name != "" {
-			needs = append(needs, need{child: name, patience: hcm.RouteFetchTimeout, statPrefix: "http." + hcm.StatPrefix + ".rds." + name + "."})
+			needs = append(needs, need{child: name, patience: hcm.RDS.FetchTimeout, statPrefix: "http." + hcm.StatPrefix + ".rds." + name + "."})
 		}
 	}
 	return needs
@@ -185,7 +206,7 @@ func listenerNeeds(l *config.Listener) (needs []need) {
 
 // clientOptions are those of the ADS client.
 func (m *Manager) clientOptions(o *Options) ads.Options {
-	x := m.xds
+	x := m.ads
 	targets := make([]string, len(x.Targets))
 	for i, a := range x.Targets {
 		targets[i] = a.String()

@@ -51,10 +51,9 @@ type proxy struct {
 func target(boot *bootstrap.Bootstrap) {
 	boot.Node = &corev3.Node{Id: "n", Cluster: "c"}
 	boot.Proto = &bootstrapv3.Bootstrap{Node: boot.Node}
-	boot.XDS = &bootstrap.XDSConfig{
-		Targets: []config.Address{{IP: "127.0.0.1", Port: 18000}},
-		CDS:     true, LDS: true, CDSFetchTimeout: fetchTimeout, LDSFetchTimeout: fetchTimeout,
-	}
+	boot.ADS = &bootstrap.ControlPlane{Targets: []config.Address{{IP: "127.0.0.1", Port: 18000}}}
+	boot.CDS = &config.Discovery{FetchTimeout: fetchTimeout}
+	boot.LDS = &config.Discovery{FetchTimeout: fetchTimeout}
 }
 
 // run runs script in a bubble with a Manager that was started.
@@ -570,7 +569,7 @@ func TestSilentControlPlane(t *testing.T) {
 }
 
 func TestWaitForEver(t *testing.T) {
-	change := func(p *proxy) { p.boot.XDS.CDSFetchTimeout, p.boot.XDS.LDSFetchTimeout = 0, 0 }
+	change := func(p *proxy) { p.boot.CDS.FetchTimeout, p.boot.LDS.FetchTimeout = 0, 0 }
 	run(t, change, func(p *proxy) {
 		s := p.server.Accept()
 		s.Next()
@@ -597,7 +596,7 @@ func TestRefusedFirstAnswerInitializes(t *testing.T) {
 }
 
 func TestWithoutControlPlane(t *testing.T) {
-	run(t, func(p *proxy) { p.boot.XDS = nil }, func(p *proxy) {
+	run(t, func(p *proxy) { p.boot.ADS, p.boot.CDS, p.boot.LDS = nil, nil, nil }, func(p *proxy) {
 		if !p.initialized() {
 			t.Error("not initialized")
 		}

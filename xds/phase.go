@@ -27,8 +27,8 @@ func (m *Manager) start() error {
 	now := time.Now()
 	m.phase = phaseClusters
 	m.clusters.staticSince = now
-	if m.xds != nil && m.xds.CDS {
-		m.phaseDeadline = deadlineAfter(now, m.xds.CDSFetchTimeout)
+	if m.cds != nil {
+		m.phaseDeadline = deadlineAfter(now, m.cds.FetchTimeout)
 		m.client.Subscribe(resource.ClusterType, nil)
 	}
 	m.clusters.resubscribe()
@@ -56,12 +56,12 @@ func (m *Manager) advance(now time.Time) {
 }
 
 func (m *Manager) clustersDone(now time.Time) bool {
-	asked := m.xds != nil && m.xds.CDS
+	asked := m.cds != nil
 	return !m.awaits(asked, m.clusters.answered, &m.clusters.fetchTimeouts, now) && m.clusters.waitingFor(now) == ""
 }
 
 func (m *Manager) listenersDone(now time.Time) bool {
-	asked := m.xds != nil && m.xds.LDS
+	asked := m.lds != nil
 	return !m.awaits(asked, m.listeners.answered, &m.listeners.fetchTimeouts, now) && m.listeners.waitingFor(now) == ""
 }
 
@@ -81,8 +81,8 @@ func (m *Manager) awaits(asked, answered bool, timeouts *uint64, now time.Time) 
 // startListeners begins to ask for listeners.
 func (m *Manager) startListeners(now time.Time) {
 	m.listeners.staticSince = now
-	if m.xds != nil && m.xds.LDS {
-		m.phaseDeadline = deadlineAfter(now, m.xds.LDSFetchTimeout)
+	if m.lds != nil {
+		m.phaseDeadline = deadlineAfter(now, m.lds.FetchTimeout)
 		if m.clusters.fetchTimeouts > 0 && !m.client.State().Heard && !m.phaseDeadline.IsZero() {
 			// A control plane that has not said a word in the wait for clusters does not get a second wait for listeners:
 			// what is static must not be held back for longer.
@@ -202,9 +202,9 @@ func (m *Manager) waiting(s *State) string {
 		return fmt.Sprintf("waiting for the control plane at %s: %s", s.ControlPlane, s.LastError)
 	case s.ControlPlane != "" && !s.Connected:
 		return fmt.Sprintf("waiting for the control plane at %s: connecting", s.ControlPlane)
-	case m.phase == phaseClusters && m.xds != nil && m.xds.CDS && !m.clusters.answered:
+	case m.phase == phaseClusters && m.cds != nil && !m.clusters.answered:
 		what = "clusters"
-	case m.phase == phaseListeners && m.xds != nil && m.xds.LDS && !m.listeners.answered:
+	case m.phase == phaseListeners && m.lds != nil && !m.listeners.answered:
 		what = "listeners"
 	case m.phase == phaseClusters:
 		what = m.clusters.waitingFor(time.Now())

@@ -37,8 +37,10 @@ type Bootstrap struct {
 	Listeners []*config.Listener
 	Clusters  []*config.Cluster
 
-	// XDS is nil when nothing is asked of a control plane.
-	XDS *XDSConfig
+	// ADS is the control plane of the aggregated stream (ads_config), nil when there is no such stream.
+	ADS *ControlPlane
+	// LDS and CDS tell where all listeners and clusters are asked for, nil when they are not.
+	LDS, CDS *config.Discovery
 
 	Stats StatsConfig
 	// Runtime is what the static layers of the runtime say, over the defaults. It is never nil.
@@ -48,9 +50,9 @@ type Bootstrap struct {
 	Warnings []string
 }
 
-// XDSConfig tells how to reach the control plane over ADS and what to ask it for.
-type XDSConfig struct {
-	// Cluster is the name of the static cluster that the control plane is.
+// ControlPlane tells how to reach a control plane (ApiConfigSource).
+type ControlPlane struct {
+	// Cluster is the name of the static cluster that it is.
 	Cluster string
 	// Targets are the addresses of its endpoints in order of priority, at least one. IP holds a host name in a cluster
 	// that is resolved by DNS.
@@ -70,11 +72,6 @@ type XDSConfig struct {
 	Incremental bool
 	// SetNodeOnFirstMessageOnly sends the node in the first request of a stream only.
 	SetNodeOnFirstMessageOnly bool
-
-	// LDS and CDS tell whether listeners and clusters are asked for by wildcard. The fetch timeouts bound the wait for
-	// the first answer; 0 waits for ever.
-	LDS, CDS                         bool
-	LDSFetchTimeout, CDSFetchTimeout time.Duration
 }
 
 // Metadata is one entry of gRPC metadata.

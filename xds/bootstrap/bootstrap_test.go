@@ -73,13 +73,15 @@ func TestParseFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantXDS := &XDSConfig{
+	wantADS := &ControlPlane{
 		Cluster: "xds", Targets: []config.Address{{IP: "api-server", Port: 18000}, {IP: "10.0.0.9", Port: 1}},
 		Authority: "a.example", InitialMetadata: []Metadata{{"k", "v"}}, ConnectTimeout: 3 * time.Second,
 		KeepaliveInterval: 30 * time.Second, KeepaliveTimeout: 5 * time.Second, MaxReceiveBytes: 1000,
-		SetNodeOnFirstMessageOnly: true, LDS: true, CDS: true, LDSFetchTimeout: 15 * time.Second,
+		SetNodeOnFirstMessageOnly: true,
 	}
-	equal(t, b.XDS, wantXDS)
+	equal(t, b.ADS, wantADS)
+	equal(t, b.LDS, &config.Discovery{FetchTimeout: 15 * time.Second})
+	equal(t, b.CDS, &config.Discovery{})
 	equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{"module_type", "ALB"}}, UseDefaultTags: true})
 	equal(t, b.Admin, config.Address{IP: "127.0.0.1", Port: 9901})
 	equal(t, b.HasAdmin, true)
@@ -124,7 +126,7 @@ func TestStyles(t *testing.T) {
 				t.Fatal(err)
 			}
 			equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{"a", "b"}}})
-			equal(t, b.XDS, (*XDSConfig)(nil))
+			equal(t, b.ADS, (*ControlPlane)(nil))
 		})
 	}
 }
@@ -180,11 +182,11 @@ f: static_resources.clusters[2]: cluster "d": health_checks[0].health_checker: v
 		ads + "api_type: AGGREGATED_GRPC}}":                                    "f: dynamic_resources.ads_config.api_type: AGGREGATED_GRPC is not supported, only GRPC and DELTA_GRPC",
 		ads + "api_type: REST}}":                                               "f: dynamic_resources.ads_config.api_type: REST is not supported, only GRPC and DELTA_GRPC",
 		ads + "api_type: GRPC, transport_api_version: V2}}":                    "f: dynamic_resources.ads_config.transport_api_version: V2 is not supported, only V3",
-		ads + "api_type: GRPC}, lds_config: {path_config_source: {path: /x}}}": "f: dynamic_resources.lds_config: path_config_source: is not supported, only ads",
+		ads + "api_type: GRPC}, lds_config: {path_config_source: {path: /x}}}": "f: dynamic_resources.lds_config: path_config_source is not supported",
 		"dynamic_resources: {ads_config: {api_type: GRPC}}":                    "f: dynamic_resources.ads_config.grpc_services: must have an entry",
-		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                                                                                                                                                `f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: "x" is not among static_resources.clusters (none)`,
+		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                                                                                                                                                "f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'x' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has none",
 		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{google_grpc: {target_uri: a, stat_prefix: b}}]}}":                                                                                                                                                                                 "f: dynamic_resources.ads_config.grpc_services[0].google_grpc: is not supported",
-		"static_resources: {clusters: [{name: x, type: EDS, http2_protocol_options: {}, eds_cluster_config: {eds_config: {ads: {}}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                 `f: static_resources.clusters[0]: cluster "x" of the control plane must be of type STATIC or STRICT_DNS and have a load_assignment`,
+		"static_resources: {clusters: [{name: x, type: EDS, http2_protocol_options: {}, eds_cluster_config: {eds_config: {ads: {}}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                 "f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'x' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has x",
 		"static_resources: {clusters: [{name: x, http2_protocol_options: {}, load_assignment: {cluster_name: x}, transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/no.Tls}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}": `f: static_resources.clusters[0]: cluster "x": transport_socket: 'tls' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer`,
 		"static_resources: {clusters: [{name: x, http2_protocol_options: {}, load_assignment: {cluster_name: x}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                                     `f: static_resources.clusters[0].load_assignment: cluster "x" of the control plane has no endpoints`,
 	}
@@ -287,7 +289,7 @@ node.cluster: must not be empty when there is a control plane (--service-cluster
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, b.Check(), `cluster "c": asks for endpoints "c" over EDS, but there is no dynamic_resources.ads_config`)
+	wantError(t, b.Check(), `cluster "c": asks for endpoints "c" over EDS: there is no dynamic_resources.ads_config`)
 }
 
 func FuzzParse(f *testing.F) {
@@ -319,8 +321,8 @@ func TestIncremental(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.XDS.Incremental != want {
-			t.Errorf("%s: incremental %t, want %t", api, b.XDS.Incremental, want)
+		if b.ADS.Incremental != want {
+			t.Errorf("%s: incremental %t, want %t", api, b.ADS.Incremental, want)
 		}
 	}
 }

@@ -30,7 +30,7 @@ const (
 
 var (
 	dynamicFields = map[protoreflect.Name]string{"lds_config": handled, "cds_config": handled, "ads_config": handled}
-	adsFields     = map[protoreflect.Name]string{
+	apiFields     = map[protoreflect.Name]string{
 		"api_type": handled, "transport_api_version": handled, "grpc_services": handled,
 		"set_node_on_first_message_only": handled,
 		"refresh_delay":                  streamOnly, "request_timeout": streamOnly, "rate_limit_settings": noFunction,
@@ -52,39 +52,15 @@ var (
 	}
 )
 
-// dynamicResources decodes what is asked of the control plane.
+// dynamicResources decodes what is asked of control planes.
 func (d *decoder) dynamicResources(written *bootstrapv3.Bootstrap) {
 	r := written.GetDynamicResources()
 	d.fields("dynamic_resources", r, dynamicFields)
-	ads := r.GetAdsConfig()
-	if ads == nil {
-		if r.GetLdsConfig() != nil {
-			d.errorf("dynamic_resources.lds_config", "needs dynamic_resources.ads_config")
-		}
-		if r.GetCdsConfig() != nil {
-			d.errorf("dynamic_resources.cds_config", "needs dynamic_resources.ads_config")
-		}
-		return
+	if ads := r.GetAdsConfig(); ads != nil {
+		d.out.ADS = d.controlPlane("dynamic_resources.ads_config", ads, written)
 	}
-	x := &XDSConfig{
-		SetNodeOnFirstMessageOnly: ads.GetSetNodeOnFirstMessageOnly(),
-		LDS:                       r.GetLdsConfig() != nil,
-		CDS:                       r.GetCdsConfig() != nil,
-	}
-	d.out.XDS = x
-	var err error
-	if x.LDS {
-		x.LDSFetchTimeout, err = resource.ADSSource("dynamic_resources.lds_config", r.GetLdsConfig())
-		d.add(err)
-	}
-	if x.CDS {
-		x.CDSFetchTimeout, err = resource.ADSSource("dynamic_resources.cds_config", r.GetCdsConfig())
-		d.add(err)
-	}
-	d.ads(ads, x)
-	if x.Cluster != "" {
-		d.controlPlane(written, x)
-	}
+	d.out.LDS = d.discovery("dynamic_resources.lds_config", r.GetLdsConfig(), written)
+	d.out.CDS = d.discovery("dynamic_resources.cds_config", r.GetCdsConfig(), written)
 }
 
 func (d *decoder) add(err error) {
@@ -93,21 +69,21 @@ func (d *decoder) add(err error) {
 	}
 }
 
-// ads decodes ads_config.
-func (d *decoder) ads(ads *corev3.ApiConfigSource, x *XDSConfig) {
-	const path = "dynamic_resources.ads_config"
-	d.fields(path, ads, adsFields)
-	switch t := ads.GetApiType(); t {
+// controlPlane decodes an ApiConfigSource, at the field path.
+func (d *decoder) controlPlane(path string, api *corev3.ApiConfigSource, written *bootstrapv3.Bootstrap) *ControlPlane {
+	x := &ControlPlane{SetNodeOnFirstMessageOnly: api.GetSetNodeOnFirstMessageOnly()}
+	d.fields(path, api, apiFields)
+	switch t := api.GetApiType(); t {
 	case corev3.ApiConfigSource_GRPC:
 	case corev3.ApiConfigSource_DELTA_GRPC:
 		x.Incremental = true
 	default:
 		d.errorf(path+".api_type", "%s is not supported, only GRPC and DELTA_GRPC", t)
 	}
-	if v := ads.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
+	if v := api.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
 		d.errorf(path+".transport_api_version", "%s is not supported, only V3", v)
 	}
-	switch services := ads.GetGrpcServices(); len(services) {
+	switch services := api.GetGrpcServices(); len(services) {
 	case 0:
 		d.errorf(path+".grpc_services", "must have an entry")
 	case 1:
@@ -115,10 +91,14 @@ func (d *decoder) ads(ads *corev3.ApiConfigSource, x *XDSConfig) {
 	default:
 		d.errorf(path+".grpc_services[1]", "a second service is not supported, only more endpoints in the cluster of the first")
 	}
+	if x.Cluster != "" {
+		d.backing(path+".grpc_services[0].envoy_grpc.cluster_name", written, x)
+	}
+	return x
 }
 
 // grpcService decodes how the control plane is called.
-func (d *decoder) grpcService(path string, s *corev3.GrpcService, x *XDSConfig) {
+func (d *decoder) grpcService(path string, s *corev3.GrpcService, x *ControlPlane) {
 	d.fields(path, s, grpcServiceFields)
 	for i, m := range s.GetInitialMetadata() {
 		if len(m.GetRawValue()) > 0 {
@@ -140,32 +120,38 @@ func (d *decoder) grpcService(path string, s *corev3.GrpcService, x *XDSConfig) 
 	}
 }
 
-// controlPlaneCluster returns the name of the cluster that is the control plane, empty when there is none.
-func controlPlaneCluster(written *bootstrapv3.Bootstrap) string {
-	for _, s := range written.GetDynamicResources().GetAdsConfig().GetGrpcServices() {
-		if g := s.GetEnvoyGrpc(); g != nil {
-			return g.GetClusterName()
+// controlPlaneClusters returns the names of the clusters that are the control planes of dynamic_resources.
+func controlPlaneClusters(written *bootstrapv3.Bootstrap) map[string]bool {
+	found := make(map[string]bool)
+	r := written.GetDynamicResources()
+	for _, api := range []*corev3.ApiConfigSource{
+		r.GetAdsConfig(), r.GetLdsConfig().GetApiConfigSource(), r.GetCdsConfig().GetApiConfigSource(),
+	} {
+		for _, s := range api.GetGrpcServices() {
+			if g := s.GetEnvoyGrpc(); g != nil {
+				found[g.GetClusterName()] = true
+			}
 		}
 	}
-	return ""
+	return found
 }
 
-// controlPlane finds the addresses of the control plane in its static cluster.
-func (d *decoder) controlPlane(written *bootstrapv3.Bootstrap, x *XDSConfig) {
+// backing finds the addresses of a control plane in its static cluster, which stands at the field named.
+func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *ControlPlane) {
 	clusters := written.GetStaticResources().GetClusters()
 	i := slices.IndexFunc(clusters, func(c *clusterv3.Cluster) bool { return c.GetName() == x.Cluster })
-	if i < 0 {
+	if i < 0 || clusters[i].GetType() == clusterv3.Cluster_EDS {
 		known := make([]string, len(clusters))
 		for i, c := range clusters {
 			known[i] = c.GetName()
 		}
-		d.errorf("dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name",
-			"%q is not among static_resources.clusters (%s)", x.Cluster, names(known))
+		d.errorf(named, "envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: '%s' does not exist, "+
+			"was added via api, or is an EDS cluster; static_resources.clusters has %s", x.Cluster, names(known))
 		return
 	}
 	path := fmt.Sprintf("static_resources.clusters[%d]", i)
 	reduced := d.clientCluster(path, clusters[i])
-	if reduced.GetType() == clusterv3.Cluster_EDS || reduced.GetLoadAssignment() == nil {
+	if reduced.GetLoadAssignment() == nil {
 		d.errorf(path, "cluster %q of the control plane must be of type STATIC or STRICT_DNS and have a load_assignment", x.Cluster)
 		return
 	}
@@ -223,7 +209,7 @@ func targets(a *config.ClusterLoadAssignment) []config.Address {
 }
 
 // keepalive decodes the pings that keep a connection to the control plane alive. Without an interval there are none.
-func (d *decoder) keepalive(path string, c *clusterv3.Cluster, x *XDSConfig) {
+func (d *decoder) keepalive(path string, c *clusterv3.Cluster, x *ControlPlane) {
 	k := http2Options(c).GetConnectionKeepalive()
 	if k.GetInterval() == nil {
 		return

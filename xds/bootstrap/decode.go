@@ -196,7 +196,7 @@ func (d *decoder) listeners(list []*listenerv3.Listener) {
 // clusters decodes the static clusters that traffic can go to.
 func (d *decoder) clusters(written *bootstrapv3.Bootstrap) {
 	index := make(map[string]int)
-	controlPlane := controlPlaneCluster(written)
+	controlPlanes := controlPlaneClusters(written)
 	for i, c := range written.GetStaticResources().GetClusters() {
 		path := fmt.Sprintf("static_resources.clusters[%d]", i)
 		if other, ok := index[c.GetName()]; ok {
@@ -204,7 +204,7 @@ func (d *decoder) clusters(written *bootstrapv3.Bootstrap) {
 			continue
 		}
 		index[c.GetName()] = i
-		if c.GetName() == controlPlane && speaksHTTP2(c) {
+		if controlPlanes[c.GetName()] && speaksHTTP2(c) {
 			continue
 		}
 		decoded, err := resource.Cluster(c)
@@ -216,32 +216,44 @@ func (d *decoder) clusters(written *bootstrapv3.Bootstrap) {
 	}
 }
 
-// Check reports whether b can run: with a control plane, the node has an id and a cluster; without one, nothing waits
-// for it.
+// Check reports whether b can run: where there is a control plane, the node has an id and a cluster, and nothing static
+// waits for what no control plane can tell.
 func (b *Bootstrap) Check() error {
 	var errs []error
-	if b.XDS != nil {
-		if b.Node.GetId() == "" {
-			errs = append(errs, errors.New("node.id: must not be empty when there is a control plane (--service-node sets it too)"))
+	controlPlane := b.ADS != nil
+	check := func(what string, asked config.Discovery) {
+		controlPlane = controlPlane || asked.Source.API != ""
+		if err := b.CheckSource(asked.Source); err != nil {
+			errs = append(errs, prefixed(what, err))
 		}
-		if b.Node.GetCluster() == "" {
-			errs = append(errs, errors.New("node.cluster: must not be empty when there is a control plane (--service-cluster sets it too)"))
-		}
-		return errors.Join(errs...)
 	}
 	for _, l := range b.Listeners {
 		for hcm := range l.Managers() {
 			if hcm.RouteConfigName != "" {
-				errs = append(errs, fmt.Errorf("listener %q: rds asks for %q, but there is no dynamic_resources.ads_config", l.Name, hcm.RouteConfigName))
+				check(fmt.Sprintf("listener %q: rds asks for %q", l.Name, hcm.RouteConfigName), hcm.RDS)
 			}
 		}
 	}
 	for _, c := range b.Clusters {
 		if c.Type == config.ClusterEDS {
-			errs = append(errs, fmt.Errorf("cluster %q: asks for endpoints %q over EDS, but there is no dynamic_resources.ads_config", c.Name, c.EDSName))
+			check(fmt.Sprintf("cluster %q: asks for endpoints %q over EDS", c.Name, c.EDSName), c.EDS)
 		}
 	}
-	return errors.Join(errs...)
+	for _, wanted := range []*config.Discovery{b.LDS, b.CDS} {
+		controlPlane = controlPlane || wanted != nil && wanted.Source.API != ""
+	}
+	return errors.Join(append(b.checkNode(controlPlane), errs...)...)
+}
+
+// checkNode finds what a control plane must be told about the node.
+func (b *Bootstrap) checkNode(controlPlane bool) (errs []error) {
+	if controlPlane && b.Node.GetId() == "" {
+		errs = append(errs, errors.New("node.id: must not be empty when there is a control plane (--service-node sets it too)"))
+	}
+	if controlPlane && b.Node.GetCluster() == "" {
+		errs = append(errs, errors.New("node.cluster: must not be empty when there is a control plane (--service-cluster sets it too)"))
+	}
+	return errs
 }
 
 // names joins words for an error.

@@ -87,7 +87,7 @@ func Complete(b *Bootstrap, env func(string) string) (notes []string, err error)
 		}
 		written.Admin.Address = socketAddress(e.admin)
 	}
-	if b.XDS == nil && len(b.Listeners) == 0 {
+	if b.ADS == nil && b.LDS == nil && b.CDS == nil && len(b.Listeners) == 0 {
 		e.addControlPlane(written)
 	}
 	completed, err := decode(written)
@@ -222,15 +222,15 @@ func (e *environment) contradictions(b *Bootstrap) []string {
 	note(nodeVariable, e.node, b.Node.GetId())
 	note(clusterVariable, e.cluster, b.Node.GetCluster())
 	note(adminVariable, strconv.FormatUint(uint64(e.admin.Port), 10), strconv.FormatUint(uint64(b.Admin.Port), 10))
-	if b.XDS == nil {
+	if b.ADS == nil {
 		if e.set[serverVariable] {
 			notes = append(notes, fmt.Sprintf("%s=%s is not used, the bootstrap has static listeners and no control plane", serverVariable, e.server))
 		}
 		return notes
 	}
-	if !slices.Contains(b.XDS.Targets, e.server) {
-		note(serverVariable, e.server.String(), b.XDS.Targets[0].String())
+	if !slices.Contains(b.ADS.Targets, e.server) {
+		note(serverVariable, e.server.String(), b.ADS.Targets[0].String())
 	}
-	note(connectVariable, e.connect.String(), b.XDS.ConnectTimeout.String())
+	note(connectVariable, e.connect.String(), b.ADS.ConnectTimeout.String())
 	return notes
 }

@@ -99,7 +99,8 @@ func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
 	case eds != nil:
 		a.in("eds_cluster_config").errorf("cannot be set on a cluster that is not of type EDS")
 	case out.Type == config.ClusterStrictDNS && c.GetLoadAssignment() == nil:
-		out.Type, out.EDSName, out.EDSFetchTimeout = config.ClusterEDS, c.GetName(), config.DefaultInitialFetchExpiry
+		out.Type, out.EDSName = config.ClusterEDS, c.GetName()
+		out.EDS.FetchTimeout = config.DefaultInitialFetchExpiry
 	case out.Type == config.ClusterStrictDNS:
 		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), nameOrIP)
 	case c.GetLoadAssignment() != nil:
@@ -117,9 +118,9 @@ func (a *at) eds(c *clusterv3.Cluster, out *config.Cluster) {
 		return
 	}
 	a.only(eds, edsFields)
-	out.EDSFetchTimeout = a.in("eds_config").adsSource(eds.GetEdsConfig())
-	if out.EDSName = eds.GetServiceName(); out.EDSName == "" {
-		out.EDSName = c.GetName()
+	out.EDS = a.in("eds_config").configSource(eds.GetEdsConfig())
+	if out.EDSName = a.in("service_name").asked(eds.GetServiceName()); out.EDSName == "" {
+		out.EDSName = a.asked(c.GetName())
 	}
 }
 

@@ -47,11 +47,11 @@ func TestCluster(t *testing.T) {
 			c.AltStatName, c.ConnectTimeout, c.BufferLimit, c.MaxRequestsPerConnection = "a", 3*time.Second, 7, 9
 		}},
 		"eds": {"type: EDS\neds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}}", func(c *config.Cluster) {
-			c.Type, c.EDSName, c.EDSFetchTimeout, c.Assignment = config.ClusterEDS, "c", 15*time.Second, nil
+			c.Type, c.EDSName, c.EDS.FetchTimeout, c.Assignment = config.ClusterEDS, "c", 15*time.Second, nil
 		}},
 		"eds with service": {"type: EDS\neds_cluster_config: {service_name: s, eds_config: {self: {}, initial_fetch_timeout: 0s}}", func(c *config.Cluster) { c.Type, c.EDSName, c.Assignment = config.ClusterEDS, "s", nil }},
 		"dns without members": {"type: STRICT_DNS", func(c *config.Cluster) {
-			c.Type, c.EDSName, c.EDSFetchTimeout, c.Assignment = config.ClusterEDS, "c", 15*time.Second, nil
+			c.Type, c.EDSName, c.EDS.FetchTimeout, c.Assignment = config.ClusterEDS, "c", 15*time.Second, nil
 		}},
 		"dns": {"type: STRICT_DNS\ndns_lookup_family: V4_PREFERRED\ndns_refresh_rate: 2s\nrespect_dns_ttl: true\n" + endpointsOf + "example.com, port_value: 80}}}", func(c *config.Cluster) {
 			c.Type, c.DNSFamily, c.DNSRefresh, c.RespectDNSTTL = config.ClusterStrictDNS, config.DNSV4Preferred, 2*time.Second, true
@@ -154,7 +154,6 @@ func TestClusterRefused(t *testing.T) {
 		"http_protocol_options: {header_key_format: {proper_case_words: {}}}":                 "http_protocol_options.header_key_format: is not supported",
 		"common_http_protocol_options: {max_stream_duration: 1s}":                             "common_http_protocol_options.max_stream_duration: is not supported",
 		"connect_timeout: 400000000s":                                                         "connect_timeout: must be from 0s to 87600h0m0s",
-		"eds_cluster_config: {eds_config: {path: x}}\ntype: EDS":                              "eds_cluster_config.eds_config.path: is not supported, only ads",
 		"eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V2}}\ntype: EDS":    "eds_cluster_config.eds_config.resource_api_version: V2 is not supported, only V3",
 		"typed_extension_protocol_options: {k: {'@type': type.googleapis.com/no.Such}}":       `typed_extension_protocol_options["k"]: Didn't find a registered implementation for 'k' with type URL: 'type.googleapis.com/no.Such'`,
 		"cluster_type: {name: agg, typed_config: {'@type': type.googleapis.com/no.Such}}":     "cluster_type: Didn't find a registered implementation for 'agg' with type URL: 'type.googleapis.com/no.Such'",

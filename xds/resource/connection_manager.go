@@ -124,7 +124,8 @@ func (a *at) routesOf(hcm *hcmv3.HttpConnectionManager, out *config.HTTPConnecti
 		if out.RouteConfigName == "" {
 			place.in("route_config_name").errorf("must not be empty")
 		}
-		out.RouteFetchTimeout = place.in("config_source").adsSource(r.Rds.GetConfigSource())
+		place.in("route_config_name").asked(out.RouteConfigName)
+		out.RDS = place.in("config_source").configSource(r.Rds.GetConfigSource())
 	case *hcmv3.HttpConnectionManager_RouteConfig:
 		out.Routes = a.in("route_config").routeConfiguration(r.RouteConfig)
 	case *hcmv3.HttpConnectionManager_ScopedRoutes: // refused as a field

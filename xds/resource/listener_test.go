@@ -39,7 +39,7 @@ func defaultListener() *config.Listener {
 	return &config.Listener{
 		Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20,
 		Chains: []*config.FilterChain{{HTTP: &config.HTTPConnectionManager{
-			StatPrefix: "s", RouteConfigName: "rc", RouteFetchTimeout: 15 * time.Second, ServerName: "envoy",
+			StatPrefix: "s", RouteConfigName: "rc", RDS: config.Discovery{FetchTimeout: 15 * time.Second}, ServerName: "envoy",
 			GenerateRequestID: true, MaxHeaderKB: 60, MaxHeaderCount: 100, ConnectionIdle: time.Hour,
 			StreamIdle: 5 * time.Minute, DrainTimeout: 5 * time.Second, DelayedClose: time.Second,
 			HTTP2: config.DefaultHTTP2(),
@@ -93,9 +93,9 @@ func TestConnectionManager(t *testing.T) {
 		"upgrades": {"upgrade_configs: [{upgrade_type: WebSocket}, {upgrade_type: x, enabled: false}]" + rds + router,
 			func(h *hcm) { h.Upgrades = []config.Upgrade{{Type: "websocket", Enabled: true}, {Type: "x"}} }},
 		"first fetch": {"rds: {route_config_name: q, config_source: {ads: {}, resource_api_version: V3, initial_fetch_timeout: 0s}}" + router,
-			func(h *hcm) { h.RouteConfigName, h.RouteFetchTimeout = "q", 0 }},
+			func(h *hcm) { h.RouteConfigName, h.RDS.FetchTimeout = "q", 0 }},
 		"inline routes": {"route_config: {virtual_hosts: [{name: v, domains: ['*']}]}" + router, func(h *hcm) {
-			h.RouteConfigName, h.RouteFetchTimeout = "", 0
+			h.RouteConfigName, h.RDS.FetchTimeout = "", 0
 			h.Routes = &config.RouteConfiguration{InternalOnlyHeaders: []string{}, VirtualHosts: []*config.VirtualHost{{Name: "v", Domains: []string{"*"}, Routes: []*config.Route{}}}}
 		}},
 		"router":                {"http_filters: [{name: any, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers: true, dynamic_stats: false}}]" + rds, func(h *hcm) { h.Router.SuppressEnvoyHeaders = true }},
@@ -145,7 +145,7 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"cidr":              {"internal_address_config: {cidr_ranges: [{address_prefix: x, prefix_len: 8}]}" + rds + router, "internal_address_config.cidr_ranges[0].address_prefix: malformed IP address: x"},
 		"cidr length":       {"internal_address_config: {cidr_ranges: [{address_prefix: 1.2.3.4, prefix_len: 40}]}" + rds + router, "internal_address_config.cidr_ranges[0].prefix_len: 40 must be at most 32"},
 		"negative":          {"request_timeout: -1s" + rds + router, "request_timeout: must be from 0s to 87600h0m0s"},
-		"routes from file":  {"rds: {route_config_name: a, config_source: {path_config_source: {path: /x}}}" + router, "rds.config_source.path_config_source: is not supported, only ads"},
+		"routes from file":  {"rds: {route_config_name: a, config_source: {path_config_source: {path: /x, poll_interval: 1s}}}" + router, "rds.config_source.path_config_source.poll_interval: is not supported"},
 		"scoped routes":     {"scoped_routes: {name: a, scope_key_builder: {fragments: [{header_value_extractor: {name: h}}]}, rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}" + router, "scoped_routes: is not supported"},
 		"no routes":         {router, "route_specifier: value is required"},
 		"inline route":      {"route_config: {virtual_hosts: [{name: v, domains: ['a*b']}]}" + router, `route_config.virtual_hosts[0].domains[0]: "a*b" may have one wildcard, at its beginning or its end`},
