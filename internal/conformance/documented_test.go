@@ -3,33 +3,19 @@ package conformance
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/penguintechinc/marchproxy-alb/internal/document"
 )
 
 // TestDocumented compares what docs/compatibility.md says with what the other tests here want. With -update it is written.
 func TestDocumented(t *testing.T) {
-	const name, begin, end = "docs/compatibility.md", "<!-- generated: conformance -->\n", "<!-- end of conformance -->\n"
-	path := filepath.Join(root, filepath.FromSlash(name))
-	doc := readFile(t, path)
-	before, rest, found := strings.Cut(doc, begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("%s has no part between %q and %q", name, begin, end)
-	}
-	want := before + begin + "\n" + documentation(t) + "\n" + end + after
-	switch {
-	case doc == want:
-	case *update:
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("%s is not what is tested; -update writes it", name)
-	}
+	path := filepath.Join(root, "docs", "compatibility.md")
+	parts := map[string]string{"conformance": documentation(t)}
+	document.Check(t, path, parts, *update, "go test ./internal/conformance -run TestDocumented -update")
 }
 
 // documentation returns a table of the suites.

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/penguintechinc/marchproxy-alb/internal/document"
 	// The decoders link the messages whose fields are listed.
 	_ "github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 )
@@ -121,49 +121,10 @@ func TestCompatibility(t *testing.T) {
 	for field := range w.unusedParts {
 		t.Errorf("%q in inPart or unread is about no field that is decoded", field)
 	}
-	got := read(t, compatibilityDoc)
-	want := got
-	for name, text := range parts {
-		want = replacePart(t, want, name, text)
-	}
-	if got == want || t.Failed() {
+	if t.Failed() {
 		return
 	}
-	if *update {
-		if err := os.WriteFile(filepath.Join(root, compatibilityDoc), []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	t.Errorf("%s is not what the decoders do, from line %d on:\n%s\nrun: go test ./internal/repotest -run TestCompatibility -update",
-		compatibilityDoc, firstDifference(got, want), strings.TrimSpace(lineAt(want, firstDifference(got, want))))
-}
-
-// replacePart puts text between the marks of a generated part.
-func replacePart(t *testing.T, doc, name, text string) string {
-	t.Helper()
-	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of "+name+" -->\n"
-	before, rest, found := strings.Cut(doc, begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("%s has no part between %q and %q", compatibilityDoc, begin, end)
-	}
-	return before + begin + "\n" + text + "\n" + end + after
-}
-
-func firstDifference(x, y string) int {
-	a, b := strings.Split(x, "\n"), strings.Split(y, "\n")
-	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return i + 1
-		}
-	}
-	return min(len(a), len(b)) + 1
-}
-
-func lineAt(text string, n int) string {
-	lines := strings.Split(text, "\n")
-	return lines[min(n, len(lines))-1]
+	document.Check(t, filepath.Join(root, compatibilityDoc), parts, *update, "go test ./internal/repotest -run TestCompatibility -update")
 }
 
 func list(names []string) string {
