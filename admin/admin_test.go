@@ -95,7 +95,7 @@ func TestPathsAndMethods(t *testing.T) {
 		{"GET", "/READY", 404, notFound},
 		{"GET", "/ready%2f", 404, notFound},
 		{"GET", "/ready%zz", 404, notFound},
-		{"GET", "/runtime", 404, notFound},
+		{"GET", "/tap", 404, notFound},
 		{"OPTIONS", "*", 404, notFound},
 		{"POST", "/nothing", 404, notFound},
 		{"GET", "/quitquitquit", 405, "Method GET not allowed, POST required."},

@@ -32,7 +32,7 @@ const (
 
 // newCommands returns the commands that the options allow, by path.
 func (a *surface) newCommands() []command {
-	all := slices.Concat(a.viewCommands(), a.configCommands(), a.controlCommands())
+	all := slices.Concat(a.viewCommands(), a.configCommands(), a.runtimeCommands(), a.controlCommands())
 	slices.SortFunc(all, func(x, y command) int { return strings.Compare(x.path, y.path) })
 	return all
 }

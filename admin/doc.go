@@ -14,6 +14,6 @@
 //
 // # Limitations
 //
-// There is no /runtime, /init_dump, /contention, /tap, /cpuprofiler, /heapprofiler, /heap_dump, /stats/recentlookups or
+// There is no /init_dump, /contention, /tap, /cpuprofiler, /heapprofiler, /heap_dump, /stats/recentlookups or
 // /hystrix_event_stream.
 package admin

@@ -148,6 +148,7 @@ func newFixture() *fixture {
 				Concurrency: 2, ConfigPath: "/etc/envoy/envoy.yaml", LogLevel: "info", DrainTime: durationpb.New(30 * time.Second),
 			},
 		},
+		Runtime:          testRuntime(),
 		Level:            &level,
 		Quit:             func() { f.did = append(f.did, "quit") },
 		Drain:            func(d Drain) { f.did = append(f.did, fmt.Sprintf("drain %+v", d)) },

@@ -8,6 +8,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"go.uber.org/zap"
 
+	"github.com/penguintechinc/marchproxy-alb/layeredruntime"
 	"github.com/penguintechinc/marchproxy-alb/proxy"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -32,6 +33,8 @@ type Options struct {
 	// Certificates returns the certificates of every TLS context for /certs, which lists none without it.
 	Certificates func() []*adminv3.Certificate
 	Info         Info
+	// Runtime is shown by /runtime and changed by /runtime_modify.
+	Runtime *layeredruntime.Loader
 
 	// The mutating commands. Quit, Drain and FailHealthChecks begin what they do and return at once.
 

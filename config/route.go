@@ -73,8 +73,8 @@ type RouteMatch struct {
 	Query         []QueryMatcher
 	Cookies       []CookieMatcher
 	GRPC          bool // only requests with content-type application/grpc
-	// Fraction is the share of requests that match, in parts of a million, FractionAll for all.
-	Fraction uint32
+	// Fraction is the share of requests that match.
+	Fraction RuntimeFraction
 }
 
 // FractionAll is the Fraction that every request falls into.
@@ -139,6 +139,8 @@ type CookieMatcher struct {
 type Forward struct {
 	// Clusters are the targets and their weights; a plain cluster is one entry of weight 1.
 	Clusters []WeightedCluster
+	// RuntimeKeyPrefix, a dot and the name of a cluster are the key of the runtime that may replace its weight; empty for none.
+	RuntimeKeyPrefix string
 	// ClusterNotFoundStatus answers when the cluster is unknown: 503 by default.
 	ClusterNotFoundStatus int
 

@@ -17,6 +17,8 @@ type Snapshot struct {
 	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
 	Health     map[string]*ClusterHealth         // of clusters with health checks, by cluster name
 	Overlay    Overlay
+	// Runtime is the values of the layered runtime, nil for defaults only.
+	Runtime *Runtime
 
 	// clusterNames are the keys of Clusters, sorted: made with them, so that who asks again sees that nothing changed.
 	clusterNames []string

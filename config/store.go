@@ -18,6 +18,7 @@ const (
 	SourceDNS
 	SourceHealth
 	SourceModuleService
+	SourceRuntime // it has the runtime only
 
 	sourceCount
 )
@@ -40,6 +41,8 @@ type Delta struct {
 	Health    Changes[*ClusterHealth]
 	// Overlay replaces the overlay when it is not nil.
 	Overlay *Overlay
+	// Runtime replaces the runtime when it is not nil.
+	Runtime *Runtime
 }
 
 // resources are what one source has given.
@@ -132,6 +135,9 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	}
 	if d.Overlay != nil {
 		next.Overlay = *d.Overlay
+	}
+	if d.Runtime != nil {
+		next.Runtime = d.Runtime
 	}
 	return &next
 }

@@ -259,8 +259,8 @@ func (s *Server) compileManager(m *compiledManager, c, prev *compiled, l *config
 	}
 	m.http2 = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
 	m.http2.Underscores = http2.UnderscoreAction(cfg.Underscores)
-	m.http2.MaxPrematureResets = int(s.options.Runtime.MaxPrematureResets)
-	m.http2.PrematureResetAge = s.options.Runtime.PrematureResetAge
+	m.http2.MaxPrematureResets = c.snapshot.Runtime.MaxPrematureResets()
+	m.http2.PrematureResetAge = c.snapshot.Runtime.PrematureResetAge()
 	m.serverName = []byte(cfg.ServerName)
 	m.via = []byte(cfg.Via)
 	for _, block := range cfg.InternalAddresses {
@@ -291,13 +291,15 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 	if t := c.tables[rc]; t != nil {
 		return t, nil
 	}
-	if t := prev.tables[rc]; t != nil && c.sameClusters(prev) && sameOverlay(&c.snapshot.Overlay, &prev.snapshot.Overlay) {
+	if t := prev.tables[rc]; t != nil && c.sameClusters(prev) && sameOverlay(&c.snapshot.Overlay, &prev.snapshot.Overlay) &&
+		(c.snapshot.Runtime == prev.snapshot.Runtime || !t.UsesRuntime()) {
 		c.tables[rc] = t
 		return t, nil
 	}
 	table, err := route.Compile(rc, route.Options{
 		ClusterIndex: c.clusterIndex,
 		Weights:      c.snapshot.Overlay.Weights,
+		Runtime:      c.snapshot.Runtime,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route configuration %q: %w", rc.Name, err)

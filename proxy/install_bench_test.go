@@ -34,7 +34,7 @@ func BenchmarkInstall(b *testing.B) {
 		endpoints[name] = assignment(name, 5)
 		host.Routes = append(host.Routes, &config.Route{
 			Name:    name,
-			Match:   config.RouteMatch{Path: fmt.Sprintf("/service/%d/", i), CaseSensitive: true, Fraction: config.FractionAll},
+			Match:   config.RouteMatch{Path: fmt.Sprintf("/service/%d/", i), CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}},
 			Forward: &config.Forward{Clusters: []config.WeightedCluster{{Name: name, Weight: 1}}, Timeout: time.Second},
 		})
 	}

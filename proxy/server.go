@@ -34,8 +34,6 @@ type Options struct {
 	Clock func() int64
 	// Lookup resolves the names of STRICT_DNS clusters; nil means the system's resolver.
 	Lookup upstream.Lookup
-	// Runtime is what runtime keys say; nil means config.DefaultRuntime.
-	Runtime *config.Runtime
 	// Hostname is what %HOSTNAME% stands for.
 	Hostname string
 	// LocalAddress is this machine's address, which x-forwarded-for has in place of a loopback address. The zero value
@@ -76,9 +74,6 @@ type Server struct {
 func NewServer(o Options) (*Server, error) {
 	if o.Workers < 1 || o.Workers > MaxWorkers {
 		return nil, fmt.Errorf("%d workers, want 1 to %d", o.Workers, MaxWorkers)
-	}
-	if o.Runtime == nil {
-		o.Runtime = config.DefaultRuntime()
 	}
 	s := &Server{
 		options: o, log: o.Logger, stats: o.Stats,

@@ -36,6 +36,7 @@ func (p *process) adminOptions() admin.Options {
 			return p.manager.ConfigDump(xds.DumpOptions{IncludeEDS: includeEDS})
 		},
 		Certificates: p.certificates,
+		Runtime:      p.runtime,
 		Info: admin.Info{
 			Version:     serverVersion(),
 			Node:        p.settings.bootstrap.Node,

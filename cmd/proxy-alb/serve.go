@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/layeredruntime"
 	"github.com/penguintechinc/marchproxy-alb/proxy"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -38,6 +40,7 @@ type process struct {
 	stats    *stats.Store
 	window   *stats.Window
 	server   *proxy.Server
+	runtime  *layeredruntime.Loader
 	manager  *xds.Manager
 	health   health
 	faces    faces
@@ -65,6 +68,7 @@ func serve(set *settings) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var background sync.WaitGroup
 	background.Go(func() { p.manager.Run(ctx) })
+	background.Go(func() { p.runtime.Run(ctx) })
 	background.Go(func() { p.flushStats(ctx) })
 	background.Go(func() { p.becomeReady(ctx) })
 	background.Go(func() { p.watchTLS(ctx) })
@@ -96,9 +100,18 @@ func (p *process) prepare() error {
 		p.log.Warn("host name is not known", zap.Error(err))
 	}
 	p.server, err = proxy.NewServer(proxy.Options{
-		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname, Runtime: p.settings.bootstrap.Runtime,
+		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname,
 		LocalAddress:     localAddress(p.settings.flags.addressVersion == "v6"),
 		NoAcceptSteering: p.settings.env.noAcceptSteering,
+	})
+	if err != nil {
+		return err
+	}
+	p.runtime, err = layeredruntime.New(p.settings.bootstrap.Runtime, layeredruntime.Options{
+		Stats: p.stats, Logger: p.log.Named("runtime"), ServiceCluster: p.settings.bootstrap.Node.GetCluster(),
+		Publish: func(r *config.Runtime) error {
+			return p.server.Store().Apply(config.SourceRuntime, config.Delta{Runtime: r})
+		},
 	})
 	if err != nil {
 		return err
@@ -239,6 +252,7 @@ func (p *process) shutDown() {
 		p.log.Warn("connections were cut at the shutdown timeout", zap.Error(err))
 	}
 	p.faces.close()
+	p.runtime.Close()
 	p.server.Close()
 	p.log.Info("ended")
 }

@@ -83,7 +83,7 @@ func Routes(routes ...*config.Route) *config.RouteConfiguration {
 func Match(prefix string) *config.Route {
 	return &config.Route{
 		Name:  "all " + prefix,
-		Match: config.RouteMatch{Path: prefix, CaseSensitive: true, Fraction: config.FractionAll},
+		Match: config.RouteMatch{Path: prefix, CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}},
 	}
 }
 

@@ -83,7 +83,6 @@ var inPart = map[string]string{
 	"Listener.filter_chains":                             "one",
 	"Rds.config_source":                                  "`ads`, `self`",
 	"RouteAction.upgrade_configs":                        "any protocol but `CONNECT-UDP`",
-	"RouteMatch.runtime_fraction":                        "`default_value`: there is no runtime",
 	"SocketAddress.protocol":                             "`TCP`",
 	"StatsConfig.stats_tags":                             "`fixed_value`; others have no effect",
 	"HttpProtocolOptions.use_downstream_protocol_config": "HTTP/1, HTTP/2",

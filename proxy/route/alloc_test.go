@@ -15,7 +15,7 @@ import (
 func everyCondition() config.RouteMatch {
 	yes := true
 	return config.RouteMatch{
-		Kind: config.PathRegex, Regex: regexp.MustCompile(`^(?:/[a-z]+/.*)$`), Fraction: config.FractionAll, GRPC: true,
+		Kind: config.PathRegex, Regex: regexp.MustCompile(`^(?:/[a-z]+/.*)$`), Fraction: config.RuntimeFraction{Default: config.FractionAll}, GRPC: true,
 		Headers: []config.HeaderMatcher{
 			{Name: "x-present", Present: true},
 			{Name: "x-regex", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringRegex, Regex: regexp.MustCompile(`^(?:a+)$`)}},

@@ -25,8 +25,8 @@ type conditions struct {
 	cookies  []cookieMatcher
 }
 
-func compileConditions(m *config.RouteMatch) (conditions, error) {
-	c := conditions{grpc: m.GRPC, fraction: m.Fraction}
+func compileConditions(m *config.RouteMatch, fraction uint32) (conditions, error) {
+	c := conditions{grpc: m.GRPC, fraction: fraction}
 	for i := range m.Headers {
 		matcher, err := compileHeader(&m.Headers[i])
 		if err != nil {

@@ -127,17 +127,55 @@ func TestMatchGRPC(t *testing.T) {
 
 func TestMatchFraction(t *testing.T) {
 	match := prefixMatch("/")
-	match.Fraction = 250_000
+	match.Fraction.Default = 250_000
 	table := mustCompile(t, configOf(newRoute("some", match), newRoute("rest", prefixMatch("/"))))
 	for random, want := range map[uint64]string{0: "some", 249_999: "some", 250_000: "rest", 999_999: "rest", 1_000_000: "some"} {
 		if got := table.Match(newRequest("h", "/"), random, false).Route.Name; got != want {
 			t.Errorf("random %d: got %s, want %s", random, got, want)
 		}
 	}
-	match.Fraction = 0
+	match.Fraction.Default = 0
 	table = mustCompile(t, configOf(newRoute("none", match)))
 	if got := table.Match(newRequest("h", "/"), 0, false).Route; got != nil {
 		t.Errorf("a fraction of 0 matches")
+	}
+}
+
+func TestFractionOfTheRuntime(t *testing.T) {
+	match := prefixMatch("/")
+	match.Fraction = config.RuntimeFraction{Key: "share"}
+	rc := configOf(newRoute("some", match), newRoute("rest", prefixMatch("/")))
+	half := uint32(config.FractionAll / 2)
+	for name, test := range map[string]struct {
+		value config.RuntimeValue
+		want  uint64 // how many of a million
+	}{
+		"no value": {config.RuntimeValue{}, 0},
+		"percent":  {config.RuntimeValue{Whole: new(uint64(25))}, 250_000},
+		"above":    {config.RuntimeValue{Whole: new(uint64(1 << 40))}, 1_000_000},
+		"fraction": {config.RuntimeValue{Fraction: &half}, 500_000},
+		"text":     {config.RuntimeValue{Bool: new(true)}, 0},
+	} {
+		runtime := config.NewRuntime([]config.RuntimeValues{{Layer: "l", Values: map[string]config.RuntimeValue{"share": test.value}}})
+		table, err := Compile(rc, Options{Runtime: runtime})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !table.UsesRuntime() {
+			t.Errorf("%s: the table does not say that it depends on the runtime", name)
+		}
+		for _, random := range []uint64{0, test.want - 1, test.want, config.FractionAll - 1} {
+			want := "rest"
+			if random < test.want {
+				want = "some"
+			}
+			if random >= config.FractionAll {
+				continue
+			}
+			if got := table.Match(newRequest("h", "/"), random, false).Route.Name; got != want {
+				t.Errorf("%s, random %d: got %s, want %s", name, random, got, want)
+			}
+		}
 	}
 }
 

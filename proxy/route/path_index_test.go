@@ -42,7 +42,7 @@ func naivePath(m *config.RouteMatch, path string) bool {
 }
 
 func naiveConditions(m *config.RouteMatch, r *message.Request, random uint64) bool {
-	if random%config.FractionAll >= uint64(m.Fraction) {
+	if random%config.FractionAll >= uint64(m.Fraction.Default) {
 		return false
 	}
 	for i := range m.Headers {
@@ -69,7 +69,7 @@ func randomRoute(rng *rand.Rand, name string) *config.Route {
 		Kind:          config.PathKind(rng.IntN(4)),
 		Path:          randomPath(rng),
 		CaseSensitive: rng.IntN(6) > 0,
-		Fraction:      config.FractionAll,
+		Fraction:      config.RuntimeFraction{Default: config.FractionAll},
 	}
 	switch {
 	case m.Kind == config.PathRegex:
@@ -82,7 +82,7 @@ func randomRoute(rng *rand.Rand, name string) *config.Route {
 		m.Headers = []config.HeaderMatcher{{Name: "x-h", Kind: config.HeaderString, String: exactly(fmt.Sprint(rng.IntN(3)))}}
 	}
 	if rng.IntN(4) == 0 {
-		m.Fraction = 500_000
+		m.Fraction.Default = 500_000
 	}
 	return newRoute(name, m)
 }

@@ -12,7 +12,7 @@ func TestAppendPath(t *testing.T) {
 		return &config.Rewrite{Pattern: regexp.MustCompile(pattern), Substitution: substitution}
 	}
 	path := func(kind config.PathKind, value string) config.RouteMatch {
-		m := config.RouteMatch{Kind: kind, Path: value, CaseSensitive: true, Fraction: config.FractionAll}
+		m := config.RouteMatch{Kind: kind, Path: value, CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}}
 		if kind == config.PathRegex {
 			m.Regex = regexp.MustCompile("^(?:" + value + ")$")
 		}

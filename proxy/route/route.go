@@ -35,7 +35,7 @@ func (c *compiler) route(vh *VirtualHost, rc *config.Route) (*Route, error) {
 	if r.path, err = compilePath(&rc.Match); err != nil {
 		return nil, fmt.Errorf("match: %w", err)
 	}
-	if r.conditions, err = compileConditions(&rc.Match); err != nil {
+	if r.conditions, err = compileConditions(&rc.Match, c.fraction(rc.Match.Fraction)); err != nil {
 		return nil, fmt.Errorf("match: %w", err)
 	}
 	if err := c.action(r); err != nil {

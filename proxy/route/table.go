@@ -15,6 +15,8 @@ type Options struct {
 	// Weights replaces the split of the forwarding routes with these names. A cluster that the route names itself keeps
 	// the mutations and the host rewrite that the route gave it.
 	Weights map[string][]config.WeightedCluster
+	// Runtime has the values of runtime keys, nil for their defaults.
+	Runtime *config.Runtime
 }
 
 // Table is a compiled RouteConfiguration. It is immutable, and shared by all workers.
@@ -23,6 +25,7 @@ type Table struct {
 	domains      domainIndex
 	routes       []*Route
 	internalOnly []fieldName
+	usesRuntime  bool
 }
 
 // VirtualHost is a compiled virtual host.
@@ -87,6 +90,12 @@ type compiler struct {
 	request, response *mutations // of the route configuration itself
 }
 
+// fraction returns the share that f stands for, in parts of a million.
+func (c *compiler) fraction(f config.RuntimeFraction) uint32 {
+	c.table.usesRuntime = c.table.usesRuntime || f.Key != ""
+	return c.options.Runtime.Fraction(f)
+}
+
 func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 	vh := &VirtualHost{Name: vc.Name, Config: vc}
 	var err error
@@ -114,6 +123,9 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 
 // Name returns the name of the route configuration.
 func (t *Table) Name() string { return t.name }
+
+// UsesRuntime reports whether the table depends on Options.Runtime.
+func (t *Table) UsesRuntime() bool { return t.usesRuntime }
 
 // Routes returns all routes of the table; each stands at its Index. The slice must not be changed.
 func (t *Table) Routes() []*Route { return t.routes }

@@ -33,7 +33,7 @@ func forwardTo(clusters ...string) *config.Forward {
 
 // prefixMatch is the match of all paths that begin with prefix.
 func prefixMatch(prefix string) config.RouteMatch {
-	return config.RouteMatch{Kind: config.PathPrefix, Path: prefix, CaseSensitive: true, Fraction: config.FractionAll}
+	return config.RouteMatch{Kind: config.PathPrefix, Path: prefix, CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}}
 }
 
 func newRoute(name string, match config.RouteMatch) *config.Route {
@@ -84,7 +84,7 @@ func TestMatchPath(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			match := config.RouteMatch{Kind: test.kind, Path: test.value, CaseSensitive: !test.ignoreCase, Fraction: config.FractionAll}
+			match := config.RouteMatch{Kind: test.kind, Path: test.value, CaseSensitive: !test.ignoreCase, Fraction: config.RuntimeFraction{Default: config.FractionAll}}
 			if test.kind == config.PathRegex {
 				match.Regex = anchored
 			}
@@ -133,7 +133,7 @@ func TestNoDomainIsNoVirtualHost(t *testing.T) {
 }
 
 func TestFirstRouteAsWrittenWins(t *testing.T) {
-	exact := config.RouteMatch{Kind: config.PathExact, Path: "/a/b", CaseSensitive: true, Fraction: config.FractionAll}
+	exact := config.RouteMatch{Kind: config.PathExact, Path: "/a/b", CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}}
 	conditional := exact
 	conditional.Headers = []config.HeaderMatcher{{Name: "x", Kind: config.HeaderPresent, Present: true}}
 	routes := []*config.Route{

@@ -3,6 +3,8 @@ package route
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -24,6 +26,7 @@ func (c *compiler) targets(r *Route) error {
 	if overlay, ok := c.options.Weights[r.Name]; ok {
 		split = overlaySplit(split, overlay)
 	}
+	split = c.runtimeWeights(r.Config.Forward.RuntimeKeyPrefix, split)
 	r.targets = make([]Target, len(split))
 	for i := range split {
 		target := &r.targets[i]
@@ -46,6 +49,28 @@ func (c *compiler) targets(r *Route) error {
 		return errors.New("the weights of its clusters add up to 0, want at least 1")
 	}
 	return nil
+}
+
+// runtimeWeights returns split with the weights that the runtime has for it. Weights of the runtime that add up to nothing, or to
+// more than weights may, change nothing.
+func (c *compiler) runtimeWeights(prefix string, split []config.WeightedCluster) []config.WeightedCluster {
+	if prefix == "" {
+		return split
+	}
+	c.table.usesRuntime = true
+	result, total := slices.Clone(split), uint64(0)
+	for i := range result {
+		weight := c.options.Runtime.Integer(prefix+"."+result[i].Name, uint64(result[i].Weight))
+		if weight > math.MaxUint32 {
+			return split
+		}
+		result[i].Weight = uint32(weight)
+		total += weight
+	}
+	if total == 0 || total > math.MaxUint32 {
+		return split
+	}
+	return result
 }
 
 // overlaySplit returns overlay, in which the clusters that split has too are as there but for their weight.

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -22,6 +23,36 @@ func TestPickCluster(t *testing.T) {
 	got := shares(r, 1000)
 	if got["a"] != 700 || got["b"] != 300 || len(got) != 2 {
 		t.Errorf("got %v, want 700 of a and 300 of b", got)
+	}
+}
+
+func TestWeightsOfTheRuntime(t *testing.T) {
+	rc := newRoute("r", prefixMatch("/"))
+	rc.Forward.Clusters = []config.WeightedCluster{{Name: "a", Weight: 1}, {Name: "b", Weight: 1}}
+	rc.Forward.RuntimeKeyPrefix = "split"
+	for name, test := range map[string]struct {
+		weights map[string]uint64
+		want    map[string]int // of 12 values
+	}{
+		"none":     {nil, map[string]int{"a": 6, "b": 6}},
+		"one":      {map[string]uint64{"split.b": 2}, map[string]int{"a": 4, "b": 8}},
+		"both":     {map[string]uint64{"split.a": 3, "split.b": 0}, map[string]int{"a": 12}},
+		"other":    {map[string]uint64{"split.c": 3, "a": 7}, map[string]int{"a": 6, "b": 6}},
+		"nothing":  {map[string]uint64{"split.a": 0, "split.b": 0}, map[string]int{"a": 6, "b": 6}},
+		"too much": {map[string]uint64{"split.a": 1 << 32}, map[string]int{"a": 6, "b": 6}},
+		"in sum":   {map[string]uint64{"split.a": 1<<32 - 1}, map[string]int{"a": 6, "b": 6}},
+	} {
+		values := make(map[string]config.RuntimeValue)
+		for key, weight := range test.weights {
+			values[key] = config.RuntimeValue{Whole: &weight}
+		}
+		table, err := Compile(configOf(rc), Options{Runtime: config.NewRuntime([]config.RuntimeValues{{Values: values}})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shares(table.Routes()[0], 12); !maps.Equal(got, test.want) || !table.UsesRuntime() {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
 	}
 }
 

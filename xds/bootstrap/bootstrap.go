@@ -43,8 +43,8 @@ type Bootstrap struct {
 	LDS, CDS *config.Discovery
 
 	Stats StatsConfig
-	// Runtime is what the static layers of the runtime say, over the defaults. It is never nil.
-	Runtime *config.Runtime
+	// Runtime is the layers of the runtime; later ones go over earlier ones.
+	Runtime []config.RuntimeLayer
 
 	// Warnings names what was accepted and has no effect, a line each.
 	Warnings []string

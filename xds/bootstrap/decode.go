@@ -23,7 +23,7 @@ const (
 	handled      = ""
 	deprecated   = "is deprecated and has no effect"
 	noFunction   = "has no function here and is ignored"
-	noLayer      = "has no effect: only a static_layer has"
+	noRTDS       = "has no values: runtime resources are not asked for"
 	noOverload   = "has no effect: there is no overload manager, connections and memory are bounded otherwise"
 	noWatchdog   = "has no effect: there is no watchdog"
 	noSinks      = "has no effect: statistics are read from the admin server"
@@ -71,12 +71,12 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	if written.Node == nil {
 		written.Node = &corev3.Node{}
 	}
-	d := decoder{out: &Bootstrap{Proto: written, Node: written.Node, Runtime: config.DefaultRuntime()}}
+	d := decoder{out: &Bootstrap{Proto: written, Node: written.Node}}
 	d.constraints(written)
 	d.fields("", written, topFields)
 	d.admin(written.GetAdmin())
 	d.stats(written.GetStatsConfig())
-	d.runtime(written.GetLayeredRuntime())
+	d.runtime(written.GetLayeredRuntime(), written)
 	d.fields("static_resources", written.GetStaticResources(), staticFields)
 	d.dynamicResources(written)
 	d.listeners(written.GetStaticResources().GetListeners())

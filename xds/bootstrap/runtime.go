@@ -6,18 +6,18 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 const (
-	// maxRuntimeDepth bounds the nesting of a layer: the longest key of Envoy has four parts.
-	maxRuntimeDepth = 16
+	// maxRuntimeLayers bounds the layers: there are four kinds, and few have two of one.
+	maxRuntimeLayers = 64
 	// maxLifetime bounds a lifetime in seconds, so that it is a duration; nobody waits for a year.
 	maxLifetime = 365 * 24 * 60 * 60
 )
@@ -25,79 +25,114 @@ const (
 var (
 	runtimeFields = map[protoreflect.Name]string{"layers": handled}
 	layerFields   = map[protoreflect.Name]string{
-		"name": handled, "static_layer": handled,
-		"disk_layer": noLayer, "admin_layer": noLayer, "rtds_layer": noLayer,
+		"name": handled, "static_layer": handled, "disk_layer": handled, "admin_layer": handled, "rtds_layer": noRTDS,
 	}
+	diskFields = map[protoreflect.Name]string{"symlink_root": handled, "subdirectory": handled, "append_service_cluster": handled}
+	rtdsFields = map[protoreflect.Name]string{"name": handled, "rtds_config": handled}
 )
 
-// runtimeKeys are the keys that have an effect.
-var runtimeKeys = map[string]func(r *config.Runtime, value float64) error{
-	"overload.premature_reset_total_stream_count": func(r *config.Runtime, value float64) error {
+// runtimeKeys are keys of Envoy's own that have an effect here, with what their values must be.
+var runtimeKeys = map[string]func(value float64) error{
+	config.KeyMaxPrematureResets: func(value float64) error {
 		if value < 1 || value > math.MaxUint32 || value != math.Trunc(value) {
 			return fmt.Errorf("must be a whole number from 1 to %d", uint32(math.MaxUint32))
 		}
-		r.MaxPrematureResets = uint32(value)
 		return nil
 	},
-	"overload.premature_reset_min_stream_lifetime_seconds": func(r *config.Runtime, value float64) error {
+	config.KeyPrematureResetAge: func(value float64) error {
 		if !(value >= 0 && value <= maxLifetime) { // NaN is not
 			return fmt.Errorf("must be a number of seconds from 0 to %d", maxLifetime)
 		}
-		r.PrematureResetAge = time.Duration(value * float64(time.Second))
 		return nil
 	},
 }
 
-// runtime decodes the layers of the runtime: of the static ones that have a key, the last counts.
-func (d *decoder) runtime(r *bootstrapv3.LayeredRuntime) {
+// ownPrefixes begin the keys of Envoy's own that no field of a configuration names. The others are whatever fields name.
+var ownPrefixes = []string{"envoy.", "overload.", "re2."}
+
+// runtime decodes the layers of the runtime. A runtime without layers has one for operators, as Envoy's.
+func (d *decoder) runtime(r *bootstrapv3.LayeredRuntime, written *bootstrapv3.Bootstrap) {
 	if r == nil {
 		return
 	}
 	d.fields("layered_runtime", r, runtimeFields)
+	if len(r.GetLayers()) > maxRuntimeLayers {
+		d.errorf("layered_runtime.layers", "has %d layers, it may have %d", len(r.GetLayers()), maxRuntimeLayers)
+		return
+	}
+	taken, admin := make(map[string]bool), -1
 	for i, l := range r.GetLayers() {
 		path := fmt.Sprintf("layered_runtime.layers[%d]", i)
-		d.fields(path, l, layerFields)
-		d.layer(path+".static_layer", "", l.GetStaticLayer(), 0)
+		if taken[l.GetName()] {
+			d.errorf(path+".name", "%q is the name of two layers", l.GetName())
+		}
+		taken[l.GetName()] = true
+		if l.GetAdminLayer() != nil {
+			if admin >= 0 {
+				d.errorf(path+".admin_layer", "at most one layer may be one, layers[%d] is", admin)
+			}
+			admin = i
+		}
+		d.out.Runtime = append(d.out.Runtime, d.layer(path, l, written))
+	}
+	if len(r.GetLayers()) == 0 {
+		d.out.Runtime = []config.RuntimeLayer{{Admin: true}}
 	}
 }
 
-// layer decodes a part of a layer, whose keys begin with prefix: nested objects and dots mean the same.
-func (d *decoder) layer(path, prefix string, s *structpb.Struct, depth int) {
-	if depth > maxRuntimeDepth {
-		d.errorf(path, "is nested more than %d deep", maxRuntimeDepth)
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.GetFields())) {
-		value := s.GetFields()[name]
-		here, key := path+"."+name, prefix+name
-		if nested := value.GetStructValue(); nested != nil && runtimeKeys[key] == nil {
-			d.layer(here, key+".", nested, depth+1)
-			continue
-		}
-		set, ok := runtimeKeys[key]
-		if !ok {
-			d.warnf(here, "has no effect: there is no use for the runtime key %s", key)
-			continue
-		}
-		number, err := runtimeNumber(value)
-		if err == nil {
-			err = set(d.out.Runtime, number)
-		}
+// layer decodes a layer of the runtime.
+func (d *decoder) layer(path string, l *bootstrapv3.RuntimeLayer, written *bootstrapv3.Bootstrap) config.RuntimeLayer {
+	d.fields(path, l, layerFields)
+	out := config.RuntimeLayer{Name: l.GetName()}
+	switch kind := l.GetLayerSpecifier().(type) {
+	case *bootstrapv3.RuntimeLayer_StaticLayer:
+		values, err := resource.RuntimeValues(path+".static_layer", kind.StaticLayer)
 		if err != nil {
+			d.errs = append(d.errs, err)
+		}
+		d.staticValues(path+".static_layer", values)
+		out.Static = values
+	case *bootstrapv3.RuntimeLayer_DiskLayer_:
+		d.fields(path+".disk_layer", kind.DiskLayer, diskFields)
+		if kind.DiskLayer.GetSymlinkRoot() == "" {
+			d.errorf(path+".disk_layer.symlink_root", "must not be empty")
+		}
+		out.Disk = &config.RuntimeDisk{
+			SymlinkRoot: kind.DiskLayer.GetSymlinkRoot(), Subdirectory: kind.DiskLayer.GetSubdirectory(),
+			AppendServiceCluster: kind.DiskLayer.GetAppendServiceCluster(),
+		}
+	case *bootstrapv3.RuntimeLayer_AdminLayer_:
+		out.Admin = true
+	case *bootstrapv3.RuntimeLayer_RtdsLayer_:
+		d.fields(path+".rtds_layer", kind.RtdsLayer, rtdsFields)
+		if kind.RtdsLayer.GetName() == "" {
+			d.errorf(path+".rtds_layer.name", "must not be empty")
+		}
+		out.RTDS = &config.RuntimeRTDS{Name: kind.RtdsLayer.GetName()}
+		if source := d.discovery(path+".rtds_layer.rtds_config", kind.RtdsLayer.GetRtdsConfig(), written); source != nil {
+			out.RTDS.Discovery = *source
+		}
+	}
+	return out
+}
+
+// staticValues checks the values of keys that mean something by themselves. A file is the place to say so; of values that come
+// later, those that mean nothing leave the default in force.
+func (d *decoder) staticValues(path string, values map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		here := path + "." + key
+		check, ok := runtimeKeys[key]
+		if !ok {
+			if slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+				d.warnf(here, "has no effect: there is no use for the runtime key %s", key)
+			}
+			continue
+		}
+		number, err := strconv.ParseFloat(values[key], 64)
+		if err != nil {
+			d.errorf(here, "must be a number")
+		} else if err := check(number); err != nil {
 			d.errorf(here, "%v", err)
 		}
 	}
-}
-
-// runtimeNumber returns a value that is a number, or a text of one.
-func runtimeNumber(v *structpb.Value) (float64, error) {
-	switch v := v.GetKind().(type) {
-	case *structpb.Value_NumberValue:
-		return v.NumberValue, nil
-	case *structpb.Value_StringValue:
-		if n, err := strconv.ParseFloat(v.StringValue, 64); err == nil {
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf("must be a number")
 }

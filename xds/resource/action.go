@@ -26,8 +26,7 @@ var (
 		"max_stream_duration": decoded, "grpc_timeout_header_max": decoded, "grpc_timeout_header_offset": decoded,
 	}
 	weightedClustersFields = fields{
-		"clusters": decoded, "total_weight": decoded,
-		"runtime_key_prefix": noEffect, // there is no runtime that could override a weight
+		"clusters": decoded, "total_weight": decoded, "runtime_key_prefix": decoded,
 	}
 	clusterWeightFields = fields{
 		"name": decoded, "weight": decoded, "host_rewrite_literal": decoded, "response_headers_to_add": decoded,
@@ -46,6 +45,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 	a.only(r, forwardFields)
 	out := &config.Forward{
 		Clusters:              a.targets(r),
+		RuntimeKeyPrefix:      r.GetWeightedClusters().GetRuntimeKeyPrefix(),
 		ClusterNotFoundStatus: http.StatusServiceUnavailable,
 		PrefixRewrite:         r.GetPrefixRewrite(),
 		RegexRewrite:          a.in("regex_rewrite").regexRewrite(r.GetRegexRewrite()),

@@ -7,7 +7,6 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -37,7 +36,7 @@ func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
 	out := config.RouteMatch{
 		CaseSensitive: orBool(m.GetCaseSensitive(), true),
 		GRPC:          m.GetGrpc() != nil,
-		Fraction:      config.FractionAll,
+		Fraction:      config.RuntimeFraction{Default: config.FractionAll},
 	}
 	switch p := m.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:
@@ -54,7 +53,7 @@ func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
 		out.Kind = config.PathConnect
 	}
 	if f := m.GetRuntimeFraction(); f != nil {
-		out.Fraction = fraction(f.GetDefaultValue())
+		out.Fraction = a.in("runtime_fraction").runtimeFraction(f)
 	}
 	for i, h := range m.GetHeaders() {
 		out.Headers = append(out.Headers, a.item("headers", i).headerMatcher(h))
@@ -77,18 +76,6 @@ func (a *at) separatedPrefix(prefix string) {
 	if prefix == "" || strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "?#") {
 		a.errorf("%q must not be empty, end with \"/\" or contain \"?\" or \"#\"", prefix)
 	}
-}
-
-// fraction converts a fractional percent into parts of a million, at most all.
-func fraction(p *typev3.FractionalPercent) uint32 {
-	scale := uint64(10_000)
-	switch p.GetDenominator() {
-	case typev3.FractionalPercent_TEN_THOUSAND:
-		scale = 100
-	case typev3.FractionalPercent_MILLION:
-		scale = 1
-	}
-	return uint32(min(uint64(p.GetNumerator())*scale, config.FractionAll))
 }
 
 // headerMatcher decodes one entry of headers, in the current or the deprecated form.

@@ -39,7 +39,7 @@ func TestRouteMatch(t *testing.T) {
 	yes, no := true, false
 	type match = config.RouteMatch
 	plain := func(kind config.PathKind, path string) match {
-		return match{Kind: kind, Path: path, CaseSensitive: true, Fraction: config.FractionAll}
+		return match{Kind: kind, Path: path, CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}}
 	}
 	header := func(h config.HeaderMatcher) match {
 		m := plain(config.PathPrefix, "/")
@@ -54,11 +54,13 @@ func TestRouteMatch(t *testing.T) {
 		m.Query = []config.QueryMatcher{q}
 		return m
 	}
-	fraction := func(n uint32) match { m := plain(config.PathPrefix, "/"); m.Fraction = n; return m }
+	fraction := func(n uint32) match { m := plain(config.PathPrefix, "/"); m.Fraction.Default = n; return m }
 	pattern := plain(config.PathRegex, "/a|/b")
 	pattern.Regex, pattern.CaseSensitive = anchored("/a|/b"), false
 	grpc := plain(config.PathPrefix, "/")
 	grpc.GRPC = true
+	runtime := fraction(500)
+	runtime.Fraction.Key = "k"
 	tests := map[string]match{
 		"prefix: /a":                plain(config.PathPrefix, "/a"),
 		"path: /a":                  plain(config.PathExact, "/a"),
@@ -66,7 +68,7 @@ func TestRouteMatch(t *testing.T) {
 		"safe_regex: {regex: /a|/b}, case_sensitive: no":               pattern,
 		"prefix: /, grpc: {}":                                          grpc,
 		"prefix: /, runtime_fraction: {default_value: {numerator: 5}}": fraction(50_000),
-		"prefix: /, runtime_fraction: {default_value: {numerator: 5, denominator: TEN_THOUSAND}, runtime_key: k}": fraction(500),
+		"prefix: /, runtime_fraction: {default_value: {numerator: 5, denominator: TEN_THOUSAND}, runtime_key: k}": runtime,
 		"prefix: /, runtime_fraction: {default_value: {numerator: 5, denominator: MILLION}}":                      fraction(5),
 		"prefix: /, runtime_fraction: {default_value: {numerator: 500}}":                                          fraction(config.FractionAll),
 		"prefix: /, headers: [{name: X}]":                                                                                      header(config.HeaderMatcher{Name: "x", Present: true}),
@@ -83,7 +85,7 @@ func TestRouteMatch(t *testing.T) {
 		"prefix: /, headers: [{name: x, string_match: {contains: V}}]":                                                         text(config.StringContains, "V"),
 		"prefix: /, headers: [{name: x, string_match: {safe_regex: {regex: b}, ignore_case: true}}]":                           header(config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringRegex, Regex: anchored("b")}}),
 		"prefix: /, cookies: [{name: C, string_match: {exact: a}}, {name: d, string_match: {prefix: b}, invert_match: true}]": {
-			Path: "/", CaseSensitive: true, Fraction: config.FractionAll, Cookies: []config.CookieMatcher{
+			Path: "/", CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}, Cookies: []config.CookieMatcher{
 				{Name: "C", String: config.StringMatcher{Value: "a"}},
 				{Name: "d", String: config.StringMatcher{Kind: config.StringPrefix, Value: "b"}, Invert: true},
 			},
@@ -146,6 +148,7 @@ func TestRouteAction(t *testing.T) {
 		}),
 		"route: {weighted_clusters: {total_weight: 3, runtime_key_prefix: k, clusters: [{name: a, weight: 1, host_rewrite_literal: h, request_headers_to_remove: [Q]}, {name: b, weight: 2}, {name: c}]}}": forward(func(f *config.Forward) {
 			f.Clusters = []config.WeightedCluster{{Name: "a", Weight: 1, HostRewrite: "h", HeaderMutations: config.HeaderMutations{RequestRemove: []string{"q"}}}, {Name: "b", Weight: 2}, {Name: "c"}}
+			f.RuntimeKeyPrefix = "k"
 		}),
 		"redirect: {https_redirect: true}": redirect(config.Redirect{Status: 301, HTTPSRedirect: true}),
 		"redirect: {scheme_redirect: s, host_redirect: h, port_redirect: 8, path_redirect: /p, response_code: FOUND, strip_query: true}": redirect(config.Redirect{Status: 302, Scheme: "s", Host: "h", Port: 8, Path: "/p", StripQuery: true}),
@@ -177,7 +180,7 @@ func TestRouteAction(t *testing.T) {
 	for text, want := range tests {
 		t.Run(text, func(t *testing.T) {
 			got, err := decodeRoute(t, "name: r1\n"+all+text)
-			want.Name, want.Match = "r1", config.RouteMatch{Path: "/", CaseSensitive: true, Fraction: config.FractionAll}
+			want.Name, want.Match = "r1", config.RouteMatch{Path: "/", CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}}
 			checkEqual(t, got, &want, err)
 		})
 	}
@@ -270,7 +273,7 @@ virtual_hosts:
 				IncludeRequestAttemptCount: true, IncludeAttemptCountInResponse: true,
 				HeaderMutations: config.HeaderMutations{ResponseRemove: []string{"b"}},
 				Routes: []*config.Route{{
-					Name: "v/prefix:/", Match: config.RouteMatch{Path: "/", CaseSensitive: true, Fraction: config.FractionAll},
+					Name: "v/prefix:/", Match: config.RouteMatch{Path: "/", CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}},
 					Direct: &config.DirectResponse{Status: 200, Body: []byte(strings.Repeat("a", 5000))},
 				}},
 			},
