@@ -60,7 +60,7 @@ var confined = []struct {
 	{"crypto/tls", []string{"tls"}, "certificates and keys have one owner"},
 	{"net/http", []string{"xds/resource", "internal", "bench"},
 		"the data plane has its own codec, and everything else that speaks HTTP uses fasthttp; two HTTP stacks differ in what they accept"},
-	{"golang.org/x/sys/unix", []string{"proxy/eventloop", "proxy/listener", "bench"},
+	{"golang.org/x/sys/unix", []string{"proxy/eventloop", "proxy/listener", "inotify", "bench"},
 		"the kernel interface stays where another one could replace it"},
 	{"unsafe", []string{"proxy", "moduleservice/marchproxypb"},
 		"memory safety is given up where the kernel asks for it or a copy per request is the alternative, with the argument beside it"},

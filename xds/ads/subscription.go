@@ -156,13 +156,18 @@ func difference(before, now []string) (added, gone []string) {
 	return added, gone
 }
 
-// accepted moves s to the version of r.
-func (s *subscription) accepted(r *Response, now time.Time) {
+// took moves s to the version of r, and counts it.
+func (s *subscription) took(r *Response, now time.Time) {
 	s.version, s.wasRefused = r.Version, false
-	s.stats.UpdateAttempt++
 	s.stats.UpdateSuccess++
 	s.stats.UpdateTime = now
 	s.stats.Version, s.stats.VersionText = VersionHash(r.Version), r.Version
+}
+
+// accepted is took for a response of a stream, whose answer is an attempt to get another.
+func (s *subscription) accepted(r *Response, now time.Time) {
+	s.took(r, now)
+	s.stats.UpdateAttempt++
 	if !r.Incremental {
 		return
 	}
