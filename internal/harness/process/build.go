@@ -11,8 +11,12 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
 )
 
-// program is what is built.
-const program = "github.com/penguintechinc/marchproxy-alb/cmd/proxy-alb"
+const (
+	// program is what is built.
+	program = "github.com/penguintechinc/marchproxy-alb/cmd/proxy-alb"
+	// BinaryVariable names in the environment a proxy-alb that was built before, for a test that runs another test binary.
+	BinaryVariable = "PROXY_ALB_BINARY"
+)
 
 // built is the program of this run of the test binary.
 var built struct {
@@ -42,6 +46,9 @@ func Binary(t testing.TB) string {
 }
 
 func build() {
+	if built.path = os.Getenv(BinaryVariable); built.path != "" {
+		return
+	}
 	if built.dir, built.err = os.MkdirTemp("", "proxy-alb"); built.err != nil {
 		return
 	}

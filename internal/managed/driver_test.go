@@ -1,0 +1,122 @@
+package managed
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/penguintechinc/marchproxy-alb/internal/harness/process"
+)
+
+// Ports of go-control-plane's test driver, which are what it has by default.
+const (
+	driverADS      = 18000
+	driverGateway  = 18001
+	driverUpstream = 18080
+	driverALS      = 18090
+)
+
+// driverPath names the driver in the environment of the test in its namespace, where the go command has no network.
+const driverPath = "MANAGED_DRIVER"
+
+// driverMode is a way in which the driver manages the proxy.
+type driverMode struct {
+	name  string // as the driver has it, and the bootstrap below testdata
+	flags []string
+	// mux has the mode driven with -mux, too. The driver crashes with it in the incremental modes: its cache does not say how
+	// to classify their requests.
+	mux bool
+}
+
+// driverModes are those that the proxy can be managed in. What the driver is told to leave out is what the proxy does not
+// have: the driver's connection managers have a gRPC access log. Nor is there -tls: traffic has no TLS.
+var driverModes = []driverMode{
+	{name: "ads", flags: []string{"-http", "0", "-scopedhttp", "0", "-runtimes", "0"}, mux: true},
+	{name: "delta-ads", flags: []string{"-http", "0", "-scopedhttp", "0", "-runtimes", "0"}},
+}
+
+// TestDriver has go-control-plane's own test driver, which its authors run against Envoy, manage proxy-alb: it serves snapshot
+// after snapshot and sends requests through every listener of each.
+func TestDriver(t *testing.T) {
+	var programs []string
+	if os.Getenv(namespaced) == "" {
+		programs = []string{driverPath + "=" + driver(t), process.BinaryVariable + "=" + process.Binary(t)}
+	}
+	for _, mode := range driverModes {
+		for _, mux := range []bool{false, true} {
+			if mux && !mode.mux {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s,mux=%v", mode.name, mux), func(t *testing.T) {
+				t.Parallel()
+				if inNamespace(t, programs...) {
+					mode.drive(t, mux)
+				}
+			})
+		}
+	}
+}
+
+// driver returns the path of the program, which tools/go.mod pins.
+func driver(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command("go", "tool", "-modfile=tools/go.mod", "-n", "github.com/envoyproxy/go-control-plane/pkg/test/main")
+	cmd.Dir, cmd.Stderr = root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go tool: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// drive runs the driver against a proxy to its end. Everything that it serves has to be accepted.
+func (m driverMode) drive(t *testing.T, mux bool) {
+	const message = "Hi, there!\n"
+	upstream(t, message)
+	args := append([]string{"-xds", m.name, "-mux=" + strconv.FormatBool(mux), "-message", message, "-r", "8", "-delay", "150ms", "-debug"}, m.flags...)
+	d := process.Run(t, process.Command{Path: os.Getenv(driverPath), Args: args})
+	for _, port := range []int{driverADS, driverGateway, driverALS} {
+		d.WaitListening(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	}
+	bootstrap, err := os.ReadFile(filepath.Join("testdata", "driver-"+m.name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := (&process.Setup{Args: []string{"--drain-time-s", "1"}}).StartText(t, bootstrap)
+	if err := d.Wait(); err != nil {
+		t.Fatalf("the driver ended with %v:\n%s", err, d.Output())
+	}
+	for name, n := range p.Stats(`\.update_rejected$`) {
+		if n != 0 {
+			t.Errorf("%s is %d, want 0", name, n)
+		}
+	}
+	if !strings.Contains(d.Output(), "Test for "+m.name+" passed!") {
+		t.Errorf("the driver does not say that it has passed:\n%s", d.Output())
+	}
+}
+
+// upstream serves the message to everybody until the test ends.
+func upstream(t *testing.T, message string) {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(driverUpstream)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(message)) })}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Serve(l)
+	}()
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-done
+	})
+}
