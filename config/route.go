@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -98,6 +99,26 @@ type StringMatcher struct {
 	Value      string
 	Regex      *regexp.Regexp // anchored at both ends; only with StringRegex
 	IgnoreCase bool
+}
+
+// Matches reports whether m matches s.
+func (m *StringMatcher) Matches(s string) bool {
+	if m.Kind == StringRegex {
+		return m.Regex.MatchString(s)
+	}
+	if m.IgnoreCase {
+		s = strings.ToLower(s)
+	}
+	switch m.Kind {
+	case StringPrefix:
+		return strings.HasPrefix(s, m.Value)
+	case StringSuffix:
+		return strings.HasSuffix(s, m.Value)
+	case StringContains:
+		return strings.Contains(s, m.Value)
+	default:
+		return s == m.Value
+	}
 }
 
 // HeaderKind tells what a HeaderMatcher asks.

@@ -3,7 +3,6 @@ package health
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -37,33 +36,13 @@ func (a *answer) judge(check *config.HTTPHealthCheck) result {
 		return r
 	}
 	r := result{outcome: passed, verified: check.ServiceName != nil}
-	if r.verified && !matches(check.ServiceName, a.cluster) {
+	if r.verified && !check.ServiceName.Matches(a.cluster) {
 		return result{outcome: failed, verified: true, why: fmt.Sprintf("it says that it is of the service %q", a.cluster)}
 	}
 	if a.degraded {
 		r.outcome = degraded
 	}
 	return r
-}
-
-// matches reports whether m matches s, without regard to case where that is asked for: then the value of m is in lower case.
-func matches(m *config.StringMatcher, s string) bool {
-	if m.Kind == config.StringRegex {
-		return m.Regex.MatchString(s)
-	}
-	if m.IgnoreCase {
-		s = strings.ToLower(s)
-	}
-	switch m.Kind {
-	case config.StringPrefix:
-		return strings.HasPrefix(s, m.Value)
-	case config.StringSuffix:
-		return strings.HasSuffix(s, m.Value)
-	case config.StringContains:
-		return strings.Contains(s, m.Value)
-	default:
-		return s == m.Value
-	}
 }
 
 func within(status int, ranges []config.StatusRange) bool {

@@ -18,6 +18,7 @@ const (
 	RouteType      = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	ClusterType    = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 	AssignmentType = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	SecretType     = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
 	typePrefix  = "type.googleapis.com/"
 	wrapperType = typePrefix + "envoy.service.discovery.v3.Resource"

@@ -1,0 +1,138 @@
+package config
+
+import "time"
+
+// DownstreamTLS is envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext as far as it has a function here.
+type DownstreamTLS struct {
+	TLS
+	RequireClientCertificate bool
+	// RequireSNI refuses clients that do not say which server they want.
+	RequireSNI bool
+	// DisableTickets is disable_stateless_session_resumption. There is no other resumption.
+	DisableTickets bool
+	// TicketKeys are session_ticket_keys, 80 bytes each: the first seals, all open. Without any the process makes its own.
+	TicketKeys []DataSource
+	// TicketKeySecret names a Secret with them, empty for none.
+	TicketKeySecret string
+}
+
+// UpstreamTLS is envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext as far as it has a function here.
+type UpstreamTLS struct {
+	TLS
+	// SNI is the server name that is asked for, empty for none.
+	SNI string
+	// AutoHostSNI asks for the endpoint's host name where it has one.
+	AutoHostSNI bool
+	// AutoSANValidation has the certificate checked for the name that was asked for.
+	AutoSANValidation bool
+	// MaxSessionKeys bounds the sessions that are kept for resumption; 0 keeps none.
+	MaxSessionKeys uint32
+}
+
+// TLS is envoy.extensions.transport_sockets.tls.v3.CommonTlsContext: what both sides of a connection have.
+type TLS struct {
+	Certificates []TLSCertificate
+	// CertificateSecrets name the Secrets with certificates, beside or instead of Certificates.
+	CertificateSecrets []string
+	// Validation says which certificates of the peer are good. Where ValidationSecret names a Secret too, what that has is
+	// laid over it (combined_validation_context). Without either any certificate is.
+	Validation       *TLSValidation
+	ValidationSecret string
+	ALPN             []string
+	// MinVersion and MaxVersion bound the versions; the zero value is the side's default.
+	MinVersion, MaxVersion TLSVersion
+	// CipherSuites are those of TLS 1.2 by their OpenSSL names, in order of preference, none for the default. A group of
+	// equal preference, "[a|b]", is taken apart.
+	CipherSuites []string
+	// Curves are the names of key exchange groups (ecdh_curves), none for the default.
+	Curves []string
+}
+
+// Secrets returns the names of the Secrets that t takes part of what it needs from, each once.
+func (t *TLS) Secrets() []string {
+	names := append([]string(nil), t.CertificateSecrets...)
+	if t.ValidationSecret != "" {
+		names = append(names, t.ValidationSecret)
+	}
+	return names
+}
+
+// TLSVersion is a version of TLS.
+type TLSVersion uint8
+
+// The versions.
+const (
+	TLSAuto TLSVersion = iota // tls_minimum_protocol_version and its like are not set
+	TLS12
+	TLS13
+)
+
+// DataSource is where bytes are: in the configuration itself, in a file, or in a variable of the environment. They are what
+// it was when it was put into force; a file may change.
+type DataSource struct {
+	Inline   []byte
+	File     string // path, empty for none
+	Variable string // name, empty for none
+}
+
+// IsSet reports whether d says anything.
+func (d DataSource) IsSet() bool { return len(d.Inline) > 0 || d.File != "" || d.Variable != "" }
+
+// TLSCertificate is a certificate that we show, with its private key.
+type TLSCertificate struct {
+	Chain, Key DataSource
+	// OCSPStaple is a response in DER that is shown with it.
+	OCSPStaple DataSource
+}
+
+// TLSValidation is envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext as far as it has a function here.
+type TLSValidation struct {
+	CA DataSource
+	// SystemRoots takes the roots of the operating system for CA.
+	SystemRoots bool
+	CRL         DataSource
+	// SANs are the names of which a certificate must have one, any of them; none asks for no name.
+	SANs []SANMatcher
+	// SPKI are the hashes of public keys, SHA-256 in base64, and Hashes those of whole certificates, SHA-256 in hexadecimal
+	// with or without colons: a certificate must be of one of either.
+	SPKI, Hashes []string
+	// MaxDepth bounds the intermediate certificates between the peer's and a root, -1 for no bound of its own.
+	MaxDepth int
+	// AllowExpired takes certificates whose time is over, or not yet there.
+	AllowExpired bool
+	// AcceptUntrusted takes certificates that do not lead to a root.
+	AcceptUntrusted bool
+	// OnlyLeafCRL looks only the peer's own certificate up in CRL.
+	OnlyLeafCRL bool
+	// HideAuthorities does not tell clients which authorities are known (suppress_client_ca_list).
+	HideAuthorities bool
+}
+
+// SANType is a kind of subject alternative name.
+type SANType uint8
+
+// The kinds.
+const (
+	SANDNS SANType = iota
+	SANURI
+	SANEmail
+	SANIP
+)
+
+// SANMatcher is a name that a certificate may have.
+type SANMatcher struct {
+	Type  SANType
+	Match StringMatcher
+}
+
+// Secret is envoy.extensions.transport_sockets.tls.v3.Secret: one of its fields is set.
+type Secret struct {
+	Name        string
+	Certificate *TLSCertificate
+	Validation  *TLSValidation
+	TicketKeys  []DataSource
+}
+
+// DefaultTransportSocketTimeout is transport_socket_connect_timeout of a filter chain that does not set it. Envoy has none;
+// a client that does not shake hands holds memory.
+const DefaultTransportSocketTimeout = 15 * time.Second

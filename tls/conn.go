@@ -1,0 +1,72 @@
+package tls
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+)
+
+// Conn is a connection under TLS. It reads and writes on what it was made on, and blocks where that blocks.
+type Conn struct{ *tls.Conn }
+
+// Handshake shakes hands. On an error the peer has been told why, as far as it is to know; [RefusalOf] tells whether it was
+// its certificate.
+func (c Conn) Handshake() error { return c.Conn.HandshakeContext(context.Background()) }
+
+// Peer describes how hands were shaken.
+type Peer struct {
+	// Version, CipherSuite and Curve are named as in statistics: "TLSv1.3", "TLS_AES_128_GCM_SHA256", "X25519".
+	Version, CipherSuite, Curve string
+	Resumed                     bool
+	// Protocol is what was agreed on by ALPN, empty for nothing.
+	Protocol string
+	// ServerName is what the client has asked for.
+	ServerName string
+	// Certificate is the peer's, nil when it has shown none.
+	Certificate *x509.Certificate
+}
+
+// Peer returns how hands were shaken.
+func (c Conn) Peer() Peer {
+	state := c.ConnectionState()
+	out := Peer{
+		Version: versionName(state.Version), CipherSuite: suiteName(state.CipherSuite), Curve: curveName(state.CurveID),
+		Resumed: state.DidResume, Protocol: state.NegotiatedProtocol, ServerName: state.ServerName,
+	}
+	if len(state.PeerCertificates) > 0 {
+		out.Certificate = state.PeerCertificates[0]
+	}
+	return out
+}
+
+func versionName(version uint16) string {
+	switch version {
+	case tls.VersionTLS12:
+		return "TLSv1.2"
+	case tls.VersionTLS13:
+		return "TLSv1.3"
+	}
+	return "unknown"
+}
+
+// suiteName returns the name of a suite as BoringSSL has it, which is what statistics are tagged with.
+func suiteName(suite uint16) string {
+	for _, name := range []string{
+		"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+		"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
+	} {
+		if id, _ := suiteOf(name); id == suite {
+			return name
+		}
+	}
+	return tls.CipherSuiteName(suite)
+}
+
+func curveName(curve tls.CurveID) string {
+	for _, name := range []string{"X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"} {
+		if id, _ := curveOf(name); id == curve {
+			return name
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,148 @@
+package tls
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// ErrNotReady is why hands are not shaken while a secret is missing.
+var ErrNotReady = errors.New("a secret of the TLS context has not come yet")
+
+var errNoServerName = errors.New("the client does not say which server it wants")
+
+// Downstream is the TLS of a filter chain. It does not change, and its methods may be called from any goroutine.
+type Downstream struct {
+	config  *tls.Config // nil while a secret is missing
+	missing string
+	shown   []*shown
+	peers   *verifier
+}
+
+// NewDownstream returns the context of c. The files that it names are read now. While one of the secrets that it names has
+// not come, the context is there and not ready.
+func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Time) (*Downstream, error) {
+	m, err := gather(&c.TLS, secrets)
+	if err != nil {
+		return nil, err
+	}
+	keys := c.TicketKeys
+	if c.TicketKeySecret != "" {
+		switch s := secrets[c.TicketKeySecret]; {
+		case s == nil:
+			m.missing = c.TicketKeySecret
+		case s.TicketKeys == nil:
+			return nil, fmt.Errorf("secret %q has no session ticket keys", c.TicketKeySecret)
+		default:
+			keys = s.TicketKeys
+		}
+	}
+	if m.missing != "" {
+		return &Downstream{missing: m.missing}, nil
+	}
+	d := &Downstream{}
+	if d.config, err = parameters(&c.TLS, tls.VersionTLS13); err != nil {
+		return nil, err
+	}
+	identity := sha256.New()
+	for i := range m.certificates {
+		one, err := show(&m.certificates[i], now())
+		if err != nil {
+			return nil, err
+		}
+		d.shown = append(d.shown, one)
+		d.config.Certificates = append(d.config.Certificates, one.certificate)
+		identity.Write(one.chain[0].Raw)
+	}
+	if m.validation != nil {
+		if err := d.askClients(c, m.validation, now, identity); err != nil {
+			return nil, err
+		}
+	}
+	if c.RequireSNI {
+		d.config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if hello.ServerName == "" {
+				return nil, errNoServerName
+			}
+			return nil, nil
+		}
+	}
+	return d, d.tickets(c, keys, [sha256.Size]byte(identity.Sum(nil)))
+}
+
+// askClients has clients asked for a certificate, and those that show one checked. What they are checked by is written to
+// identity.
+func (d *Downstream) askClients(c *config.DownstreamTLS, v *config.TLSValidation, now func() time.Time, identity io.Writer) error {
+	var err error
+	if d.peers, err = newVerifier(v, x509.ExtKeyUsageClientAuth, now); err != nil {
+		return err
+	}
+	d.config.ClientAuth = tls.RequestClientCert
+	if !v.HideAuthorities {
+		d.config.ClientCAs = d.peers.roots
+	}
+	required := c.RequireClientCertificate
+	// Of what crypto/tls offers only this is called for resumed sessions too, which must not outlive what vouched for them.
+	d.config.VerifyConnection = func(state tls.ConnectionState) error {
+		switch {
+		case len(state.PeerCertificates) > 0:
+			return d.peers.verify(state.PeerCertificates, "")
+		case required:
+			return refuse(NotShown, "the client has shown no certificate")
+		}
+		return nil
+	}
+	for _, ca := range d.peers.cas {
+		_, _ = identity.Write(ca.Raw)
+	}
+	_, _ = fmt.Fprintf(identity, "%t %t %t %d %v %v %v", required, v.AllowExpired, v.AcceptUntrusted, v.MaxDepth, v.SANs, v.SPKI, v.Hashes)
+	return nil
+}
+
+// tickets decides about the resumption of sessions. Without keys of the configuration, each context makes its own, so that
+// a session ends with the context that it was begun in.
+func (d *Downstream) tickets(c *config.DownstreamTLS, sources []config.DataSource, identity [sha256.Size]byte) error {
+	d.config.SessionTicketsDisabled = c.DisableTickets
+	if c.DisableTickets || len(sources) == 0 {
+		return nil
+	}
+	keys, err := ticketKeys(sources, identity)
+	if err != nil {
+		return err
+	}
+	d.config.SetSessionTicketKeys(keys)
+	return nil
+}
+
+// Missing returns the name of a secret that has not come, empty when the context is ready.
+func (d *Downstream) Missing() string { return d.missing }
+
+// Server returns the server's side of a connection on wire. Nothing is read before Handshake.
+func (d *Downstream) Server(wire net.Conn) (Conn, error) {
+	if d.config == nil {
+		return Conn{}, fmt.Errorf("secret %q: %w", d.missing, ErrNotReady)
+	}
+	return Conn{tls.Server(wire, d.config)}, nil
+}
+
+// Certificates returns what clients are shown, and what theirs are verified against.
+func (d *Downstream) Certificates(now time.Time) Certificates {
+	return certificatesOf(d.shown, d.peers, now)
+}
+
+func certificatesOf(shown []*shown, peers *verifier, now time.Time) (out Certificates) {
+	for _, one := range shown {
+		out.Chain = append(out.Chain, describe(one.chain, one.place, now)...)
+	}
+	if peers != nil {
+		out.CA = describe(peers.cas, peers.place, now)
+	}
+	return out
+}

@@ -1,0 +1,81 @@
+package tls
+
+import (
+	"crypto/tls"
+	"fmt"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// suiteOf returns the TLS 1.2 suite of an OpenSSL name.
+func suiteOf(name string) (uint16, bool) {
+	switch name {
+	case "ECDHE-ECDSA-AES128-GCM-SHA256":
+		return tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, true
+	case "ECDHE-RSA-AES128-GCM-SHA256":
+		return tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, true
+	case "ECDHE-ECDSA-AES256-GCM-SHA384":
+		return tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, true
+	case "ECDHE-RSA-AES256-GCM-SHA384":
+		return tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, true
+	case "ECDHE-ECDSA-CHACHA20-POLY1305":
+		return tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, true
+	case "ECDHE-RSA-CHACHA20-POLY1305":
+		return tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, true
+	}
+	return 0, false
+}
+
+// curveOf returns the group of a name of ecdh_curves.
+func curveOf(name string) (tls.CurveID, bool) {
+	switch name {
+	case "X25519MLKEM768":
+		return tls.X25519MLKEM768, true
+	case "X25519":
+		return tls.X25519, true
+	case "P-256":
+		return tls.CurveP256, true
+	case "P-384":
+		return tls.CurveP384, true
+	case "P-521":
+		return tls.CurveP521, true
+	}
+	return 0, false
+}
+
+// parameters returns what both sides set of a configuration. maxVersion is the side's default.
+func parameters(c *config.TLS, maxVersion uint16) (*tls.Config, error) {
+	out := baseConfig()
+	out.NextProtos = c.ALPN
+	out.MaxVersion = maxVersion
+	// Records of 16 KiB from the beginning: the size that spares the most work is also what fits a turn's output.
+	out.DynamicRecordSizingDisabled = true
+	if c.MinVersion == config.TLS13 {
+		out.MinVersion = tls.VersionTLS13
+		out.MaxVersion = tls.VersionTLS13
+	}
+	switch c.MaxVersion {
+	case config.TLS12:
+		out.MaxVersion = tls.VersionTLS12
+	case config.TLS13:
+		out.MaxVersion = tls.VersionTLS13
+	}
+	if len(c.CipherSuites) > 0 {
+		out.CipherSuites = nil
+	}
+	for _, name := range c.CipherSuites {
+		suite, ok := suiteOf(name)
+		if !ok {
+			return nil, fmt.Errorf("cipher suite %q is not supported", name)
+		}
+		out.CipherSuites = append(out.CipherSuites, suite)
+	}
+	for _, name := range c.Curves {
+		curve, ok := curveOf(name)
+		if !ok {
+			return nil, fmt.Errorf("curve %q is not supported", name)
+		}
+		out.CurvePreferences = append(out.CurvePreferences, curve)
+	}
+	return out, nil
+}

@@ -1,0 +1,142 @@
+package tls
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// Secrets are what SDS has delivered, by name.
+type Secrets map[string]*config.Secret
+
+// material is what a context is made of, with the secrets that it names.
+type material struct {
+	certificates []config.TLSCertificate
+	validation   *config.TLSValidation // nil: peers need not be anybody
+	missing      string                // a secret that has not come, empty for none
+}
+
+// gather puts together what c says and what the secrets have that it names.
+func gather(c *config.TLS, secrets Secrets) (m material, err error) {
+	m.certificates = append(m.certificates, c.Certificates...)
+	for _, name := range c.CertificateSecrets {
+		switch s := secrets[name]; {
+		case s == nil:
+			m.missing = name
+		case s.Certificate == nil:
+			return m, fmt.Errorf("secret %q is no certificate", name)
+		default:
+			m.certificates = append(m.certificates, *s.Certificate)
+		}
+	}
+	m.validation = c.Validation
+	if c.ValidationSecret == "" {
+		return m, nil
+	}
+	switch s := secrets[c.ValidationSecret]; {
+	case s == nil:
+		m.missing = c.ValidationSecret
+	case s.Validation == nil:
+		return m, fmt.Errorf("secret %q is no validation context", c.ValidationSecret)
+	default:
+		m.validation = merge(c.Validation, s.Validation)
+	}
+	return m, nil
+}
+
+// merge lays a dynamic validation context over a default one as protobuf merges messages: what is set replaces, lists are
+// joined.
+func merge(base, over *config.TLSValidation) *config.TLSValidation {
+	if base == nil {
+		return over
+	}
+	out := *base
+	if over.CA.IsSet() {
+		out.CA, out.SystemRoots = over.CA, false
+	}
+	if over.SystemRoots {
+		out.CA, out.SystemRoots = config.DataSource{}, true
+	}
+	if over.CRL.IsSet() {
+		out.CRL = over.CRL
+	}
+	if over.MaxDepth >= 0 {
+		out.MaxDepth = over.MaxDepth
+	}
+	out.SANs = append(append([]config.SANMatcher(nil), base.SANs...), over.SANs...)
+	out.SPKI = append(append([]string(nil), base.SPKI...), over.SPKI...)
+	out.Hashes = append(append([]string(nil), base.Hashes...), over.Hashes...)
+	out.AllowExpired = base.AllowExpired || over.AllowExpired
+	out.AcceptUntrusted = base.AcceptUntrusted || over.AcceptUntrusted
+	out.OnlyLeafCRL = base.OnlyLeafCRL || over.OnlyLeafCRL
+	out.HideAuthorities = base.HideAuthorities || over.HideAuthorities
+	return &out
+}
+
+// shown is a certificate that we show, and where it is from.
+type shown struct {
+	certificate tls.Certificate
+	chain       []*x509.Certificate
+	place       string
+}
+
+// show reads and checks a certificate and its key.
+func show(c *config.TLSCertificate, now time.Time) (*shown, error) {
+	chainBytes, err := read(roleCert, c.Chain)
+	if err != nil {
+		return nil, err
+	}
+	keyBytes, err := read(roleKey, c.Key)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := parseChain(chainBytes, now)
+	if err != nil {
+		return nil, within(roleCert, c.Chain, err)
+	}
+	key, err := parseKey(keyBytes)
+	if err == nil {
+		err = checkKey(key, chain[0])
+	}
+	if err != nil {
+		return nil, within(roleKey, c.Key, err)
+	}
+	out := &shown{certificate: tls.Certificate{PrivateKey: key, Leaf: chain[0]}, chain: chain, place: place(c.Chain)}
+	for _, one := range chain {
+		out.certificate.Certificate = append(out.certificate.Certificate, one.Raw)
+	}
+	if c.OCSPStaple.IsSet() {
+		if out.certificate.OCSPStaple, err = read("OCSP staple", c.OCSPStaple); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// ticketKeySize is the size of a session ticket key in bytes, as Envoy has them.
+const ticketKeySize = 80
+
+// errTicketKey is what is wrong with a ticket key.
+var errTicketKey = errors.New("it is no session ticket key, want 80 bytes")
+
+// ticketKeys returns the keys to seal and open tickets with. They are bound to identity: a ticket of a context that trusts
+// others, or is somebody else, cannot be opened.
+func ticketKeys(sources []config.DataSource, identity [sha256.Size]byte) ([][32]byte, error) {
+	var keys [][32]byte
+	for _, source := range sources {
+		key, err := read("session ticket key", source)
+		if err != nil {
+			return nil, err
+		}
+		if len(key) != ticketKeySize {
+			return nil, within("session ticket key", source, errTicketKey)
+		}
+		keys = append(keys, sha256.Sum256(append(identity[:], key...)))
+	}
+	return keys, nil
+}

@@ -1,0 +1,92 @@
+package tls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// Upstream is the TLS of a cluster. It does not change, and its methods may be called from any goroutine.
+type Upstream struct {
+	config  *tls.Config // nil while a secret is missing
+	missing string
+	asked   *config.UpstreamTLS
+	shown   []*shown
+	peers   *verifier // nil: any certificate is good
+}
+
+// NewUpstream returns the context of c. The files that it names are read now. While one of the secrets that it names has not
+// come, the context is there and not ready.
+func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (*Upstream, error) {
+	m, err := gather(&c.TLS, secrets)
+	if err != nil {
+		return nil, err
+	}
+	if m.missing != "" {
+		return &Upstream{missing: m.missing}, nil
+	}
+	u := &Upstream{asked: c}
+	// Envoy's clients speak no more than TLS 1.2 unless they are told to.
+	if u.config, err = parameters(&c.TLS, tls.VersionTLS12); err != nil {
+		return nil, err
+	}
+	for i := range m.certificates {
+		one, err := show(&m.certificates[i], now())
+		if err != nil {
+			return nil, err
+		}
+		u.shown = append(u.shown, one)
+		u.config.Certificates = append(u.config.Certificates, one.certificate)
+	}
+	if m.validation != nil {
+		if u.peers, err = newVerifier(m.validation, x509.ExtKeyUsageServerAuth, now); err != nil {
+			return nil, err
+		}
+	}
+	// Certificates are checked by the verifier, and where there is none, as in Envoy, not at all.
+	u.config.InsecureSkipVerify = true
+	if c.MaxSessionKeys > 0 {
+		u.config.SessionTicketsDisabled = false
+		u.config.ClientSessionCache = tls.NewLRUClientSessionCache(int(min(c.MaxSessionKeys, maxSessions)))
+	}
+	return u, nil
+}
+
+// maxSessions bounds the sessions kept of a cluster, whatever max_session_keys says: each has some KiB.
+const maxSessions = 1024
+
+// Missing returns the name of a secret that has not come, empty when the context is ready.
+func (u *Upstream) Missing() string { return u.missing }
+
+// Client returns the client's side of a connection on wire to a host. name is the host name of the endpoint, empty for none;
+// alpn are the protocols to offer instead of the context's, none for those. Nothing is written before Handshake.
+func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, error) {
+	if u.config == nil {
+		return Conn{}, fmt.Errorf("secret %q: %w", u.missing, ErrNotReady)
+	}
+	own := u.config.Clone()
+	own.ServerName = u.asked.SNI
+	if u.asked.AutoHostSNI && name != "" {
+		own.ServerName = name
+	}
+	if len(own.NextProtos) == 0 {
+		own.NextProtos = alpn
+	}
+	must := ""
+	if u.asked.AutoSANValidation {
+		must = own.ServerName
+	}
+	if u.peers != nil {
+		own.VerifyConnection = func(state tls.ConnectionState) error { return u.peers.verify(state.PeerCertificates, must) }
+	}
+	return Conn{tls.Client(wire, own)}, nil
+}
+
+// Certificates returns what hosts are shown, and what theirs are verified against.
+func (u *Upstream) Certificates(now time.Time) Certificates {
+	return certificatesOf(u.shown, u.peers, now)
+}

@@ -1,0 +1,278 @@
+package tls
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// Refusal is why the certificate of a peer is not good enough, as it is counted.
+type Refusal uint8
+
+// The reasons, with their names in ssl.* statistics.
+const (
+	NotRefused  Refusal = iota
+	NotShown            // fail_verify_no_cert
+	NotVerified         // fail_verify_error
+	WrongName           // fail_verify_san
+	WrongHash           // fail_verify_cert_hash
+)
+
+// refusal is an error of verification.
+type refusal struct {
+	why Refusal
+	err error
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+func refuse(why Refusal, format string, args ...any) error {
+	return &refusal{why, fmt.Errorf(format, args...)}
+}
+
+// RefusalOf returns why a handshake failed, when it did for the certificate of the peer.
+func RefusalOf(err error) Refusal {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r.why
+	}
+	return NotRefused
+}
+
+// verifier says which certificates of peers are good.
+type verifier struct {
+	v      *config.TLSValidation
+	usage  x509.ExtKeyUsage
+	now    func() time.Time
+	roots  *x509.CertPool // nil: certificates need not lead anywhere
+	cas    []*x509.Certificate
+	crls   []*x509.RevocationList
+	place  string // of the CA
+	spki   map[[sha256.Size]byte]bool
+	hashes map[[sha256.Size]byte]bool
+}
+
+// newVerifier reads what v names.
+func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() time.Time) (*verifier, error) {
+	out := &verifier{v: v, usage: usage, now: now}
+	switch {
+	case v.SystemRoots:
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("the roots of the operating system: %w", err)
+		}
+		out.roots = roots
+	case v.CA.IsSet():
+		data, err := read("trusted CA", v.CA)
+		if err != nil {
+			return nil, err
+		}
+		if out.cas, err = parseAuthorities(data, now()); err != nil {
+			return nil, within("trusted CA", v.CA, err)
+		}
+		out.place = place(v.CA)
+		out.roots = x509.NewCertPool()
+		for _, ca := range out.cas {
+			out.roots.AddCert(ca)
+		}
+	}
+	var err error
+	if out.crls, err = parseRevocations(v.CRL); err != nil {
+		return nil, err
+	}
+	out.spki, out.hashes = make(map[[sha256.Size]byte]bool), make(map[[sha256.Size]byte]bool)
+	for _, pin := range v.SPKI {
+		sum, err := base64.StdEncoding.DecodeString(pin)
+		if err != nil || len(sum) != sha256.Size {
+			return nil, fmt.Errorf("%q is no SHA-256 in base64", pin)
+		}
+		out.spki[[sha256.Size]byte(sum)] = true
+	}
+	for _, pin := range v.Hashes {
+		sum, err := hex.DecodeString(pin)
+		if err != nil || len(sum) != sha256.Size {
+			return nil, fmt.Errorf("%q is no SHA-256 in hexadecimal", pin)
+		}
+		out.hashes[[sha256.Size]byte(sum)] = true
+	}
+	return out, nil
+}
+
+// verify checks the certificates that a peer has shown, its own first. name, when it is not empty, is what it must be for
+// instead of the names asked for.
+func (v *verifier) verify(shown []*x509.Certificate, name string) error {
+	leaf := shown[0]
+	if len(shown) > maxChain {
+		return refuse(NotVerified, "the peer has shown %d certificates, want at most %d", len(shown), maxChain)
+	}
+	if err := v.verifyChain(leaf, shown[1:]); err != nil && !v.v.AcceptUntrusted {
+		return &refusal{NotVerified, err}
+	}
+	switch {
+	case name != "":
+		if !slices.ContainsFunc(leaf.DNSNames, func(san string) bool { return dnsMatch(name, san) }) {
+			return refuse(WrongName, "the certificate is not for %q", name)
+		}
+	case len(v.v.SANs) > 0 && !slices.ContainsFunc(v.v.SANs, func(m config.SANMatcher) bool { return sanMatch(&m, leaf) }):
+		return refuse(WrongName, "the certificate has none of the subject alternative names that are asked for")
+	}
+	if len(v.spki)+len(v.hashes) > 0 && !v.hashes[sha256.Sum256(leaf.Raw)] && !v.spki[sha256.Sum256(leaf.RawSubjectPublicKeyInfo)] {
+		return refuse(WrongHash, "the certificate is none of those that are pinned")
+	}
+	return nil
+}
+
+// verifyChain looks for a way from a certificate to a root.
+func (v *verifier) verifyChain(leaf *x509.Certificate, others []*x509.Certificate) error {
+	if v.roots == nil {
+		return nil
+	}
+	options := x509.VerifyOptions{
+		Roots: v.roots, Intermediates: x509.NewCertPool(), CurrentTime: v.now(), KeyUsages: []x509.ExtKeyUsage{v.usage},
+	}
+	for _, one := range others {
+		options.Intermediates.AddCert(one)
+	}
+	chains, err := leaf.Verify(options)
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired && v.v.AllowExpired {
+		options.CurrentTime = insideOf(leaf, v.now())
+		chains, err = leaf.Verify(options)
+	}
+	if err != nil {
+		return err
+	}
+	if v.v.MaxDepth >= 0 {
+		chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return len(chain)-2 > v.v.MaxDepth })
+		if len(chains) == 0 {
+			return fmt.Errorf("there are more than %d certificates between it and a root", v.v.MaxDepth)
+		}
+	}
+	if len(v.crls) == 0 {
+		return nil
+	}
+	for _, chain := range chains {
+		if err = v.revoked(chain); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// insideOf returns the moment next to now at which a certificate is valid.
+func insideOf(c *x509.Certificate, now time.Time) time.Time {
+	if now.After(c.NotAfter) {
+		return c.NotAfter
+	}
+	return c.NotBefore
+}
+
+// revoked returns why a chain is not good by the revocation lists: one of its certificates is on the list of its issuer, or
+// there is no list of that issuer that is good now (RFC 5280 section 6.3).
+func (v *verifier) revoked(chain []*x509.Certificate) error {
+	for i := 0; i+1 < len(chain); i++ {
+		if i > 0 && v.v.OnlyLeafCRL {
+			return nil
+		}
+		certificate, issuer := chain[i], chain[i+1]
+		known := false
+		for _, list := range v.crls {
+			if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || list.CheckSignatureFrom(issuer) != nil {
+				continue
+			}
+			if !list.NextUpdate.IsZero() && v.now().After(list.NextUpdate) {
+				return fmt.Errorf("the revocation list of %q is out of date since %s", issuer.Subject, moment(list.NextUpdate))
+			}
+			known = true
+			for _, entry := range list.RevokedCertificateEntries {
+				if entry.SerialNumber.Cmp(certificate.SerialNumber) == 0 {
+					return fmt.Errorf("the certificate %x is revoked since %s", certificate.SerialNumber, moment(entry.RevocationTime))
+				}
+			}
+		}
+		if !known {
+			return fmt.Errorf("there is no revocation list of %q", issuer.Subject)
+		}
+	}
+	return nil
+}
+
+// parseRevocations returns the revocation lists of a data source.
+func parseRevocations(source config.DataSource) ([]*x509.RevocationList, error) {
+	if !source.IsSet() {
+		return nil, nil
+	}
+	data, err := read("CRL", source)
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := decodePEM(data)
+	if err != nil {
+		return nil, within("CRL", source, err)
+	}
+	var lists []*x509.RevocationList
+	for _, block := range blocks {
+		if block.Type != "X509 CRL" {
+			continue
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return nil, within("CRL", source, fmt.Errorf("list %d of it cannot be parsed: %w", len(lists)+1, err))
+		}
+		lists = append(lists, list)
+	}
+	if len(lists) == 0 {
+		return nil, within("CRL", source, errors.New("there is no list in it, want blocks of -----BEGIN X509 CRL-----"))
+	}
+	return lists, nil
+}
+
+// sanMatch reports whether a certificate has a name that m matches.
+func sanMatch(m *config.SANMatcher, c *x509.Certificate) bool {
+	switch m.Type {
+	case config.SANDNS:
+		return slices.ContainsFunc(c.DNSNames, func(san string) bool {
+			if m.Match.Kind == config.StringExact {
+				return dnsMatch(m.Match.Value, san)
+			}
+			return m.Match.Matches(san)
+		})
+	case config.SANURI:
+		for _, uri := range c.URIs {
+			if m.Match.Matches(uri.String()) {
+				return true
+			}
+		}
+	case config.SANEmail:
+		return slices.ContainsFunc(c.EmailAddresses, m.Match.Matches)
+	case config.SANIP:
+		for _, ip := range c.IPAddresses {
+			if m.Match.Matches(ip.String()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// dnsMatch reports whether a name is the DNS name of a certificate, whose first label may be "*" for any one label (RFC 9525
+// section 6.3).
+func dnsMatch(name, san string) bool {
+	name, san = strings.ToLower(strings.TrimSuffix(name, ".")), strings.ToLower(san)
+	if strings.IndexByte(san, 0) >= 0 || name == "" {
+		return false
+	}
+	if rest, ok := strings.CutPrefix(san, "*."); ok {
+		label, parent, found := strings.Cut(name, ".")
+		return found && label != "" && parent == rest && strings.Contains(rest, ".")
+	}
+	return name == san
+}
