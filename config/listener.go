@@ -38,6 +38,8 @@ type FilterChain struct {
 	// HTTP is the chain's HTTP connection manager, or TCP its TCP proxy: one of them is set.
 	HTTP *HTTPConnectionManager
 	TCP  *TCPProxy
+	// TLS is the chain's transport socket, nil for plaintext.
+	TLS *DownstreamTLS
 }
 
 // FilterChains returns all chains of l, the default one last.

@@ -14,6 +14,7 @@ type Snapshot struct {
 	Routes     map[string]*RouteConfiguration // by ConfigSource.Key of the RDS name; inline ones are in their listener
 	Clusters   map[string]*Cluster
 	Endpoints  map[string]*ClusterLoadAssignment // by ConfigSource.Key of the EDS name
+	Secrets    map[string]*Secret                // by SecretRef.Key
 	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
 	Health     map[string]*ClusterHealth         // of clusters with health checks, by cluster name
 	Overlay    Overlay

@@ -37,6 +37,7 @@ type Delta struct {
 	Routes    Changes[*RouteConfiguration]
 	Clusters  Changes[*Cluster]
 	Endpoints Changes[*ClusterLoadAssignment]
+	Secrets   Changes[*Secret]
 	Resolved  Changes[*ClusterLoadAssignment]
 	Health    Changes[*ClusterHealth]
 	// Overlay replaces the overlay when it is not nil.
@@ -51,6 +52,7 @@ type resources struct {
 	routes    map[string]*RouteConfiguration
 	clusters  map[string]*Cluster
 	endpoints map[string]*ClusterLoadAssignment
+	secrets   map[string]*Secret
 	resolved  map[string]*ClusterLoadAssignment
 	health    map[string]*ClusterHealth
 }
@@ -95,6 +97,7 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 	r.routes = d.Routes.apply(r.routes)
 	r.clusters = d.Clusters.apply(r.clusters)
 	r.endpoints = d.Endpoints.apply(r.endpoints)
+	r.secrets = d.Secrets.apply(r.secrets)
 	r.resolved = d.Resolved.apply(r.resolved)
 	r.health = d.Health.apply(r.health)
 	next := s.build(&sources, &d)
@@ -126,6 +129,9 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	}
 	if d.Endpoints.any() {
 		next.Endpoints = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.endpoints })
+	}
+	if d.Secrets.any() {
+		next.Secrets = merge(sources, func(r *resources) map[string]*Secret { return r.secrets })
 	}
 	if d.Resolved.any() {
 		next.Resolved = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.resolved })

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // DownstreamTLS is envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext as far as it has a function here.
 type DownstreamTLS struct {
@@ -12,8 +15,8 @@ type DownstreamTLS struct {
 	DisableTickets bool
 	// TicketKeys are session_ticket_keys, 80 bytes each: the first seals, all open. Without any the process makes its own.
 	TicketKeys []DataSource
-	// TicketKeySecret names a Secret with them, empty for none.
-	TicketKeySecret string
+	// TicketKeySecret is a Secret with them; without a name there is none.
+	TicketKeySecret SecretRef
 }
 
 // UpstreamTLS is envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext as far as it has a function here.
@@ -32,12 +35,12 @@ type UpstreamTLS struct {
 // TLS is envoy.extensions.transport_sockets.tls.v3.CommonTlsContext: what both sides of a connection have.
 type TLS struct {
 	Certificates []TLSCertificate
-	// CertificateSecrets name the Secrets with certificates, beside or instead of Certificates.
-	CertificateSecrets []string
-	// Validation says which certificates of the peer are good. Where ValidationSecret names a Secret too, what that has is
+	// CertificateSecrets are the Secrets with certificates, beside or instead of Certificates.
+	CertificateSecrets []SecretRef
+	// Validation says which certificates of the peer are good. Where ValidationSecret has a name too, what that Secret has is
 	// laid over it (combined_validation_context). Without either any certificate is.
 	Validation       *TLSValidation
-	ValidationSecret string
+	ValidationSecret SecretRef
 	ALPN             []string
 	// MinVersion and MaxVersion bound the versions; the zero value is the side's default.
 	MinVersion, MaxVersion TLSVersion
@@ -48,14 +51,32 @@ type TLS struct {
 	Curves []string
 }
 
-// Secrets returns the names of the Secrets that t takes part of what it needs from, each once.
-func (t *TLS) Secrets() []string {
-	names := append([]string(nil), t.CertificateSecrets...)
-	if t.ValidationSecret != "" {
-		names = append(names, t.ValidationSecret)
+// Secrets returns the Secrets that t takes part of what it needs from.
+func (t *TLS) Secrets() []SecretRef {
+	refs := slices.Clone(t.CertificateSecrets)
+	if t.ValidationSecret.Name != "" {
+		refs = append(refs, t.ValidationSecret)
 	}
-	return names
+	return refs
 }
+
+// Secrets returns the Secrets that d takes part of what it needs from.
+func (d *DownstreamTLS) Secrets() []SecretRef {
+	refs := d.TLS.Secrets()
+	if d.TicketKeySecret.Name != "" {
+		refs = append(refs, d.TicketKeySecret)
+	}
+	return refs
+}
+
+// SecretRef is the name of a Secret, and where it comes from (SdsSecretConfig).
+type SecretRef struct {
+	Name string
+	SDS  Discovery
+}
+
+// Key returns the name under which a Snapshot holds the Secret.
+func (r SecretRef) Key() string { return r.SDS.Source.Key(r.Name) }
 
 // TLSVersion is a version of TLS.
 type TLSVersion uint8

@@ -34,12 +34,12 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		return nil, err
 	}
 	keys := c.TicketKeys
-	if c.TicketKeySecret != "" {
-		switch s := secrets[c.TicketKeySecret]; {
+	if c.TicketKeySecret.Name != "" {
+		switch s := secrets[c.TicketKeySecret.Key()]; {
 		case s == nil:
-			m.missing = c.TicketKeySecret
+			m.missing = c.TicketKeySecret.Name
 		case s.TicketKeys == nil:
-			return nil, fmt.Errorf("secret %q has no session ticket keys", c.TicketKeySecret)
+			return nil, fmt.Errorf("secret %q has no session ticket keys", c.TicketKeySecret.Name)
 		default:
 			keys = s.TicketKeys
 		}

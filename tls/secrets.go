@@ -11,7 +11,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// Secrets are what SDS has delivered, by name.
+// Secrets are what SDS has delivered, by config.SecretRef.Key.
 type Secrets map[string]*config.Secret
 
 // material is what a context is made of, with the secrets that it names.
@@ -24,25 +24,25 @@ type material struct {
 // gather puts together what c says and what the secrets have that it names.
 func gather(c *config.TLS, secrets Secrets) (m material, err error) {
 	m.certificates = append(m.certificates, c.Certificates...)
-	for _, name := range c.CertificateSecrets {
-		switch s := secrets[name]; {
+	for _, ref := range c.CertificateSecrets {
+		switch s := secrets[ref.Key()]; {
 		case s == nil:
-			m.missing = name
+			m.missing = ref.Name
 		case s.Certificate == nil:
-			return m, fmt.Errorf("secret %q is no certificate", name)
+			return m, fmt.Errorf("secret %q is no certificate", ref.Name)
 		default:
 			m.certificates = append(m.certificates, *s.Certificate)
 		}
 	}
 	m.validation = c.Validation
-	if c.ValidationSecret == "" {
+	if c.ValidationSecret.Name == "" {
 		return m, nil
 	}
-	switch s := secrets[c.ValidationSecret]; {
+	switch s := secrets[c.ValidationSecret.Key()]; {
 	case s == nil:
-		m.missing = c.ValidationSecret
+		m.missing = c.ValidationSecret.Name
 	case s.Validation == nil:
-		return m, fmt.Errorf("secret %q is no validation context", c.ValidationSecret)
+		return m, fmt.Errorf("secret %q is no validation context", c.ValidationSecret.Name)
 	default:
 		m.validation = merge(c.Validation, s.Validation)
 	}

@@ -71,7 +71,7 @@ func (a *at) downstreamTLS(c *tlsv3.DownstreamTlsContext) *config.DownstreamTLS 
 	if len(out.Certificates) == 0 && len(out.CertificateSecrets) == 0 {
 		common.errorf("must have tls_certificates or tls_certificate_sds_secret_configs: No TLS certificates found for server context")
 	}
-	if out.RequireClientCertificate && out.Validation == nil && out.ValidationSecret == "" {
+	if out.RequireClientCertificate && out.Validation == nil && out.ValidationSecret.Name == "" {
 		common.errorf("must have a validation context that require_client_certificate can go by")
 	}
 	switch k := c.GetSessionTicketKeysType().(type) {
@@ -106,11 +106,11 @@ func (a *at) commonTLS(c *tlsv3.CommonTlsContext, out *config.TLS) {
 		out.Certificates = append(out.Certificates, a.item("tls_certificates", i).tlsCertificate(certificate))
 	}
 	for i, secret := range c.GetTlsCertificateSdsSecretConfigs() {
-		name := a.item("tls_certificate_sds_secret_configs", i).sdsSecret(secret)
-		if slices.Contains(out.CertificateSecrets, name) {
-			a.item("tls_certificate_sds_secret_configs", i).errorf("secret %q is named before", name)
+		ref := a.item("tls_certificate_sds_secret_configs", i).sdsSecret(secret)
+		if slices.Contains(out.CertificateSecrets, ref) {
+			a.item("tls_certificate_sds_secret_configs", i).errorf("secret %q is named before", ref.Name)
 		}
-		out.CertificateSecrets = append(out.CertificateSecrets, name)
+		out.CertificateSecrets = append(out.CertificateSecrets, ref)
 	}
 	switch v := c.GetValidationContextType().(type) {
 	case *tlsv3.CommonTlsContext_ValidationContext:
@@ -176,20 +176,20 @@ func (a *at) tlsVersion(v tlsv3.TlsParameters_TlsProtocol) config.TLSVersion {
 	}
 }
 
-// sdsSecret returns the name of the secret that is asked for.
-func (a *at) sdsSecret(s *tlsv3.SdsSecretConfig) string {
+// sdsSecret decodes which secret is asked for.
+func (a *at) sdsSecret(s *tlsv3.SdsSecretConfig) (out config.SecretRef) {
 	if s == nil {
 		a.errorf("must be set")
-		return ""
+		return out
 	}
 	a.only(s, sdsSecretFields)
-	if s.GetName() == "" {
+	if out.Name = a.in("name").asked(s.GetName()); out.Name == "" {
 		a.in("name").errorf("must not be empty")
 	}
 	if s.GetSdsConfig() == nil {
 		a.in("sds_config").errorf("is not set: static secrets are not supported, only those of SDS")
-		return s.GetName()
+		return out
 	}
-	a.in("sds_config").adsSource(s.GetSdsConfig())
-	return s.GetName()
+	out.SDS = a.in("sds_config").configSource(s.GetSdsConfig())
+	return out
 }
