@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -8,74 +10,104 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// commit brings the warming parents names into force together with the change base, which may be nil: as one change of the
-// store when it takes it. When it does not, base is made alone and the parents in ever smaller groups, so that only those
-// are refused that cannot run. The error is that of base, and then nothing was changed; refused has the parents' own.
-func (f *family[P, C]) commit(base func(*config.Delta), names []string, now time.Time) (refused map[string]error, err error) {
-	if base == nil && len(names) == 0 {
+// candidate is a parent that may be put into force.
+type candidate struct {
+	*world
+	name string
+}
+
+func (c candidate) parent() *parent { return c.parents[c.name] }
+
+// ready returns the parents that warm and need not wait longer, sorted. The children arriving count as held.
+func (m *Manager) ready(arriving map[*child]*revision, now time.Time) []candidate {
+	var ready []candidate
+	for _, w := range m.worlds() {
+		begin := len(ready)
+		for name, p := range w.parents {
+			if p.warming == nil {
+				continue
+			}
+			waits := m.unmet(w.of(p.warming.value), p.warming.updated, arriving)
+			if !slices.ContainsFunc(waits, func(n missing) bool { return !n.overdue(n.since, now) }) {
+				ready = append(ready, candidate{w, name})
+			}
+		}
+		slices.SortFunc(ready[begin:], func(a, b candidate) int { return strings.Compare(a.name, b.name) })
+	}
+	return ready
+}
+
+// commit brings warming parents into force together with the change base, which may be nil: as one change of the store when
+// it takes it. When it does not, base is made alone and the parents in ever smaller groups, so that only those are refused
+// that cannot run. The error is that of base, and then nothing was changed; refused has the parents' own.
+func (m *Manager) commit(base func(*config.Delta), ready []candidate, now time.Time) (refused map[candidate]error, err error) {
+	if base == nil && len(ready) == 0 {
 		return nil, nil
 	}
-	refused = make(map[string]error)
-	err = f.apply(base, names)
+	refused = make(map[candidate]error)
+	err = m.change(base, ready)
 	switch {
 	case err == nil:
 	case base == nil:
-		f.split(names, err, refused)
+		m.split(ready, err, refused)
 	default:
-		if len(names) > 0 {
-			err = f.apply(base, nil)
+		if len(ready) > 0 {
+			err = m.change(base, nil)
 		}
 		if err != nil {
 			return nil, err
 		}
-		f.install(names, refused)
+		m.install(ready, refused)
 	}
-	for _, name := range names {
-		f.parents[name].settle(refused[name], now)
-		if refused[name] != nil {
-			f.log.Warn("resource cannot be put into force", zap.String("kind", f.parent.noun), zap.String("name", name),
-				zap.Error(refused[name]))
+	for _, c := range ready {
+		c.parent().settle(refused[c], now)
+		if refused[c] != nil {
+			m.log.Warn("resource cannot be put into force", zap.String("kind", c.noun), zap.String("name", c.name),
+				zap.Error(refused[c]))
 		}
 	}
 	return refused, nil
 }
 
-func (f *family[P, C]) apply(base func(*config.Delta), names []string) error {
+// change has the store make the change base and put what is ready into force.
+func (m *Manager) change(base func(*config.Delta), ready []candidate) error {
 	var d config.Delta
 	if base != nil {
 		base(&d)
 	}
-	if len(names) > 0 {
-		set := make(map[string]P, len(names))
-		for _, name := range names {
-			set[name] = f.parents[name].warming.value
+	for _, w := range m.worlds() {
+		set := make(map[string]any)
+		for _, c := range ready {
+			if c.world == w {
+				set[c.name] = c.parent().warming.value
+			}
 		}
-		f.parent.changes(&d).Set = set
+		w.change(&d, set, nil)
 	}
-	return f.store.Apply(config.SourceXDS, d)
+	return m.store.Apply(config.SourceXDS, d)
 }
 
-// install brings names into force, in parts where the store refuses the whole.
-func (f *family[P, C]) install(names []string, refused map[string]error) {
-	if err := f.apply(nil, names); err != nil {
-		f.split(names, err, refused)
+// install brings parents into force, in parts where the store refuses the whole.
+func (m *Manager) install(ready []candidate, refused map[candidate]error) {
+	if err := m.change(nil, ready); err != nil {
+		m.split(ready, err, refused)
 	}
 }
 
-// split is install after the store refused names with err. With n names of which k are bad it makes at most about
-// 2*k*log2(n) attempts.
-func (f *family[P, C]) split(names []string, err error, refused map[string]error) {
-	if len(names) == 1 {
-		refused[names[0]] = err
+// split is install after the store refused with err. With n parents of which k are bad it makes at most about 2*k*log2(n)
+// attempts.
+func (m *Manager) split(ready []candidate, err error, refused map[candidate]error) {
+	if len(ready) == 1 {
+		refused[ready[0]] = err
 		return
 	}
-	half := len(names) / 2
-	f.install(names[:half], refused)
-	f.install(names[half:], refused)
+	half := len(ready) / 2
+	m.install(ready[:half], refused)
+	m.install(ready[half:], refused)
 }
 
 // settle ends the warming of p: into force, or refused with err.
-func (p *parent[P]) settle(err error, now time.Time) {
+func (p *parent) settle(err error, now time.Time) {
 	w := p.warming
 	p.warming = nil
 	if err != nil {

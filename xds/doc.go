@@ -1,17 +1,23 @@
-// Package xds keeps the configuration in step with a control plane. A [Manager] subscribes to listeners, clusters, route
-// configurations and endpoints over ADS, decodes them (package resource), lets them warm, and turns them into changes of a
-// config.Store.
+// Package xds keeps the configuration in step with control planes. A [Manager] asks for listeners, clusters, and what those
+// refer to, decodes it (package resource), lets it warm, and turns it into changes of a config.Store.
 //
 // Listeners and clusters are asked for by wildcard. In the state of the world each response names all of them, and what is
-// absent is removed; in the incremental variant it names what is new, changed or removed. They
-// are applied one by one: good ones take effect, bad ones do not, and the response is refused with the reasons of all bad
-// ones. A route configuration and a cluster's endpoints are asked for by name while a listener or cluster refers to them;
-// their absence from a response means nothing, their removal that nobody waits for them, and they are dropped with their last referrer. A refused resource leaves the
-// one before it in force, and so does the loss of the control plane.
+// absent is removed; in the incremental variant it names what is new, changed or removed. They are applied one by one: good
+// ones take effect, bad ones do not, and the response is refused with the reasons of all bad ones. What they refer to, such
+// as a route configuration or a cluster's endpoints, is asked for by name while they do; its absence from a response means
+// nothing, its removal that nobody waits for it, and it is dropped with its last referrer. A refused resource leaves the one
+// before it in force, and so does the loss of a control plane.
 //
-// A cluster that gets its endpoints by EDS, and a listener that gets its routes by RDS, warms: it is applied once what it
-// refers to is held, or once its initial_fetch_timeout has passed. Endpoints and routes that are held already count, so an
-// updated cluster does not wait for a server to repeat itself. Meanwhile the version before it stays in force.
+// A cluster or listener that refers to something warms: it is applied once that is held, or once its initial_fetch_timeout
+// has passed. What is held already counts, so an updated cluster does not wait for a server to repeat itself. Meanwhile the
+// version before it stays in force.
+//
+// # Sources
+//
+// Each resource that refers to another says where it comes from, a config.ConfigSource: the aggregated stream, or a stream,
+// of one type, to some control plane. A source is opened when the first resource asks for something there, is shared by all
+// that ask equal ones, and ends with the last. A name is a resource of its own in each source. Resources that ask for a
+// source that cannot be are refused.
 //
 // # Ownership
 //

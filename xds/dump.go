@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 // DumpOptions tells what a ConfigDump holds.
@@ -131,7 +133,7 @@ func (m *Manager) dumpEndpoints() *adminv3.EndpointsConfigDump {
 			})
 		}
 	}
-	for _, c := range byName(m.clusters.children) {
+	for _, c := range byName(m.tables[resource.AssignmentType].children) {
 		if r := c.held; r != nil {
 			dump.DynamicEndpointConfigs = append(dump.DynamicEndpointConfigs, &adminv3.EndpointsConfigDump_DynamicEndpointConfig{
 				VersionInfo: r.version, EndpointConfig: r.packed, LastUpdated: stamp(r.updated), ErrorState: c.failure.dump(),
@@ -158,7 +160,7 @@ func (m *Manager) dumpListeners() *adminv3.ListenersConfigDump {
 	return dump
 }
 
-func dumpListener[T any](r *revision[T]) *adminv3.ListenersConfigDump_DynamicListenerState {
+func dumpListener(r *revision) *adminv3.ListenersConfigDump_DynamicListenerState {
 	if r == nil {
 		return nil
 	}
@@ -187,7 +189,7 @@ func (m *Manager) dumpRoutes() *adminv3.RoutesConfigDump {
 			inline(&l, p.active.updated)
 		}
 	}
-	for _, c := range byName(m.listeners.children) {
+	for _, c := range byName(m.tables[resource.RouteType].children) {
 		if r := c.held; r != nil {
 			dump.DynamicRouteConfigs = append(dump.DynamicRouteConfigs, &adminv3.RoutesConfigDump_DynamicRouteConfig{
 				VersionInfo: r.version, RouteConfig: r.packed, LastUpdated: stamp(r.updated), ErrorState: c.failure.dump(),

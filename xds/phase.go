@@ -1,10 +1,11 @@
 package xds
 
 import (
+	"context"
 	"fmt"
 	"time"
 
-	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 )
 
 // phase is how far initialization has come. Clusters come before listeners, so that no port is opened before the clusters
@@ -22,17 +23,24 @@ const (
 	phaseLive
 )
 
-// start begins to ask for clusters.
-func (m *Manager) start() error {
-	now := time.Now()
+// start begins to ask for clusters. What asks works until ctx is done.
+func (m *Manager) start(ctx context.Context) error {
 	m.phase = phaseClusters
-	m.clusters.staticSince = now
-	if m.cds != nil {
-		m.phaseDeadline = deadlineAfter(now, m.cds.FetchTimeout)
-		m.client.Subscribe(resource.ClusterType, nil)
-	}
-	m.clusters.resubscribe()
+	m.begin(m.clusters, time.Now())
+	m.sources.run(ctx)
 	return nil
+}
+
+// begin asks for all resources of w, and for what the static ones need.
+func (m *Manager) begin(w *world, now time.Time) {
+	w.staticSince = now
+	if w.from != nil {
+		m.phaseDeadline = deadlineAfter(now, w.from.FetchTimeout)
+		if from := m.sources.get(w.from.Source, w.url); from != nil {
+			from.Subscribe(w.url, nil)
+		}
+	}
+	m.resubscribe()
 }
 
 func deadlineAfter(now time.Time, patience time.Duration) time.Time {
@@ -44,35 +52,30 @@ func deadlineAfter(now time.Time, patience time.Duration) time.Time {
 
 // advance moves on while the phase has nothing left to wait for.
 func (m *Manager) advance(now time.Time) {
-	if m.phase == phaseClusters && m.clustersDone(now) {
+	if m.phase == phaseClusters && m.done(m.clusters, now) {
 		m.phase, m.phaseDeadline = phaseListeners, time.Time{}
 		m.startListeners(now)
 	}
-	if m.phase == phaseListeners && m.listenersDone(now) {
+	if m.phase == phaseListeners && m.done(m.listeners, now) {
 		m.phase, m.phaseDeadline = phaseLive, time.Time{}
 		m.log.Info("configuration is initialized")
 		close(m.initialized)
 	}
 }
 
-func (m *Manager) clustersDone(now time.Time) bool {
-	asked := m.cds != nil
-	return !m.awaits(asked, m.clusters.answered, &m.clusters.fetchTimeouts, now) && m.clusters.waitingFor(now) == ""
+// done reports whether nothing of w is waited for any longer.
+func (m *Manager) done(w *world, now time.Time) bool {
+	return !m.awaits(w, now) && w.waitingFor(now) == ""
 }
 
-func (m *Manager) listenersDone(now time.Time) bool {
-	asked := m.lds != nil
-	return !m.awaits(asked, m.listeners.answered, &m.listeners.fetchTimeouts, now) && m.listeners.waitingFor(now) == ""
-}
-
-// awaits reports whether the first answer of the phase is still to come. It counts the end of the wait when that was its
-// deadline.
-func (m *Manager) awaits(asked, answered bool, timeouts *uint64, now time.Time) bool {
-	if asked && !answered && *timeouts == 0 {
+// awaits reports whether the first answer of the phase, that of w, is still to come. It counts the end of the wait when that
+// was its deadline.
+func (m *Manager) awaits(w *world, now time.Time) bool {
+	if w.from != nil && !w.answered && w.fetchTimeouts == 0 {
 		if m.phaseDeadline.IsZero() || now.Before(m.phaseDeadline) {
 			return true
 		}
-		*timeouts = 1
+		w.fetchTimeouts = 1
 	}
 	m.phaseDeadline = time.Time{}
 	return false
@@ -80,38 +83,32 @@ func (m *Manager) awaits(asked, answered bool, timeouts *uint64, now time.Time) 
 
 // startListeners begins to ask for listeners.
 func (m *Manager) startListeners(now time.Time) {
-	m.listeners.staticSince = now
-	if m.lds != nil {
-		m.phaseDeadline = deadlineAfter(now, m.lds.FetchTimeout)
-		if m.clusters.fetchTimeouts > 0 && !m.client.State().Heard && !m.phaseDeadline.IsZero() {
-			// A control plane that has not said a word in the wait for clusters does not get a second wait for listeners:
-			// what is static must not be held back for longer.
-			m.phaseDeadline = now
-		}
-		m.client.Subscribe(resource.ListenerType, nil)
+	m.begin(m.listeners, now)
+	if m.clusters.fetchTimeouts > 0 && m.listeners.from != nil && m.listeners.from.Source == m.clusters.from.Source &&
+		!m.spokesman().Heard && !m.phaseDeadline.IsZero() {
+		// A control plane that has not said a word in the wait for clusters does not get a second wait for listeners:
+		// what is static must not be held back for longer.
+		m.phaseDeadline = now
 	}
-	m.listeners.resubscribe()
 }
 
-// waitingFor names something that parents of f wait for, empty when they wait for nothing.
-func (f *family[P, C]) waitingFor(now time.Time) string {
-	if f.subscribe == nil {
-		return ""
+// waitingFor names something that parents of w wait for, empty when they wait for nothing.
+func (w *world) waitingFor(now time.Time) string {
+	word := func(n *missing, name string) string {
+		return fmt.Sprintf("%s %q of %s %q", w.m.tables[n.url].noun, n.name, w.noun, name)
 	}
-	for name, p := range f.parents {
+	for name, p := range w.parents {
 		if p.warming == nil {
 			continue
 		}
-		for _, n := range f.needs(p.warming.value) {
-			if !f.known(n.child) {
-				return fmt.Sprintf("%s %q of %s %q", f.child.noun, n.child, f.parent.noun, name)
-			}
+		if waits := w.m.unmet(w.of(p.warming.value), p.warming.updated, nil); len(waits) > 0 {
+			return word(&waits[0], name)
 		}
 	}
-	for name, p := range f.static {
-		for _, n := range f.needs(p) {
-			if !f.known(n.child) && f.children[n.child] != nil && !n.overdue(f.staticSince, now) {
-				return fmt.Sprintf("%s %q of %s %q", f.child.noun, n.child, f.parent.noun, name)
+	for name, value := range w.static {
+		for _, n := range w.m.unmet(w.of(value), w.staticSince, nil) {
+			if !n.overdue(n.since, now) {
+				return word(&n, name)
 			}
 		}
 	}
@@ -119,23 +116,23 @@ func (f *family[P, C]) waitingFor(now time.Time) string {
 }
 
 // nextDeadline returns when the next parent stops waiting, zero for never.
-func (f *family[P, C]) nextDeadline(now time.Time) (next time.Time) {
+func (w *world) nextDeadline(now time.Time) (next time.Time) {
 	consider := func(d time.Time) {
 		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
 			next = d
 		}
 	}
-	for _, p := range f.parents {
+	for _, p := range w.parents {
 		if p.warming != nil {
-			consider(f.patienceEnds(p.warming))
+			consider(w.patienceEnds(p.warming))
 		}
 	}
-	if f.staticSince.IsZero() {
+	if w.staticSince.IsZero() {
 		return next
 	}
-	for _, p := range f.static {
-		for _, n := range f.needs(p) {
-			if d := n.deadline(f.staticSince); !f.known(n.child) && d.After(now) {
+	for _, value := range w.static {
+		for _, n := range w.m.unmet(w.of(value), w.staticSince, nil) {
+			if d := n.deadline(n.since); d.After(now) {
 				consider(d)
 			}
 		}
@@ -144,12 +141,9 @@ func (f *family[P, C]) nextDeadline(now time.Time) (next time.Time) {
 }
 
 // patienceEnds returns when nothing that r warms for is waited for any longer, zero for never.
-func (f *family[P, C]) patienceEnds(r *revision[P]) (last time.Time) {
-	for _, n := range f.needs(r.value) {
-		if f.known(n.child) {
-			continue
-		}
-		d := n.deadline(r.updated)
+func (w *world) patienceEnds(r *revision) (last time.Time) {
+	for _, n := range w.m.unmet(w.of(r.value), r.updated, nil) {
+		d := n.deadline(n.since)
 		if d.IsZero() {
 			return d
 		}
@@ -182,14 +176,29 @@ func (m *Manager) State() State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := State{Initialized: m.phase == phaseLive}
-	if m.client != nil {
-		c := m.client.State()
-		s.ControlPlane, s.Connected, s.LastError = c.Target, c.Connected, c.LastError
-	}
+	c := m.spokesman()
+	s.ControlPlane, s.Connected, s.LastError = c.Target, c.Connected, c.LastError
 	if !s.Initialized {
 		s.Waiting = m.waiting(&s)
 	}
 	return s
+}
+
+// spokesman returns the state of the conversation that speaks for all: that of the aggregated stream, else the one about
+// clusters, else the one about listeners; a zero one when there is none.
+func (m *Manager) spokesman() ads.State {
+	if s := m.sources.aggregated(); s != nil {
+		return s.State()
+	}
+	for _, w := range m.worlds() {
+		if w.from == nil {
+			continue
+		}
+		if s := m.sources.open[keyOf(w.from.Source, w.url)]; s != nil {
+			return s.State()
+		}
+	}
+	return ads.State{}
 }
 
 // waiting words what initialization waits for.
@@ -202,9 +211,9 @@ func (m *Manager) waiting(s *State) string {
 		return fmt.Sprintf("waiting for the control plane at %s: %s", s.ControlPlane, s.LastError)
 	case s.ControlPlane != "" && !s.Connected:
 		return fmt.Sprintf("waiting for the control plane at %s: connecting", s.ControlPlane)
-	case m.phase == phaseClusters && m.cds != nil && !m.clusters.answered:
+	case m.phase == phaseClusters && m.clusters.from != nil && !m.clusters.answered:
 		what = "clusters"
-	case m.phase == phaseListeners && m.lds != nil && !m.listeners.answered:
+	case m.phase == phaseListeners && m.listeners.from != nil && !m.listeners.answered:
 		what = "listeners"
 	case m.phase == phaseClusters:
 		what = m.clusters.waitingFor(time.Now())

@@ -27,10 +27,7 @@ func (m *Manager) ReloadFile(b *bootstrap.Bootstrap) error {
 		return err
 	}
 	if m.phase >= phaseClusters {
-		m.clusters.resubscribe()
-	}
-	if m.phase >= phaseListeners {
-		m.listeners.resubscribe()
+		m.resubscribe()
 	}
 	select {
 	case m.events <- event{do: func() error { return nil }}: // so that Run looks at deadlines again
@@ -56,7 +53,16 @@ func (m *Manager) applyFile(b *bootstrap.Bootstrap) error {
 	if err != nil {
 		return err
 	}
-	m.clusters.static, m.listeners.static = clusters, listeners
+	m.clusters.static, m.listeners.static = values(clusters), values(listeners)
 	m.boot, m.bootApplied = b, time.Now()
 	return nil
+}
+
+// values returns m with its values as they are of any kind.
+func values[T any](m map[string]T) map[string]any {
+	out := make(map[string]any, len(m))
+	for name, value := range m {
+		out[name] = value
+	}
+	return out
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
-	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 // StatKind tells what a Stat is.
@@ -34,87 +33,94 @@ func (m *Manager) Stats() []Stat {
 	defer m.mu.Unlock()
 	var stats []Stat
 	stats = m.controlPlaneStats(stats)
-	stats = m.clusters.stats(stats, "cluster_manager.", "cluster")
-	stats = m.listeners.stats(stats, "listener_manager.", "listener")
-	stats = m.worldStats(stats, "cluster_manager.cds.", resource.ClusterType, m.clusters.fetchTimeouts)
-	stats = m.worldStats(stats, "listener_manager.lds.", resource.ListenerType, m.listeners.fetchTimeouts)
-	stats = m.clusters.childStats(stats, "")
-	stats = m.listeners.childStats(stats, "config_reload")
-	return stats
+	stats = m.clusters.stats(stats, "cluster_manager.", "active_clusters", "warming_clusters")
+	stats = m.listeners.stats(stats, "listener_manager.", "total_listeners_active", "total_listeners_warming")
+	stats = m.worldStats(stats, "cluster_manager.cds.", m.clusters)
+	stats = m.worldStats(stats, "listener_manager.lds.", m.listeners)
+	return m.childStats(stats)
 }
 
 func (m *Manager) controlPlaneStats(stats []Stat) []Stat {
-	var state ads.State
-	if m.client != nil {
-		state = m.client.State()
-	}
+	return appendControlPlane(stats, "", m.spokesman())
+}
+
+func appendControlPlane(stats []Stat, prefix string, state ads.State) []Stat {
 	connected := uint64(0)
 	if state.Connected {
 		connected = 1
 	}
 	return append(stats,
-		Stat{Name: "control_plane.connected_state", Kind: Gauge, Value: connected},
-		Stat{Name: "control_plane.identifier", Kind: TextReadout, Text: state.Identifier})
+		Stat{Name: prefix + "control_plane.connected_state", Kind: Gauge, Value: connected},
+		Stat{Name: prefix + "control_plane.identifier", Kind: TextReadout, Text: state.Identifier})
 }
 
 // worldStats appends those of a subscription to all resources of a type.
-func (m *Manager) worldStats(stats []Stat, prefix, url string, fetchTimeouts uint64) []Stat {
+func (m *Manager) worldStats(stats []Stat, prefix string, w *world) []Stat {
 	var s ads.Stats
-	if m.client != nil {
-		s = m.client.Stats(url)
+	if w.from != nil {
+		key := keyOf(w.from.Source, w.url)
+		if from := m.sources.open[key]; from != nil {
+			s = from.Stats(w.url)
+			if key != (sourceKey{}) {
+				stats = appendControlPlane(stats, prefix, from.State())
+			}
+		}
 	}
-	return appendSubscription(stats, prefix, &s, fetchTimeouts)
+	return appendSubscription(stats, prefix, &s, w.fetchTimeouts)
 }
 
-// stats appends the counts of parents.
-func (f *family[P, C]) stats(stats []Stat, prefix, noun string) []Stat {
-	active, warming := uint64(len(f.static)), uint64(0)
-	for name, p := range f.parents {
-		if _, shadowed := f.static[name]; p.active != nil && !shadowed {
+// stats appends the counts of parents, under Envoy's names of those in force and those that warm.
+func (w *world) stats(stats []Stat, prefix, activeName, warmingName string) []Stat {
+	active, warming := uint64(len(w.static)), uint64(0)
+	for name, p := range w.parents {
+		if _, shadowed := w.static[name]; p.active != nil && !shadowed {
 			active++
 		}
 		if p.warming != nil {
 			warming++
 		}
 	}
-	activeName, warmingName := "active_clusters", "warming_clusters"
-	if noun == "listener" {
-		activeName, warmingName = "total_listeners_active", "total_listeners_warming"
-	}
 	return append(stats,
-		Stat{Name: prefix + noun + "_added", Value: f.added + uint64(len(f.static))},
-		Stat{Name: prefix + noun + "_modified", Value: f.modified},
-		Stat{Name: prefix + noun + "_removed", Value: f.removed},
+		Stat{Name: prefix + w.noun + "_added", Value: w.added + uint64(len(w.static))},
+		Stat{Name: prefix + w.noun + "_modified", Value: w.modified},
+		Stat{Name: prefix + w.noun + "_removed", Value: w.removed},
 		Stat{Name: prefix + activeName, Kind: Gauge, Value: active},
 		Stat{Name: prefix + warmingName, Kind: Gauge, Value: warming})
 }
 
-// childStats appends those of the subscriptions to children, under the prefix that each need of a parent gives. The changes
-// taken are counted as reload, when it is not empty.
-func (f *family[P, C]) childStats(stats []Stat, reload string) []Stat {
-	children := make(map[string]*child[C])
-	note := func(p P) {
-		for _, n := range f.needs(p) {
-			if c := f.children[n.child]; c != nil {
-				children[n.statPrefix] = c
+// subscribed is a child under the prefix that a need gives its statistics.
+type subscribed struct {
+	*child
+	of *table
+}
+
+// childStats appends those of the subscriptions to children, under the prefix that each need of a parent gives.
+func (m *Manager) childStats(stats []Stat) []Stat {
+	found := make(map[string]subscribed)
+	var note func(needs []need)
+	note = func(needs []need) {
+		for _, n := range needs {
+			t := m.tables[n.url]
+			c := t.children[n.key()]
+			if c == nil {
+				continue
+			}
+			found[n.statPrefix] = subscribed{c, t}
+			if c.held != nil {
+				note(t.of(c.held.value))
 			}
 		}
 	}
-	for _, p := range f.static {
-		note(p)
+	for _, w := range m.worlds() {
+		w.eachNeeds(note)
 	}
-	for _, p := range f.parents {
-		if p.warming != nil {
-			note(p.warming.value)
+	for prefix, s := range byName(found) {
+		stats = appendSubscription(stats, prefix, &s.stats, s.fetchTimeouts)
+		if from := m.sources.open[keyOf(s.source, s.of.url)]; from != nil && !s.source.Aggregated() {
+			stats = appendControlPlane(stats, prefix, from.State())
 		}
-		if p.active != nil {
-			note(p.active.value)
-		}
-	}
-	for prefix, c := range byName(children) {
-		stats = appendSubscription(stats, prefix, &c.stats, c.fetchTimeouts)
-		if reload != "" {
-			stats = append(stats, Stat{Name: prefix + reload, Value: c.reloads})
+		if s.of.countsReloads {
+			stats = append(stats, Stat{Name: prefix + "config_reload", Value: s.reloads})
 		}
 	}
 	return stats

@@ -1,0 +1,132 @@
+package xds
+
+import (
+	"fmt"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+// kind is what the Manager must know of a resource type. The values it speaks of are all of one type of package config.
+type kind struct {
+	noun string // "cluster", as it stands in messages
+	url  string
+	// decode returns what a resource says.
+	decode func(proto.Message) (any, error)
+	// change puts resources into a delta and takes others out of it, by the names under which a snapshot holds them.
+	change func(d *config.Delta, set map[string]any, gone []string)
+	// needs returns what a resource asks for by discovery. It is nil where that is nothing.
+	needs func(any) []need
+	// countsReloads tells that Envoy counts the changes taken, as config_reload.
+	countsReloads bool
+}
+
+// kindOf returns a kind whose values are of type T.
+func kindOf[T any, M proto.Message](
+	noun, url string, decode func(M) (T, error), changes func(*config.Delta) *config.Changes[T], needs func(T) []need,
+) *kind {
+	k := &kind{
+		noun: noun, url: url,
+		decode: guarded(func(message proto.Message) (any, error) { return decode(message.(M)) }),
+		change: func(d *config.Delta, set map[string]any, gone []string) {
+			c := changes(d)
+			c.Remove = append(c.Remove, gone...)
+			if len(set) == 0 {
+				return
+			}
+			if c.Set == nil {
+				c.Set = make(map[string]T, len(set))
+			}
+			for name, value := range set {
+				c.Set[name] = value.(T)
+			}
+		},
+	}
+	if needs != nil {
+		k.needs = func(value any) []need { return needs(value.(T)) }
+	}
+	return k
+}
+
+// guarded returns decode with a panic in it made an error: a resource that the decoder was not made for is refused, and
+// must not take the process down.
+func guarded(decode func(proto.Message) (any, error)) func(proto.Message) (any, error) {
+	return func(message proto.Message) (decoded any, err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("the decoder panicked: %v", v)
+			}
+		}()
+		return decode(message)
+	}
+}
+
+// of returns what value asks for by discovery.
+func (k *kind) of(value any) []need {
+	if k.needs == nil {
+		return nil
+	}
+	return k.needs(value)
+}
+
+func clusterKind() *kind {
+	return kindOf("cluster", resource.ClusterType,
+		func(message *clusterv3.Cluster) (*config.Cluster, error) {
+			c, err := resource.Cluster(message)
+			if err == nil {
+				c.AddedViaAPI = true
+			}
+			return c, err
+		},
+		func(d *config.Delta) *config.Changes[*config.Cluster] { return &d.Clusters },
+		func(c *config.Cluster) []need {
+			if c.Type != config.ClusterEDS {
+				return nil
+			}
+			return []need{{
+				url: resource.AssignmentType, name: c.EDSName, Discovery: c.EDS,
+				field: "eds_cluster_config.eds_config", statPrefix: "cluster." + c.Name + ".",
+			}}
+		})
+}
+
+func assignmentKind() *kind {
+	return kindOf("cluster_load_assignment", resource.AssignmentType,
+		func(message *endpointv3.ClusterLoadAssignment) (*config.ClusterLoadAssignment, error) {
+			return resource.Assignment(message)
+		},
+		func(d *config.Delta) *config.Changes[*config.ClusterLoadAssignment] { return &d.Endpoints }, nil)
+}
+
+func listenerKind() *kind {
+	return kindOf("listener", resource.ListenerType,
+		func(message *listenerv3.Listener) (*config.Listener, error) { return resource.Listener(message) },
+		func(d *config.Delta) *config.Changes[*config.Listener] { return &d.Listeners },
+		func(l *config.Listener) (needs []need) {
+			for hcm := range l.Managers() {
+				if name := hcm.RouteConfigName; name != "" {
+					needs = append(needs, need{
+						url: resource.RouteType, name: name, Discovery: hcm.RDS,
+						field: "rds.config_source", statPrefix: "http." + hcm.StatPrefix + ".rds." + name + ".",
+					})
+				}
+			}
+			return needs
+		})
+}
+
+func routeKind() *kind {
+	k := kindOf("route_configuration", resource.RouteType,
+		func(message *routev3.RouteConfiguration) (*config.RouteConfiguration, error) {
+			return resource.RouteConfiguration(message)
+		},
+		func(d *config.Delta) *config.Changes[*config.RouteConfiguration] { return &d.Routes }, nil)
+	k.countsReloads = true
+	return k
+}

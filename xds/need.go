@@ -1,0 +1,99 @@
+package xds
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+// need is a resource that another asks for by discovery, and in general waits for.
+type need struct {
+	url, name string // type and name
+	config.Discovery
+	field      string // that asks, for errors
+	statPrefix string // of the statistics of the subscription
+}
+
+// key is the name under which a snapshot holds the resource.
+func (n *need) key() string { return n.Source.Key(n.name) }
+
+// deadline returns when who waits since then gives up, zero for never.
+func (n *need) deadline(since time.Time) time.Time {
+	if n.FetchTimeout == 0 {
+		return time.Time{}
+	}
+	return since.Add(n.FetchTimeout)
+}
+
+// overdue reports whether who waits since then has waited long enough.
+func (n *need) overdue(since, now time.Time) bool {
+	return n.FetchTimeout > 0 && !now.Before(since.Add(n.FetchTimeout))
+}
+
+// missing is a need that is not met yet, and since when it is waited for.
+type missing struct {
+	need
+	since time.Time
+}
+
+// unmet returns those of needs, and of what those that are held need themselves, that nothing is known of. Children that
+// arrive count as held.
+func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revision) (found []missing) {
+	for _, n := range needs {
+		t := m.tables[n.url]
+		c := t.children[n.key()]
+		if c == nil {
+			found = append(found, missing{n, since})
+			continue
+		}
+		held := c.held
+		if r := arriving[c]; r != nil {
+			held = r
+		}
+		switch {
+		case held != nil:
+			found = append(found, m.unmet(t.of(held.value), c.since, arriving)...)
+		case !c.absent:
+			found = append(found, missing{n, since})
+		}
+	}
+	return found
+}
+
+// wanted returns every need of anything in force or warming, and of what those ask for in turn: by type, then by key.
+func (m *Manager) wanted() map[string]map[string]*need {
+	wanted := make(map[string]map[string]*need, len(m.tables))
+	for url := range m.tables {
+		wanted[url] = make(map[string]*need)
+	}
+	var want func(needs []need)
+	want = func(needs []need) {
+		for i := range needs {
+			n := &needs[i]
+			key := n.key()
+			if wanted[n.url][key] != nil {
+				continue
+			}
+			wanted[n.url][key] = n
+			t := m.tables[n.url]
+			if c := t.children[key]; c != nil && c.held != nil {
+				want(t.of(c.held.value))
+			}
+		}
+	}
+	for _, w := range m.worlds() {
+		w.eachNeeds(want)
+	}
+	return wanted
+}
+
+// checkNeeds reports why something of needs cannot be asked for.
+func (m *Manager) checkNeeds(needs []need) error {
+	for _, n := range needs {
+		if err := m.sources.check(n.Source, n.url); err != nil {
+			return fmt.Errorf("%s: %w", n.field, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package xds
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/ads"
+	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+// maxSources bounds how many sources there are at a time. Each has a connection or a watch and some goroutines; a
+// configuration in which every cluster has a file of its own stays well below.
+const maxSources = 1024
+
+// transport brings resources from a source, of the types it was made with.
+type transport interface {
+	// Subscribe asks for the resources names of a type instead of those before. No names means all of a type that the server
+	// tells all of, and none of another.
+	Subscribe(url string, names []string)
+	// Run works until ctx is done, and returns when nothing of it is left running.
+	Run(ctx context.Context)
+	// Restart gives up what there is of a conversation and begins a new one at once.
+	Restart()
+	State() ads.State
+	Stats(url string) ads.Stats
+}
+
+// sourceKey names a source: the aggregated stream has all types, any other a single one.
+type sourceKey struct {
+	from config.ConfigSource
+	url  string // empty for the aggregated stream
+}
+
+func keyOf(from config.ConfigSource, url string) sourceKey {
+	if from.Aggregated() {
+		url = ""
+	}
+	return sourceKey{from, url}
+}
+
+// source is a transport that is in use.
+type source struct {
+	transport
+	closed bool               // what it still brings is ignored
+	cancel context.CancelFunc // ends Run, nil before
+}
+
+// sources are the sources in use. The aggregated stream is one from the beginning, others come and go with what is asked of
+// them. Manager.mu guards it.
+type sources struct {
+	m    *Manager
+	dial []grpc.DialOption
+	boot *bootstrap.Bootstrap // that the process was started with
+
+	open    map[sourceKey]*source
+	ctx     context.Context // of Run, nil before
+	running sync.WaitGroup  // of the transports
+}
+
+// newSources opens the aggregated stream if there is one.
+func newSources(m *Manager, o *Options) (*sources, error) {
+	s := &sources{m: m, dial: o.DialOptions, boot: o.Bootstrap, open: make(map[sourceKey]*source)}
+	if o.Bootstrap.ADS == nil {
+		return s, nil
+	}
+	aggregated := &source{}
+	var types []ads.Type
+	for _, k := range m.kinds() {
+		types = append(types, s.typeOf(aggregated, k, config.ConfigSource{}))
+	}
+	var err error
+	aggregated.transport, err = s.stream(o.Bootstrap.ADS, types, config.ConfigSource{})
+	if err != nil {
+		return nil, err
+	}
+	s.open[sourceKey{}] = aggregated
+	return s, nil
+}
+
+// aggregated returns the aggregated stream, nil when there is none.
+func (s *sources) aggregated() *source { return s.open[sourceKey{}] }
+
+// check reports why resources of type url cannot be asked of from.
+func (s *sources) check(from config.ConfigSource, url string) error {
+	if err := s.boot.CheckSource(from); err != nil {
+		return err
+	}
+	if key := keyOf(from, url); s.open[key] == nil && len(s.open) >= maxSources {
+		return fmt.Errorf("would be the config source number %d, at most %d are possible", len(s.open)+1, maxSources)
+	}
+	return nil
+}
+
+// get returns the source of type url, which it opens when need be; nil when that is not possible.
+func (s *sources) get(from config.ConfigSource, url string) *source {
+	key := keyOf(from, url)
+	if found := s.open[key]; found != nil {
+		return found
+	}
+	opened := &source{}
+	err := s.check(from, url)
+	if err == nil {
+		opened.transport, err = s.own(opened, from, url)
+	}
+	if err != nil {
+		s.m.log.Error("config source cannot be used", zap.String("type_url", url), zap.Error(err))
+		return nil
+	}
+	s.open[key] = opened
+	s.start(opened)
+	return opened
+}
+
+// own makes the transport of a source that has the single type url.
+func (s *sources) own(opened *source, from config.ConfigSource, url string) (transport, error) {
+	if from.API == "" {
+		return nil, errors.New("path_config_source is not supported")
+	}
+	x, warnings, err := s.boot.ControlPlane(from)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		s.m.log.Warn(w)
+	}
+	return s.stream(x, []ads.Type{s.typeOf(opened, s.m.kind(url), from)}, from)
+}
+
+// stream makes a gRPC stream to a control plane.
+func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
+	targets := make([]string, len(x.Targets))
+	for i, a := range x.Targets {
+		targets[i] = a.String()
+	}
+	sent := metadata.MD{}
+	for _, entry := range x.InitialMetadata {
+		sent.Append(entry.Key, entry.Value)
+	}
+	client, err := ads.New(ads.Options{
+		Targets:                targets,
+		Node:                   s.boot.Node,
+		NodeOnFirstMessageOnly: x.SetNodeOnFirstMessageOnly,
+		Incremental:            x.Incremental,
+		OwnService:             !from.Aggregated(),
+		Types:                  types,
+		Metadata:               sent,
+		Authority:              x.Authority,
+		ConnectTimeout:         x.ConnectTimeout,
+		MaxReceiveBytes:        x.MaxReceiveBytes,
+		Keepalive: keepalive.ClientParameters{
+			Time:                x.KeepaliveInterval,
+			Timeout:             x.KeepaliveTimeout,
+			PermitWithoutStream: true,
+		},
+		OnDisconnect: func(error) { s.disconnected(from) },
+		Logger:       s.m.log,
+		DialOptions:  s.dial,
+	})
+	if err != nil {
+		return nil, err // not client: a nil one would be a transport
+	}
+	return client, nil
+}
+
+// typeOf describes a resource type to the transport of by: its responses become events.
+func (s *sources) typeOf(by *source, k *kind, from config.ConfigSource) ads.Type {
+	return ads.Type{
+		URL:      k.url,
+		Wildcard: s.m.tables[k.url] == nil,
+		Decode:   func(packed *anypb.Any) (string, proto.Message, error) { return resource.Unmarshal(k.url, packed) },
+		Handle: func(ctx context.Context, r ads.Response) error {
+			done := make(chan error, 1)
+			do := func() error {
+				if by.closed {
+					return nil
+				}
+				return s.m.apply(from, k.url, r, time.Now())
+			}
+			select {
+			case s.m.events <- event{do, done}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			select {
+			case err := <-done:
+				return err
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		},
+	}
+}
+
+// disconnected takes the loss of a stream into the counters. It is called by the transport, which Run waits for, so the
+// queue is being emptied meanwhile.
+func (s *sources) disconnected(from config.ConfigSource) {
+	s.m.events <- event{do: func() error {
+		for _, t := range s.m.tables {
+			t.disconnected(from)
+		}
+		return nil
+	}}
+}
+
+// run begins to run what is open and what is opened from here on, until ctx is done.
+func (s *sources) run(ctx context.Context) {
+	s.ctx = ctx
+	for _, opened := range s.open {
+		s.start(opened)
+	}
+}
+
+func (s *sources) start(opened *source) {
+	if s.ctx == nil || s.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	opened.cancel = cancel
+	s.running.Go(func() { opened.Run(ctx) })
+}
+
+// keep ends every source that is not in use, except for the aggregated stream.
+func (s *sources) keep(used map[sourceKey]bool) {
+	for key, opened := range s.open {
+		if used[key] || key == (sourceKey{}) {
+			continue
+		}
+		opened.closed = true
+		if opened.cancel != nil {
+			opened.cancel()
+		}
+		delete(s.open, key)
+	}
+}
+
+// restart has every source begin anew.
+func (s *sources) restart() {
+	for _, opened := range s.open {
+		opened.Restart()
+	}
+}
+
+// subscribeAll asks every source for the children of each table, and returns the sources in use.
+func (s *sources) subscribeAll(tables []*table) map[sourceKey]bool {
+	used := make(map[sourceKey]bool)
+	for _, t := range tables {
+		wanted := t.bySource()
+		if opened := s.aggregated(); opened != nil {
+			opened.Subscribe(t.url, wanted[config.ConfigSource{}])
+		}
+		for _, from := range slices.SortedFunc(maps.Keys(wanted), compareSources) {
+			if from.Aggregated() {
+				continue
+			}
+			if opened := s.get(from, t.url); opened != nil {
+				opened.Subscribe(t.url, wanted[from])
+				used[keyOf(from, t.url)] = true
+			}
+		}
+	}
+	return used
+}
+
+func compareSources(a, b config.ConfigSource) int {
+	return cmp.Or(cmp.Compare(a.API, b.API), cmp.Compare(a.Path, b.Path), cmp.Compare(a.WatchedDirectory, b.WatchedDirectory))
+}

@@ -1,0 +1,166 @@
+package xds
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/ads"
+)
+
+// table is what is known of a type whose resources are asked for by name, while something refers to them.
+type table struct {
+	*kind
+	m        *Manager
+	children map[string]*child // by need.key
+}
+
+// child is a resource that was asked for.
+type child struct {
+	name   string
+	source config.ConfigSource
+	since  time.Time // when it was first asked for
+
+	held    *revision // nil until it came
+	absent  bool      // the server has told that there is none; what is held stays
+	failure *failure
+
+	stats         ads.Stats
+	fetchTimeouts uint64
+	reloads       uint64 // changes that were taken
+}
+
+// apply takes the resources of r, which came from source, that were asked for. The error tells what was refused; all else
+// took effect.
+func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time) error {
+	arriving, faults := t.decodeAll(source, r, now)
+	for _, name := range r.Removed {
+		if c := t.children[source.Key(name)]; c != nil {
+			c.absent = true
+		}
+	}
+	var base func(*config.Delta)
+	if len(arriving) > 0 {
+		base = func(d *config.Delta) {
+			set := make(map[string]any, len(arriving))
+			for c, next := range arriving {
+				set[source.Key(c.name)] = next.value
+			}
+			t.change(d, set, nil)
+		}
+	}
+	ready := t.m.ready(arriving, now)
+	_, err := t.m.commit(base, ready, now)
+	for _, c := range slices.SortedFunc(maps.Keys(arriving), byChildName) {
+		if err != nil {
+			faults = append(faults, c.refuse(arriving[c].packed, arriving[c].version, now, err))
+			continue
+		}
+		c.held, c.absent = arriving[c], false
+		c.reloads++
+		c.accept(arriving[c].version, now)
+	}
+	if len(ready) > 0 || t.needs != nil {
+		t.m.resubscribe()
+	}
+	if len(faults) > 0 {
+		return &rejection{"updating", t.noun, faults}
+	}
+	return nil
+}
+
+func byChildName(a, b *child) int { return cmp.Compare(a.name, b.name) }
+
+// decodeAll returns the children of r that were asked for and changed, and the faults of those that cannot be used.
+func (t *table) decodeAll(source config.ConfigSource, r ads.Response, now time.Time) (arriving map[*child]*revision, faults []string) {
+	arriving = make(map[*child]*revision)
+	for _, res := range r.Resources {
+		c := t.children[source.Key(res.Name)]
+		if c == nil {
+			continue
+		}
+		c.stats.UpdateAttempt++
+		if c.held.same(res.Packed) {
+			c.accept(res.Version, now)
+			continue
+		}
+		value, err := t.decode(res.Message)
+		if err == nil {
+			err = t.m.checkNeeds(t.of(value))
+		}
+		if err != nil {
+			faults = append(faults, c.refuse(res.Packed, res.Version, now, err))
+			continue
+		}
+		arriving[c] = &revision{value: value, packed: res.Packed, version: res.Version, updated: now}
+	}
+	return arriving, faults
+}
+
+func (c *child) accept(version string, now time.Time) {
+	c.failure = nil
+	c.stats.UpdateSuccess++
+	c.stats.UpdateTime = now
+	c.stats.Version, c.stats.VersionText = ads.VersionHash(version), version
+}
+
+// refuse notes why a change of c was refused, and returns it as a part of an error text.
+func (c *child) refuse(packed *anypb.Any, version string, now time.Time, why error) string {
+	c.failure = &failure{packed: packed, version: version, when: now, why: why.Error()}
+	c.stats.UpdateRejected++
+	return fmt.Sprintf("%s: %v", c.name, why)
+}
+
+// retain makes the children those that are wanted: it drops those that are not, and begins with new ones.
+func (t *table) retain(wanted map[string]*need, now time.Time) {
+	var held []string
+	for key, c := range t.children {
+		if wanted[key] != nil {
+			continue
+		}
+		if c.held != nil {
+			held = append(held, key)
+		}
+		delete(t.children, key)
+	}
+	if len(held) > 0 {
+		var d config.Delta
+		t.change(&d, nil, held)
+		if err := t.m.store.Apply(config.SourceXDS, d); err != nil {
+			t.m.log.Error("resources without a referrer cannot be dropped", zap.Strings(t.noun, held), zap.Error(err))
+		}
+	}
+	for key, n := range wanted {
+		if t.children[key] == nil {
+			t.children[key] = &child{name: n.name, source: n.Source, since: now, stats: ads.Stats{UpdateAttempt: 1}}
+		}
+	}
+}
+
+// bySource returns the names of the children, sorted, by where they are asked for.
+func (t *table) bySource() map[config.ConfigSource][]string {
+	names := make(map[config.ConfigSource][]string)
+	for _, c := range t.children {
+		names[c.source] = append(names[c.source], c.name)
+	}
+	for _, list := range names {
+		slices.Sort(list)
+	}
+	return names
+}
+
+// disconnected counts the loss of a source for every child that comes from it.
+func (t *table) disconnected(source config.ConfigSource) {
+	for _, c := range t.children {
+		if c.source == source {
+			c.stats.UpdateAttempt++
+			c.stats.UpdateFailure++
+		}
+	}
+}
