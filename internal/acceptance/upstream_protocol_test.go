@@ -8,6 +8,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 // protocolHost is a host that speaks both versions of HTTP and answers with the one that it was spoken to in.
@@ -102,7 +103,7 @@ func TestUpstreamProtocolRefused(t *testing.T) {
 		httpOptions("explicit_http_config: {http3_protocol_options: {}}"):           "explicit_http_config.http3_protocol_options",
 		httpOptions("use_downstream_protocol_config: {http3_protocol_options: {}}"): "use_downstream_protocol_config.http3_protocol_options",
 	} {
-		_, err := bootstrap.Parse("test", []byte(protocolBootstrap(host, "AUTO", options)), bootstrap.YAML, bootstrap.Options{})
+		_, err := bootstrap.Parse("test", []byte(protocolBootstrap(host, "AUTO", options)), protofile.YAML, bootstrap.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", options, err, want)
 		}

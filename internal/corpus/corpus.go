@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
-	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 // directory is where it is, seen from the top of the repository.
@@ -88,7 +88,7 @@ func (s *Scenario) read(t testing.TB, file, kind string) {
 		case m == nil:
 			t.Fatalf("%s: resources of the kind %q are not known", file, kind)
 		}
-		if err := bootstrap.Unmarshal(item, bootstrap.JSON, m, false); err != nil {
+		if _, err := protofile.Unmarshal(item, protofile.JSON, m, protofile.Options{}); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		s.Resources[kind] = append(s.Resources[kind], m)

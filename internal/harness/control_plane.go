@@ -25,6 +25,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/xds"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 // NodeID is the node that a ControlPlane serves and a bootstrap must name.
@@ -132,7 +133,7 @@ func Resource[T any, P interface {
 }](t testing.TB, yaml string) P {
 	t.Helper()
 	r := P(new(T))
-	if err := bootstrap.Unmarshal([]byte(yaml), bootstrap.YAML, r, false); err != nil {
+	if _, err := protofile.Unmarshal([]byte(yaml), protofile.YAML, r, protofile.Options{}); err != nil {
 		t.Fatalf("%v in\n%s", err, yaml)
 	}
 	return r
@@ -165,7 +166,7 @@ static_resources:
 // StartBootstrap serves a bootstrap in YAML as the program does, until the test ends.
 func StartBootstrap(t testing.TB, workers int, yaml string) *Proxy {
 	t.Helper()
-	b, err := bootstrap.Parse("test", []byte(yaml), bootstrap.YAML, bootstrap.Options{})
+	b, err := bootstrap.Parse("test", []byte(yaml), protofile.YAML, bootstrap.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

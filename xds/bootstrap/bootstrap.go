@@ -7,11 +7,6 @@ package bootstrap
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -19,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 // Bootstrap is a bootstrap configuration, checked and decoded. It is read-only once it is complete.
@@ -48,6 +44,10 @@ type Bootstrap struct {
 
 	// Warnings names what was accepted and has no effect, a line each.
 	Warnings []string
+	// UnknownFields is how many fields that the API does not have were left out, for server.static_unknown_fields.
+	UnknownFields int
+
+	notes protofile.Notes
 }
 
 // ControlPlane tells how to reach a control plane (ApiConfigSource).
@@ -92,73 +92,58 @@ type StatsTag struct{ Name, Value string }
 type Options struct {
 	// MergeYAML is laid over the file as --config-yaml does: scalars replace, lists append, messages merge.
 	MergeYAML string
-	// AllowUnknownFields accepts fields that the API does not have (--allow-unknown-static-fields).
+	// AllowUnknownFields accepts fields that the API does not have (--allow-unknown-static-fields). They are counted, and
+	// are among the warnings.
 	AllowUnknownFields bool
 }
 
-// Load reads the bootstrap file at path; its extension .json tells JSON, every other YAML. The path may be empty when
-// there is MergeYAML. The error has a line for each thing that is wrong, which begins with the path.
+// mergeName stands for a file's path where the text is that of the command line.
+const mergeName = "--config-yaml"
+
+// Load reads the bootstrap file at path, whose extension or content tells its format ([protofile.FormatOf]). The path may
+// be empty when there is MergeYAML. The error has a line for each thing that is wrong, which begins with the path.
 func Load(path string, o Options) (*Bootstrap, error) {
 	if path == "" {
 		if o.MergeYAML == "" {
 			return nil, errors.New("there is neither a bootstrap file nor a bootstrap text")
 		}
-		return Parse("--config-yaml", []byte(o.MergeYAML), YAML, Options{AllowUnknownFields: o.AllowUnknownFields})
+		return Parse(mergeName, []byte(o.MergeYAML), protofile.YAML, Options{AllowUnknownFields: o.AllowUnknownFields})
 	}
-	format := YAML
-	switch filepath.Ext(path) {
-	case ".json":
-		format = JSON
-	case ".pb", ".pb_text":
-		return nil, fmt.Errorf("%s: %s is not supported, only .yaml and .json", path, filepath.Ext(path))
-	}
-	data, err := read(path)
+	data, err := protofile.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, data, format, o)
-}
-
-// read reads a file of at most maxText bytes.
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxText+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return data, nil
+	return Parse(path, data, protofile.FormatOf(path, data), o)
 }
 
 // Parse is Load of data. The name stands for the file in errors.
-func Parse(name string, data []byte, f Format, o Options) (*Bootstrap, error) {
+func Parse(name string, data []byte, f protofile.Format, o Options) (*Bootstrap, error) {
+	read := protofile.Options{AllowUnknown: o.AllowUnknownFields}
 	written := &bootstrapv3.Bootstrap{}
-	if err := Unmarshal(data, f, written, o.AllowUnknownFields); err != nil {
-		return nil, prefixed(name, err)
+	notes, err := protofile.Unmarshal(data, f, written, read)
+	if err != nil {
+		return nil, protofile.Prefixed(name, err)
 	}
 	if o.MergeYAML != "" {
 		over := &bootstrapv3.Bootstrap{}
-		if err := Unmarshal([]byte(o.MergeYAML), YAML, over, o.AllowUnknownFields); err != nil {
-			return nil, prefixed("--config-yaml", err)
+		more, err := protofile.Unmarshal([]byte(o.MergeYAML), protofile.YAML, over, read)
+		if err != nil {
+			return nil, protofile.Prefixed(mergeName, err)
 		}
 		proto.Merge(written, over)
+		notes = notes.With(more.Prefixed(mergeName))
 	}
 	b, err := decode(written)
 	if err != nil {
-		return nil, prefixed(name, err)
+		return nil, protofile.Prefixed(name, err)
 	}
+	b.note(notes)
 	return b, nil
 }
 
-// prefixed puts where before each line of err.
-func prefixed(where string, err error) error {
-	lines := strings.Split(err.Error(), "\n")
-	errs := make([]error, len(lines))
-	for i, line := range lines {
-		errs[i] = errors.New(where + ": " + line)
-	}
-	return errors.Join(errs...)
+// note adds what the text had beside the message.
+func (b *Bootstrap) note(n protofile.Notes) {
+	b.notes = n
+	b.UnknownFields = len(n.Unknown)
+	b.Warnings = append(n.All(), b.Warnings...)
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
@@ -95,7 +96,7 @@ func (d *decoder) errorf(path, format string, args ...any) {
 // failed reports an error of another decoder that found it at path.
 func (d *decoder) failed(path string, err error) {
 	if err != nil {
-		d.errs = append(d.errs, prefixed(path, err))
+		d.errs = append(d.errs, protofile.Prefixed(path, err))
 	}
 }
 
@@ -224,7 +225,7 @@ func (b *Bootstrap) Check() error {
 	check := func(what string, asked config.Discovery) {
 		controlPlane = controlPlane || asked.Source.API != ""
 		if err := b.CheckSource(asked.Source); err != nil {
-			errs = append(errs, prefixed(what, err))
+			errs = append(errs, protofile.Prefixed(what, err))
 		}
 	}
 	for _, l := range b.Listeners {

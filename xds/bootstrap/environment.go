@@ -94,6 +94,7 @@ func Complete(b *Bootstrap, env func(string) string) (notes []string, err error)
 	if err != nil {
 		return nil, err
 	}
+	completed.note(b.notes)
 	*b = *completed
 	return e.contradictions(b), nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 // variables returns an environment.
@@ -67,7 +68,7 @@ ENVOY_ADMIN_PORT: "70000" must be a port from 1 to 65535`)
 }
 
 func TestComplete(t *testing.T) {
-	b, err := Parse("f", []byte("node: {id: mine}\nadmin: {access_log_path: /x}\nstatic_resources: {clusters: [{name: xds_cluster}]}"), YAML, Options{})
+	b, err := Parse("f", []byte("node: {id: mine}\nadmin: {access_log_path: /x}\nstatic_resources: {clusters: [{name: xds_cluster}]}"), protofile.YAML, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestComplete(t *testing.T) {
 }
 
 func TestContradictions(t *testing.T) {
-	b, err := Parse("f", []byte(full), YAML, Options{})
+	b, err := Parse("f", []byte(full), protofile.YAML, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 func TestRuntime(t *testing.T) {
@@ -30,7 +31,7 @@ func TestRuntime(t *testing.T) {
 				{Name: "b", Disk: &config.RuntimeDisk{SymlinkRoot: "/r", Subdirectory: "s", AppendServiceCluster: true}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := Parse("f", []byte("layered_runtime: {layers: "+test.layers+"}"), YAML, Options{})
+			b, err := Parse("f", []byte("layered_runtime: {layers: "+test.layers+"}"), protofile.YAML, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +50,7 @@ func TestRuntimeLayersRefused(t *testing.T) {
 			"an object, or a fraction with numerator and denominator",
 		`[` + strings.Repeat(`{name: a, static_layer: {}},`, 65) + `]`: "f: layered_runtime.layers: has 65 layers, it may have 64",
 	} {
-		_, err := Parse("f", []byte("layered_runtime: {layers: "+layers+"}"), YAML, Options{})
+		_, err := Parse("f", []byte("layered_runtime: {layers: "+layers+"}"), protofile.YAML, Options{})
 		if err == nil || err.Error() != want {
 			t.Errorf("%.80s:\ngot  %v\nwant %s", layers, err, want)
 		}
@@ -62,7 +63,7 @@ layered_runtime: {layers: [{name: a, rtds_layer: {name: r, rtds_config: {ads: {}
 dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}
 static_resources: {clusters: [{name: x, load_assignment: {cluster_name: x, endpoints: [{lb_endpoints: [
   {endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}}]}]}, http2_protocol_options: {}}]}
-`), YAML, Options{})
+`), protofile.YAML, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ static_resources: {clusters: [{name: x, load_assignment: {cluster_name: x, endpo
 }
 
 func TestRuntimeWarnings(t *testing.T) {
-	b, err := Parse("f", []byte("layered_runtime: {layers: [{name: a, static_layer: {mine: 1, envoy: {reloadable_features: {x: true}}}}]}"), YAML, Options{})
+	b, err := Parse("f", []byte("layered_runtime: {layers: [{name: a, static_layer: {mine: 1, envoy: {reloadable_features: {x: true}}}}]}"), protofile.YAML, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,7 @@ func TestRuntimeRefused(t *testing.T) {
 		"{overload: {premature_reset_min_stream_lifetime_seconds: NaN}}":   age + "must be a number of seconds from 0 to 31536000",
 		strings.Repeat("{a: ", 18) + "{}" + strings.Repeat("}", 18):        "f: layered_runtime.layers[0].static_layer: " + strings.Repeat("a.", 16) + "a: is nested more than 16 deep",
 	} {
-		_, err := Parse("f", []byte("layered_runtime: {layers: [{name: a, static_layer: "+static+"}]}"), YAML, Options{})
+		_, err := Parse("f", []byte("layered_runtime: {layers: [{name: a, static_layer: "+static+"}]}"), protofile.YAML, Options{})
 		if err == nil || err.Error() != want {
 			t.Errorf("%s:\ngot  %v\nwant %s", static, err, want)
 		}

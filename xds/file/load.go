@@ -5,51 +5,39 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/protobuf/encoding/prototext"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
-	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
-// maxBytes bounds a file as a response over gRPC is bounded. YAML and JSON have the lower bounds of package bootstrap beside it,
+// maxBytes bounds a file as a response over gRPC is bounded. YAML and JSON have the lower bounds of package protofile beside it,
 // because a text takes several times its size while it is decoded.
 const maxBytes = ads.DefaultMaxReceiveBytes
 
 // load reads the response in a file.
-func load(path string, rejectUnknown bool) (*discoveryv3.DiscoveryResponse, error) {
+func load(path string, rejectUnknown bool) (*discoveryv3.DiscoveryResponse, protofile.Notes, error) {
 	data, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("file %q: %w", path, err)
+		return nil, protofile.Notes{}, fmt.Errorf("file %q: %w", path, err)
 	}
-	r, err := decode(data, filepath.Ext(path), rejectUnknown)
+	r, notes, err := decode(data, path, rejectUnknown)
 	if err != nil {
-		return nil, fmt.Errorf("file %q: %w", path, err)
+		return nil, notes, fmt.Errorf("file %q: %w", path, err)
 	}
-	return r, nil
+	return r, notes, nil
 }
 
-// decode decodes a response that was found in a file with an extension.
-func decode(data []byte, extension string, rejectUnknown bool) (*discoveryv3.DiscoveryResponse, error) {
+// decode decodes a response that was found in the file at a path, whose extension tells its format. The notes say what of it was
+// passed over.
+func decode(data []byte, path string, rejectUnknown bool) (*discoveryv3.DiscoveryResponse, protofile.Notes, error) {
 	r := &discoveryv3.DiscoveryResponse{}
-	var err error
-	switch extension {
-	case ".pb":
-		err = proto.Unmarshal(data, r)
-	case ".pb_text":
-		err = prototext.UnmarshalOptions{DiscardUnknown: !rejectUnknown}.Unmarshal(data, r)
-	case ".json":
-		err = bootstrap.Unmarshal(data, bootstrap.JSON, r, !rejectUnknown)
-	default:
-		err = bootstrap.Unmarshal(data, bootstrap.YAML, r, !rejectUnknown)
-	}
+	notes, err := protofile.Unmarshal(data, protofile.FormatOf(path, data), r, protofile.Options{AllowUnknown: !rejectUnknown})
 	if err != nil {
-		return nil, fmt.Errorf("is not an envoy.service.discovery.v3.DiscoveryResponse: %w", err)
+		return nil, notes, fmt.Errorf("is not an envoy.service.discovery.v3.DiscoveryResponse: %w", err)
 	}
-	return r, nil
+	return r, notes, nil
 }
 
 // read returns what is in a file. Errors do not repeat the path.

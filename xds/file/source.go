@@ -14,13 +14,13 @@ import (
 
 // Options describe a Source. Path, Types, Watcher and Logger are required.
 type Options struct {
-	// Path is the file. Its extension tells what is in it: .json, .pb (binary), .pb_text (text format), or YAML for any other.
+	// Path is the file. Its extension tells what is in it (protofile.FormatOf).
 	Path string
 	// WatchedDirectory is the directory in which any move makes Path be read again. When it is empty, it is moves to Path that do.
 	WatchedDirectory string
 	// Types is the one type whose resources the file holds.
 	Types []ads.Type
-	// RejectUnknownFields refuses a YAML or JSON file with fields that the API does not have, instead of passing them over.
+	// RejectUnknownFields refuses a file with fields that the API does not have, instead of passing them over.
 	RejectUnknownFields bool
 	// Watcher tells of moves. It outlives the Source.
 	Watcher *inotify.Watcher
@@ -90,7 +90,7 @@ func (s *Source) Run(ctx context.Context) {
 // refresh reads the file and has it taken.
 func (s *Source) refresh(ctx context.Context) {
 	s.unary.Attempted()
-	r, err := load(s.opts.Path, s.opts.RejectUnknownFields)
+	r, notes, err := load(s.opts.Path, s.opts.RejectUnknownFields)
 	if err != nil {
 		s.unary.Failed(err)
 		s.log.Warn("file of resources cannot be used", zap.Error(err))
@@ -98,6 +98,9 @@ func (s *Source) refresh(ctx context.Context) {
 			s.opts.OnFailure(err)
 		}
 		return
+	}
+	for _, note := range notes.All() {
+		s.log.Warn("file of resources: " + note)
 	}
 	if err := s.unary.Take(ctx, r); err != nil && ctx.Err() == nil {
 		s.log.Warn("file of resources is refused", zap.String("version", r.GetVersionInfo()), zap.Error(err))

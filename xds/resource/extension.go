@@ -5,10 +5,11 @@ import (
 
 	udpav1 "github.com/cncf/xds/go/udpa/type/v1"
 	xdsv3 "github.com/cncf/xds/go/xds/type/v3"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 // typedStruct returns the type URL and value of a TypedStruct, which carries the configuration of an extension as JSON,
@@ -48,10 +49,8 @@ func messageName(packed *anypb.Any) string {
 func (a *at) unpack(packed *anypb.Any, m proto.Message) bool {
 	err := error(nil)
 	if _, value, ok := typedStruct(packed); ok {
-		var text []byte
-		if text, err = protojson.Marshal(value); err == nil {
-			err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(text, m)
-		}
+		// Fields that the API does not have are accepted, as they are in the resource around it.
+		_, err = protofile.FromStruct(value, m, protofile.Options{AllowUnknown: true})
 	} else {
 		err = proto.Unmarshal(packed.GetValue(), m)
 	}

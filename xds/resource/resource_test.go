@@ -7,13 +7,13 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
 // parse decodes YAML into a message.
 func parse[M proto.Message](t *testing.T, text string, m M) M {
 	t.Helper()
-	if err := bootstrap.Unmarshal([]byte(text), bootstrap.YAML, m, false); err != nil {
+	if _, err := protofile.Unmarshal([]byte(text), protofile.YAML, m, protofile.Options{}); err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
 	return m

@@ -1,4 +1,4 @@
-package bootstrap
+package protofile
 
 import (
 	"bytes"
@@ -10,35 +10,81 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// Unmarshal decodes a text into m. Field names may be written in both styles of protobuf's JSON. The error has a line for
-// each unknown field, or one that says which field does not hold what it should.
+// Options tell how a text is read.
+type Options struct {
+	// AllowUnknown accepts fields that the API does not have. They are left out and noted.
+	AllowUnknown bool
+}
+
+// Unmarshal decodes a text into m, which is empty before. YAML and JSON may have 16 MiB, and 64 MiB with all aliases expanded;
+// who reads the other formats bounds them. Field names may be written in both styles of protobuf's JSON. The
+// error has a line for each unknown field, or one that says which field does not hold what it should.
 //
 // An extension whose type is not known becomes a TypedStruct, so that whoever decodes the message can name it.
-func Unmarshal(data []byte, f Format, m proto.Message, allowUnknown bool) error {
-	tree, err := parseTree(data, f)
-	if err != nil {
-		return err
+func Unmarshal(data []byte, f Format, m proto.Message, o Options) (Notes, error) {
+	switch f {
+	case Binary:
+		return unmarshalBinary(data, m, o)
+	case Text:
+		if err := (prototext.UnmarshalOptions{DiscardUnknown: o.AllowUnknown}).Unmarshal(data, m); err != nil {
+			return Notes{}, fmt.Errorf("is not protobuf text: %w", err)
+		}
+		return Notes{}, nil
 	}
+	tree, dropped, err := parseTree(data, f)
+	if err != nil {
+		return Notes{}, err
+	}
+	notes, err := fromTree(tree, m, o)
+	notes.Dropped = dropped
+	return notes, err
+}
+
+// unmarshalBinary decodes protobuf's binary format, which tells of an unknown field no more than its number.
+func unmarshalBinary(data []byte, m proto.Message, o Options) (Notes, error) {
+	if err := proto.Unmarshal(data, m); err != nil {
+		return Notes{}, fmt.Errorf("is not a protobuf message: %w", err)
+	}
+	unknown := Unknown(m)
+	if o.AllowUnknown {
+		return Notes{Unknown: unknown}, nil
+	}
+	var errs []error
+	for _, field := range unknown {
+		errs = append(errs, errors.New(field))
+	}
+	return Notes{}, errors.Join(errs...)
+}
+
+// FromStruct decodes the value of a TypedStruct into m as Unmarshal does a text.
+func FromStruct(s *structpb.Struct, m proto.Message, o Options) (Notes, error) {
+	return fromTree(s.AsMap(), m, o)
+}
+
+// fromTree decodes a tree into m.
+func fromTree(tree any, m proto.Message, o Options) (Notes, error) {
 	object, ok := tree.(map[string]any)
 	if !ok {
-		return errors.New("is not an object, it must have fields")
+		return Notes{}, errors.New("is not an object, it must have fields")
 	}
-	c := fieldChecker{allowUnknown: allowUnknown}
-	object = c.object(object, m.ProtoReflect().Descriptor(), "")
+	c := canonicalizer{allowUnknown: o.AllowUnknown}
+	canonical := c.message(object, m.ProtoReflect().Descriptor(), "")
 	if err := errors.Join(c.errs...); err != nil {
-		return err
+		return Notes{}, err
 	}
-	text, err := json.Marshal(object)
+	text, err := json.Marshal(canonical)
 	if err != nil {
-		return err
+		return Notes{}, err
 	}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: allowUnknown}).Unmarshal(text, m); err != nil {
-		return located(text, err)
+	if err := protojson.Unmarshal(text, m); err != nil {
+		return Notes{}, located(text, err)
 	}
-	return nil
+	return Notes{Unknown: c.unknown}, nil
 }
 
 // positioned is the form of protojson's errors. The space after the colon may be a no-break one.
