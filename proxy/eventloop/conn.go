@@ -32,15 +32,16 @@ type IdleHandler interface {
 type connFlags uint16
 
 const (
-	flagConnecting connFlags = 1 << iota // connect has not completed
-	flagReadable                         // a read may succeed
-	flagBlocked                          // the last send took less than was given: wait for EPOLLOUT
-	flagHangup                           // the peer has sent FIN or RST: read on to the end even after a short read
-	flagUrgent                           // the peer has sent urgent data: a read stops short of it (RFC 9293 section 3.8.5)
-	flagEOF                              // the end of the peer's bytes was read
-	flagPending                          // the layer may hold bytes that it has read
-	flagDirty                            // in loop.dirty
-	flagFIN                              // send FIN once everything is written
+	flagConnecting  connFlags = 1 << iota // connect has not completed
+	flagReadable                          // a read may succeed
+	flagBlocked                           // the last send took less than was given: wait for EPOLLOUT
+	flagHangup                            // the peer has sent FIN or RST: read on to the end even after a short read
+	flagUrgent                            // the peer has sent urgent data: a read stops short of it (RFC 9293 section 3.8.5)
+	flagEOF                               // the end of the peer's bytes was read
+	flagPending                           // the layer may hold bytes that it has read
+	flagHandshaking                       // the layer is being made: nothing but its handshake uses the wire
+	flagDirty                             // in loop.dirty
+	flagFIN                               // send FIN once everything is written
 	flagFINSent
 	flagClosed
 )
@@ -124,14 +125,16 @@ func (c *Conn) Connected() (bool, error) {
 	if c.failure != nil {
 		return false, c.failure
 	}
-	return c.flags&flagConnecting == 0, nil
+	return c.flags&(flagConnecting|flagHandshaking) == 0, nil
 }
 
 // EOF reports whether everything that the peer sent has been read.
 func (c *Conn) EOF() bool { return c.flags&flagEOF != 0 }
 
 // Readable reports whether a read may find bytes, the end of input, or an error.
-func (c *Conn) Readable() bool { return c.flags&(flagReadable|flagPending) != 0 || c.failure != nil }
+func (c *Conn) Readable() bool {
+	return c.flags&(flagReadable|flagPending) != 0 && c.flags&flagHandshaking == 0 || c.failure != nil
+}
 
 // PeerGone reports whether the peer has closed its side or the connection, as far as the kernel has told.
 func (c *Conn) PeerGone() bool { return c.flags&(flagHangup|flagEOF) != 0 || c.failure != nil }
@@ -153,6 +156,10 @@ func (c *Conn) handleEvents(events uint32) {
 			return
 		}
 		c.finishConnect()
+		if c.over != nil && c.failure == nil {
+			c.beginHandshake()
+			return
+		}
 		news = true
 		if c.out.head != nil || c.Buffered() > 0 || c.flags&flagFIN != 0 {
 			c.markDirty()
@@ -162,7 +169,11 @@ func (c *Conn) handleEvents(events uint32) {
 		c.flags &^= flagBlocked
 		c.markDirty()
 	}
-	if news {
+	switch {
+	case !news:
+	case c.flags&flagHandshaking != 0:
+		c.over.task.Wake()
+	default:
 		c.wake()
 	}
 }
@@ -204,7 +215,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	if c.flags&flagEOF != 0 {
 		return 0, io.EOF
 	}
-	if c.over != nil && c.over.layer != nil {
+	if c.over != nil {
 		return c.open(b)
 	}
 	n, err := c.receive(b)
@@ -281,6 +292,9 @@ func (c *Conn) release() {
 	c.flags |= flagClosed
 	if c.failure == nil {
 		c.failure = ErrClosed
+	}
+	if c.flags&flagHandshaking != 0 {
+		c.over.task.Wake() // it finds that there is nothing to shake hands for
 	}
 	c.loop.forget(c.fd)
 	_ = unix.Close(c.fd)

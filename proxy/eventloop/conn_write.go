@@ -114,6 +114,12 @@ func (l *Loop) flushDirty() {
 
 func (c *Conn) flushAndTell() {
 	c.flush()
+	if c.flags&flagHandshaking != 0 {
+		if !c.writable() {
+			c.over.task.Wake()
+		}
+		return // its owner is told of everything when that is over
+	}
 	if c.Buffered() < c.wakeBelow || !c.writable() {
 		c.wakeBelow = 0
 		c.loop.guardWake(c)

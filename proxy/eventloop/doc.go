@@ -13,7 +13,7 @@
 // A task never blocks its thread: no file, no name lookup, no contended lock, no channel. Task.Await runs such a thing on
 // an ordinary goroutine. A task with a lot to do calls Task.Yield after a bounded amount of it.
 //
-// A Layer, such as TLS, may be between a connection and its bytes on the wire: Conn.NewWire.
+// A Layer, such as TLS, may be between a connection and its bytes on the wire: Conn.Handshake.
 //
 // # Limitations
 //

@@ -19,6 +19,9 @@ const (
 // not be all (RFC 8446 section 6.1).
 var ErrTruncated = errors.New("the peer has closed the connection without close_notify")
 
+// errHandshakePanicked fails a connection whose handshake did not return.
+var errHandshakePanicked = errors.New("the handshake panicked")
+
 // errUnread ends a connection whose peer makes a layer say more than it reads.
 var errUnread = errors.New("the peer does not read what it asks for")
 
@@ -33,9 +36,12 @@ type Layer interface {
 	CloseWrite() error
 }
 
-// layered is what a Conn with a Layer has besides.
+// layered is what a Conn with a Layer has besides. It runs the handshake.
 type layered struct {
-	layer    Layer
+	conn     *Conn
+	shake    func(*Wire) (Layer, error)
+	task     *Task    // shakes hands, nil before and after that
+	layer    Layer    // nil until hands are shaken
 	sealed   gathered // for the wire
 	finished bool     // the mark of the end is in sealed, or was
 }
@@ -46,20 +52,44 @@ type Wire struct {
 	task *Task // to be parked while there is nothing to read; nil: Read does not wait
 }
 
-// NewWire puts the Conn under a layer. Until SetLayer says which one, only the Wire is used, by task, which is parked when the
-// Wire has nothing to read and is to be the Conn's waker: a handshake reads like blocking code.
-func (c *Conn) NewWire(task *Task) *Wire {
-	c.over = &layered{}
-	return &Wire{conn: c, task: task}
+// Handshake has the connection begin with shake, which makes its layer: once the connection is established it is called in a
+// task, and reads and writes on the Wire like blocking code. Until it returns, the connection counts as one that is being
+// connected; when it fails, connecting has failed. It bounds what it reads; how long it may take is for the owner to bound.
+func (c *Conn) Handshake(shake func(*Wire) (Layer, error)) {
+	c.over = &layered{conn: c, shake: shake}
+	if c.flags&flagConnecting == 0 {
+		c.beginHandshake()
+	}
 }
 
-// SetLayer has reads and writes go through layer, which was made on w and has done its handshake.
-func (w *Wire) SetLayer(layer Layer) {
-	w.task = nil
-	w.conn.over.layer = layer
-	// It may hold bytes that came with the end of the handshake.
-	w.conn.flags |= flagPending
+func (c *Conn) beginHandshake() {
+	c.flags |= flagHandshaking
+	c.over.task = c.loop.Spawn(c.over)
 }
+
+// Run implements Runner.
+func (o *layered) Run(t *Task) {
+	c, w := o.conn, &Wire{conn: o.conn, task: t}
+	err := errHandshakePanicked
+	defer func() {
+		o.task, w.task, o.shake = nil, nil, nil
+		c.flags &^= flagHandshaking
+		if c.flags&flagClosed != 0 {
+			return
+		}
+		if err != nil {
+			c.fail(err)
+		}
+		// The layer may hold bytes that came with the end of the handshake, and who has the connection may have written.
+		c.flags |= flagPending
+		c.markDirty()
+		c.loop.guardWake(c)
+	}()
+	o.layer, err = o.shake(w)
+}
+
+// Await runs f, which takes its time, on an ordinary goroutine, and waits for it. It is for the handshake only.
+func (w *Wire) Await(f func()) { w.task.Await(f) }
 
 // wouldBlock is ErrWouldBlock in a form in which crypto/tls does not take it for the end.
 type wouldBlock struct{}
@@ -123,6 +153,9 @@ func (w *Wire) SetWriteDeadline(time.Time) error { return nil }
 // open is Read through the layer. It fills b as far as there is something, so that, as without a layer, a short read tells
 // that there is no more.
 func (c *Conn) open(b []byte) (int, error) {
+	if c.over.layer == nil {
+		return 0, ErrWouldBlock
+	}
 	n := 0
 	for n < len(b) {
 		m, err := c.over.layer.Read(b[n:])

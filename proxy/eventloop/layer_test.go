@@ -77,8 +77,8 @@ func (m *maskLayer) CloseWrite() error {
 func (s *steppedLoop) layeredPair() (c *Conn, peer int) {
 	s.t.Helper()
 	c, peer = s.pair()
-	w := c.NewWire(nil)
-	w.SetLayer(&maskLayer{wire: w})
+	c.Handshake(func(w *Wire) (Layer, error) { return &maskLayer{wire: w}, nil })
+	s.step()
 	return c, peer
 }
 
@@ -305,42 +305,156 @@ func TestLayerClose(t *testing.T) {
 	}
 }
 
-// TestWireParks has a handshake that reads like blocking code, and the layer that follows sees what came with its last bytes.
-func TestWireParks(t *testing.T) {
-	l := startLoop(t, Options{})
-	result := make(chan string, 1)
-	address := serve(t, l, func(c *Conn) {
-		c.SetWaker(l.Spawn(runnerFunc(func(task *Task) {
-			w := c.NewWire(task)
-			b := make([]byte, 5)
-			for n := 0; n < len(b); {
-				m, err := w.Read(b[n:])
-				if err != nil {
-					result <- err.Error()
-					return
-				}
-				n += m
-			}
-			if _, err := w.Write([]byte("HELLO")); err != nil {
-				result <- err.Error()
-			}
-			w.SetLayer(&maskLayer{wire: w})
-			got, err := readAll(task, c)
-			if err != nil {
-				got = []byte(err.Error())
-			}
-			c.Close()
-			result <- string(b) + " " + string(got)
-		})))
-	})
-	peer := dial(t, address)
-	for _, piece := range [][]byte{[]byte("he"), []byte("llo"), masked([]byte("records")), masked(nil)} {
-		if _, err := peer.Write(piece); err != nil {
-			t.Fatal(err)
+// helloLayer is a maskLayer after a handshake: the peer says "hello", and hears "HELLO".
+func helloLayer(w *Wire) (Layer, error) {
+	b := make([]byte, 5)
+	for n := 0; n < len(b); {
+		m, err := w.Read(b[n:])
+		if err != nil {
+			return nil, err
+		}
+		n += m
+	}
+	if string(b) != "hello" {
+		return nil, errors.New("it says " + string(b))
+	}
+	_, err := w.Write([]byte("HELLO"))
+	return &maskLayer{wire: w}, err
+}
+
+// TestHandshakeOfAccepted has a handshake that reads like blocking code. Its owner is told when it is over, and finds what
+// came with its last bytes; what it has written before goes out after it.
+func TestHandshakeOfAccepted(t *testing.T) {
+	s := newSteppedLoop(t)
+	c, peer := s.pair()
+	told := 0
+	c.SetIdleHandler(readyFunc(func(*Conn) { told++ }))
+	c.Handshake(helloLayer)
+	c.Write([]byte("early"))
+	c.NotifyBelow(1)
+	for _, piece := range []string{"", "he", "l"} {
+		give(t, peer, []byte(piece))
+		s.step()
+		s.step()
+		if done, err := c.Connected(); done || err != nil || told != 0 || c.Readable() {
+			t.Fatalf("after %q: connected: %t, %v; told %d times, readable: %t", piece, done, err, told, c.Readable())
+		}
+		if _, err := c.Read(make([]byte, 9)); err != ErrWouldBlock {
+			t.Fatalf("after %q: read: %v", piece, err)
 		}
 	}
-	all, err := io.ReadAll(peer)
-	if got := receive(t, result); got != "hello records" || err != nil || !bytes.Equal(all, append([]byte("HELLO"), 0, 0)) {
-		t.Errorf("read %q; the peer %q, %v", got, all, err)
+	give(t, peer, append([]byte("lo"), masked([]byte("with it"))...))
+	s.until("the owner is told", func() bool { return told > 0 })
+	b := make([]byte, 64)
+	n, err := c.Read(b)
+	if done, _ := c.Connected(); !done || err != nil || string(b[:n]) != "with it" {
+		t.Fatalf("connected: %t; read %q, %v", done, b[:n], err)
 	}
+	s.step()
+	if n, err := unix.Read(peer, b); err != nil || string(b[:n]) != "HELLO"+string(masked([]byte("early"))) {
+		t.Errorf("the peer got %q, %v", b[:max(n, 0)], err)
+	}
+}
+
+// TestHandshakeOfDialled begins when the connection is there, and counts as a part of connecting.
+func TestHandshakeOfDialled(t *testing.T) {
+	s := newSteppedLoop(t)
+	fd, address := listenSocket(t)
+	var peer *Conn
+	if _, err := s.Listen(fd, acceptFunc(func(accepted *Conn) { peer = accepted })); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	c.SetIdleHandler(readyFunc(func(*Conn) { told++ }))
+	c.Handshake(helloLayer)
+	c.Write([]byte("early"))
+	s.until("accept", func() bool { return peer != nil })
+	s.step()
+	if done, err := c.Connected(); done || err != nil || told != 0 {
+		t.Fatalf("before the handshake: connected: %t, %v; told %d times", done, err, told)
+	}
+	peer.Write([]byte("hello"))
+	s.until("the owner is told", func() bool { return told > 0 })
+	if done, err := c.Connected(); !done || err != nil {
+		t.Errorf("connected: %t, %v", done, err)
+	}
+	var got []byte
+	s.until("what was written has come", func() bool {
+		b := make([]byte, 64)
+		n, _ := peer.Read(b)
+		got = append(got, b[:n]...)
+		return string(got) == "HELLO"+string(masked([]byte("early")))
+	})
+}
+
+// TestHandshakeFails has the connection fail with what the handshake says, or because of a panic in it.
+func TestHandshakeFails(t *testing.T) {
+	for said, want := range map[string]string{"hullo": "it says hullo", "": ErrTruncated.Error(), "panic": errHandshakePanicked.Error()} {
+		s := newSteppedLoop(t)
+		c, peer := s.pair()
+		told := 0
+		c.SetIdleHandler(readyFunc(func(*Conn) { told++ }))
+		c.Handshake(func(w *Wire) (Layer, error) {
+			if said == "panic" {
+				panic(said)
+			}
+			return helloLayer(w)
+		})
+		c.Write([]byte("early"))
+		give(t, peer, []byte(said))
+		if err := unix.Shutdown(peer, unix.SHUT_WR); err != nil {
+			t.Fatal(err)
+		}
+		s.until("the owner is told", func() bool { return told > 0 })
+		if _, err := c.Connected(); err == nil || err.Error() != want || c.Buffered() != 0 {
+			t.Errorf("%q: %v, %d bytes gathered; want %s", said, err, c.Buffered(), want)
+		}
+		if said == "panic" && len(s.fatal) == 1 {
+			s.fatal = nil
+		}
+	}
+}
+
+// TestCloseWhileHandshaking leaves nothing behind.
+func TestCloseWhileHandshaking(t *testing.T) {
+	for _, how := range []func(*Conn){(*Conn).Close, (*Conn).Abort} {
+		s := newSteppedLoop(t)
+		c, _ := s.pair()
+		var end error
+		c.Handshake(func(w *Wire) (Layer, error) {
+			layer, err := helloLayer(w)
+			end = err
+			return layer, err
+		})
+		s.step()
+		how(c)
+		s.until("the handshake ends", func() bool { return end != nil })
+		if end != ErrClosed || len(s.tasks.idle) != 1 {
+			t.Errorf("it ends with %v, %d tasks are idle", end, len(s.tasks.idle))
+		}
+	}
+}
+
+// TestHandshakeAwaits lets the loop go on while the handshake waits for something that takes its time.
+func TestHandshakeAwaits(t *testing.T) {
+	s := newSteppedLoop(t)
+	c, _ := s.pair()
+	release, told := make(chan struct{}), 0
+	c.SetIdleHandler(readyFunc(func(*Conn) { told++ }))
+	c.Handshake(func(w *Wire) (Layer, error) {
+		w.Await(func() { <-release })
+		return &maskLayer{wire: w}, nil
+	})
+	for range 5 {
+		s.step()
+	}
+	if told != 0 {
+		t.Fatal("hands are shaken")
+	}
+	close(release)
+	s.until("the owner is told", func() bool { return told > 0 })
 }
