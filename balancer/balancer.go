@@ -7,16 +7,19 @@
 //  2. locality (locality.go): weighted round robin, when locality weighting is on;
 //  3. host (round_robin.go, least_request.go, random.go).
 //
+// Consistent hashing (hashing.go, ring_hash.go, maglev.go) follows a hash of the request instead of chance, in the choice of
+// the priority too, and has the localities in its tables. These are what workers do share: see [Hashing].
+//
 // The first step needs nothing but the hosts and is done once, by [NewSet]. A [Picker] adds the schedules, which each
 // pick moves on.
 //
-// Nothing here is safe for use by several goroutines, because nothing here is shared: a worker owns its hosts, sets and
+// Nothing else here is safe for use by several goroutines, because nothing else is shared: a worker owns its hosts, sets and
 // pickers. When hosts, weights or health change, the worker builds a new [Set] and a new [Picker] and drops the old ones.
 // A pick never blocks, locks or allocates, and takes O(log n) steps at most for n hosts.
 //
 // # Limitations
 //
-// Slow start, zone-aware routing, subsets, hash policies and weighted_priority_health are not here. Hosts that must
+// Slow start, zone-aware routing, subsets, bounded load (hash_balance_factor) and weighted_priority_health are not here. Hosts that must
 // stay out of both load balancing and the panic arithmetic (EDS DRAINING) must be left out by the caller.
 package balancer
 
@@ -30,7 +33,14 @@ const (
 	LeastRequest
 	// Random takes any host with equal probability and ignores weights, as Envoy's does.
 	Random
+	// RingHash takes the host whose point on a ring follows the hash of the request.
+	RingHash
+	// Maglev looks the hash of the request up in a table.
+	Maglev
 )
+
+// Hashes reports whether k goes by a hash of the request.
+func (k Kind) Hashes() bool { return k == RingHash || k == Maglev }
 
 // String returns the name of k as Envoy's lb_policy spells it.
 func (k Kind) String() string {
@@ -39,6 +49,10 @@ func (k Kind) String() string {
 		return "ROUND_ROBIN"
 	case LeastRequest:
 		return "LEAST_REQUEST"
+	case RingHash:
+		return "RING_HASH"
+	case Maglev:
+		return "MAGLEV"
 	default:
 		return "RANDOM"
 	}
@@ -86,6 +100,8 @@ type Policy struct {
 	// setting of its own (weights only), so a caller that was told nothing passes [DefaultActiveRequestBias]. A
 	// negative number or NaN counts as that default.
 	ActiveRequestBias float64
+	// Hash says how consistent hashing lays the hosts out.
+	Hash HashPolicy
 }
 
 func (p Policy) choiceCount() uint32 {

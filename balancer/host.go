@@ -31,13 +31,15 @@ type Locality struct {
 
 // Host is one endpoint as one worker sees it. It is owned by that worker's thread.
 //
-// Address, Hostname and Locality must not change after the host has been given to [NewSet]. Weight, Priority and Health
+// Address, Hostname, HashKey and Locality must not change after the host has been given to [NewSet]. Weight, Priority and Health
 // are read when a [Set] and its [Picker] are built: after changing one of them, build both again.
 type Host struct {
 	// Address is "ip:port", the host's identity within its cluster.
 	Address string
 	// Hostname is the name the endpoint was configured with; it may be empty.
 	Hostname string
+	// HashKey is what consistent hashing knows the host by, in place of its address or name; empty for these.
+	HashKey string
 	// Locality is where the host runs.
 	Locality Locality
 	// Data is the state of the connection pool; nothing here touches it.

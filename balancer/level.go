@@ -22,21 +22,14 @@ type level struct {
 func (p *Picker) newLevels(set *Set, kind Kind) *levels {
 	l := &levels{}
 	var shares []uint8
-	for health := range classCount {
-		for i := range set.priorities {
-			pr := &set.priorities[i]
-			c := &pr.classes[health]
-			if c.load == 0 {
-				continue
-			}
-			shares = append(shares, c.load)
-			if pr.panic {
-				l.list = append(l.list, p.newLevel(pr.hosts, nil, kind))
-				l.list[len(l.list)-1].panic = true
-				continue
-			}
-			l.list = append(l.list, p.newLevel(c.hosts, c.localities, kind))
+	for pr, c := range set.loaded() {
+		shares = append(shares, c.load)
+		if pr.panic {
+			l.list = append(l.list, p.newLevel(pr.hosts, nil, kind))
+			l.list[len(l.list)-1].panic = true
+			continue
 		}
+		l.list = append(l.list, p.newLevel(c.hosts, c.localities, kind))
 	}
 	if len(l.list) > 1 {
 		l.byPercent = spread(shares)

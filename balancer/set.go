@@ -1,6 +1,9 @@
 package balancer
 
-import "fmt"
+import (
+	"fmt"
+	"iter"
+)
 
 // Set is the hosts of one cluster, split by priority, health and locality, with the share of the traffic that each part
 // gets. It is immutable and describes the hosts as they were when it was built.
@@ -70,6 +73,21 @@ func (s *Set) Healthy() int { return s.healthy }
 
 // Degraded returns the number of degraded hosts, for the gauge membership_degraded.
 func (s *Set) Degraded() int { return s.degraded }
+
+// loaded yields the parts that take traffic, in the order in which the load is shared out: healthy hosts before degraded
+// ones, then by priority.
+func (s *Set) loaded() iter.Seq2[*priority, *class] {
+	return func(yield func(*priority, *class) bool) {
+		for health := range classCount {
+			for i := range s.priorities {
+				pr := &s.priorities[i]
+				if c := &pr.classes[health]; c.load > 0 && !yield(pr, c) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // only returns the list of hosts that takes all traffic and whether that is for panic, if it is one list.
 func (s *Set) only() (hosts []*Host, panicked, ok bool) {
