@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // ClusterType is Cluster.type: where the endpoints come from.
 type ClusterType uint8
@@ -20,6 +23,8 @@ const (
 	RoundRobin LBPolicy = iota
 	LeastRequest
 	Random
+	RingHash
+	Maglev
 )
 
 // Protocol is what a cluster's hosts are spoken to in.
@@ -89,6 +94,8 @@ type Cluster struct {
 	ChoiceCount       uint32  // least request
 	ActiveRequestBias float64 // least request
 	PanicThreshold    uint32  // percent
+	// Hashing says how RingHash and Maglev hash requests and hosts.
+	Hashing Hashing
 
 	DNSFamily     DNSFamily
 	DNSRefresh    time.Duration
@@ -161,10 +168,26 @@ type Endpoint struct {
 	Hostname string
 	Weight   uint32 // at least 1
 	Health   HealthStatus
+	// HashKey is what consistent hashing knows the host by, where it is not its address (metadata envoy.lb, hash_key).
+	HashKey string
 	// HealthCheck is health_check_config.
 	HealthCheck EndpointHealthCheck
 	// PendingRemoval is set where the data plane keeps an endpoint that discovery no longer lists, as it passes its checks.
 	PendingRemoval bool
+}
+
+// Endpoints yields the endpoints of a with their localities, none for a nil a.
+func (a *ClusterLoadAssignment) Endpoints() iter.Seq2[*LocalityEndpoints, *Endpoint] {
+	return func(yield func(*LocalityEndpoints, *Endpoint) bool) {
+		localities := a.All()
+		for i := range localities {
+			for j := range localities[i].Endpoints {
+				if !yield(&localities[i], &localities[i].Endpoints[j]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // All returns the localities of a, none for a nil a.

@@ -162,6 +162,10 @@ type Forward struct {
 	Clusters []WeightedCluster
 	// RuntimeKeyPrefix, a dot and the name of a cluster are the key of the runtime that may replace its weight; empty for none.
 	RuntimeKeyPrefix string
+	// HashPolicies are hash_policy: what clusters that balance by consistent hashing are given of a request.
+	HashPolicies []HashPolicy
+	// HashSplit has the hash of a request decide which of the clusters it goes to, if it has one (use_hash_policy).
+	HashSplit bool
 	// ClusterNotFoundStatus answers when the cluster is unknown: 503 by default.
 	ClusterNotFoundStatus int
 

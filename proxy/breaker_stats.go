@@ -18,7 +18,7 @@ func (s *Server) collectBreakers(emit func(stats.Sample)) {
 			{open.Requests, stats.ClusterCircuitBreakersDefaultRqOpen},
 		} {
 			if gauge.open {
-				emit(stats.Sample{Name: k.scope.Prefix() + stats.Cluster.Def(gauge.stat).Name, Kind: stats.Gauge, Value: 1, Used: true})
+				emit(stats.Sample{Name: k.scopes.cluster.Prefix() + stats.Cluster.Def(gauge.stat).Name, Kind: stats.Gauge, Value: 1, Used: true})
 			}
 		}
 	}

@@ -8,14 +8,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
-	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/ratelimit"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -25,22 +23,11 @@ import (
 type compiled struct {
 	snapshot     *config.Snapshot
 	clusterNames []string
-	clusters     []compiledCluster // by the index that routes use
-	changed      []int             // indexes of the clusters that are not as in the generation before
+	clusters     []compiledCluster    // by the index that routes use
+	hashPolicies []route.HashPolicies // of clusters, by that index; nil when none has any
+	changed      []int                // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener
 	tables       map[*config.RouteConfiguration]*compiledTable
-}
-
-// compiledCluster is a cluster with what its workers share.
-type compiledCluster struct {
-	config      *config.Cluster
-	asked       *config.ClusterLoadAssignment // what discovery lists
-	assignment  *config.ClusterLoadAssignment // what is served: see stabilize
-	health      *config.ClusterHealth
-	shared      *upstream.Shared
-	scope       *stats.Scope
-	http2Scope  *stats.Scope // nil while the cluster speaks HTTP/1 only
-	healthScope *stats.Scope // nil while there is no health check
 }
 
 // compiledListener is a listener with its sockets and scopes, which outlive changes of its other settings.
@@ -112,89 +99,6 @@ func (s *Server) updateBuckets(limits map[string]config.RateLimit) {
 		if s.buckets[name].limit != limit {
 			s.buckets[name] = namedBucket{limit, ratelimit.NewBucket(limit.RequestsPerSecond, limit.BurstSize)}
 		}
-	}
-}
-
-// sameClusters reports whether the clusters of both generations have the same names, and so the same indexes.
-func (c *compiled) sameClusters(prev *compiled) bool {
-	a, b := c.clusterNames, prev.clusterNames
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-// compileClusters takes over what did not change and notes what did.
-func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
-	before := prev.finder(c)
-	c.clusters = make([]compiledCluster, len(c.clusterNames))
-	for i, name := range c.clusterNames {
-		cfg := c.snapshot.Clusters[name]
-		k := compiledCluster{config: cfg, asked: c.snapshot.Assignment(cfg), health: c.snapshot.Health[name]}
-		old := before(i)
-		if old == nil {
-			k.shared = upstream.NewShared(len(s.workers))
-			k.scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".", stats.Cluster)
-			undo.add(k.scope.Release)
-		} else {
-			k.shared, k.scope, k.http2Scope, k.healthScope = old.shared, old.scope, old.http2Scope, old.healthScope
-		}
-		if k.http2Scope == nil && cfg.Protocol != config.ProtocolHTTP1 {
-			k.http2Scope = s.stats.Scope("cluster."+clusterStatName(cfg)+".http2.", stats.HTTP2Codec)
-			undo.add(k.http2Scope.Release)
-		}
-		if k.healthScope == nil && cfg.HealthCheck != nil {
-			k.healthScope = s.stats.Scope("cluster."+clusterStatName(cfg)+".health_check.", stats.HealthCheck)
-			undo.add(k.healthScope.Release)
-		}
-		k.stabilize(old)
-		if old == nil || old.config != cfg || old.assignment != k.assignment || old.health != k.health {
-			k.shared.SetLimits(cfg.Breakers)
-			k.countMembership(old != nil && old.assignment != k.assignment)
-			c.changed = append(c.changed, i)
-		}
-		c.clusters[i] = k
-	}
-}
-
-// finder returns how to find the cluster of c at an index in the generation prev, nil where it had none of the name.
-func (prev *compiled) finder(c *compiled) func(i int) *compiledCluster {
-	if c.sameClusters(prev) {
-		return func(i int) *compiledCluster { return &prev.clusters[i] }
-	}
-	byName := make(map[string]*compiledCluster, len(prev.clusters))
-	for i := range prev.clusters {
-		byName[prev.clusterNames[i]] = &prev.clusters[i]
-	}
-	return func(i int) *compiledCluster { return byName[c.clusterNames[i]] }
-}
-
-// countMembership sets the gauges of the cluster's hosts. A host that drains is not one any more.
-func (k *compiledCluster) countMembership(changed bool) {
-	var total, healthy, degraded, excluded uint64
-	for _, locality := range k.assignment.All() {
-		for i := range locality.Endpoints {
-			e := &locality.Endpoints[i]
-			active := k.config.HealthOf(k.health, e)
-			if e.Health == config.HealthDraining || active.Excluded() {
-				excluded++
-			}
-			if e.Health == config.HealthDraining {
-				continue
-			}
-			total++
-			switch {
-			case active.Excluded():
-			case upstream.HealthOf(e.Health, active) == balancer.Healthy:
-				healthy++
-			case upstream.HealthOf(e.Health, active) == balancer.Degraded:
-				degraded++
-			}
-		}
-	}
-	k.scope.Set(stats.ClusterMembershipTotal, total)
-	k.scope.Set(stats.ClusterMembershipHealthy, healthy)
-	k.scope.Set(stats.ClusterMembershipDegraded, degraded)
-	k.scope.Set(stats.ClusterMembershipExcluded, excluded)
-	if changed {
-		k.scope.Inc(stats.ClusterMembershipChange)
 	}
 }
 
@@ -336,13 +240,7 @@ func (c *compiled) release(next *compiled) {
 	if !next.sameClusters(c) {
 		for i, name := range c.clusterNames {
 			if next.snapshot.Clusters[name] == nil {
-				c.clusters[i].scope.Release()
-				if c.clusters[i].http2Scope != nil {
-					c.clusters[i].http2Scope.Release()
-				}
-				if c.clusters[i].healthScope != nil {
-					c.clusters[i].healthScope.Release()
-				}
+				c.clusters[i].scopes.release()
 			}
 		}
 	}
@@ -377,14 +275,6 @@ func (u *cleanup) run() {
 
 // statName makes a name from the configuration fit into the name of a statistic, as Envoy does.
 func statName(name string) string { return strings.ReplaceAll(name, ":", "_") }
-
-// clusterStatName returns what names a cluster's statistics: its alt_stat_name or its name.
-func clusterStatName(c *config.Cluster) string {
-	if c.AltStatName != "" {
-		return statName(c.AltStatName)
-	}
-	return statName(c.Name)
-}
 
 // listenerStatName returns what names a listener's statistics: its stat_prefix or its address, as in 0.0.0.0_10000.
 func listenerStatName(l *compiledListener) string {

@@ -56,11 +56,14 @@ type exchangeState struct {
 	manager  *compiledManager
 	table    *tableState
 	clusters []*upstream.Cluster
+	// What clusters, by their index, hash requests by in place of the route; nil when none does.
+	hashPolicies []route.HashPolicies
 
 	random     uint64
 	route      *route.Route
 	routeState *routeState
 	target     *route.Target
+	hash       route.Hash // made for a cluster of consistent hashing
 	cluster    *upstream.Cluster
 	up         upstream.Stream
 
@@ -121,6 +124,7 @@ func (x *exchange) begin(c *connection, down downstream, waker eventloop.Waker) 
 	l, w := c.listener, c.listener.worker
 	x.waker, x.conn, x.down, x.listener = waker, c, down, l
 	x.manager, x.table, x.clusters = &l.compiled.manager, l.table, w.clusters
+	x.hashPolicies = w.serving.hashPolicies
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
 	x.streamIdle = x.manager.config.StreamIdle

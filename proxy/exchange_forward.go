@@ -17,7 +17,7 @@ import (
 // askHost picks a host of the target cluster and asks it for a connection.
 func (x *exchange) askHost() verdict {
 	x.attempts++
-	h := x.cluster.Pick()
+	h := x.pickHost()
 	if h == nil {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
 		return verdictNoHealthyUpstream

@@ -141,7 +141,7 @@ func (x *exchange) chooseTarget() verdict {
 		return verdictDirectResponse
 	}
 	forward := x.route.Config.Forward
-	x.target = x.route.PickCluster(x.random)
+	x.target = x.route.PickCluster(x.splitValue())
 	if x.target == nil || x.target.Index < 0 {
 		http.Inc(stats.HTTPNoCluster)
 		return verdictNoCluster

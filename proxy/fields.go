@@ -237,6 +237,7 @@ func (x *exchange) appendToList(id message.NameID, value []byte) {
 // mutateResponseFields makes the fields of an upstream's response what the client is to see.
 func (x *exchange) mutateResponseFields() {
 	fields := &x.response.Fields
+	x.setCookies()
 	if millis, ok := x.serviceMillis(); ok && !x.manager.config.Router.SuppressEnvoyHeaders {
 		fields.Set(message.NameXEnvoyUpstreamServiceTime, x.arenaInt(millis))
 	}

@@ -65,13 +65,13 @@ func (w *worker) stageClusters(c *compiled, indexes []int) {
 		k, name := &c.clusters[i], c.clusterNames[i]
 		live := w.byName[name]
 		if live == nil {
-			live = upstream.New(k.config, k.shared, w.shard.Block(k.scope), env)
+			live = upstream.New(k.config, k.shared, w.shard.Block(k.scopes.cluster), env)
 			w.byName[name] = live
 		}
-		if k.http2Scope != nil {
-			live.CountHTTP2(w.shard.Block(k.http2Scope))
+		if k.scopes.http2 != nil {
+			live.CountHTTP2(w.shard.Block(k.scopes.http2))
 		}
-		live.Update(k.config, k.assignment, k.health)
+		live.Update(k.state())
 	}
 }
 

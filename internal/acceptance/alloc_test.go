@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
@@ -36,6 +37,13 @@ func TestNoAllocations(t *testing.T) {
 	normalised := func(s *harness.Setup) {
 		s.HTTP().NormalizePath, s.HTTP().MergeSlashes = true, true
 	}
+	hashed := func(s *harness.Setup) {
+		s.Clusters[0].LB = config.Maglev
+		s.Route(0).Forward.HashPolicies = []config.HashPolicy{
+			{Name: "x-a"}, {Kind: config.HashSourceIP}, {Kind: config.HashQueryParameter, Name: "q"},
+			{Kind: config.HashCookie, Name: "lb", Cookie: &config.HashedCookie{TTL: time.Hour, Path: "/"}},
+		}
+	}
 	for _, test := range []struct {
 		name, request, answer string
 		setup                 func(*harness.Setup)
@@ -50,6 +58,7 @@ func TestNoAllocations(t *testing.T) {
 		{"POST", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), nil},
 		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},
 		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
+		{"hashed", harness.Get("/?q=1", "X-A: 1", "X-A: 2"), harness.OK("x"), hashed},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},

@@ -20,6 +20,9 @@ type Route struct {
 	targets []Target
 	total   uint64 // sum of the weights of targets
 
+	// HashPolicies make the hash that clusters of consistent hashing go by.
+	HashPolicies HashPolicies
+
 	rewrite   rewriter
 	redirect  redirect
 	hostField requestField // host_rewrite_header; no name for none
@@ -88,6 +91,7 @@ func (c *compiler) forward(r *Route) error {
 	if !validTarget(forward.HostRewrite) {
 		return fmt.Errorf("host_rewrite_literal %q: spaces and control characters are not allowed", forward.HostRewrite)
 	}
+	r.HashPolicies = CompileHashPolicies(forward.HashPolicies)
 	if forward.HostRewriteHeader != "" {
 		r.hostField = newRequestField(forward.HostRewriteHeader)
 	}

@@ -72,7 +72,7 @@ func BenchmarkSmallClusters(b *testing.B) {
 	for b.Loop() {
 		for i := range kept {
 			kept[i] = New(cfg, shared, block, env)
-			kept[i].Update(cfg, a, nil)
+			kept[i].Update(state(cfg, a, nil))
 		}
 	}
 	b.ReportMetric(float64(heap()-before)/clusters, "B/cluster")
@@ -92,8 +92,8 @@ func BenchmarkUpdateLargeCluster(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		k.Update(k.Config(), one, nil)
-		k.Update(k.Config(), two, nil)
+		k.Update(state(k.Config(), one, nil))
+		k.Update(state(k.Config(), two, nil))
 	}
 }
 

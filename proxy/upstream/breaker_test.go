@@ -174,7 +174,7 @@ func TestUpdateReturnsPermits(t *testing.T) {
 	lowered := *cfg
 	lowered.Breakers.MaxRequests = 0
 	k.shared.SetLimits(lowered.Breakers)
-	w.do(func() { k.Update(&lowered, k.assignment, nil) })
+	w.do(func() { k.Update(state(&lowered, k.state.Assignment, nil)) })
 	if _, v := w.acquire(k, 0); v != Overflow {
 		t.Errorf("verdict %d with max_requests 0, want Overflow", v)
 	}

@@ -3,7 +3,6 @@ package upstream
 import (
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -16,14 +15,13 @@ import (
 
 // Cluster is a cluster on one worker.
 type Cluster struct {
-	config     *config.Cluster
-	assignment *config.ClusterLoadAssignment
-	health     *config.ClusterHealth
-	shared     *Shared
-	loop       *eventloop.Loop
-	random     *rand.PCG
-	stats      *stats.Block
-	limits     http1.Limits
+	config *config.Cluster // of state
+	state  State
+	shared *Shared
+	loop   *eventloop.Loop
+	random *rand.PCG
+	stats  *stats.Block
+	limits http1.Limits
 
 	http2        *http2.Env
 	http2Options *http2.Options // of the configuration in force; connections keep theirs
@@ -32,6 +30,7 @@ type Cluster struct {
 	hosts   []*balancer.Host // whose Data is their Host
 	set     *balancer.Set    // of those that are not excluded
 	picker  balancer.Picker
+	hashes  balancer.HashPicker // instead of picker, where state has Hashing
 	permits requestPermits
 	retired bool
 }
@@ -45,7 +44,9 @@ type Env struct {
 
 // New returns a cluster without hosts. block counts for it on this worker.
 func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Cluster {
-	k := &Cluster{shared: shared, loop: env.Loop, random: env.Random, http2: env.HTTP2, stats: block}
+	k := &Cluster{
+		state: State{Config: cfg}, shared: shared, loop: env.Loop, random: env.Random, http2: env.HTTP2, stats: block,
+	}
 	k.configure(cfg)
 	k.rebalance()
 	return k
@@ -55,16 +56,27 @@ func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Clus
 // first asks for that protocol.
 func (k *Cluster) CountHTTP2(block *stats.Block) { k.http2Stats = block }
 
+// State is what a cluster is made of at a time.
+type State struct {
+	Config     *config.Cluster
+	Assignment *config.ClusterLoadAssignment // nil while none is known
+	Health     *config.ClusterHealth         // nil while no host has been checked
+	// Hashing is what NewHashing makes of the others, of a cluster that balances by consistent hashing.
+	Hashing *balancer.Hashing
+}
+
 // Update gives the cluster a new configuration, assignment, and health of its hosts. Hosts that stay keep their connections and
-// numbers. A nil assignment means that none is known yet, a nil health that no host has been checked.
-func (k *Cluster) Update(cfg *config.Cluster, assignment *config.ClusterLoadAssignment, health *config.ClusterHealth) {
-	if cfg == k.config && assignment == k.assignment && health == k.health {
+// numbers.
+func (k *Cluster) Update(s State) {
+	if s == k.state {
 		return
 	}
-	replaced := assignment != k.assignment
-	rechecked := health != k.health || cfg.HealthCheck != k.config.HealthCheck || cfg.IgnoreNewHosts != k.config.IgnoreNewHosts
-	k.configure(cfg)
-	k.assignment, k.health = assignment, health
+	before := k.state
+	replaced := s.Assignment != before.Assignment
+	rechecked := s.Health != before.Health || s.Config.HealthCheck != k.config.HealthCheck ||
+		s.Config.IgnoreNewHosts != k.config.IgnoreNewHosts
+	k.configure(s.Config)
+	k.state = s
 	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
 	if replaced || rechecked {
 		k.replaceHosts()
@@ -94,13 +106,10 @@ func (k *Cluster) replaceHosts() {
 		known[h.address] = h
 	}
 	k.hosts = nil
-	localities := k.assignment.All()
-	for i := range localities {
-		for j := range localities[i].Endpoints {
-			if h := k.host(known, &localities[i].Endpoints[j]); h != nil {
-				h.describe(&localities[i], &localities[i].Endpoints[j])
-				k.hosts = append(k.hosts, &h.Host)
-			}
+	for locality, e := range k.state.Assignment.Endpoints() {
+		if h := k.host(known, e); h != nil {
+			h.describe(locality, e)
+			k.hosts = append(k.hosts, &h.Host)
 		}
 	}
 	for _, b := range before {
@@ -113,11 +122,10 @@ func (k *Cluster) replaceHosts() {
 // host returns the host of endpoint e, made anew or one of those known. It returns nil for an endpoint that is not to be
 // used, or is listed already.
 func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host {
-	ip, err := netip.ParseAddr(e.Address.IP)
-	if err != nil || e.Health == config.HealthDraining {
+	address, ok := usable(e)
+	if !ok {
 		return nil
 	}
-	address := netip.AddrPortFrom(ip.Unmap(), uint16(e.Address.Port))
 	h := known[address]
 	switch {
 	case h == nil:
@@ -133,18 +141,23 @@ func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host
 
 // describe takes over what the assignment says of the host, and what its health checks do.
 func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) {
-	h.Hostname = e.Hostname
-	h.Weight = e.Weight
-	h.Priority = locality.Priority
-	h.Locality = balancer.Locality{Region: locality.Region, Zone: locality.Zone, SubZone: locality.SubZone}
-	h.EDSHealth, h.PendingRemoval = e.Health, e.PendingRemoval
 	before := h.ActiveHealth
-	h.ActiveHealth = h.cluster.config.HealthOf(h.cluster.health, e)
-	h.Health = HealthOf(h.EDSHealth, h.ActiveHealth)
+	h.ActiveHealth = h.cluster.config.HealthOf(h.cluster.state.Health, e)
+	describe(&h.Host, locality, e, h.ActiveHealth)
+	h.EDSHealth, h.PendingRemoval = e.Health, e.PendingRemoval
 	h.reported = false
 	if h.ActiveHealth.Has(config.FailedActiveHC) && !before.Has(config.FailedActiveHC) {
 		h.drain()
 	}
+}
+
+// describe sets what the balancer goes by.
+func describe(h *balancer.Host, locality *config.LocalityEndpoints, e *config.Endpoint, active config.HostHealth) {
+	h.Hostname, h.HashKey = e.Hostname, e.HashKey
+	h.Weight = e.Weight
+	h.Priority = locality.Priority
+	h.Locality = balancer.Locality{Region: locality.Region, Zone: locality.Zone, SubZone: locality.SubZone}
+	h.Health = HealthOf(e.Health, active)
 }
 
 // HealthOf returns what a host may be used for, given what the control plane and its health checks say. It takes both to be
@@ -158,61 +171,6 @@ func HealthOf(eds config.HealthStatus, active config.HostHealth) balancer.Health
 	default:
 		return balancer.Healthy
 	}
-}
-
-// rebalance builds a picker over the hosts as they are.
-func (k *Cluster) rebalance() {
-	policy := balancer.Policy{
-		Kind:                   balancer.Kind(k.config.LB),
-		LocalityWeighted:       k.config.LocalityWeighted,
-		ChoiceCount:            k.config.ChoiceCount,
-		ActiveRequestBias:      k.config.ActiveRequestBias,
-		PanicThreshold:         k.config.PanicThreshold,
-		OverprovisioningFactor: config.DefaultOverprovision,
-	}
-	var weights []balancer.LocalityWeight
-	if k.assignment != nil {
-		policy.OverprovisioningFactor = k.assignment.Overprovision
-		if policy.LocalityWeighted {
-			weights = localityWeights(k.assignment)
-		}
-	}
-	k.set = balancer.NewSet(k.counted(), weights, policy)
-	k.picker = balancer.New(k.set, policy, k.random)
-}
-
-// counted returns the hosts that take part in balancing, and in what decides on panic.
-func (k *Cluster) counted() []*balancer.Host {
-	excluded := func(h *balancer.Host) bool { return h.Data.(*Host).ActiveHealth.Excluded() }
-	if !slices.ContainsFunc(k.hosts, excluded) {
-		return k.hosts
-	}
-	return slices.DeleteFunc(slices.Clone(k.hosts), excluded)
-}
-
-func localityWeights(a *config.ClusterLoadAssignment) []balancer.LocalityWeight {
-	weights := make([]balancer.LocalityWeight, len(a.Localities))
-	for i := range a.Localities {
-		l := &a.Localities[i]
-		weights[i] = balancer.LocalityWeight{
-			Priority: l.Priority,
-			Locality: balancer.Locality{Region: l.Region, Zone: l.Zone, SubZone: l.SubZone},
-			Weight:   l.Weight,
-		}
-	}
-	return weights
-}
-
-// Pick chooses a host, nil when none is usable.
-func (k *Cluster) Pick() *Host {
-	h, panicked := k.picker.Pick()
-	if panicked {
-		k.stats.Inc(stats.ClusterLBHealthyPanic)
-	}
-	if h == nil {
-		return nil
-	}
-	return h.Data.(*Host)
 }
 
 // Retire ends a cluster that is no longer configured: idle connections close, requests in flight finish.

@@ -65,15 +65,15 @@ func hostAt(k *Cluster, address string) (found *Host) {
 
 func TestClusterWithoutAssignment(t *testing.T) {
 	k := newCluster(t, clusterConfig())
-	k.Update(k.Config(), nil, nil)
+	k.Update(state(k.Config(), nil, nil))
 	if h := k.Pick(); h != nil {
 		t.Errorf("picked %s of no hosts", h.Address)
 	}
-	k.Update(k.Config(), assign(at("192.0.2.1", 1, 0)), nil)
+	k.Update(state(k.Config(), assign(at("192.0.2.1", 1, 0)), nil))
 	if h := k.Pick(); h == nil || h.Addr() != netip.MustParseAddrPort("192.0.2.1:80") {
 		t.Errorf("picked %v", h)
 	}
-	k.Update(k.Config(), nil, nil)
+	k.Update(state(k.Config(), nil, nil))
 	if h := k.Pick(); h != nil || len(order(k)) != 0 {
 		t.Errorf("picked %v when the assignment has gone", h)
 	}
@@ -98,11 +98,11 @@ func TestHostsOfAnAssignment(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			k := newCluster(t, clusterConfig())
-			k.Update(k.Config(), assign(tc.in...), nil)
+			k.Update(state(k.Config(), assign(tc.in...), nil))
 			if got := order(k); !slices.Equal(got, tc.want) {
 				t.Errorf("hosts %q, want %q", got, tc.want)
 			}
-			k.Update(k.Config(), assign(tc.in...), nil) // the same again, by other values
+			k.Update(state(k.Config(), assign(tc.in...), nil)) // the same again, by other values
 			if got := order(k); !slices.Equal(got, tc.want) {
 				t.Errorf("hosts %q after an update, want %q", got, tc.want)
 			}
@@ -113,7 +113,7 @@ func TestHostsOfAnAssignment(t *testing.T) {
 // TestUpdateKeepsHosts holds that hosts that stay are the same, with their numbers, wherever they move.
 func TestUpdateKeepsHosts(t *testing.T) {
 	k := newCluster(t, clusterConfig())
-	k.Update(k.Config(), assign(at("192.0.2.1", 1, 0), at("192.0.2.2", 1, 0)), nil)
+	k.Update(state(k.Config(), assign(at("192.0.2.1", 1, 0), at("192.0.2.2", 1, 0)), nil))
 	first, second := hostAt(k, "192.0.2.1:80"), hostAt(k, "192.0.2.2:80")
 	first.Stats.RqTotal, first.Active = 7, 3
 	next := &config.ClusterLoadAssignment{Overprovision: 140, Localities: []config.LocalityEndpoints{
@@ -122,7 +122,7 @@ func TestUpdateKeepsHosts(t *testing.T) {
 			Address: config.Address{IP: "192.0.2.1", Port: 80}, Hostname: "new", Weight: 5, Health: config.HealthDegraded,
 		}}},
 	}}
-	k.Update(k.Config(), next, nil)
+	k.Update(state(k.Config(), next, nil))
 	h := hostAt(k, "192.0.2.1:80")
 	if h != first || h.Stats.RqTotal != 7 || h.Active != 3 || h.gone {
 		t.Errorf("the host is %+v, want the one before", h)
@@ -138,12 +138,12 @@ func TestUpdateKeepsHosts(t *testing.T) {
 	}
 	other := *k.Config()
 	set := k.Set()
-	k.Update(&other, next, nil)
+	k.Update(state(&other, next, nil))
 	if hostAt(k, "192.0.2.1:80") != first || k.Config() != &other || k.Set() == set {
 		t.Error("a new configuration with the same assignment changes the hosts or is not in force")
 	}
 	set = k.Set()
-	k.Update(&other, next, nil)
+	k.Update(state(&other, next, nil))
 	if k.Set() != set {
 		t.Error("an update that changes nothing made a new set")
 	}
@@ -172,7 +172,7 @@ func TestUpdateChangesPicks(t *testing.T) {
 		{"fail over", twoLevels(config.HealthUnhealthy), map[string]int{b + ":80": 100}},
 		{"nobody", assign(), map[string]int{"none": 100}},
 	} {
-		k.Update(k.Config(), tc.assignment, nil)
+		k.Update(state(k.Config(), tc.assignment, nil))
 		got := picks(k, 100)
 		if tc.want == nil {
 			if got[a+":80"] == 0 || got[b+":80"] <= got[a+":80"] {
@@ -198,11 +198,11 @@ func TestLocalityWeights(t *testing.T) {
 		{Zone: "c", Weight: 0, Endpoints: []config.Endpoint{at("192.0.2.3", 1, 0)}},
 	}}
 	k := newCluster(t, &weighted)
-	k.Update(&weighted, a, nil)
+	k.Update(state(&weighted, a, nil))
 	if got, want := fmt.Sprint(picks(k, 100)), "map[192.0.2.1:80:90 192.0.2.2:80:10]"; got != want {
 		t.Errorf("picks %v, want %v", got, want)
 	}
-	k.Update(plain, a, nil)
+	k.Update(state(plain, a, nil))
 	if got, want := fmt.Sprint(picks(k, 99)), "map[192.0.2.1:80:33 192.0.2.2:80:33 192.0.2.3:80:33]"; got != want {
 		t.Errorf("picks %v without locality weights, want %v", got, want)
 	}
@@ -213,7 +213,7 @@ func TestPanicIsCounted(t *testing.T) {
 	cfg := clusterConfig()
 	k := w.cluster(cfg)
 	w.do(func() {
-		k.Update(cfg, assign(at("192.0.2.1", 1, config.HealthUnhealthy), at("192.0.2.2", 1, config.HealthUnhealthy)), nil)
+		k.Update(state(cfg, assign(at("192.0.2.1", 1, config.HealthUnhealthy), at("192.0.2.2", 1, config.HealthUnhealthy)), nil))
 		if got, want := fmt.Sprint(picks(k, 10)), "map[192.0.2.1:80:5 192.0.2.2:80:5]"; got != want {
 			t.Errorf("picks %v in panic, want %v", got, want)
 		}
@@ -222,7 +222,7 @@ func TestPanicIsCounted(t *testing.T) {
 	strict := *cfg
 	strict.PanicThreshold = 0
 	w.do(func() {
-		k.Update(&strict, k.assignment, nil)
+		k.Update(state(&strict, k.state.Assignment, nil))
 		if h := k.Pick(); h != nil {
 			t.Errorf("picked %s with panic mode off", h.Address)
 		}

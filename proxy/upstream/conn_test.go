@@ -143,7 +143,7 @@ func TestIdleTimeoutOfLastUse(t *testing.T) {
 			x.serve(peers[0])
 			cfg := clusterConfig()
 			cfg.IdleTimeout, cfg.MaxConnectionDuration = test.idle, test.duration
-			w.do(func() { k.Update(cfg, k.assignment, nil) })
+			w.do(func() { k.Update(state(cfg, k.state.Assignment, nil)) })
 			x.release(Success, true)
 			for step := test.after / 8; step > time.Second; step /= 8 { // so that a timer that fires early is set again
 				w.advance(step)
@@ -224,11 +224,11 @@ func TestHostLeaves(t *testing.T) {
 	w, k, peers := pooled(t, clusterConfig(), 2)
 	x := w.mustAcquire(k, 0, Granted)
 	gone := x.Host()
-	before := k.assignment
-	w.do(func() { k.Update(k.config, assign(), nil) })
+	before := k.state.Assignment
+	w.do(func() { k.Update(state(k.config, assign(), nil)) })
 	peers[0].wantClosed()
 	x.serve(peers[1])
-	w.do(func() { k.Update(k.config, before, nil) }) // the host is back, as a new one
+	w.do(func() { k.Update(state(k.config, before, nil)) }) // the host is back, as a new one
 	x.release(Success, true)
 	peers[1].wantClosed()
 	if gone.connections != 0 || gone.Stats.RqSuccess != 3 {
@@ -402,7 +402,7 @@ func TestNewLimitsForLiveConnections(t *testing.T) {
 	w, k, peers := pooled(t, clusterConfig(), 1)
 	next := *k.config
 	next.MaxRequestsPerConnection = 1
-	w.do(func() { k.Update(&next, k.assignment, nil) })
+	w.do(func() { k.Update(state(&next, k.state.Assignment, nil)) })
 	if k.set.Hosts()[0].Health != balancer.Healthy || w.idle(k, 0) != 1 {
 		t.Error("an update cost the host its connection")
 	}

@@ -148,6 +148,11 @@ func assign(endpoints ...config.Endpoint) *config.ClusterLoadAssignment {
 	}
 }
 
+// state returns the state of a cluster that does not hash.
+func state(cfg *config.Cluster, a *config.ClusterLoadAssignment, health *config.ClusterHealth) State {
+	return State{Config: cfg, Assignment: a, Health: health}
+}
+
 // cluster returns a cluster of the worker with hosts at addresses.
 func (w *worker) cluster(cfg *config.Cluster, addresses ...netip.AddrPort) *Cluster {
 	w.t.Helper()
@@ -167,7 +172,7 @@ func (w *worker) clusterOf(shared *Shared, cfg *config.Cluster, addresses ...net
 	var k *Cluster
 	w.do(func() {
 		k = New(cfg, shared, w.shard.Block(scope), Env{Loop: w.loop, Random: rand.NewPCG(1, 2)})
-		k.Update(cfg, assign(endpoints...), nil)
+		k.Update(state(cfg, assign(endpoints...), nil))
 	})
 	return k
 }

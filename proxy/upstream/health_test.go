@@ -69,7 +69,7 @@ func TestHealthSteersPicks(t *testing.T) {
 			"192.0.2.4": config.ExcludedViaImmediateHCFail | config.FailedActiveHC}, "n", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			k.Update(k.Config(), all, checked(tc.flags))
+			k.Update(state(k.Config(), all, checked(tc.flags)))
 			var got []string
 			for address := range picks(k, 400) {
 				if address == "none" {
@@ -107,19 +107,19 @@ func TestIgnoredNewHosts(t *testing.T) {
 	cfg.IgnoreNewHosts = true
 	k := newCluster(t, cfg)
 	health := checked(map[string]config.HostHealth{"192.0.2.1": 0})
-	k.Update(cfg, assign(at("192.0.2.1", 1, 0), at("192.0.2.2", 1, 0), at("192.0.2.3", 1, 0)), health)
+	k.Update(state(cfg, assign(at("192.0.2.1", 1, 0), at("192.0.2.2", 1, 0), at("192.0.2.3", 1, 0)), health))
 	if got := picks(k, 30); got["192.0.2.1:80"] != 30 {
 		t.Errorf("picked %v, want the one that passes", got)
 	}
 	plain := *cfg
 	plain.IgnoreNewHosts = false
-	k.Update(&plain, k.assignment, health)
+	k.Update(state(&plain, k.state.Assignment, health))
 	if got := picks(k, 30); len(got) != 3 {
 		t.Errorf("picked %v, want all, by panic", got)
 	}
 	none := plain
 	none.HealthCheck = nil
-	k.Update(&none, k.assignment, health)
+	k.Update(state(&none, k.state.Assignment, health))
 	if _, panicked := k.picker.Pick(); panicked || len(picks(k, 30)) != 3 {
 		t.Errorf("picked %v, panic %v, when nobody checks any more", picks(k, 30), panicked)
 	}
@@ -134,7 +134,7 @@ func TestFailedHostIsDrained(t *testing.T) {
 	find := func(flags config.HostHealth) {
 		key := config.Address{IP: o.address.Addr().String(), Port: uint32(o.address.Port())}
 		w.do(func() {
-			k.Update(cfg, k.assignment, &config.ClusterHealth{Hosts: map[config.Address]config.HostHealth{key: flags}})
+			k.Update(state(cfg, k.state.Assignment, &config.ClusterHealth{Hosts: map[config.Address]config.HostHealth{key: flags}}))
 		})
 	}
 	wantIdle := func(when string, want int) {
@@ -185,7 +185,7 @@ func TestCutTCP(t *testing.T) {
 			key := config.Address{IP: address.Addr().String(), Port: uint32(address.Port())}
 			find := func(flags config.HostHealth) {
 				w.do(func() {
-					k.Update(cfg, k.assignment, &config.ClusterHealth{Hosts: map[config.Address]config.HostHealth{key: flags}})
+					k.Update(state(cfg, k.state.Assignment, &config.ClusterHealth{Hosts: map[config.Address]config.HostHealth{key: flags}}))
 				})
 			}
 			find(0)
@@ -230,21 +230,21 @@ func TestCutTCP(t *testing.T) {
 func TestReportFailure(t *testing.T) {
 	k := newCluster(t, checkedConfig())
 	a := assign(at("192.0.2.1", 1, 0))
-	k.Update(k.Config(), a, checked(map[string]config.HostHealth{"192.0.2.1": 0}))
+	k.Update(state(k.Config(), a, checked(map[string]config.HostHealth{"192.0.2.1": 0})))
 	h := hostAt(k, "192.0.2.1:80")
 	if !h.ReportFailure() || h.ReportFailure() {
 		t.Error("want true once")
 	}
-	k.Update(k.Config(), a, checked(map[string]config.HostHealth{"192.0.2.1": config.FailedActiveHC}))
+	k.Update(state(k.Config(), a, checked(map[string]config.HostHealth{"192.0.2.1": config.FailedActiveHC})))
 	if h.ReportFailure() {
 		t.Error("of a host that has failed")
 	}
-	k.Update(k.Config(), a, checked(map[string]config.HostHealth{"192.0.2.1": 0}))
+	k.Update(state(k.Config(), a, checked(map[string]config.HostHealth{"192.0.2.1": 0})))
 	if !h.ReportFailure() {
 		t.Error("not of a host that has come back")
 	}
 	plain := clusterConfig()
-	k.Update(plain, a, nil)
+	k.Update(state(plain, a, nil))
 	if h.ReportFailure() {
 		t.Error("of a host that nobody checks")
 	}

@@ -387,14 +387,14 @@ func TestRandomExchanges(t *testing.T) {
 			}
 		})
 	}
-	full, part := clusters[0].assignment, assign(endpoint(addresses[1]))
+	full, part := clusters[0].state.Assignment, assign(endpoint(addresses[1]))
 	for round := 0; len(running) < cap(running); round++ {
 		for i, w := range workers {
 			next := full
 			if round%3 == i {
 				next = part
 			}
-			w.do(func() { clusters[i].Update(cfg, next, nil) })
+			w.do(func() { clusters[i].Update(state(cfg, next, nil)) })
 		}
 		if n := shared.pending.Load(); n > int64(cfg.Breakers.MaxPending) {
 			t.Fatalf("%d are pending, limit %d", n, cfg.Breakers.MaxPending)

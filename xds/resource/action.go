@@ -18,7 +18,7 @@ var (
 		"cluster": decoded, "weighted_clusters": decoded, "cluster_not_found_response_code": decoded, "prefix_rewrite": decoded,
 		"regex_rewrite": decoded, "host_rewrite_literal": decoded, "auto_host_rewrite": decoded,
 		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
-		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded,
+		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded, "hash_policy": decoded,
 
 		"include_vh_rate_limits": noEffect, // there are no rate_limits to include
 	}
@@ -26,7 +26,7 @@ var (
 		"max_stream_duration": decoded, "grpc_timeout_header_max": decoded, "grpc_timeout_header_offset": decoded,
 	}
 	weightedClustersFields = fields{
-		"clusters": decoded, "total_weight": decoded, "runtime_key_prefix": decoded,
+		"clusters": decoded, "total_weight": decoded, "runtime_key_prefix": decoded, "use_hash_policy": decoded,
 	}
 	clusterWeightFields = fields{
 		"name": decoded, "weight": decoded, "host_rewrite_literal": decoded, "response_headers_to_add": decoded,
@@ -46,6 +46,8 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 	out := &config.Forward{
 		Clusters:              a.targets(r),
 		RuntimeKeyPrefix:      r.GetWeightedClusters().GetRuntimeKeyPrefix(),
+		HashPolicies:          a.hashPolicies(r.GetHashPolicy()),
+		HashSplit:             r.GetWeightedClusters().GetUseHashPolicy().GetValue(),
 		ClusterNotFoundStatus: http.StatusServiceUnavailable,
 		PrefixRewrite:         r.GetPrefixRewrite(),
 		RegexRewrite:          a.in("regex_rewrite").regexRewrite(r.GetRegexRewrite()),

@@ -7,7 +7,9 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	commonlbv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastrequestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
+	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
+	ringhashv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundrobinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
 	wrrlocalityv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -31,6 +33,7 @@ var (
 	commonLBFields = fields{
 		"healthy_panic_threshold": decoded, "locality_weighted_lb_config": decoded,
 		"ignore_new_hosts_until_first_hc":      decoded,
+		"consistent_hashing_lb_config":         decoded,
 		"update_merge_window":                  noEffect, // how updates are batched
 		"close_connections_on_host_set_change": onlyFalse,
 	}
@@ -70,9 +73,14 @@ func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 		out.LB = config.Random
 	case clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG:
 		a.in("load_balancing_policy").errorf("must be set with lb_policy LOAD_BALANCING_POLICY_CONFIG")
+	case clusterv3.Cluster_RING_HASH:
+		out.LB = config.RingHash
+	case clusterv3.Cluster_MAGLEV:
+		out.LB = config.Maglev
 	default:
-		a.in("lb_policy").errorf("%s is not supported, only ROUND_ROBIN, LEAST_REQUEST and RANDOM", c.GetLbPolicy())
+		a.in("lb_policy").errorf("%s is not supported, only ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH and MAGLEV", c.GetLbPolicy())
 	}
+	a.legacyHashing(c, out)
 	if l := c.GetLeastRequestLbConfig(); l != nil {
 		place := a.in("least_request_lb_config")
 		place.only(l, legacyLeastRequestFields)
@@ -111,6 +119,16 @@ func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLoc
 				place.locality(m.GetLocalityLbConfig(), out, inLocality)
 			}
 			out.LB = config.Random
+		case name == ringHashMessage && !inLocality:
+			var m ringhashv3.RingHash
+			if place.unpack(packed, &m) {
+				place.ringHash(&m, out)
+			}
+		case name == maglevMessage && !inLocality:
+			var m maglevv3.Maglev
+			if place.unpack(packed, &m) {
+				place.maglev(&m, out)
+			}
 		case name == wrrLocalityMessage && !inLocality:
 			var m wrrlocalityv3.WrrLocality
 			if place.unpack(packed, &m) {
@@ -136,7 +154,7 @@ func noPolicy(p *clusterv3.LoadBalancingPolicy) string {
 		}
 		text += separator + "'" + typeOf(entry.GetTypedExtensionConfig().GetTypedConfig()) + "'"
 	}
-	return text + "; supported are round_robin, least_request, random and wrr_locality over one of them"
+	return text + "; supported are round_robin, least_request, random, wrr_locality over one of them, ring_hash and maglev"
 }
 
 // leastRequest decodes the settings of least request.

@@ -26,7 +26,7 @@ var (
 		"metadata": noEffect, "proximity": noEffect,
 	}
 	lbEndpointFields = fields{
-		"endpoint": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": noEffect,
+		"endpoint": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": decoded,
 	}
 	endpointFields = fields{
 		"address": decoded, "hostname": decoded, "health_check_config": decoded,
@@ -125,6 +125,7 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, allowed hosts) config.Endpoint {
 		Hostname: e.GetEndpoint().GetHostname(),
 		Weight:   max(e.GetLoadBalancingWeight().GetValue(), 1),
 		Health:   healthStatus(e.GetHealthStatus()),
+		HashKey:  hashKey(e.GetMetadata()),
 
 		HealthCheck: place.in("health_check_config").endpointHealthCheck(e.GetEndpoint().GetHealthCheckConfig()),
 	}

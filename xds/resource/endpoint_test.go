@@ -22,7 +22,7 @@ endpoints:
   lb_endpoints:
   - health_status: DRAINING
     load_balancing_weight: 7
-    metadata: {}
+    metadata: {filter_metadata: {envoy.lb: {hash_key: k, other: 1}}}
     endpoint: {hostname: h, address: {socket_address: {address: 10.0.0.1, port_value: 80}}, health_check_config: {port_value: 3, hostname: hc, disable_active_health_check: true}}
   - {health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: "2001:db8:0::1", port_value: 80}}}}
   - {health_status: HEALTHY, `+onePort+`}
@@ -42,9 +42,10 @@ endpoints:
 		e.HealthCheck = config.EndpointHealthCheck{IP: ip, Port: port, Hostname: host, Disabled: disabled}
 		return e
 	}
+	keyed := func(e config.Endpoint, key string) config.Endpoint { e.HashKey = key; return e }
 	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 200, Localities: []config.LocalityEndpoints{
 		{Region: "r", Zone: "z", SubZone: "s", Weight: 4, Endpoints: []config.Endpoint{
-			checked(endpoint("10.0.0.1", 80, 7, config.HealthDraining, "h"), "", 3, "hc", true),
+			keyed(checked(endpoint("10.0.0.1", 80, 7, config.HealthDraining, "h"), "", 3, "hc", true), "k"),
 			endpoint("2001:db8::1", 80, 1, config.HealthUnhealthy, ""),
 			endpoint("10.0.0.3", 80, 1, config.HealthHealthy, ""),
 		}},

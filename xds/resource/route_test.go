@@ -190,7 +190,6 @@ func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
 		all + "route: {cluster_header: x}":                                                                                                       "route.cluster_header: is not supported",
 		all + "route: {cluster: c, retry_policy: {}}":                                                                                            "route.retry_policy: is not supported",
-		all + "route: {cluster: c, hash_policy: [{header: {header_name: x}}]}":                                                                   "route.hash_policy[0]: is not supported",
 		all + "route: {cluster: c, request_mirror_policies: [{cluster: d}]}":                                                                     "route.request_mirror_policies[0]: is not supported",
 		all + "route: {cluster: c, rate_limits: [{actions: [{remote_address: {}}]}]}":                                                            "route.rate_limits[0]: is not supported",
 		all + "route: {cluster: c, cors: {}}":                                                                                                    "route.cors: is not supported",

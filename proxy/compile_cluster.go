@@ -1,0 +1,176 @@
+package proxy
+
+import (
+	"github.com/penguintechinc/marchproxy-alb/balancer"
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// compiledCluster is a cluster with what its workers share.
+type compiledCluster struct {
+	config       *config.Cluster
+	asked        *config.ClusterLoadAssignment // what discovery lists
+	assignment   *config.ClusterLoadAssignment // what is served: see stabilize
+	health       *config.ClusterHealth
+	hashing      *balancer.Hashing  // nil unless the cluster balances by consistent hashing
+	hashPolicies route.HashPolicies // instead of those of the route
+	shared       *upstream.Shared
+	scopes       clusterScopes
+}
+
+// clusterScopes are the scopes of a cluster's statistics. Those that it had no use for are nil.
+type clusterScopes struct {
+	cluster  *stats.Scope
+	http2    *stats.Scope // of a cluster that may speak HTTP/2
+	health   *stats.Scope // with a health check
+	ringHash *stats.Scope
+	maglev   *stats.Scope
+}
+
+// extend adds what the configuration asks for.
+func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
+	name := "cluster." + clusterStatName(cfg) + "."
+	for _, want := range []struct {
+		scope  **stats.Scope
+		asked  bool
+		prefix string
+		schema *stats.Schema
+	}{
+		{&c.cluster, true, name, stats.Cluster},
+		{&c.http2, cfg.Protocol != config.ProtocolHTTP1, name + "http2.", stats.HTTP2Codec},
+		{&c.health, cfg.HealthCheck != nil, name + "health_check.", stats.HealthCheck},
+		{&c.ringHash, cfg.LB == config.RingHash, name + "ring_hash_lb.", stats.RingHash},
+		{&c.maglev, cfg.LB == config.Maglev, name + "maglev_lb.", stats.Maglev},
+	} {
+		if want.asked && *want.scope == nil {
+			*want.scope = s.scope(undo, want.prefix, want.schema)
+		}
+	}
+}
+
+func (c *clusterScopes) release() {
+	for _, scope := range []*stats.Scope{c.cluster, c.http2, c.health, c.ringHash, c.maglev} {
+		if scope != nil {
+			scope.Release()
+		}
+	}
+}
+
+// state returns what the workers' clusters are made of.
+func (k *compiledCluster) state() upstream.State {
+	return upstream.State{Config: k.config, Assignment: k.assignment, Health: k.health, Hashing: k.hashing}
+}
+
+// compileClusters takes over what did not change and notes what did.
+func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
+	before := prev.finder(c)
+	c.clusters = make([]compiledCluster, len(c.clusterNames))
+	for i, name := range c.clusterNames {
+		cfg := c.snapshot.Clusters[name]
+		k := compiledCluster{config: cfg, asked: c.snapshot.Assignment(cfg), health: c.snapshot.Health[name]}
+		old := before(i)
+		if old == nil {
+			k.shared = upstream.NewShared(len(s.workers))
+		} else {
+			k.shared, k.scopes = old.shared, old.scopes
+		}
+		k.scopes.extend(s, cfg, undo)
+		k.stabilize(old)
+		if old != nil && old.config == cfg && old.assignment == k.assignment && old.health == k.health {
+			k.hashing, k.hashPolicies = old.hashing, old.hashPolicies
+		} else {
+			k.shared.SetLimits(cfg.Breakers)
+			k.countMembership(old != nil && old.assignment != k.assignment)
+			k.hash(old)
+			c.changed = append(c.changed, i)
+		}
+		c.clusters[i] = k
+		if k.hashPolicies != nil {
+			if c.hashPolicies == nil {
+				c.hashPolicies = make([]route.HashPolicies, len(c.clusterNames))
+			}
+			c.hashPolicies[i] = k.hashPolicies
+		}
+	}
+}
+
+// finder returns how to find the cluster of c at an index in the generation prev, nil where it had none of the name.
+func (prev *compiled) finder(c *compiled) func(i int) *compiledCluster {
+	if c.sameClusters(prev) {
+		return func(i int) *compiledCluster { return &prev.clusters[i] }
+	}
+	byName := make(map[string]*compiledCluster, len(prev.clusters))
+	for i := range prev.clusters {
+		byName[prev.clusterNames[i]] = &prev.clusters[i]
+	}
+	return func(i int) *compiledCluster { return byName[c.clusterNames[i]] }
+}
+
+// hash makes ready what a cluster of consistent hashing needs.
+func (k *compiledCluster) hash(old *compiledCluster) {
+	var before *balancer.Hashing
+	if old != nil {
+		before = old.hashing
+	}
+	k.hashPolicies = route.CompileHashPolicies(k.config.Hashing.Policies)
+	if k.hashing = upstream.NewHashing(k.state(), before); k.hashing == nil {
+		return
+	}
+	counts := k.hashing.Stats()
+	if k.config.LB == config.Maglev {
+		k.scopes.maglev.Set(stats.MaglevMinEntriesPerHost, counts.PerHostMin)
+		k.scopes.maglev.Set(stats.MaglevMaxEntriesPerHost, counts.PerHostMax)
+		return
+	}
+	k.scopes.ringHash.Set(stats.RingHashSize, counts.Size)
+	k.scopes.ringHash.Set(stats.RingHashMinHashesPerHost, counts.PerHostMin)
+	k.scopes.ringHash.Set(stats.RingHashMaxHashesPerHost, counts.PerHostMax)
+}
+
+// countMembership sets the gauges of the cluster's hosts. A host that drains is not one any more.
+func (k *compiledCluster) countMembership(changed bool) {
+	var total, healthy, degraded, excluded uint64
+	for _, locality := range k.assignment.All() {
+		for i := range locality.Endpoints {
+			e := &locality.Endpoints[i]
+			active := k.config.HealthOf(k.health, e)
+			if e.Health == config.HealthDraining || active.Excluded() {
+				excluded++
+			}
+			if e.Health == config.HealthDraining {
+				continue
+			}
+			total++
+			switch {
+			case active.Excluded():
+			case upstream.HealthOf(e.Health, active) == balancer.Healthy:
+				healthy++
+			case upstream.HealthOf(e.Health, active) == balancer.Degraded:
+				degraded++
+			}
+		}
+	}
+	k.scopes.cluster.Set(stats.ClusterMembershipTotal, total)
+	k.scopes.cluster.Set(stats.ClusterMembershipHealthy, healthy)
+	k.scopes.cluster.Set(stats.ClusterMembershipDegraded, degraded)
+	k.scopes.cluster.Set(stats.ClusterMembershipExcluded, excluded)
+	if changed {
+		k.scopes.cluster.Inc(stats.ClusterMembershipChange)
+	}
+}
+
+// sameClusters reports whether the clusters of both generations have the same names, and so the same indexes.
+func (c *compiled) sameClusters(prev *compiled) bool {
+	a, b := c.clusterNames, prev.clusterNames
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// clusterStatName returns what names a cluster's statistics: its alt_stat_name or its name.
+func clusterStatName(c *config.Cluster) string {
+	if c.AltStatName != "" {
+		return statName(c.AltStatName)
+	}
+	return statName(c.Name)
+}

@@ -1,0 +1,67 @@
+package proxy
+
+import (
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+)
+
+var fieldSetCookie = []byte("set-cookie")
+
+// pickHost picks a host of the target cluster, by the hash of the request where that is how the cluster balances.
+func (x *exchange) pickHost() *upstream.Host {
+	if !x.cluster.Hashes() {
+		return x.cluster.Pick()
+	}
+	if !x.hash.Any {
+		c := x.hashContext()
+		x.hash = x.hashedBy().Hash(&c)
+	}
+	if !x.hash.Any {
+		return x.cluster.Pick()
+	}
+	return x.cluster.PickHash(x.hash.Value, 0)
+}
+
+// hashedBy returns the policies for a request to the target cluster: its own or the route's.
+func (x *exchange) hashedBy() route.HashPolicies {
+	if x.hashPolicies != nil && x.hashPolicies[x.target.Index] != nil {
+		return x.hashPolicies[x.target.Index]
+	}
+	return x.route.HashPolicies
+}
+
+// splitValue returns what decides which of the route's clusters the request goes to.
+func (x *exchange) splitValue() uint64 {
+	if f := x.route.Config.Forward; f != nil && f.HashSplit {
+		c := x.hashContext()
+		c.NoCookies = true
+		if h := x.route.HashPolicies.Hash(&c); h.Any {
+			return h.Value
+		}
+	}
+	return x.random
+}
+
+func (x *exchange) hashContext() route.HashContext {
+	return route.HashContext{
+		Request: &x.request,
+		Client:  x.client().Addr(),
+		Peer:    x.conn.raw.RemoteAddr(),
+		Local:   x.conn.raw.LocalAddr(),
+	}
+}
+
+// setCookies gives the client the cookies that were made for it.
+func (x *exchange) setCookies() {
+	if !x.hash.MadeCookies() {
+		return
+	}
+	c, policies := x.hashContext(), x.hashedBy()
+	for i := range policies {
+		start := len(x.arena)
+		if arena, made := policies.AppendSetCookie(x.arena, x.hash, i, &c); made {
+			x.arena = arena
+			x.response.Fields.AddRaw(fieldSetCookie, x.added(start))
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package upstream
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/penguintechinc/marchproxy-alb/balancer"
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// rebalance builds a picker over the hosts as they are.
+func (k *Cluster) rebalance() {
+	policy, weights := policyOf(&k.state)
+	k.set = balancer.NewSet(counted(k.hosts, func(i int) config.HostHealth {
+		return k.hosts[i].Data.(*Host).ActiveHealth
+	}), weights, policy)
+	if k.state.Hashing != nil {
+		k.hashes = balancer.NewHashPicker(k.set, k.state.Hashing, k.random)
+		return
+	}
+	k.picker = balancer.New(k.set, policy, k.random)
+}
+
+// policyOf returns what the balancer is told of a cluster.
+func policyOf(s *State) (balancer.Policy, []balancer.LocalityWeight) {
+	cfg := s.Config
+	policy := balancer.Policy{
+		Kind:                   balancer.Kind(cfg.LB),
+		LocalityWeighted:       cfg.LocalityWeighted,
+		ChoiceCount:            cfg.ChoiceCount,
+		ActiveRequestBias:      cfg.ActiveRequestBias,
+		PanicThreshold:         cfg.PanicThreshold,
+		OverprovisioningFactor: config.DefaultOverprovision,
+		Hash: balancer.HashPolicy{
+			MinRingSize: cfg.Hashing.MinRingSize,
+			MaxRingSize: cfg.Hashing.MaxRingSize,
+			TableSize:   cfg.Hashing.TableSize,
+			Hostnames:   cfg.Hashing.Hostnames,
+			MurmurHash2: cfg.Hashing.MurmurHash2,
+		},
+	}
+	if s.Assignment == nil {
+		return policy, nil
+	}
+	policy.OverprovisioningFactor = s.Assignment.Overprovision
+	if !policy.LocalityWeighted {
+		return policy, nil
+	}
+	return policy, localityWeights(s.Assignment)
+}
+
+// counted returns the hosts that take part in balancing, and in what decides on panic. activeHealth returns what health checks
+// find of the host at an index.
+func counted(hosts []*balancer.Host, activeHealth func(i int) config.HostHealth) []*balancer.Host {
+	for i := range hosts {
+		if !activeHealth(i).Excluded() {
+			continue
+		}
+		some := slices.Clone(hosts[:i])
+		for j := i + 1; j < len(hosts); j++ {
+			if !activeHealth(j).Excluded() {
+				some = append(some, hosts[j])
+			}
+		}
+		return some
+	}
+	return hosts
+}
+
+func localityWeights(a *config.ClusterLoadAssignment) []balancer.LocalityWeight {
+	weights := make([]balancer.LocalityWeight, len(a.Localities))
+	for i := range a.Localities {
+		l := &a.Localities[i]
+		weights[i] = balancer.LocalityWeight{
+			Priority: l.Priority,
+			Locality: balancer.Locality{Region: l.Region, Zone: l.Zone, SubZone: l.SubZone},
+			Weight:   l.Weight,
+		}
+	}
+	return weights
+}
+
+// usable returns the address of an endpoint that is to be used.
+func usable(e *config.Endpoint) (address netip.AddrPort, ok bool) {
+	ip, err := netip.ParseAddr(e.Address.IP)
+	if err != nil || e.Health == config.HealthDraining {
+		return address, false
+	}
+	return netip.AddrPortFrom(ip.Unmap(), uint16(e.Address.Port)), true
+}
+
+// NewHashing returns what the workers look hosts up in by the hash of a request, nil for a cluster that does not balance by
+// consistent hashing. It is made once for all of them, beside traffic, as it takes a while. old is what there was before, nil
+// for nothing. Hashing of s is not looked at.
+func NewHashing(s State, old *balancer.Hashing) *balancer.Hashing {
+	policy, weights := policyOf(&s)
+	if !policy.Kind.Hashes() {
+		return nil
+	}
+	var hosts []*balancer.Host
+	var health []config.HostHealth
+	seen := make(map[netip.AddrPort]bool)
+	for locality, e := range s.Assignment.Endpoints() {
+		address, ok := usable(e)
+		if !ok || seen[address] {
+			continue
+		}
+		seen[address] = true
+		h := &balancer.Host{Address: address.String()}
+		active := s.Config.HealthOf(s.Health, e)
+		describe(h, locality, e, active)
+		hosts, health = append(hosts, h), append(health, active)
+	}
+	hosts = counted(hosts, func(i int) config.HostHealth { return health[i] })
+	return balancer.NewHashing(balancer.NewSet(hosts, weights, policy), weights, policy, old)
+}
+
+// Hashes reports whether the cluster balances by a hash of the request.
+func (k *Cluster) Hashes() bool { return k.state.Hashing != nil }
+
+// Pick chooses a host, nil when none is usable.
+func (k *Cluster) Pick() *Host {
+	if k.Hashes() {
+		return k.picked(k.hashes.PickAny())
+	}
+	return k.picked(k.picker.Pick())
+}
+
+// PickHash chooses the host for the hash of a request, in a cluster that Hashes. attempt is 0, and counts up when the host of
+// the attempt before will not do.
+func (k *Cluster) PickHash(hash uint64, attempt uint32) *Host {
+	return k.picked(k.hashes.Pick(hash, attempt))
+}
+
+func (k *Cluster) picked(h *balancer.Host, panicked bool) *Host {
+	if panicked {
+		k.stats.Inc(stats.ClusterLBHealthyPanic)
+	}
+	if h == nil {
+		return nil
+	}
+	return h.Data.(*Host)
+}
