@@ -58,8 +58,9 @@ var confined = []struct {
 	reason  string
 }{
 	{"crypto/tls", []string{"tls"}, "certificates and keys have one owner"},
-	{"net/http", []string{"xds/resource", "internal", "bench"},
-		"the data plane has its own codec, and everything else that speaks HTTP uses fasthttp; two HTTP stacks differ in what they accept"},
+	{"net/http", []string{"xds/resource", "xds/rest", "internal", "bench"},
+		"the data plane has its own codec, and everything else that speaks HTTP uses fasthttp; two HTTP stacks differ in what they accept. " +
+			"A poll of the control plane is given up with its context, which fasthttp's client does not know, and may speak HTTP/2"},
 	{"golang.org/x/sys/unix", []string{"proxy/eventloop", "proxy/listener", "inotify", "bench"},
 		"the kernel interface stays where another one could replace it"},
 	{"unsafe", []string{"proxy", "moduleservice/marchproxypb"},

@@ -80,6 +80,20 @@ func (u *Unary) Failed(why error) {
 	u.state.Connected, u.state.LastError = false, why.Error()
 }
 
+// Turn takes note that it is another source that is asked from now on.
+func (u *Unary) Turn(target string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.state.Target = target
+}
+
+// Refused counts a response that could not be read as one.
+func (u *Unary) Refused() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sub.stats.UpdateRejected++
+}
+
 // Unchanged takes note that the source answered that nothing has changed.
 func (u *Unary) Unchanged() {
 	u.mu.Lock()
