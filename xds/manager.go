@@ -149,9 +149,7 @@ func (m *Manager) Run(ctx context.Context) {
 	defer deadline.Stop()
 	go func() {
 		<-ctx.Done()
-		m.mu.Lock() // nothing is started from here on
-		m.mu.Unlock()
-		m.sources.running.Wait()
+		m.endSources()
 		close(ended)
 	}()
 	for {
@@ -164,6 +162,14 @@ func (m *Manager) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// endSources waits for everything that sources have running, and lets no other begin.
+func (m *Manager) endSources() {
+	m.mu.Lock()
+	m.sources.ended = true
+	m.mu.Unlock()
+	m.sources.running.Wait()
 }
 
 // never is how long the timer of Run is set to when nothing has a deadline.

@@ -69,6 +69,7 @@ type sources struct {
 
 	open    map[sourceKey]*source
 	ctx     context.Context // of Run, nil before
+	ended   bool            // nothing begins to run any more
 	running sync.WaitGroup  // of the transports
 }
 
@@ -226,7 +227,7 @@ func (s *sources) run(ctx context.Context) {
 }
 
 func (s *sources) start(opened *source) {
-	if s.ctx == nil || s.ctx.Err() != nil {
+	if s.ctx == nil || s.ended {
 		return
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
