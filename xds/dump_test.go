@@ -239,3 +239,21 @@ func TestStats(t *testing.T) {
 		}
 	})
 }
+
+// dumpedCluster returns what the dump has of an active dynamic cluster.
+func (p *proxy) dumpedCluster(name string) *adminv3.ClustersConfigDump_DynamicCluster {
+	p.t.Helper()
+	var clusters adminv3.ClustersConfigDump
+	p.part(xds.DumpOptions{}, &clusters)
+	for _, c := range clusters.GetDynamicActiveClusters() {
+		var cluster clusterv3.Cluster
+		if err := c.GetCluster().UnmarshalTo(&cluster); err != nil {
+			p.t.Fatal(err)
+		}
+		if cluster.GetName() == name {
+			return c
+		}
+	}
+	p.t.Fatalf("no cluster %q in the dump", name)
+	return nil
+}

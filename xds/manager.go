@@ -124,6 +124,35 @@ func (m *Manager) apply(from config.ConfigSource, url string, r ads.Response, no
 	panic("BUG: there is no type " + url)
 }
 
+// refused takes note that a response with resources of type url that came from a source could not be decoded.
+func (m *Manager) refused(from config.ConfigSource, url string, why error) {
+	if t := m.tables[url]; t != nil {
+		t.refused(from, why)
+	}
+	for _, w := range m.worlds() {
+		if w.url == url {
+			w.answered = true
+		}
+	}
+	_ = m.proceed(time.Now())
+}
+
+// await has Run do something, and returns what comes of it.
+func (m *Manager) await(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	select {
+	case m.events <- event{do, done}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // resubscribe asks for what is referred to now, and drops what is not.
 func (m *Manager) resubscribe() {
 	now := time.Now()
@@ -170,6 +199,7 @@ func (m *Manager) endSources() {
 	m.sources.ended = true
 	m.mu.Unlock()
 	m.sources.running.Wait()
+	m.sources.close()
 }
 
 // never is how long the timer of Run is set to when nothing has a deadline.
@@ -203,6 +233,11 @@ func (m *Manager) expire() error {
 	for _, w := range m.worlds() {
 		w.expire(now)
 	}
+	return m.proceed(now)
+}
+
+// proceed brings into force what need not wait any longer.
+func (m *Manager) proceed(now time.Time) error {
 	if ready := m.ready(nil, now); len(ready) > 0 {
 		// Without a base there is no other error than those of the parents, which commit notes.
 		_, _ = m.commit(nil, ready, now)

@@ -595,6 +595,50 @@ func TestRefusedFirstAnswerInitializes(t *testing.T) {
 	})
 }
 
+// TestRefusedFirstAnswerEndsTheWait holds that what waits for a resource waits no longer when that came and cannot be used.
+func TestRefusedFirstAnswerEndsTheWait(t *testing.T) {
+	broken := pack(assignment("e", 1))
+	broken.Value = append(broken.Value, 0xff)
+	unusable := assignment("e", 1)
+	unusable.Endpoints[0].LbEndpoints[0].GetEndpoint().Address = &corev3.Address{}
+	for name, endpoints := range map[string]proto.Message{"undecodable": broken, "unusable": unusable} {
+		t.Run(name, func(t *testing.T) {
+			run(t, nil, func(p *proxy) {
+				s := p.connect()
+				s.Send(clusterURL, "c2", edsCluster("e"))
+				s.Next()
+				s.Next()
+				p.want("it warms", "", "", "", "")
+				n := s.Send(endpointURL, "e1", endpoints)
+				s.Expect("refusal", refusal(endpointURL, "", n, "", "e"))
+				p.want("in force without", "e", "", "", "")
+				if p.stat("cluster.e.update_rejected") != 1 || p.stat("cluster.e.init_fetch_timeout") != 0 {
+					t.Error("the refusal is not counted, or as a timeout")
+				}
+				s.Send(endpointURL, "e2", assignment("e", 1))
+				s.Next()
+				p.want("in force with", "e", "e", "", "")
+			})
+		})
+	}
+}
+
+// TestUndecodableFirstAnswerInitializes is TestRefusedFirstAnswerInitializes with answers that cannot be decoded.
+func TestUndecodableFirstAnswerInitializes(t *testing.T) {
+	run(t, nil, func(p *proxy) {
+		s := p.server.Accept()
+		s.Next()
+		s.Send(clusterURL, "1", assignment("a", 1))
+		s.Expect("listeners come next", request(listenerURL, "", ""))
+		s.Expect("refusal", refusal(clusterURL, "", "ter1", ""))
+		s.Send(listenerURL, "1", assignment("a", 1))
+		s.Expect("refusal", refusal(listenerURL, "", "ner1", ""))
+		if !p.initialized() {
+			t.Error("not initialized")
+		}
+	})
+}
+
 func TestWithoutControlPlane(t *testing.T) {
 	run(t, func(p *proxy) { p.boot.ADS, p.boot.CDS, p.boot.LDS = nil, nil, nil }, func(p *proxy) {
 		if !p.initialized() {

@@ -54,7 +54,7 @@ func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revi
 		switch {
 		case held != nil:
 			found = append(found, m.unmet(t.of(held.value), c.since, arriving)...)
-		case !c.absent:
+		case !c.absent && !c.failed:
 			found = append(found, missing{n, since})
 		}
 	}

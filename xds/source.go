@@ -3,7 +3,6 @@ package xds
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +17,10 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/inotify"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/file"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
@@ -68,9 +69,10 @@ type sources struct {
 	boot *bootstrap.Bootstrap // that the process was started with
 
 	open    map[sourceKey]*source
-	ctx     context.Context // of Run, nil before
-	ended   bool            // nothing begins to run any more
-	running sync.WaitGroup  // of the transports
+	ctx     context.Context  // of Run, nil before
+	ended   bool             // nothing begins to run any more
+	running sync.WaitGroup   // of the transports
+	watcher *inotify.Watcher // of files, nil before the first
 }
 
 // newSources opens the aggregated stream if there is one.
@@ -129,8 +131,9 @@ func (s *sources) get(from config.ConfigSource, url string) *source {
 
 // own makes the transport of a source that has the single type url.
 func (s *sources) own(opened *source, from config.ConfigSource, url string) (transport, error) {
+	types := []ads.Type{s.typeOf(opened, s.m.kind(url), from)}
 	if from.API == "" {
-		return nil, errors.New("path_config_source is not supported")
+		return s.file(from, types)
 	}
 	x, warnings, err := s.boot.ControlPlane(from)
 	if err != nil {
@@ -139,7 +142,29 @@ func (s *sources) own(opened *source, from config.ConfigSource, url string) (tra
 	for _, w := range warnings {
 		s.m.log.Warn(w)
 	}
-	return s.stream(x, []ads.Type{s.typeOf(opened, s.m.kind(url), from)}, from)
+	return s.stream(x, types, from)
+}
+
+// file makes the transport of a path_config_source.
+func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, error) {
+	if s.watcher == nil {
+		var err error
+		if s.watcher, err = inotify.New(); err != nil {
+			return nil, err
+		}
+	}
+	opened, err := file.New(file.Options{
+		Path:             from.Path,
+		WatchedDirectory: from.WatchedDirectory,
+		Types:            types,
+		Watcher:          s.watcher,
+		OnFailure:        func(error) { s.lost(keyOf(from, types[0].URL), true) },
+		Logger:           s.m.log,
+	})
+	if err != nil {
+		return nil, err // not opened: a nil one would be a transport
+	}
+	return opened, nil
 }
 
 // stream makes a gRPC stream to a control plane.
@@ -168,7 +193,7 @@ func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from confi
 			Timeout:             x.KeepaliveTimeout,
 			PermitWithoutStream: true,
 		},
-		OnDisconnect: func(error) { s.disconnected(from) },
+		OnDisconnect: func(error) { s.lost(keyOf(from, types[0].URL), false) },
 		Logger:       s.m.log,
 		DialOptions:  s.dial,
 	})
@@ -185,36 +210,39 @@ func (s *sources) typeOf(by *source, k *kind, from config.ConfigSource) ads.Type
 		Wildcard: s.m.tables[k.url] == nil,
 		Decode:   func(packed *anypb.Any) (string, proto.Message, error) { return resource.Unmarshal(k.url, packed) },
 		Handle: func(ctx context.Context, r ads.Response) error {
-			done := make(chan error, 1)
-			do := func() error {
+			return s.m.await(ctx, func() error {
 				if by.closed {
 					return nil
 				}
 				return s.m.apply(from, k.url, r, time.Now())
-			}
-			select {
-			case s.m.events <- event{do, done}:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			select {
-			case err := <-done:
-				return err
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+			})
+		},
+		Refused: func(ctx context.Context, why error) {
+			_ = s.m.await(ctx, func() error {
+				if !by.closed {
+					s.m.refused(from, k.url, why)
+				}
+				return nil
+			})
 		},
 	}
 }
 
-// disconnected takes the loss of a stream into the counters. It is called by the transport, which Run waits for, so the
-// queue is being emptied meanwhile.
-func (s *sources) disconnected(from config.ConfigSource) {
+// lost takes the loss of a stream, or of a file, into the counters. With final there is nothing to be waited for in a new
+// attempt. It is called by the transport, which Run waits for, so the queue is being emptied meanwhile.
+func (s *sources) lost(key sourceKey, final bool) {
 	s.m.events <- event{do: func() error {
 		for _, t := range s.m.tables {
-			t.disconnected(from)
+			if keyOf(key.from, t.url) == key {
+				t.lost(key.from, final)
+			}
 		}
-		return nil
+		for _, w := range s.m.worlds() {
+			if final && w.from != nil && keyOf(w.from.Source, w.url) == key {
+				w.answered = true
+			}
+		}
+		return s.m.proceed(time.Now())
 	}}
 }
 
@@ -246,6 +274,13 @@ func (s *sources) keep(used map[sourceKey]bool) {
 			opened.cancel()
 		}
 		delete(s.open, key)
+	}
+}
+
+// close gives back what sources had in common. None runs any more.
+func (s *sources) close() {
+	if s.watcher != nil {
+		s.watcher.Close()
 	}
 }
 

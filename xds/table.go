@@ -29,6 +29,7 @@ type child struct {
 
 	held    *revision // nil until it came
 	absent  bool      // the server has told that there is none; what is held stays
+	failed  bool      // what came last could not be used: as in Envoy, that ends the wait for a first one
 	failure *failure
 
 	stats         ads.Stats
@@ -65,6 +66,9 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 		c.held, c.absent = arriving[c], false
 		c.reloads++
 		c.accept(arriving[c].version, now)
+	}
+	if err != nil {
+		_ = t.m.proceed(now) // what waited for a first one waits no longer
 	}
 	if len(ready) > 0 || t.needs != nil {
 		t.m.resubscribe()
@@ -104,7 +108,7 @@ func (t *table) decodeAll(source config.ConfigSource, r ads.Response, now time.T
 }
 
 func (c *child) accept(version string, now time.Time) {
-	c.failure = nil
+	c.failure, c.failed = nil, false
 	c.stats.UpdateSuccess++
 	c.stats.UpdateTime = now
 	c.stats.Version, c.stats.VersionText = ads.VersionHash(version), version
@@ -112,7 +116,7 @@ func (c *child) accept(version string, now time.Time) {
 
 // refuse notes why a change of c was refused, and returns it as a part of an error text.
 func (c *child) refuse(packed *anypb.Any, version string, now time.Time, why error) string {
-	c.failure = &failure{packed: packed, version: version, when: now, why: why.Error()}
+	c.failure, c.failed = &failure{packed: packed, version: version, when: now, why: why.Error()}, true
 	c.stats.UpdateRejected++
 	return fmt.Sprintf("%s: %v", c.name, why)
 }
@@ -155,12 +159,26 @@ func (t *table) bySource() map[config.ConfigSource][]string {
 	return names
 }
 
-// disconnected counts the loss of a source for every child that comes from it.
-func (t *table) disconnected(source config.ConfigSource) {
+// lost counts the loss of a source for every child that comes from it. With final none of them is waited for.
+func (t *table) lost(source config.ConfigSource, final bool) {
 	for _, c := range t.children {
 		if c.source == source {
 			c.stats.UpdateAttempt++
 			c.stats.UpdateFailure++
+			c.failed = c.failed || final
 		}
 	}
+}
+
+// refused counts a response from a source that could not be decoded for every child that comes from it: which of them it was
+// about cannot be told.
+func (t *table) refused(source config.ConfigSource, why error) {
+	for _, c := range t.children {
+		if c.source == source {
+			c.stats.UpdateAttempt++
+			c.stats.UpdateRejected++
+			c.failed = true
+		}
+	}
+	t.m.log.Warn("response cannot be decoded", zap.String("kind", t.noun), zap.Error(why))
 }

@@ -146,6 +146,9 @@ func (c *Client) take(ctx context.Context, r *response) {
 	}
 	resources, err := s.decode(r)
 	if err != nil {
+		if s.Refused != nil {
+			s.Refused(ctx, err)
+		}
 		c.refuse(s, r, err)
 		return
 	}

@@ -26,6 +26,9 @@ type Type struct {
 	// Handle takes a response in which every resource could be decoded. An error refuses the response, and its text is told
 	// to the server. It is called by the goroutine of Run: no other response is read meanwhile. ctx ends with the stream.
 	Handle func(ctx context.Context, r Response) error
+	// Refused, when not nil, is told why a response was refused that Handle never saw, because of Decode or of the response
+	// itself. It is called as Handle is.
+	Refused func(ctx context.Context, why error)
 }
 
 // Response is a decoded response. It belongs to Handle.

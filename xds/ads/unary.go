@@ -116,6 +116,8 @@ func (u *Unary) Take(ctx context.Context, r *discoveryv3.DiscoveryResponse) erro
 			})
 		}
 		err = u.typ.Handle(ctx, decoded)
+	} else if u.typ.Refused != nil {
+		u.typ.Refused(ctx, err)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

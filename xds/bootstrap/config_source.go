@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -24,7 +25,7 @@ func (d *decoder) discovery(path string, s *corev3.ConfigSource, written *bootst
 	case s.GetApiConfigSource() != nil:
 		d.controlPlane(path+".api_config_source", s.GetApiConfigSource(), written)
 	case !found.Source.Aggregated():
-		d.errorf(path, "path_config_source is not supported")
+		d.failed(path, (&Bootstrap{}).CheckSource(found.Source))
 	case written.GetDynamicResources().GetAdsConfig() == nil:
 		d.errorf(path, "needs dynamic_resources.ads_config")
 	}
@@ -53,7 +54,14 @@ func (b *Bootstrap) CheckSource(source config.ConfigSource) error {
 		_, _, err := b.ControlPlane(source)
 		return err
 	case !source.Aggregated():
-		return errors.New("path_config_source is not supported")
+		for _, path := range []string{source.Path, source.WatchedDirectory} {
+			if path == "" {
+				continue
+			}
+			if _, err := os.Stat(path); err != nil {
+				return fmt.Errorf("paths must refer to an existing path in the system: '%s' does not exist (%w)", path, err)
+			}
+		}
 	case b.ADS == nil:
 		return errors.New("there is no dynamic_resources.ads_config")
 	}
