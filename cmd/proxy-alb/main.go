@@ -58,6 +58,9 @@ func start(args []string, getenv func(string) string) error {
 		return err
 	}
 	if flags.mode == modeValidate {
+		for _, note := range set.notes {
+			fmt.Fprintf(os.Stderr, "proxy-alb: warning: %s: %s\n", set.source, note)
+		}
 		fmt.Printf("configuration '%s' OK\n", set.source)
 		return nil
 	}

@@ -52,6 +52,7 @@ var inPart = map[string]string{
 	"ApiConfigSource.grpc_services":                      "one",
 	"ApiConfigSource.transport_api_version":              "`V3`, `AUTO`",
 	"Cluster.cluster_type":                               "`DnsCluster`",
+	"Bootstrap.typed_dns_resolver_config":                "`CaresDnsResolverConfig` without `resolvers` and `GetAddrInfoDnsResolverConfig`: names are looked up by Go's resolver in any case",
 	"Cluster.health_checks":                              "one",
 	"Cluster.lb_policy":                                  "`ROUND_ROBIN`, `LEAST_REQUEST`, `RANDOM`, `RING_HASH`, `MAGLEV`",
 	"Cluster.load_balancing_policy":                      "the first supported one of the list",

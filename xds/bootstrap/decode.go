@@ -29,6 +29,15 @@ const (
 	noWatchdog   = "has no effect: there is no watchdog"
 	noSinks      = "has no effect: statistics are read from the admin server"
 	fixedBuckets = "has no effect: statistics keep their default shape"
+	noHDS        = "has no effect: health checks are those of the clusters, there is no health discovery service"
+	noXDSTP      = "has no effect: resources are not asked for by names that begin with xdstp://"
+	noProviders  = "has no effect: certificates come from files, texts and secrets only"
+	onlyRE2      = "has no effect: expressions are RE2's"
+	goResolver   = "has no effect: names are looked up by Go's resolver, as /etc/resolv.conf says"
+	noZones      = "has no effect: no zone is preferred to others"
+	noEvents     = "has no effect: events of outlier detection are not logged"
+	noLRS        = "has no effect: loads are not reported to a control plane"
+	allAtOnce    = "has no effect: clusters are made when they come"
 )
 
 var (
@@ -40,7 +49,9 @@ var (
 		"stats_sinks": noSinks, "stats_flush_interval": noSinks, "stats_flush_on_admin": noSinks,
 		"stats_eviction_interval": noSinks, "deferred_stat_options": noSinks, "enable_dispatcher_stats": noSinks,
 		"stats_server_version_override": noSinks,
-		"cluster_manager":               noFunction, "bootstrap_extensions": noFunction, "node_context_params": noFunction,
+		"cluster_manager":               handled, "bootstrap_extensions": noFunction, "node_context_params": noFunction,
+		"hds_config": noHDS, "config_sources": noXDSTP, "default_config_source": noXDSTP,
+		"certificate_provider_instances": noProviders, "default_regex_engine": onlyRE2, "typed_dns_resolver_config": handled,
 		"default_socket_interface": noFunction, "perf_tracing_file_path": noFunction, "inline_headers": noFunction,
 		"application_log_config": noFunction, "grpc_async_client_manager_config": noFunction,
 		"memory_allocator_manager": noFunction, "enable_worker_cpu_affinity": noFunction, "listener_manager": noFunction,
@@ -50,6 +61,10 @@ var (
 		"address":         handled,
 		"access_log_path": deprecated, "access_log": noFunction, "profile_path": noFunction, "socket_options": noFunction,
 		"ignore_global_conn_limit": handled, // there is no such limit
+	}
+	clusterManagerFields = map[protoreflect.Name]string{
+		"local_cluster_name": noZones, "outlier_detection": noEvents, "load_stats_config": noLRS,
+		"enable_deferred_cluster_creation": allAtOnce,
 	}
 	staticFields = map[protoreflect.Name]string{
 		"listeners": handled, "clusters": handled,
@@ -75,6 +90,8 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	d := decoder{out: &Bootstrap{Proto: written, Node: written.Node}}
 	d.constraints(written)
 	d.fields("", written, topFields)
+	d.fields("cluster_manager", written.GetClusterManager(), clusterManagerFields)
+	d.dnsResolver(written.GetTypedDnsResolverConfig())
 	d.admin(written.GetAdmin())
 	d.stats(written.GetStatsConfig())
 	d.runtime(written.GetLayeredRuntime(), written)
