@@ -1,7 +1,6 @@
 package tls
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -9,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -173,106 +171,4 @@ func insideOf(c *x509.Certificate, now time.Time) time.Time {
 		return c.NotAfter
 	}
 	return c.NotBefore
-}
-
-// revoked returns why a chain is not good by the revocation lists: one of its certificates is on the list of its issuer, or
-// there is no list of that issuer that is good now (RFC 5280 section 6.3).
-func (v *verifier) revoked(chain []*x509.Certificate) error {
-	for i := 0; i+1 < len(chain); i++ {
-		if i > 0 && v.v.OnlyLeafCRL {
-			return nil
-		}
-		certificate, issuer := chain[i], chain[i+1]
-		known := false
-		for _, list := range v.crls {
-			if !bytes.Equal(list.RawIssuer, issuer.RawSubject) || list.CheckSignatureFrom(issuer) != nil {
-				continue
-			}
-			if !list.NextUpdate.IsZero() && v.now().After(list.NextUpdate) {
-				return fmt.Errorf("the revocation list of %q is out of date since %s", issuer.Subject, moment(list.NextUpdate))
-			}
-			known = true
-			for _, entry := range list.RevokedCertificateEntries {
-				if entry.SerialNumber.Cmp(certificate.SerialNumber) == 0 {
-					return fmt.Errorf("the certificate %x is revoked since %s", certificate.SerialNumber, moment(entry.RevocationTime))
-				}
-			}
-		}
-		if !known {
-			return fmt.Errorf("there is no revocation list of %q", issuer.Subject)
-		}
-	}
-	return nil
-}
-
-// parseRevocations returns the revocation lists of a data source.
-func parseRevocations(source config.DataSource) ([]*x509.RevocationList, error) {
-	if !source.IsSet() {
-		return nil, nil
-	}
-	data, err := read("CRL", source)
-	if err != nil {
-		return nil, err
-	}
-	blocks, err := decodePEM(data)
-	if err != nil {
-		return nil, within("CRL", source, err)
-	}
-	var lists []*x509.RevocationList
-	for _, block := range blocks {
-		if block.Type != "X509 CRL" {
-			continue
-		}
-		list, err := x509.ParseRevocationList(block.Bytes)
-		if err != nil {
-			return nil, within("CRL", source, fmt.Errorf("list %d of it cannot be parsed: %w", len(lists)+1, err))
-		}
-		lists = append(lists, list)
-	}
-	if len(lists) == 0 {
-		return nil, within("CRL", source, errors.New("there is no list in it, want blocks of -----BEGIN X509 CRL-----"))
-	}
-	return lists, nil
-}
-
-// sanMatch reports whether a certificate has a name that m matches.
-func sanMatch(m *config.SANMatcher, c *x509.Certificate) bool {
-	switch m.Type {
-	case config.SANDNS:
-		return slices.ContainsFunc(c.DNSNames, func(san string) bool {
-			if m.Match.Kind == config.StringExact {
-				return dnsMatch(m.Match.Value, san)
-			}
-			return m.Match.Matches(san)
-		})
-	case config.SANURI:
-		for _, uri := range c.URIs {
-			if m.Match.Matches(uri.String()) {
-				return true
-			}
-		}
-	case config.SANEmail:
-		return slices.ContainsFunc(c.EmailAddresses, m.Match.Matches)
-	case config.SANIP:
-		for _, ip := range c.IPAddresses {
-			if m.Match.Matches(ip.String()) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// dnsMatch reports whether a name is the DNS name of a certificate, whose first label may be "*" for any one label (RFC 9525
-// section 6.3).
-func dnsMatch(name, san string) bool {
-	name, san = strings.ToLower(strings.TrimSuffix(name, ".")), strings.ToLower(san)
-	if strings.IndexByte(san, 0) >= 0 || name == "" {
-		return false
-	}
-	if rest, ok := strings.CutPrefix(san, "*."); ok {
-		label, parent, found := strings.Cut(name, ".")
-		return found && label != "" && parent == rest && strings.Contains(rest, ".")
-	}
-	return name == san
 }
