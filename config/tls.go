@@ -117,7 +117,8 @@ type TLSValidation struct {
 	// SPKI are the hashes of public keys, SHA-256 in base64, and Hashes those of whole certificates, SHA-256 in hexadecimal
 	// with or without colons: a certificate must be of one of either.
 	SPKI, Hashes []string
-	// MaxDepth bounds the intermediate certificates between the peer's and a root, -1 for no bound of its own.
+	// MaxDepth bounds the certificates after the peer's, the root included, -1 for no bound of its own. 0 and 1 are the same:
+	// the root has issued the peer's.
 	MaxDepth int
 	// AllowExpired takes certificates whose time is over, or not yet there.
 	AllowExpired bool

@@ -149,9 +149,10 @@ func (v *verifier) verifyChain(leaf *x509.Certificate, others []*x509.Certificat
 		return err
 	}
 	if v.v.MaxDepth >= 0 {
-		chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return len(chain)-2 > v.v.MaxDepth })
+		between := max(0, v.v.MaxDepth-1)
+		chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return len(chain)-2 > between })
 		if len(chains) == 0 {
-			return fmt.Errorf("there are more than %d certificates between it and a root", v.v.MaxDepth)
+			return fmt.Errorf("there are more than %d certificates between it and a root", between)
 		}
 	}
 	if len(v.crls) == 0 {
