@@ -10,25 +10,26 @@ import (
 
 // sanMatch reports whether a certificate has a name that m matches.
 func sanMatch(m *config.SANMatcher, c *x509.Certificate) bool {
+	matches := func(san string) bool { return whole(san) && m.Match.Matches(san) }
 	switch m.Type {
 	case config.SANDNS:
 		return slices.ContainsFunc(c.DNSNames, func(san string) bool {
 			if m.Match.Kind == config.StringExact {
 				return dnsMatch(m.Match.Value, san)
 			}
-			return m.Match.Matches(san)
+			return matches(san)
 		})
 	case config.SANURI:
 		for _, uri := range c.URIs {
-			if m.Match.Matches(uri.String()) {
+			if matches(uri.String()) {
 				return true
 			}
 		}
 	case config.SANEmail:
-		return slices.ContainsFunc(c.EmailAddresses, m.Match.Matches)
+		return slices.ContainsFunc(c.EmailAddresses, matches)
 	case config.SANIP:
 		for _, ip := range c.IPAddresses {
-			if m.Match.Matches(ip.String()) {
+			if matches(ip.String()) {
 				return true
 			}
 		}
@@ -36,11 +37,14 @@ func sanMatch(m *config.SANMatcher, c *x509.Certificate) bool {
 	return false
 }
 
+// whole reports whether a name is what it looks like: one with NUL in it ends there for those who print it.
+func whole(san string) bool { return strings.IndexByte(san, 0) < 0 }
+
 // dnsMatch reports whether a name is the DNS name of a certificate, whose first label may be "*" for any one label (RFC 9525
 // section 6.3).
 func dnsMatch(name, san string) bool {
 	name, san = strings.ToLower(strings.TrimSuffix(name, ".")), strings.ToLower(san)
-	if strings.IndexByte(san, 0) >= 0 || name == "" {
+	if !whole(san) || name == "" {
 		return false
 	}
 	if rest, ok := strings.CutPrefix(san, "*."); ok {
