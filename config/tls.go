@@ -122,7 +122,7 @@ type TLSValidation struct {
 	MaxDepth int
 	// AllowExpired takes certificates whose time is over, or not yet there.
 	AllowExpired bool
-	// AcceptUntrusted takes certificates that do not lead to a root.
+	// AcceptUntrusted takes any certificate, whatever else is asked for (ACCEPT_UNTRUSTED).
 	AcceptUntrusted bool
 	// OnlyLeafCRL looks only the peer's own certificate up in CRL.
 	OnlyLeafCRL bool
