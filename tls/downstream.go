@@ -86,6 +86,9 @@ func (d *Downstream) askClients(c *config.DownstreamTLS, v *config.TLSValidation
 	}
 	d.config.ClientAuth = tls.RequestClientCert
 	if !v.HideAuthorities {
+		if err := checkListed(d.peers.cas); err != nil {
+			return within("trusted CA", v.CA, err)
+		}
 		d.config.ClientCAs = d.peers.roots
 	}
 	required := c.RequireClientCertificate

@@ -112,30 +112,44 @@ func parseChain(data []byte, now time.Time) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// parseAuthorities returns the certificates of a CA bundle. Old ones in it do no harm, but one has to be valid: with none
-// no client could come in.
+// parseAuthorities returns the certificates of a CA bundle for clients.
 func parseAuthorities(data []byte, now time.Time) ([]*x509.Certificate, error) {
 	cas, err := parseCertificates(data)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = checkListed(cas)
 	}
-	listed, valid := 0, false
-	latest := cas[0].NotAfter
+	if err == nil {
+		err = checkCurrent(cas, now)
+	}
+	return cas, err
+}
+
+// checkListed returns why a handshake cannot list the names of a CA bundle, or nil.
+func checkListed(cas []*x509.Certificate) error {
+	listed := 0
 	for _, ca := range cas {
 		listed += authorityPrefix + len(ca.RawSubject)
-		valid = valid || !now.After(ca.NotAfter)
+	}
+	if listed > maxAuthorities {
+		return fmt.Errorf("the names of its %d certificates take %d bytes, want at most %d, which a handshake can list",
+			len(cas), listed, maxAuthorities)
+	}
+	return nil
+}
+
+// checkCurrent returns an error when no certificate of a CA bundle is valid. Old ones in it do no harm, but with none that
+// is valid no peer could come in.
+func checkCurrent(cas []*x509.Certificate, now time.Time) error {
+	latest := cas[0].NotAfter
+	for _, ca := range cas {
+		if !now.After(ca.NotAfter) {
+			return nil
+		}
 		if ca.NotAfter.After(latest) {
 			latest = ca.NotAfter
 		}
 	}
-	switch {
-	case listed > maxAuthorities:
-		return nil, fmt.Errorf("the names of its %d certificates take %d bytes, want at most %d, which a handshake can list",
-			len(cas), listed, maxAuthorities)
-	case !valid:
-		return nil, fmt.Errorf("every certificate in it is expired, the last since %s, want one that is valid now", moment(latest))
-	}
-	return cas, nil
+	return fmt.Errorf("every certificate in it is expired, the last since %s, want one that is valid now", moment(latest))
 }
 
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }

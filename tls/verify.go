@@ -70,17 +70,8 @@ func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() tim
 		}
 		out.roots = roots
 	case v.CA.IsSet():
-		data, err := read("trusted CA", v.CA)
-		if err != nil {
+		if err := out.trust(v.CA); err != nil {
 			return nil, err
-		}
-		if out.cas, err = parseAuthorities(data, now()); err != nil {
-			return nil, within("trusted CA", v.CA, err)
-		}
-		out.place = place(v.CA)
-		out.roots = x509.NewCertPool()
-		for _, ca := range out.cas {
-			out.roots.AddCert(ca)
 		}
 	}
 	var err error
@@ -103,6 +94,27 @@ func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() tim
 		out.hashes[[sha256.Size]byte(sum)] = true
 	}
 	return out, nil
+}
+
+// trust reads the CA bundle.
+func (v *verifier) trust(source config.DataSource) error {
+	const role = "trusted CA"
+	data, err := read(role, source)
+	if err != nil {
+		return err
+	}
+	if v.cas, err = parseCertificates(data); err == nil && !v.v.AllowExpired {
+		err = checkCurrent(v.cas, v.now())
+	}
+	if err != nil {
+		return within(role, source, err)
+	}
+	v.place = place(source)
+	v.roots = x509.NewCertPool()
+	for _, ca := range v.cas {
+		v.roots.AddCert(v.timed(ca))
+	}
+	return nil
 }
 
 // verify checks the certificates that a peer has shown, its own first. name, when it is not empty, is what it must be for
@@ -141,13 +153,9 @@ func (v *verifier) verifyChain(leaf *x509.Certificate, others []*x509.Certificat
 		Roots: v.roots, Intermediates: x509.NewCertPool(), CurrentTime: v.now(), KeyUsages: []x509.ExtKeyUsage{v.usage},
 	}
 	for _, one := range others {
-		options.Intermediates.AddCert(one)
+		options.Intermediates.AddCert(v.timed(one))
 	}
-	chains, err := leaf.Verify(options)
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired && v.v.AllowExpired {
-		options.CurrentTime = insideOf(leaf, v.now())
-		chains, err = leaf.Verify(options)
-	}
+	chains, err := v.timed(leaf).Verify(options)
 	if err != nil {
 		return err
 	}
@@ -169,10 +177,13 @@ func (v *verifier) verifyChain(leaf *x509.Certificate, others []*x509.Certificat
 	return err
 }
 
-// insideOf returns the moment next to now at which a certificate is valid.
-func insideOf(c *x509.Certificate, now time.Time) time.Time {
-	if now.After(c.NotAfter) {
-		return c.NotAfter
+// timed returns a certificate as far as its time matters: where those that are expired are allowed, it is a copy that is
+// valid for ever.
+func (v *verifier) timed(c *x509.Certificate) *x509.Certificate {
+	if !v.v.AllowExpired {
+		return c
 	}
-	return c.NotBefore
+	forever := *c
+	forever.NotBefore, forever.NotAfter = time.Unix(0, 0), time.Unix(1<<40, 0)
+	return &forever
 }

@@ -92,6 +92,7 @@ func TestChainOfClients(t *testing.T) {
 	middle := ours.under("middle")
 	lower := middle.under("lower")
 	old := ours.under("old", expired)
+	gone := newAuthority(t, "gone", expired)
 	strict := ours.under("strict", func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"inside.test"} })
 	alone := issued{sign(t, ours.issue(key).cert, ours.issue(key).cert, key.Public(), key), key}
 	later := func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }
@@ -140,6 +141,7 @@ func TestChainOfClients(t *testing.T) {
 			}(), ours.cert, ours.key.Public(), ours.key)
 			v.CA, v.AllowExpired = inline(certPEM(next.cert)), true
 		}, []issued{ours.issue(key, expired)}, NotRefused, ""},
+		{"of an expired CA and allowed", func(v *config.TLSValidation) { v.CA, v.AllowExpired = inline(certPEM(gone.cert)), true }, []issued{gone.issue(key)}, NotRefused, ""},
 		{"allowed and of another CA", allowExpired, []issued{theirs.issue(key, expired)}, NotVerified, "certificate signed by unknown authority"},
 		{"allowed and for servers", allowExpired, []issued{ours.issue(key, expired, forServers)}, NotVerified, "incompatible key usage"},
 
