@@ -1,9 +1,14 @@
 package xds_test
 
 import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds"
@@ -50,14 +56,22 @@ func inFile(path string) *corev3.ConfigSource {
 	}}
 }
 
-// files runs script with a Manager that takes clusters and listeners from files in dir. The kernel tells of moves, so time is
-// real: wait waits until the store has what is wanted.
+// files runs script with a Manager that takes clusters and listeners from files in dir.
 func files(t *testing.T, dir string, script func(p *proxy, wait func(what string, done func() bool))) {
+	t.Helper()
+	inRealTime(t, func(p *proxy) {
+		p.boot.CDS = p.discovery(inFile(filepath.Join(dir, "cds.json")))
+		p.boot.LDS = p.discovery(inFile(filepath.Join(dir, "lds.json")))
+	}, script)
+}
+
+// inRealTime runs script with a Manager whose sources are those of the kernel, which no bubble can wait for: wait waits until
+// something is done.
+func inRealTime(t *testing.T, change func(*proxy), script func(p *proxy, wait func(what string, done func() bool))) {
 	t.Helper()
 	changed := make(chan struct{}, 1)
 	p := &proxy{t: t, boot: &bootstrap.Bootstrap{Node: &corev3.Node{}, Proto: &bootstrapv3.Bootstrap{}}}
-	p.boot.CDS = p.discovery(inFile(filepath.Join(dir, "cds.json")))
-	p.boot.LDS = p.discovery(inFile(filepath.Join(dir, "lds.json")))
+	change(p)
 	p.store = config.NewStore(func(_, _ *config.Snapshot) error {
 		select {
 		case changed <- struct{}{}:
@@ -138,5 +152,52 @@ func TestBrokenFilesInitialize(t *testing.T) {
 		if p.stat("cluster_manager.cds.init_fetch_timeout")+p.stat("listener_manager.lds.init_fetch_timeout") != 0 {
 			t.Error("it waited")
 		}
+	})
+}
+
+// TestPolls holds that clusters and their endpoints can be polled for.
+func TestPolls(t *testing.T) {
+	var port atomic.Uint32
+	port.Store(1)
+	polled := func() *corev3.ConfigSource {
+		return &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
+			ApiType: corev3.ApiConfigSource_REST, TransportApiVersion: corev3.ApiVersion_V3, ClusterNames: []string{"cp"},
+			RefreshDelay: durationpb.New(time.Millisecond),
+		}}}
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &discoveryv3.DiscoveryResponse{VersionInfo: fmt.Sprint(port.Load())}
+		switch r.URL.Path {
+		case "/v3/discovery:clusters":
+			answer.Resources = append(answer.Resources, pack(edsFrom("a", polled())))
+		case "/v3/discovery:endpoints":
+			answer.Resources = append(answer.Resources, pack(assignment("a", port.Load())))
+		}
+		text, err := protojson.Marshal(answer)
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = w.Write(text)
+	}))
+	defer server.Close()
+	change := func(p *proxy) {
+		listens := server.Listener.Addr().(*net.TCPAddr)
+		p.boot.Node.Id, p.boot.Node.Cluster = "n", "c"
+		controlPlanes(p)
+		c := p.boot.Proto.StaticResources.Clusters[0]
+		c.LoadAssignment.Endpoints[0].LbEndpoints[0].GetEndpoint().Address = address(listens.IP.String(), uint32(listens.Port))
+		p.boot.CDS = p.discovery(polled())
+	}
+	inRealTime(t, change, func(p *proxy, wait func(string, func() bool)) {
+		has := func(port uint32) func() bool {
+			return func() bool {
+				now := p.store.Current()
+				c := now.Clusters["a"]
+				return c != nil && now.Assignment(c) != nil && now.Assignment(c).Localities[0].Endpoints[0].Address.Port == port
+			}
+		}
+		wait("the first poll", has(1))
+		port.Store(2)
+		wait("a change", has(2))
 	})
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/file"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+	"github.com/penguintechinc/marchproxy-alb/xds/rest"
 )
 
 // maxSources bounds how many sources there are at a time. Each has a connection or a watch and some goroutines; a
@@ -142,7 +143,39 @@ func (s *sources) own(opened *source, from config.ConfigSource, url string) (tra
 	for _, w := range warnings {
 		s.m.log.Warn(w)
 	}
+	if x.Polls != nil {
+		return s.polls(x, types, from)
+	}
 	return s.stream(x, types, from)
+}
+
+// polls makes the transport of a control plane that is polled.
+func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
+	opened, err := rest.New(rest.Options{
+		Targets:         targets(x),
+		Host:            x.Cluster,
+		Node:            s.boot.Node,
+		Types:           types,
+		RefreshDelay:    x.Polls.RefreshDelay,
+		RequestTimeout:  x.Polls.RequestTimeout,
+		MaxReceiveBytes: x.MaxReceiveBytes,
+		HTTP2:           x.Polls.HTTP2,
+		OnFailure:       func(error) { s.lost(keyOf(from, types[0].URL), false) },
+		Logger:          s.m.log,
+	})
+	if err != nil {
+		return nil, err // not opened: a nil one would be a transport
+	}
+	return opened, nil
+}
+
+// targets returns the addresses of a control plane as transports take them.
+func targets(x *bootstrap.ControlPlane) []string {
+	out := make([]string, len(x.Targets))
+	for i, a := range x.Targets {
+		out[i] = a.String()
+	}
+	return out
 }
 
 // file makes the transport of a path_config_source.
@@ -169,16 +202,12 @@ func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, e
 
 // stream makes a gRPC stream to a control plane.
 func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
-	targets := make([]string, len(x.Targets))
-	for i, a := range x.Targets {
-		targets[i] = a.String()
-	}
 	sent := metadata.MD{}
 	for _, entry := range x.InitialMetadata {
 		sent.Append(entry.Key, entry.Value)
 	}
 	client, err := ads.New(ads.Options{
-		Targets:                targets,
+		Targets:                targets(x),
 		Node:                   s.boot.Node,
 		NodeOnFirstMessageOnly: x.SetNodeOnFirstMessageOnly,
 		Incremental:            x.Incremental,

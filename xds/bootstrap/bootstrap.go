@@ -72,6 +72,16 @@ type ControlPlane struct {
 	Incremental bool
 	// SetNodeOnFirstMessageOnly sends the node in the first request of a stream only.
 	SetNodeOnFirstMessageOnly bool
+
+	// Polls is set where it is polled over HTTP (api_type REST) instead of a stream.
+	Polls *Polls
+}
+
+// Polls tells how a control plane is polled.
+type Polls struct {
+	RefreshDelay   time.Duration // between polls, at least 1 ms
+	RequestTimeout time.Duration // of each, 0 for the default of the API
+	HTTP2          bool          // is spoken, instead of HTTP/1.1
 }
 
 // Metadata is one entry of gRPC metadata.

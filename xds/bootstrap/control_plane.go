@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -23,6 +24,9 @@ import (
 // holds all clusters or all endpoints, tens of thousands of them at a few hundred bytes each.
 const defaultMaxReceive = 64 << 20
 
+// adsPath is the field of the aggregated stream.
+const adsPath = "dynamic_resources.ads_config"
+
 const (
 	streamOnly  = "has no effect on a stream"
 	clientOwned = "has no effect on the connection to the control plane"
@@ -33,8 +37,8 @@ var (
 	apiFields     = map[protoreflect.Name]string{
 		"api_type": handled, "transport_api_version": handled, "grpc_services": handled,
 		"set_node_on_first_message_only": handled,
-		"refresh_delay":                  streamOnly, "request_timeout": streamOnly, "rate_limit_settings": noFunction,
-		"cluster_names": streamOnly,
+		"refresh_delay":                  handled, "request_timeout": handled, "rate_limit_settings": noFunction,
+		"cluster_names": handled,
 	}
 	grpcServiceFields = map[protoreflect.Name]string{
 		"envoy_grpc": handled, "initial_metadata": handled,
@@ -57,7 +61,7 @@ func (d *decoder) dynamicResources(written *bootstrapv3.Bootstrap) {
 	r := written.GetDynamicResources()
 	d.fields("dynamic_resources", r, dynamicFields)
 	if ads := r.GetAdsConfig(); ads != nil {
-		d.out.ADS = d.controlPlane("dynamic_resources.ads_config", ads, written)
+		d.out.ADS = d.controlPlane(adsPath, ads, written)
 	}
 	d.out.LDS = d.discovery("dynamic_resources.lds_config", r.GetLdsConfig(), written)
 	d.out.CDS = d.discovery("dynamic_resources.cds_config", r.GetCdsConfig(), written)
@@ -73,15 +77,36 @@ func (d *decoder) add(err error) {
 func (d *decoder) controlPlane(path string, api *corev3.ApiConfigSource, written *bootstrapv3.Bootstrap) *ControlPlane {
 	x := &ControlPlane{SetNodeOnFirstMessageOnly: api.GetSetNodeOnFirstMessageOnly()}
 	d.fields(path, api, apiFields)
-	switch t := api.GetApiType(); t {
-	case corev3.ApiConfigSource_GRPC:
-	case corev3.ApiConfigSource_DELTA_GRPC:
-		x.Incremental = true
-	default:
-		d.errorf(path+".api_type", "%s is not supported, only GRPC and DELTA_GRPC", t)
-	}
 	if v := api.GetTransportApiVersion(); v != corev3.ApiVersion_V3 && v != corev3.ApiVersion_AUTO {
 		d.errorf(path+".transport_api_version", "%s is not supported, only V3", v)
+	}
+	switch t := api.GetApiType(); t {
+	case corev3.ApiConfigSource_GRPC:
+		d.stream(path, api, x)
+	case corev3.ApiConfigSource_DELTA_GRPC:
+		x.Incremental = true
+		d.stream(path, api, x)
+	case corev3.ApiConfigSource_REST:
+		d.polls(path, api, x)
+	default:
+		d.errorf(path+".api_type", "%s is not supported, only GRPC, DELTA_GRPC and REST", t)
+	}
+	if x.Cluster != "" {
+		d.backing(path, written, x)
+	}
+	return x
+}
+
+// stream decodes what a gRPC stream needs.
+func (d *decoder) stream(path string, api *corev3.ApiConfigSource, x *ControlPlane) {
+	if len(api.GetClusterNames()) > 0 {
+		d.errorf(path+".cluster_names", "must not be set with api_type %s, grpc_services has the cluster", api.GetApiType())
+	}
+	if api.GetRefreshDelay() != nil {
+		d.warnf(path+".refresh_delay", streamOnly)
+	}
+	if api.GetRequestTimeout() != nil {
+		d.warnf(path+".request_timeout", streamOnly)
 	}
 	switch services := api.GetGrpcServices(); len(services) {
 	case 0:
@@ -91,10 +116,31 @@ func (d *decoder) controlPlane(path string, api *corev3.ApiConfigSource, written
 	default:
 		d.errorf(path+".grpc_services[1]", "a second service is not supported, only more endpoints in the cluster of the first")
 	}
-	if x.Cluster != "" {
-		d.backing(path+".grpc_services[0].envoy_grpc.cluster_name", written, x)
+}
+
+// polls decodes what polls over HTTP need.
+func (d *decoder) polls(path string, api *corev3.ApiConfigSource, x *ControlPlane) {
+	if path == adsPath {
+		d.errorf(path+".api_type", "REST is not supported for the aggregated stream, only GRPC and DELTA_GRPC")
+		return
 	}
-	return x
+	if len(api.GetGrpcServices()) > 0 {
+		d.errorf(path+".grpc_services", "must not be set with api_type REST, cluster_names has the cluster")
+	}
+	if names := api.GetClusterNames(); len(names) != 1 || names[0] == "" {
+		d.errorf(path+".cluster_names", "must have exactly one entry with api_type REST")
+	} else {
+		x.Cluster, x.MaxReceiveBytes = names[0], defaultMaxReceive
+	}
+	x.Polls = &Polls{RefreshDelay: api.GetRefreshDelay().AsDuration()}
+	if x.Polls.RefreshDelay < time.Millisecond {
+		d.errorf(path+".refresh_delay", "must be at least 1ms with api_type REST")
+	}
+	if t := api.GetRequestTimeout(); t != nil {
+		if x.Polls.RequestTimeout = t.AsDuration(); x.Polls.RequestTimeout <= 0 {
+			d.errorf(path+".request_timeout", "must be more than 0s")
+		}
+	}
 }
 
 // grpcService decodes how the control plane is called.
@@ -127,6 +173,9 @@ func controlPlaneClusters(written *bootstrapv3.Bootstrap) map[string]bool {
 	for _, api := range []*corev3.ApiConfigSource{
 		r.GetAdsConfig(), r.GetLdsConfig().GetApiConfigSource(), r.GetCdsConfig().GetApiConfigSource(),
 	} {
+		for _, name := range api.GetClusterNames() {
+			found[name] = true
+		}
 		for _, s := range api.GetGrpcServices() {
 			if g := s.GetEnvoyGrpc(); g != nil {
 				found[g.GetClusterName()] = true
@@ -136,11 +185,15 @@ func controlPlaneClusters(written *bootstrapv3.Bootstrap) map[string]bool {
 	return found
 }
 
-// backing finds the addresses of a control plane in its static cluster, which stands at the field named.
-func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *ControlPlane) {
+// backing finds the addresses of a control plane in its static cluster. The ApiConfigSource is at the field path.
+func (d *decoder) backing(path string, written *bootstrapv3.Bootstrap, x *ControlPlane) {
 	clusters := written.GetStaticResources().GetClusters()
 	i := slices.IndexFunc(clusters, func(c *clusterv3.Cluster) bool { return c.GetName() == x.Cluster })
 	if i < 0 || clusters[i].GetType() == clusterv3.Cluster_EDS {
+		named := path + ".grpc_services[0].envoy_grpc.cluster_name"
+		if x.Polls != nil {
+			named = path + ".cluster_names[0]"
+		}
 		known := make([]string, len(clusters))
 		for i, c := range clusters {
 			known[i] = c.GetName()
@@ -149,7 +202,7 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Contr
 			"was added via api, or is an EDS cluster; static_resources.clusters has %s", x.Cluster, names(known))
 		return
 	}
-	path := fmt.Sprintf("static_resources.clusters[%d]", i)
+	path = fmt.Sprintf("static_resources.clusters[%d]", i)
 	reduced := d.clientCluster(path, clusters[i])
 	if reduced.GetLoadAssignment() == nil {
 		d.errorf(path, "cluster %q of the control plane must be of type STATIC or STRICT_DNS and have a load_assignment", x.Cluster)
@@ -164,6 +217,9 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Contr
 		return
 	}
 	x.ConnectTimeout = cluster.ConnectTimeout
+	if x.Polls != nil {
+		x.Polls.HTTP2 = speaksHTTP2(clusters[i])
+	}
 	x.Targets = targets(cluster.Assignment)
 	if len(x.Targets) == 0 {
 		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
