@@ -81,6 +81,8 @@ type Cluster struct {
 	EDSName string
 	// EDS tells where an EDS cluster subscribes to it.
 	EDS Discovery
+	// TLS is transport_socket, nil for plaintext.
+	TLS *UpstreamTLS
 	// Assignment is the inline load_assignment of a STATIC or STRICT_DNS cluster.
 	Assignment *ClusterLoadAssignment
 

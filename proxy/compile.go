@@ -76,7 +76,9 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot) (*compiled, erro
 	undo := &cleanup{}
 	defer undo.run()
 	s.updateBuckets(next.Overlay.RateLimits)
-	s.compileClusters(c, prev, undo)
+	if err := s.compileClusters(c, prev, undo); err != nil {
+		return nil, err
+	}
 	for _, name := range next.ListenerNames() {
 		l, err := s.compileListener(c, prev, next.Listeners[name], undo)
 		if err != nil {

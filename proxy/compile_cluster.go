@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"fmt"
+
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // compiledCluster is a cluster with what its workers share.
@@ -16,6 +19,8 @@ type compiledCluster struct {
 	health       *config.ClusterHealth
 	hashing      *balancer.Hashing  // nil unless the cluster balances by consistent hashing
 	hashPolicies route.HashPolicies // instead of those of the route
+	tls          *tls.Upstream      // nil for plaintext
+	secrets      []*config.Secret   // that tls was made of
 	shared       *upstream.Shared
 	scopes       clusterScopes
 }
@@ -27,6 +32,7 @@ type clusterScopes struct {
 	health   *stats.Scope // with a health check
 	ringHash *stats.Scope
 	maglev   *stats.Scope
+	ssl      *stats.Scope // with TLS
 }
 
 // extend adds what the configuration asks for.
@@ -42,6 +48,7 @@ func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
 		{&c.http2, cfg.Protocol != config.ProtocolHTTP1, name + "http2.", stats.HTTP2Codec},
 		{&c.health, cfg.HealthCheck != nil, name + "health_check.", stats.HealthCheck},
 		{&c.ringHash, cfg.LB == config.RingHash, name + "ring_hash_lb.", stats.RingHash},
+		{&c.ssl, cfg.TLS != nil, name + "ssl.", stats.SSL},
 		{&c.maglev, cfg.LB == config.Maglev, name + "maglev_lb.", stats.Maglev},
 	} {
 		if want.asked && *want.scope == nil {
@@ -51,7 +58,7 @@ func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
 }
 
 func (c *clusterScopes) release() {
-	for _, scope := range []*stats.Scope{c.cluster, c.http2, c.health, c.ringHash, c.maglev} {
+	for _, scope := range []*stats.Scope{c.cluster, c.http2, c.health, c.ringHash, c.maglev, c.ssl} {
 		if scope != nil {
 			scope.Release()
 		}
@@ -64,7 +71,7 @@ func (k *compiledCluster) state() upstream.State {
 }
 
 // compileClusters takes over what did not change and notes what did.
-func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
+func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 	before := prev.finder(c)
 	c.clusters = make([]compiledCluster, len(c.clusterNames))
 	for i, name := range c.clusterNames {
@@ -77,8 +84,11 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
 			k.shared, k.scopes = old.shared, old.scopes
 		}
 		k.scopes.extend(s, cfg, undo)
+		if err := k.secure(old, c.snapshot); err != nil {
+			return fmt.Errorf("cluster %q: transport_socket: %w", name, err)
+		}
 		k.stabilize(old)
-		if old != nil && old.config == cfg && old.assignment == k.assignment && old.health == k.health {
+		if old != nil && old.tls == k.tls && old.config == cfg && old.assignment == k.assignment && old.health == k.health {
 			k.hashing, k.hashPolicies = old.hashing, old.hashPolicies
 		} else {
 			k.shared.SetLimits(cfg.Breakers)
@@ -94,6 +104,7 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) {
 			c.hashPolicies[i] = k.hashPolicies
 		}
 	}
+	return nil
 }
 
 // finder returns how to find the cluster of c at an index in the generation prev, nil where it had none of the name.

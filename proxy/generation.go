@@ -71,6 +71,9 @@ func (w *worker) stageClusters(c *compiled, indexes []int) {
 		if k.scopes.http2 != nil {
 			live.CountHTTP2(w.shard.Block(k.scopes.http2))
 		}
+		if k.scopes.ssl != nil {
+			live.Secure(k.tls, w.shard.Block(k.scopes.ssl))
+		}
 		live.Update(k.state())
 	}
 }

@@ -21,7 +21,7 @@ func (c *compiled) checkTargets() map[string]health.Target {
 			continue
 		}
 		targets[k.config.Name] = health.Target{
-			Config: k.config, Assignment: k.assignment, Stats: k.scopes.health, Carried: k.shared.Carried,
+			Config: k.config, Assignment: k.assignment, Stats: k.scopes.health, Carried: k.shared.Carried, TLS: k.tls,
 		}
 	}
 	return targets

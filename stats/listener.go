@@ -176,3 +176,13 @@ var SSLSocketFactory = NewSchema([]Def{
 	SSLSocketFactorySSLContextUpdateBySds:            {Name: "ssl_context_update_by_sds"},
 	SSLSocketFactoryUpstreamContextSecretsNotReady:   {Name: "upstream_context_secrets_not_ready"},
 }...)
+
+// SSLNamed returns the statistic of SSL with a name, such as "versions.TLSv1.3".
+func SSLNamed(name string) (index int, ok bool) {
+	for i := range SSL.Len() {
+		if SSL.Def(i).Name == name {
+			return i, true
+		}
+	}
+	return 0, false
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // maxProbes bounds the probes that run at a time, over all clusters: each is a connection and some buffers. Others wait for
@@ -26,6 +27,7 @@ type Target struct {
 	Config     *config.Cluster
 	Assignment *config.ClusterLoadAssignment // nil while it is not known
 	Stats      *stats.Scope                  // of stats.HealthCheck
+	TLS        *tls.Upstream                 // nil for plaintext
 	// Carried reports whether the cluster has ever had a connection for traffic. It is called from any goroutine.
 	Carried func() bool
 }
@@ -38,7 +40,7 @@ type Publish func(map[string]*config.ClusterHealth)
 type Checker struct {
 	publish   Publish
 	log       *zap.Logger
-	newProber func(*config.Cluster, *config.Endpoint) prober
+	newProber func(*config.Cluster, *config.Endpoint, *tls.Upstream) prober
 	random    below
 	places    chan struct{} // a place for each probe that runs
 	pause     time.Duration // publishPause

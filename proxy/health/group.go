@@ -21,10 +21,10 @@ type group struct {
 func (g *group) update(t *Target) bool {
 	before := g.target
 	g.target = *t
-	if before.Config == t.Config && before.Assignment == t.Assignment {
+	if before.Config == t.Config && before.Assignment == t.Assignment && before.TLS == t.TLS {
 		return false
 	}
-	same := before.Config != nil &&
+	same := before.Config != nil && before.TLS == t.TLS &&
 		(before.Config.HealthCheck == t.Config.HealthCheck || reflect.DeepEqual(before.Config.HealthCheck, t.Config.HealthCheck))
 	listed := make(map[config.Address]bool)
 	localities := t.Assignment.All()

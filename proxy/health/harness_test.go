@@ -16,6 +16,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // broke is an answer that the prober does not survive.
@@ -66,7 +67,7 @@ type scripted struct {
 	address string
 }
 
-func (e *estate) newProber(_ *config.Cluster, endpoint *config.Endpoint) prober {
+func (e *estate) newProber(_ *config.Cluster, endpoint *config.Endpoint, _ *tls.Upstream) prober {
 	return &scripted{e, endpoint.CheckedAt().String()}
 }
 

@@ -2,16 +2,22 @@ package health
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // keeper dials a host, and keeps the connection from one probe to the next.
 type keeper struct {
-	address string
-	reuse   bool
-	kept    *conn
+	address  string
+	reuse    bool
+	tls      *tls.Upstream // nil for plaintext
+	hostname string        // of the endpoint
+	alpn     []string      // what is going to be spoken, where that has a name
+	kept     *conn
 }
 
 // conn is a connection to a host.
@@ -45,18 +51,39 @@ func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
 			return a.result
 		}
 	}
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", k.address)
+	raw, err := k.dial(ctx)
 	if err != nil {
 		return broken(err, true).result
 	}
 	return k.try(ctx, &conn{Conn: raw}, speak).result
 }
 
+// dial opens a connection, under TLS where the cluster's are.
+func (k *keeper) dial(ctx context.Context) (net.Conn, error) {
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", k.address)
+	if err != nil || k.tls == nil {
+		return raw, err
+	}
+	c, err := k.tls.Client(raw, k.hostname, k.alpn)
+	if err == nil {
+		stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(longAgo()) })
+		err = c.Handshake()
+		stop()
+	}
+	if err != nil {
+		_ = raw.Close()
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return c, nil
+}
+
+// longAgo is a deadline that has passed.
+func longAgo() time.Time { return time.Unix(1, 0) }
+
 // try makes the probe on c, which is closed or kept then.
 func (k *keeper) try(ctx context.Context, c *conn, speak func(*conn) attempt) attempt {
-	longAgo := time.Unix(1, 0)
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo) })
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo()) })
 	a := speak(c)
 	if stop() && a.reusable && k.reuse {
 		k.kept = c

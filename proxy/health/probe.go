@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // userAgent is what health checks call themselves, as Envoy's.
@@ -19,10 +20,17 @@ type prober interface {
 	close()
 }
 
-// newProber returns the prober for an endpoint of a cluster with a health check.
-func newProber(k *config.Cluster, e *config.Endpoint) prober {
+// newProber returns the prober for an endpoint of a cluster with a health check. context is the cluster's TLS, nil for none.
+func newProber(k *config.Cluster, e *config.Endpoint, context *tls.Upstream) prober {
 	check := k.HealthCheck
-	kept := keeper{address: e.CheckedAt().String(), reuse: check.ReuseConnection}
+	kept := keeper{address: e.CheckedAt().String(), reuse: check.ReuseConnection, tls: context, hostname: e.Hostname}
+	switch {
+	case check.TCP != nil:
+	case check.GRPC != nil || check.HTTP.HTTP2:
+		kept.alpn = []string{"h2"}
+	default:
+		kept.alpn = []string{"http/1.1"}
+	}
 	switch {
 	case check.TCP != nil:
 		return &tcpProber{keeper: kept, check: check.TCP}

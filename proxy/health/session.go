@@ -32,7 +32,7 @@ type session struct {
 func newSession(g *group, e *config.Endpoint, first state) *session {
 	s := &session{
 		checker: g.checker, group: g, endpoint: *e, check: g.target.Config.HealthCheck, scope: g.target.Stats,
-		prober: g.checker.newProber(g.target.Config, e),
+		prober: g.checker.newProber(g.target.Config, e, g.target.TLS),
 		state:  first, checked: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(g.checker.ctx)

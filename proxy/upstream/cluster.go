@@ -11,6 +11,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // Cluster is a cluster on one worker.
@@ -26,6 +27,9 @@ type Cluster struct {
 	http2        *http2.Env
 	http2Options *http2.Options // of the configuration in force; connections keep theirs
 	http2Stats   *stats.Block
+
+	tls      *tls.Upstream // nil for plaintext
+	tlsStats *stats.Block
 
 	hosts   []*balancer.Host // whose Data is their Host
 	set     *balancer.Set    // of those that are not excluded

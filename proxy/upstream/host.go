@@ -26,7 +26,7 @@ type Host struct {
 	tcp         []*Lease      // that have a connection of their own, in no order
 	connections int           // open or connecting
 	gone        bool          // left the cluster: its connections end with their requests
-	drainedAt   int64         // when it last failed its checks, 0 for never: connections that were open then are not kept
+	drainedAt   int64         // when it last failed its checks or how to reach it changed, 0 for never: connections that were open then are not kept
 	reported    bool          // its wish to fail was passed on
 }
 
@@ -60,9 +60,9 @@ func (h *Host) leave() {
 	}
 }
 
-// drain lets go of the connections to a host that fails its health checks: idle ones close now, the others when their requests
-// end. Those of TCP, which may never end, are cut where the cluster says so. Should the host be used all the same, it is over new ones.
-func (h *Host) drain() {
+// outdate lets go of the connections to a host: idle ones close now, the others when their requests end. What is to come is over
+// new ones.
+func (h *Host) outdate() {
 	if h.connections == 0 {
 		return
 	}
@@ -71,6 +71,15 @@ func (h *Host) drain() {
 	for len(h.shared) > 0 {
 		h.shared[len(h.shared)-1].unlist()
 	}
+}
+
+// drain lets go of the connections to a host that fails its health checks. Those of TCP, which may never end, are cut where the
+// cluster says so.
+func (h *Host) drain() {
+	if h.connections == 0 {
+		return
+	}
+	h.outdate()
 	if h.cluster.config.CloseOnHealthFailure {
 		for _, l := range h.tcp {
 			l.cut = true

@@ -59,6 +59,7 @@ func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
 		return err
 	}
 	l.host, l.raw, l.opened = h, raw, k.loop.Now()
+	l.secure(alpn(protocol))
 	k.loop.SetTimer(&l.timer, k.config.ConnectTimeout, owner)
 	k.shared.carries()
 	h.connections++

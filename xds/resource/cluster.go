@@ -22,7 +22,7 @@ var (
 		"close_connections_on_host_health_failure": decoded,
 
 		"metadata":                       noEffect,
-		"upstream_http_protocol_options": noEffect, // about the server name in TLS, which there is none of
+		"upstream_http_protocol_options": decoded,
 		// Statistics beyond the ones that every cluster has.
 		"track_timeout_budgets": noEffect, "track_cluster_stats": noEffect,
 		"cleanup_interval": noEffect, // of clusters of type ORIGINAL_DST
@@ -58,7 +58,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 		ConnectTimeout: root.positive("connect_timeout", c.GetConnectTimeout(), config.DefaultConnectTimeout),
 		BufferLimit:    orUint32(c.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
 	}
-	root.transportSocket(c.GetTransportSocket())
+	out.TLS = root.upstreamSocket(c.GetTransportSocket())
 	root.discovery(c, out)
 	root.balancing(c, out)
 	root.in("circuit_breakers").circuitBreakers(c.GetCircuitBreakers(), out)

@@ -1,11 +1,9 @@
 package resource
 
 import (
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -124,29 +122,4 @@ func (a *at) filterOf(chain *listenerv3.FilterChain) *config.FilterChain {
 		place.unregistered(filter.GetName(), packed)
 	}
 	return out
-}
-
-// downstreamSocket decodes the transport socket of a filter chain, nil for plaintext.
-func (a *at) downstreamSocket(socket *corev3.TransportSocket) *config.DownstreamTLS {
-	packed := socket.GetTypedConfig()
-	if packed == nil || messageName(packed) != downstreamTLSMessage {
-		a.transportSocket(socket)
-		return nil
-	}
-	place := a.in("transport_socket.typed_config")
-	var c tlsv3.DownstreamTlsContext
-	if !place.unpack(packed, &c) {
-		return nil
-	}
-	return place.downstreamTLS(&c)
-}
-
-// transportSocket refuses every transport socket except plaintext.
-func (a *at) transportSocket(socket *corev3.TransportSocket) {
-	if socket == nil {
-		return
-	}
-	if packed := socket.GetTypedConfig(); packed == nil || messageName(packed) != rawBufferMessage {
-		a.in("transport_socket").errorf("%sis not supported, only envoy.transport_sockets.raw_buffer", describe(socket.ProtoReflect()))
-	}
 }

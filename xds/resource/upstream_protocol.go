@@ -22,7 +22,10 @@ const (
 var (
 	protocolOptionsFields = fields{
 		"common_http_protocol_options": decoded, "explicit_http_config": decoded, "use_downstream_protocol_config": decoded,
-		"upstream_http_protocol_options": noEffect, // about the server name in TLS, which there is none of
+		"upstream_http_protocol_options": decoded,
+	}
+	serverNameFields = fields{
+		"auto_sni": decoded, "auto_san_validation": decoded, "override_auto_sni_header": decoded,
 	}
 	upstreamOptionFields = fields{
 		"idle_timeout": decoded, "max_connection_duration": decoded, "max_headers_count": decoded,
@@ -46,11 +49,26 @@ func (a *at) upstreamProtocol(c *clusterv3.Cluster, out *config.Cluster) {
 		place.typedProtocol(packed, out)
 	} else {
 		a.olderProtocol(c, out)
+		a.in("upstream_http_protocol_options").serverName(c.GetUpstreamHttpProtocolOptions(), out)
 		a.in("common_http_protocol_options").upstreamOptions(c.GetCommonHttpProtocolOptions(), out)
 		a.in("http_protocol_options").upstreamHTTP1(c.GetHttpProtocolOptions(), out)
 	}
 	if out.MaxRequestsPerConnection == 0 {
 		out.MaxRequestsPerConnection = c.GetMaxRequestsPerConnection().GetValue()
+	}
+}
+
+// serverName checks what is said of the server name in TLS. In plaintext it has no effect.
+func (a *at) serverName(o *corev3.UpstreamHttpProtocolOptions, out *config.Cluster) {
+	if o == nil || out.TLS == nil {
+		return
+	}
+	a.only(o, serverNameFields)
+	if o.GetAutoSni() {
+		a.in("auto_sni").errorf("true is not supported: the server name is that of the transport socket (sni, auto_host_sni)")
+	}
+	if o.GetAutoSanValidation() {
+		a.in("auto_san_validation").errorf("true is not supported, only auto_sni_san_validation of the transport socket")
 	}
 }
 
@@ -75,6 +93,7 @@ func (a *at) typedProtocol(packed *anypb.Any, out *config.Cluster) {
 	}
 	a.only(&o, protocolOptionsFields)
 	a.in("common_http_protocol_options").upstreamOptions(o.GetCommonHttpProtocolOptions(), out)
+	a.in("upstream_http_protocol_options").serverName(o.GetUpstreamHttpProtocolOptions(), out)
 	switch p := o.GetUpstreamProtocolOptions().(type) {
 	case *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		a.in("explicit_http_config").explicitProtocol(p.ExplicitHttpConfig, out)

@@ -1,0 +1,108 @@
+package harness
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Authority issues certificates for a test.
+type Authority struct {
+	t    testing.TB
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	last int64
+}
+
+// NewAuthority returns an authority that nobody else trusts.
+func NewAuthority(t testing.TB) *Authority {
+	t.Helper()
+	a := &Authority{t: t, key: newKey(t)}
+	template := &x509.Certificate{
+		SerialNumber: a.serial(), Subject: pkix.Name{CommonName: "authority of " + t.Name()}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	a.cert = a.sign(template, template, &a.key.PublicKey)
+	return a
+}
+
+// CA returns the authority's own certificate in PEM.
+func (a *Authority) CA() []byte { return certificatePEM(a.cert) }
+
+// Pool returns the authority's certificate for clients and servers of the standard library.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+// Issue returns a certificate for servers and clients and its key, in PEM. Names are DNS names, IP addresses, or URIs.
+func (a *Authority) Issue(names ...string) (cert, key []byte) {
+	a.t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: a.serial(), Subject: pkix.Name{CommonName: names[0]}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(12 * time.Hour),
+	}
+	for _, name := range names {
+		ip := net.ParseIP(name)
+		switch {
+		case ip != nil:
+			template.IPAddresses = append(template.IPAddresses, ip)
+		case strings.Contains(name, "://"):
+			uri, err := url.Parse(name)
+			if err != nil {
+				a.t.Fatal(err)
+			}
+			template.URIs = append(template.URIs, uri)
+		default:
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	own := newKey(a.t)
+	raw, err := x509.MarshalPKCS8PrivateKey(own)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return certificatePEM(a.sign(template, a.cert, &own.PublicKey)), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+}
+
+func (a *Authority) serial() *big.Int {
+	a.last++
+	return big.NewInt(a.last)
+}
+
+func (a *Authority) sign(template, parent *x509.Certificate, public *ecdsa.PublicKey) *x509.Certificate {
+	a.t.Helper()
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, public, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(raw)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert
+}
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func certificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
