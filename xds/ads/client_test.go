@@ -388,6 +388,29 @@ func TestRepeatedRefusal(t *testing.T) {
 	})
 }
 
+// TestRefusalOfMore holds that a refusal is not delayed when the version that was refused comes again because more was asked
+// for, before or after it came.
+func TestRefusalOfMore(t *testing.T) {
+	converse(t, nil, func(t *testing.T, c *talk) {
+		c.handle = func(string, ads.Response) error { return errors.New("no") }
+		c.Subscribe(namedURL, []string{"a", "b"})
+		s := c.server.Accept()
+		s.Next()
+		start := time.Now()
+		n := s.Send(namedURL, "bad", named("a"))
+		s.Expect("one of two", refusal(namedURL, "", n, "a", "b"))
+		n = s.Send(namedURL, "bad", named("a"), named("b"))
+		s.Expect("both", refusal(namedURL, "", n, "a", "b"))
+		c.Subscribe(namedURL, []string{"a", "b", "c"})
+		s.Expect("three", request(namedURL, "", n, "a", "b", "c"))
+		n = s.Send(namedURL, "bad", named("a"), named("b"))
+		s.Expect("the third is not there", refusal(namedURL, "", n, "a", "b", "c"))
+		if took := time.Since(start); took != 0 {
+			t.Errorf("it took %v, want no delay", took)
+		}
+	})
+}
+
 // TestBackoff holds the bounds of the wait between attempts: random below 500 ms doubled each time up to 30 s, and from
 // the start again once a message came.
 func TestBackoff(t *testing.T) {

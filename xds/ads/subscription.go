@@ -133,7 +133,7 @@ func (s *subscription) request(incremental bool) (r request, ok bool) {
 // is asked for anew: what was held of it is gone.
 func (s *subscription) rename(names []string) {
 	_, gone := difference(s.names, names)
-	s.names = names
+	s.names, s.wasRefused = names, false // what comes again now does so because it is asked for
 	for _, name := range gone {
 		delete(s.held, name)
 		if i, told := slices.BinarySearch(s.told, name); told {

@@ -45,25 +45,21 @@ type response struct {
 	removed []string
 }
 
-// identity tells whether two responses are the same: by their version, and by those of the resources, because a server of the
-// incremental variant need not give the other.
+// identity tells whether two responses are the same, and not only of one version: a server that is asked for more names
+// sends the version again, with what else there is of it, and one of the incremental variant need not give a version. The
+// order of resources means nothing.
 func (r *response) identity() string {
-	if len(r.changed)+len(r.removed) == 0 {
-		return r.version
+	sum := xxhash.Sum64String(r.version)
+	for _, packed := range r.world {
+		sum += xxhash.Sum64(packed.GetValue())
 	}
-	digest := xxhash.New()
-	add := func(s string) {
-		_, _ = digest.WriteString(strconv.Itoa(len(s)) + ":" + s)
-	}
-	add(r.version)
 	for _, changed := range r.changed {
-		add(changed.GetName())
-		add(changed.GetVersion())
+		sum += xxhash.Sum64String(changed.GetName() + "\x00" + changed.GetVersion())
 	}
 	for _, name := range r.removed {
-		add(name)
+		sum += xxhash.Sum64String(name)
 	}
-	return strconv.FormatUint(digest.Sum64(), 16)
+	return strconv.FormatUint(sum, 16)
 }
 
 // stateOfTheWorld is the variant in which a response has all resources that are asked for.
