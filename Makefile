@@ -57,6 +57,10 @@ unit: ## All tests with the race detector, and without it those of allocations, 
 attack: ## The attacks of internal/attack at full length, with what each costs the proxy
 	go test -count=1 -v -timeout 30m ./internal/attack -attack.full $(ATTACKFLAGS)
 
+.PHONY: managed
+managed: ## The proxy under control planes at full length: 1,000 random snapshots under traffic, a corpus, test drivers
+	go test -count=1 -v -timeout 30m ./internal/managed -managed.full $(MANAGEDFLAGS)
+
 .PHONY: conformance
 conformance: ## HTTP/2 and gRPC against h2spec, h2specd, grpc-go's interoperability tests, nghttp, h2load and curl, with the counts
 	go test -count=1 -v ./internal/conformance

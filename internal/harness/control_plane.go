@@ -166,12 +166,18 @@ static_resources:
 // StartBootstrap serves a bootstrap in YAML as the program does, until the test ends.
 func StartBootstrap(t testing.TB, workers int, yaml string) *Proxy {
 	t.Helper()
+	return (&Setup{Workers: workers}).StartBootstrap(t, yaml)
+}
+
+// StartBootstrap is the function of that name with all that the setup says beside resources.
+func (s *Setup) StartBootstrap(t testing.TB, yaml string) *Proxy {
+	t.Helper()
 	b, err := bootstrap.Parse("test", []byte(yaml), protofile.YAML, bootstrap.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &Proxy{t: t}
-	p.run(&Setup{Workers: workers})
+	p.run(s)
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	m, err := xds.New(xds.Options{Bootstrap: b, Store: p.Server.Store(), Logger: log})
 	if err != nil {

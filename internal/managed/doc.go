@@ -2,4 +2,6 @@
 //
 //   - TestCorpus: what control planes have sent, over the wire, and what of it is accepted
 //   - TestDriver: go-control-plane's own test driver, each mode in a network namespace, because its ports are fixed
+//   - TestRandomSnapshots: worlds with good and bad parts one after the other, under traffic. -managed.full, or make managed, serves
+//     1,000 of them; -managed.seed repeats a run
 package managed
