@@ -207,24 +207,26 @@ func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from confi
 		sent.Append(entry.Key, entry.Value)
 	}
 	client, err := ads.New(ads.Options{
-		Targets:                targets(x),
+		Servers: []ads.Server{{
+			Targets:         targets(x),
+			Metadata:        sent,
+			Authority:       x.Authority,
+			ConnectTimeout:  x.ConnectTimeout,
+			MaxReceiveBytes: x.MaxReceiveBytes,
+			Keepalive: keepalive.ClientParameters{
+				Time:                x.KeepaliveInterval,
+				Timeout:             x.KeepaliveTimeout,
+				PermitWithoutStream: true,
+			},
+			DialOptions: s.dial,
+		}},
 		Node:                   s.boot.Node,
 		NodeOnFirstMessageOnly: x.SetNodeOnFirstMessageOnly,
 		Incremental:            x.Incremental,
 		OwnService:             !from.Aggregated(),
 		Types:                  types,
-		Metadata:               sent,
-		Authority:              x.Authority,
-		ConnectTimeout:         x.ConnectTimeout,
-		MaxReceiveBytes:        x.MaxReceiveBytes,
-		Keepalive: keepalive.ClientParameters{
-			Time:                x.KeepaliveInterval,
-			Timeout:             x.KeepaliveTimeout,
-			PermitWithoutStream: true,
-		},
-		OnDisconnect: func(error) { s.lost(keyOf(from, types[0].URL), false) },
-		Logger:       s.m.log,
-		DialOptions:  s.dial,
+		OnDisconnect:           func(error) { s.lost(keyOf(from, types[0].URL), false) },
+		Logger:                 s.m.log,
 	})
 	if err != nil {
 		return nil, err // not client: a nil one would be a transport

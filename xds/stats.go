@@ -45,12 +45,14 @@ func (m *Manager) controlPlaneStats(stats []Stat) []Stat {
 }
 
 func appendControlPlane(stats []Stat, prefix string, state ads.State) []Stat {
-	connected := uint64(0)
+	connected := 0 // or the number of the server, from 1
 	if state.Connected {
-		connected = 1
+		connected = 1 + state.Server
 	}
 	return append(stats,
-		Stat{Name: prefix + "control_plane.connected_state", Kind: Gauge, Value: connected},
+		Stat{Name: prefix + "control_plane.connected_state", Kind: Gauge, Value: uint64(connected)},
+		Stat{Name: prefix + "control_plane.pending_requests", Kind: Gauge, Value: uint64(state.PendingRequests)},
+		Stat{Name: prefix + "control_plane.rate_limit_enforced", Value: state.RateLimitEnforced},
 		Stat{Name: prefix + "control_plane.identifier", Kind: TextReadout, Text: state.Identifier})
 }
 

@@ -1,7 +1,6 @@
 package ads
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,11 +10,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
+	"golang.org/x/time/rate"
 )
 
 // Limits.
@@ -29,15 +24,14 @@ const (
 	// RepeatedRefusalDelay is what the answer is delayed by when the very version that was just refused comes again. Some
 	// servers resend at once what was refused; without the delay both sides would spin.
 	RepeatedRefusalDelay = time.Second
-	// DefaultConnectTimeout bounds one attempt to connect, as Cluster.connect_timeout does by default.
-	DefaultConnectTimeout = 5 * time.Second
 )
 
-// Options describe a Client. Targets, Node and Types are required.
+// Options describe a Client. Servers, Node and Types are required.
 type Options struct {
-	// Targets are the servers as gRPC names them, such as "host:port". After an attempt that heard nothing the next is
-	// tried.
-	Targets []string
+	// Servers are the control planes that the resources may come from (grpc_services), the preferred one first. After an attempt
+	// that heard nothing the next target is tried, after the last one of a server the first of the next server, and after the last of
+	// all the first of all.
+	Servers []Server
 	// Node is what the proxy tells about itself. It is read-only from here on.
 	Node *corev3.Node
 	// NodeOnFirstMessageOnly is set_node_on_first_message_only: only the first request of a stream carries Node.
@@ -50,36 +44,25 @@ type Options struct {
 	// api_config_source of their own), instead of to the aggregated one.
 	OwnService bool
 
-	// Metadata is sent when a stream is opened (initial_metadata). It is read-only from here on.
-	Metadata metadata.MD
-	// Authority overrides the :authority of the stream when not empty.
-	Authority string
-	// ConnectTimeout bounds one attempt to connect; 0 means DefaultConnectTimeout.
-	ConnectTimeout time.Duration
-	// MaxReceiveBytes is the largest response that is taken; 0 means DefaultMaxReceiveBytes.
-	MaxReceiveBytes int
-	// Keepalive sends HTTP/2 pings when its Time is not 0. A server may close connections that ping more often than it
-	// allows, which for gRPC servers is once in 5 minutes unless configured.
-	Keepalive keepalive.ClientParameters
-	// BackoffBase and BackoffMax are those of the wait before a new attempt; 0 means DefaultBackoffBase, DefaultBackoffMax.
-	BackoffBase, BackoffMax time.Duration
+	// RateLimit bounds how often requests are sent (rate_limit_settings); the zero value does not.
+	RateLimit RateLimit
 	// Jitter returns a random number in [0,n); nil means math/rand/v2's.
 	Jitter func(n int64) int64
 	// OnDisconnect, when not nil, is told every failed attempt and every end of a stream that was not asked for.
 	OnDisconnect func(error)
 	Logger       *zap.Logger
-	// DialOptions come last, so they can replace the plaintext credentials and the dialer.
-	DialOptions []grpc.DialOption
 }
 
 // Client is one conversation with a control plane, about all of its types or, on a service of its own, about one. All methods may be called from any goroutine.
 type Client struct {
-	opts    Options
-	dial    []grpc.DialOption
-	method  string // that opens the stream
-	log     *zap.Logger
-	byURL   map[string]*subscription // the map is fixed, its values are guarded by mu
-	backoff exponential              // owned by Run
+	opts   Options
+	method string // that opens the stream
+	log    *zap.Logger
+	byURL  map[string]*subscription // the map is fixed, its values are guarded by mu
+	places []place                  // where to connect to, in order
+	limit  *rate.Limiter            // of requests, nil for none
+
+	backoffs []exponential // by server, owned by Run
 
 	wake chan struct{} // capacity 1: something was queued
 
@@ -97,7 +80,8 @@ type Client struct {
 type State struct {
 	// Connected tells that a stream is open (control_plane.connected_state).
 	Connected bool
-	// Target is the server that is talked to or was tried last.
+	// Server is the index of the one of Options.Servers, and Target that of its targets, that is talked to or was tried last.
+	Server int
 	Target string
 	// Heard tells that any response came since the Client was made.
 	Heard bool
@@ -105,6 +89,10 @@ type State struct {
 	Identifier string
 	// LastError says why the last attempt or stream ended; it is empty once a new stream answers.
 	LastError string
+	// PendingRequests is how many requests wait to be sent (control_plane.pending_requests), and RateLimitEnforced how often one had
+	// to wait for RateLimit (control_plane.rate_limit_enforced).
+	PendingRequests   int
+	RateLimitEnforced uint64
 }
 
 // errRestart is the cause of an attempt's end when Restart was called.
@@ -113,19 +101,16 @@ var errRestart = errors.New("restart of the xDS stream asked for")
 // New checks opts and returns a Client that does nothing until Run.
 func New(opts Options) (*Client, error) {
 	switch {
-	case len(opts.Targets) == 0:
-		return nil, errors.New("ads: no target, want at least one host:port")
 	case opts.Node.GetId() == "" || opts.Node.GetCluster() == "":
 		return nil, fmt.Errorf("ads: node id %q and cluster %q must both be set", opts.Node.GetId(), opts.Node.GetCluster())
 	case opts.Logger == nil:
 		return nil, errors.New("ads: no logger")
 	}
 	c := &Client{
-		opts:    opts,
-		log:     opts.Logger,
-		byURL:   make(map[string]*subscription, len(opts.Types)),
-		backoff: newExponential(opts.BackoffBase, opts.BackoffMax, opts.Jitter),
-		wake:    make(chan struct{}, 1),
+		opts:  opts,
+		log:   opts.Logger,
+		byURL: make(map[string]*subscription, len(opts.Types)),
+		wake:  make(chan struct{}, 1),
 	}
 	for _, t := range opts.Types {
 		if _, ok := c.byURL[t.URL]; ok {
@@ -133,55 +118,52 @@ func New(opts Options) (*Client, error) {
 		}
 		c.byURL[t.URL] = &subscription{Type: t}
 	}
+	for i := range opts.Servers {
+		server := &opts.Servers[i]
+		if len(server.Targets) == 0 {
+			return nil, fmt.Errorf("ads: no target of server %d, want at least one host:port", i)
+		}
+		dial := server.dialOptions()
+		for _, target := range server.Targets {
+			c.places = append(c.places, place{i, target, dial})
+		}
+		c.backoffs = append(c.backoffs, newExponential(server.BackoffBase, server.BackoffMax, opts.Jitter))
+	}
+	if len(c.places) == 0 {
+		return nil, errors.New("ads: no server, want at least one")
+	}
 	var err error
 	if c.method, err = methodFor(&opts); err != nil {
 		return nil, err
 	}
-	c.state.Target = opts.Targets[0]
-	c.dial = dialOptions(&opts)
+	if c.limit, err = opts.RateLimit.limiter(); err != nil {
+		return nil, err
+	}
+	c.state.Target = c.places[0].target
 	return c, nil
-}
-
-// dialOptions are those of every connection. The waits between attempts are the Client's, not gRPC's: each attempt is a
-// connection of its own, so gRPC's back-off never applies.
-func dialOptions(opts *Options) []grpc.DialOption {
-	connectTimeout := cmp.Or(opts.ConnectTimeout, DefaultConnectTimeout)
-	maxReceive := cmp.Or(opts.MaxReceiveBytes, DefaultMaxReceiveBytes)
-	dial := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithDisableRetry(),
-		grpc.WithNoProxy(),
-	}
-	if opts.Authority != "" {
-		dial = append(dial, grpc.WithAuthority(opts.Authority))
-	}
-	if opts.Keepalive.Time > 0 {
-		dial = append(dial, grpc.WithKeepaliveParams(opts.Keepalive))
-	}
-	return append(dial, opts.DialOptions...)
 }
 
 // Run keeps the conversation going until ctx is done, and returns when nothing of it is left running. It is called once.
 func (c *Client) Run(ctx context.Context) {
-	for target := 0; ctx.Err() == nil; {
+	for i := 0; ctx.Err() == nil; {
+		at := &c.places[i]
 		attempt, cancel := context.WithCancelCause(ctx)
-		c.begin(cancel, c.opts.Targets[target])
-		heard, err := c.serve(attempt, c.opts.Targets[target])
+		c.begin(cancel, at)
+		heard, err := c.serve(attempt, at)
 		if heard {
-			c.backoff.reset()
+			for i := range c.backoffs {
+				c.backoffs[i].reset()
+			}
 		} else {
-			target = (target + 1) % len(c.opts.Targets)
+			i = (i + 1) % len(c.places)
 		}
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(context.Cause(attempt), errRestart):
-			c.log.Info("xDS stream is redone", zap.String("method", c.method), zap.String("target", c.State().Target))
+			c.log.Info("xDS stream is redone", zap.String("method", c.method), zap.String("target", at.target))
 		default:
 			c.failed(err)
-			sleep(attempt, c.backoff.next())
+			sleep(attempt, c.backoffs[at.server].next())
 		}
 		cancel(nil)
 	}
@@ -197,10 +179,10 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (c *Client) begin(cancel context.CancelCauseFunc, target string) {
+func (c *Client) begin(cancel context.CancelCauseFunc, at *place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.restart, c.state.Target = cancel, target
+	c.restart, c.state.Server, c.state.Target = cancel, at.server, at.target
 }
 
 // failed counts and reports the end of an attempt or a stream.
@@ -274,7 +256,9 @@ func (c *Client) enqueue(s *subscription) {
 func (c *Client) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state
+	state := c.state
+	state.PendingRequests = len(c.queue)
+	return state
 }
 
 // Stats returns the counters of the type with this URL, zero ones for an unknown type.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -48,11 +49,10 @@ func converse(t *testing.T, change func(*talk, *ads.Options), script func(*testi
 		c := &talk{server: adstest.New(t)}
 		c.handle = func(string, ads.Response) error { return nil }
 		opts := ads.Options{
-			Targets:      []string{adstest.Target},
+			Servers:      []ads.Server{{Targets: []string{adstest.Target}, DialOptions: c.server.DialOptions()}},
 			Node:         &corev3.Node{Id: "n", Cluster: "c"},
 			Types:        []ads.Type{c.typ(worldURL, true), c.typ(namedURL, false)},
 			Logger:       zap.NewNop(),
-			DialOptions:  c.server.DialOptions(),
 			OnDisconnect: func(err error) { c.lost = append(c.lost, err) },
 		}
 		if change != nil {
@@ -520,7 +520,7 @@ func TestSecondTarget(t *testing.T) {
 	var dialled []string
 	change := func(c *talk, o *ads.Options) {
 		c.server.Refuse()
-		o.Targets = []string{"passthrough:///one", adstest.Target}
+		o.Servers[0].Targets = []string{"passthrough:///one", adstest.Target}
 	}
 	converse(t, change, func(t *testing.T, c *talk) {
 		c.Subscribe(worldURL, nil)
@@ -551,7 +551,7 @@ func TestErrorDetailIsBoundedText(t *testing.T) {
 }
 
 func TestTooLargeResponseEndsTheStream(t *testing.T) {
-	change := func(_ *talk, o *ads.Options) { o.MaxReceiveBytes = 1000 }
+	change := func(_ *talk, o *ads.Options) { o.Servers[0].MaxReceiveBytes = 1000 }
 	converse(t, change, func(t *testing.T, c *talk) {
 		c.handle = func(string, ads.Response) error { t.Error("it was handled"); return nil }
 		c.Subscribe(worldURL, nil)
@@ -591,12 +591,16 @@ func TestStopWhileHandling(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	node := &corev3.Node{Id: "n", Cluster: "c"}
-	good := ads.Options{Targets: []string{"t"}, Node: node, Logger: zap.NewNop()}
+	good := ads.Options{Servers: []ads.Server{{Targets: []string{"t"}}}, Node: node, Logger: zap.NewNop()}
 	tests := []struct {
 		name   string
 		change func(*ads.Options)
 	}{
-		{"no target", func(o *ads.Options) { o.Targets = nil }},
+		{"no server", func(o *ads.Options) { o.Servers = nil }},
+		{"no target", func(o *ads.Options) { o.Servers = append(o.Servers, ads.Server{}) }},
+		{"no fill rate", func(o *ads.Options) { o.RateLimit.MaxTokens = 1 }},
+		{"endless fill rate", func(o *ads.Options) { o.RateLimit = ads.RateLimit{MaxTokens: 1, FillRate: math.Inf(1)} }},
+		{"fill rate that is no number", func(o *ads.Options) { o.RateLimit = ads.RateLimit{MaxTokens: 1, FillRate: math.NaN()} }},
 		{"no node", func(o *ads.Options) { o.Node = nil }},
 		{"no cluster", func(o *ads.Options) { o.Node = &corev3.Node{Id: "n"} }},
 		{"no logger", func(o *ads.Options) { o.Logger = nil }},

@@ -74,7 +74,7 @@ func TestEachTypeHasItsOwnService(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s delta %v", tt.url[strings.LastIndexByte(tt.url, '.')+1:], delta), func(t *testing.T) {
 				if method == "" {
-					opts := ads.Options{Targets: []string{"t"}, Node: &corev3.Node{Id: "n", Cluster: "c"}, Logger: zap.NewNop(),
+					opts := ads.Options{Servers: []ads.Server{{Targets: []string{"t"}}}, Node: &corev3.Node{Id: "n", Cluster: "c"}, Logger: zap.NewNop(),
 						OwnService: true, Incremental: delta, Types: []ads.Type{{URL: tt.url}}}
 					if _, err := ads.New(opts); err == nil || !strings.Contains(err.Error(), "incremental variant only") {
 						t.Errorf("error %v, want one about the variant", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
@@ -19,14 +20,14 @@ type received struct {
 	err      error
 }
 
-// serve opens a stream to target and keeps it until it ends. It reports whether any response came, and why it ended.
-func (c *Client) serve(ctx context.Context, target string) (heard bool, err error) {
-	conn, err := grpc.NewClient(target, c.dial...)
+// serve opens a stream to a target and keeps it until it ends. It reports whether any response came, and why it ended.
+func (c *Client) serve(ctx context.Context, at *place) (heard bool, err error) {
+	conn, err := grpc.NewClient(at.target, at.dial...)
 	if err != nil {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.opts.Metadata))
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.opts.Servers[at.server].Metadata))
 	defer cancel()
 	rpc, err := c.openStream(ctx, conn)
 	if err != nil {
@@ -40,12 +41,20 @@ func (c *Client) serve(ctx context.Context, target string) (heard bool, err erro
 
 	c.streamOpened()
 	defer c.streamEnded()
+	resume := time.NewTimer(0) // for when the rate limit lets the next request through
+	resume.Stop()
+	defer resume.Stop()
 	for {
-		if err := c.flush(rpc); err != nil {
+		wait, err := c.flush(rpc)
+		if err != nil {
 			return heard, err
+		}
+		if wait > 0 {
+			resume.Reset(wait)
 		}
 		select {
 		case <-c.wake:
+		case <-resume.C:
 		case r := <-responses:
 			if r.err != nil {
 				return heard, endOf(r.err)
@@ -101,36 +110,51 @@ func (c *Client) streamEnded() {
 	}
 }
 
-// flush sends the requests that are due.
-func (c *Client) flush(rpc stream) error {
+// flush sends the requests that are due. When the rate limit lets no more through, it returns how long that lasts.
+func (c *Client) flush(rpc stream) (wait time.Duration, err error) {
 	for {
-		next, ok := c.due()
+		wait, next, ok := c.due(time.Now())
 		if !ok {
-			return nil
+			return wait, nil
 		}
 		err := rpc.send(next)
 		if errors.Is(err, io.EOF) {
 			// The stream has ended, and only receiving says why: serve gets to know it from there.
-			return nil
+			return 0, nil
 		}
 		if err != nil {
-			return fmt.Errorf("send: %w", err)
+			return 0, fmt.Errorf("send: %w", err)
 		}
 	}
 }
 
-// due takes the first request with something to say off the queue. ok is false when there is none.
-func (c *Client) due() (next request, ok bool) {
+// due takes the first request with something to say off the queue. ok is false when there is none, or when it has to wait.
+func (c *Client) due(now time.Time) (wait time.Duration, next request, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		return 0, request{}, false
+	}
+	var token *rate.Reservation
+	if c.limit != nil {
+		token = c.limit.ReserveN(now, 1)
+		if wait = token.DelayFrom(now); wait > 0 {
+			token.CancelAt(now)
+			c.state.RateLimitEnforced++
+			return wait, request{}, false
+		}
+	}
 	for len(c.queue) > 0 && !ok {
 		next, ok = c.queue[0].request(c.opts.Incremental)
 		c.queue = c.queue[1:]
 	}
-	if ok && (!c.opts.NodeOnFirstMessageOnly || !c.nodeSent) {
+	switch {
+	case !ok && token != nil:
+		token.CancelAt(now) // nothing is sent for it
+	case ok && (!c.opts.NodeOnFirstMessageOnly || !c.nodeSent):
 		next.node, c.nodeSent = c.opts.Node, true
 	}
-	return next, ok
+	return 0, next, ok
 }
 
 // take handles a response and makes its answer due.

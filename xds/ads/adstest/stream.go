@@ -10,6 +10,7 @@ import (
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -39,6 +40,7 @@ type talk[R request] struct {
 	requests chan R
 	end      chan error
 	ended    <-chan struct{}
+	metadata metadata.MD
 	sent     map[string]int // responses by type, for the nonces
 }
 
@@ -47,6 +49,7 @@ func (k *talk[R]) init(t testing.TB, ctx context.Context) {
 	k.requests = make(chan R, backlog)
 	k.end = make(chan error, 1)
 	k.ended = ctx.Done()
+	k.metadata, _ = metadata.FromIncomingContext(ctx)
 	k.sent = make(map[string]int)
 }
 
@@ -68,6 +71,9 @@ func (k *talk[R]) serve(receive func() (R, error)) error {
 		return nil
 	}
 }
+
+// Metadata returns what the client sent when it opened the stream, with :authority.
+func (k *talk[R]) Metadata() metadata.MD { return k.metadata }
 
 // Next waits for the next request.
 func (k *talk[R]) Next() (request R) {
