@@ -5,7 +5,7 @@
 //
 //  1. priority (priority.go): by percentages that follow the health of the priorities, or panic mode;
 //  2. locality (locality.go): weighted round robin, when locality weighting is on;
-//  3. host (round_robin.go, least_request.go, random.go).
+//  3. host (round_robin.go, least_request.go, random.go), by weights that may grow with time (slow_start.go).
 //
 // Consistent hashing (hashing.go, ring_hash.go, maglev.go) follows a hash of the request instead of chance, in the choice of
 // the priority too, and has the localities in its tables. These are what workers do share: see [Hashing].
@@ -19,7 +19,7 @@
 //
 // # Limitations
 //
-// Slow start, zone-aware routing, subsets, bounded load (hash_balance_factor) and weighted_priority_health are not here. Hosts that must
+// Zone-aware routing, subsets, bounded load (hash_balance_factor) and weighted_priority_health are not here. Hosts that must
 // stay out of both load balancing and the panic arithmetic (EDS DRAINING) must be left out by the caller.
 package balancer
 
@@ -100,6 +100,8 @@ type Policy struct {
 	// setting of its own (weights only), so a caller that was told nothing passes [DefaultActiveRequestBias]. A
 	// negative number or NaN counts as that default.
 	ActiveRequestBias float64
+	// SlowStart has new hosts get their share of the traffic little by little.
+	SlowStart SlowStart
 	// Hash says how consistent hashing lays the hosts out.
 	Hash HashPolicy
 }

@@ -152,9 +152,5 @@ func hostWeights(hosts []*Host) (weights []uint32, equal bool) {
 	if equal {
 		return nil, true
 	}
-	weights = make([]uint32, len(hosts))
-	for i, h := range hosts {
-		weights[i] = h.weight()
-	}
-	return weights, false
+	return eachWeight(hosts), false
 }

@@ -48,6 +48,9 @@ type Host struct {
 	Weight uint32
 	// Priority is the level the host belongs to, 0 (first choice) to [MaxPriority].
 	Priority uint32
+	// HealthySince is when the host joined, or passed its health checks again, on the clock of SlowStart.Now; 0 where that is
+	// not known, which is long ago.
+	HealthySince int64
 	// Active is the number of requests in flight to the host from this worker. The pool keeps it; a least request
 	// picker reads it on each pick.
 	Active uint32

@@ -56,7 +56,5 @@ func interval(weight, active uint32, bias float64) instant {
 	case 1:
 		return ratio(requests, weight)
 	}
-	t := min(math.Pow(float64(requests), bias)/float64(weight), maxInterval)
-	whole, frac := math.Modf(t)
-	return instant{whole: uint64(whole), frac: uint64(math.Ldexp(frac, 64))}
+	return fraction(math.Pow(float64(requests), bias) / float64(weight))
 }

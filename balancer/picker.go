@@ -11,6 +11,7 @@ type Picker struct {
 	single  schedule
 	several *levels
 	rnd     *rand.PCG
+	slow    *SlowStart // nil when it is off
 	bias    float64
 	choices uint32
 	panic   bool // of single
@@ -30,24 +31,31 @@ const (
 	choices
 	// leastWeighted is earliest deadline first by weight and requests in flight.
 	leastWeighted
+	// ramping is earliest deadline first by weights that grow.
+	ramping
 	// uniform takes a random host.
 	uniform
 )
 
 // schedule takes hosts out of one list.
 type schedule struct {
-	hosts  []*Host
-	edf    *edf   // weighted and leastWeighted only
-	next   uint32 // rotate only; len(hosts) stands for 0
-	method method
+	hosts    []*Host
+	edf      *edf   // weighted, leastWeighted and ramping only
+	next     uint32 // rotate only; len(hosts) stands for 0
+	method   method
+	byActive bool // ramping only: requests in flight count
 }
 
-// New returns the picker of set. Of p it uses Kind, ChoiceCount and ActiveRequestBias; the rest has gone into set.
+// New returns the picker of set. Of p it uses Kind, ChoiceCount, ActiveRequestBias and SlowStart; the rest has gone into set.
 //
 // rnd is kept and drawn from on picks that need chance. All pickers of a worker may share one, and a picker does the
 // same for the same seed. It must not be nil.
 func New(set *Set, p Policy, rnd *rand.PCG) Picker {
 	picker := Picker{rnd: rnd, bias: p.activeRequestBias(), choices: p.choiceCount()}
+	if p.SlowStart.Window > 0 {
+		slow := p.SlowStart
+		picker.slow = &slow
+	}
 	if hosts, panicked, ok := set.only(); ok {
 		picker.single = picker.newSchedule(hosts, p.Kind)
 		picker.panic = panicked
@@ -82,6 +90,8 @@ func (p *Picker) take(s *schedule) *Host {
 		return s.chooseLeast(p.choices, p.rnd)
 	case leastWeighted:
 		return s.pickLeastWeighted(p.bias)
+	case ramping:
+		return p.pickRamping(s)
 	case uniform:
 		return s.pickRandom(p.rnd)
 	case noHosts:
@@ -96,6 +106,8 @@ func (p *Picker) newSchedule(hosts []*Host, kind Kind) schedule {
 		return schedule{method: noHosts}
 	case len(hosts) == 1:
 		return schedule{hosts: hosts, method: rotate}
+	case p.slow != nil && kind != Random && p.slow.applies(hosts):
+		return p.newRamping(hosts, kind)
 	case kind == RoundRobin:
 		return newRoundRobin(hosts, p.rnd)
 	case kind == LeastRequest:

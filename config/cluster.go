@@ -72,6 +72,13 @@ type Thresholds struct {
 	MaxRetries     uint32
 }
 
+// SlowStart is envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig. A Window of 0 is off.
+type SlowStart struct {
+	Window     time.Duration
+	Aggression float64 // more than 0
+	MinWeight  float64 // min_weight_percent as a fraction, 0..1
+}
+
 // Cluster is envoy.config.cluster.v3.Cluster.
 type Cluster struct {
 	Name        string
@@ -96,6 +103,11 @@ type Cluster struct {
 	ChoiceCount       uint32  // least request
 	ActiveRequestBias float64 // least request
 	PanicThreshold    uint32  // percent
+	// OverrideHeaders are fields of requests that may name the host, before the balancing is asked (policy override_host);
+	// lower-case.
+	OverrideHeaders []string
+	// SlowStart has hosts that are new or healthy again get their share little by little; of RoundRobin and LeastRequest.
+	SlowStart SlowStart
 	// Hashing says how RingHash and Maglev hash requests and hosts.
 	Hashing Hashing
 

@@ -64,6 +64,7 @@ type exchangeState struct {
 	routeState *routeState
 	target     *route.Target
 	hash       route.Hash // made for a cluster of consistent hashing
+	overrides  int        // addresses that attempts have taken from the fields for override_host
 	cluster    *upstream.Cluster
 	up         upstream.Stream
 

@@ -7,8 +7,11 @@ import (
 
 var fieldSetCookie = []byte("set-cookie")
 
-// pickHost picks a host of the target cluster, by the hash of the request where that is how the cluster balances.
+// pickHost picks a host of the target cluster: the one that the request names where it may, or by the hash of the request where that is how the cluster balances.
 func (x *exchange) pickHost() *upstream.Host {
+	if h := x.overrideHost(); h != nil {
+		return h
+	}
 	if !x.cluster.Hashes() {
 		return x.cluster.Pick()
 	}

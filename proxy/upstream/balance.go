@@ -12,6 +12,9 @@ import (
 // rebalance builds a picker over the hosts as they are.
 func (k *Cluster) rebalance() {
 	policy, weights := policyOf(&k.state)
+	if policy.SlowStart.Window > 0 {
+		policy.SlowStart.Now = k.loop.Now
+	}
 	k.set = balancer.NewSet(counted(k.hosts, func(i int) config.HostHealth {
 		return k.hosts[i].Data.(*Host).ActiveHealth
 	}), weights, policy)
@@ -32,6 +35,11 @@ func policyOf(s *State) (balancer.Policy, []balancer.LocalityWeight) {
 		ActiveRequestBias:      cfg.ActiveRequestBias,
 		PanicThreshold:         cfg.PanicThreshold,
 		OverprovisioningFactor: config.DefaultOverprovision,
+		SlowStart: balancer.SlowStart{
+			Window:     cfg.SlowStart.Window,
+			Aggression: cfg.SlowStart.Aggression,
+			MinWeight:  cfg.SlowStart.MinWeight,
+		},
 		Hash: balancer.HashPolicy{
 			MinRingSize: cfg.Hashing.MinRingSize,
 			MaxRingSize: cfg.Hashing.MaxRingSize,

@@ -4,20 +4,32 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// offline returns a cluster on a worker without a loop: it can pick hosts, but not connect to them.
+// offline returns a cluster on a worker whose loop does not run: it can pick hosts, but not connect to them.
 func offline(t *testing.T, cfg *config.Cluster, seed uint64) *Cluster {
 	t.Helper()
 	store := stats.NewStore(stats.Options{})
 	shard := store.NewShard(func(f func()) bool { f(); return true })
 	t.Cleanup(shard.Close)
 	block := shard.Block(store.Scope("cluster."+cfg.Name+".", stats.Cluster))
-	return New(cfg, NewShared(1), block, Env{Random: rand.NewPCG(seed, 2)})
+	loop, err := eventloop.New(eventloop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		loop.Stop()
+		if err := loop.Run(); err != nil { // which ends at once
+			t.Error(err)
+		}
+	})
+	return New(cfg, NewShared(1), block, Env{Loop: loop, Random: rand.NewPCG(seed, 2)})
 }
 
 // TestWorkersShareHashing holds that workers which look up in the same tables agree on the host of every hash, whatever they
@@ -112,4 +124,43 @@ func TestPickWithoutHash(t *testing.T) {
 // endpointAt returns an endpoint at port 80 of an address.
 func endpointAt(ip string) config.Endpoint {
 	return config.Endpoint{Address: config.Address{IP: ip, Port: 80}, Weight: 1}
+}
+
+// TestHealthySince holds since when a host counts as new: since it has joined, and again since it passes its checks after it has
+// failed them, whatever else changes.
+func TestHealthySince(t *testing.T) {
+	w := newWorker(t)
+	cfg := clusterConfig()
+	cfg.HealthCheck = &config.HealthCheck{}
+	cfg.SlowStart = config.SlowStart{Window: time.Minute}
+	e := endpointAt("192.0.2.1")
+	checked := func(h config.HostHealth) *config.ClusterHealth {
+		return &config.ClusterHealth{Hosts: map[config.Address]config.HostHealth{e.Address: h}}
+	}
+	k := w.cluster(cfg)
+	since := func(a *config.ClusterLoadAssignment, health *config.ClusterHealth) (since time.Duration) {
+		w.advance(time.Second)
+		w.do(func() {
+			k.Update(State{Config: cfg, Assignment: a, Health: health})
+			since = time.Duration(w.loop.Now() - k.hosts[0].HealthySince)
+		})
+		return since
+	}
+	for _, step := range []struct {
+		what   string
+		health config.HostHealth
+		want   time.Duration
+	}{
+		{"joined, not checked", config.FailedActiveHC, 0},
+		{"passes its first check", 0, 0},
+		{"passes", 0, time.Second},
+		{"is degraded", config.DegradedActiveHC, 2 * time.Second},
+		{"fails", config.FailedActiveHC, 3 * time.Second},
+		{"passes again", 0, 0},
+		{"passes still", 0, time.Second},
+	} {
+		if got := since(assign(e), checked(step.health)); got != step.want {
+			t.Errorf("a host that %s is new since %v, want %v", step.what, got, step.want)
+		}
+	}
 }

@@ -36,7 +36,11 @@ type Cluster struct {
 	picker  balancer.Picker
 	hashes  balancer.HashPicker // instead of picker, where state has Hashing
 	permits requestPermits
-	retired bool
+
+	// With a policy override_host: the fields that may name a host, and the hosts by their addresses.
+	overrideFields [][]byte
+	byAddress      map[string]*Host
+	retired        bool
 }
 
 // Env is what the clusters of a worker have in common.
@@ -85,6 +89,7 @@ func (k *Cluster) Update(s State) {
 	if replaced || rechecked {
 		k.replaceHosts()
 	}
+	k.indexHosts()
 	k.rebalance()
 }
 
@@ -95,6 +100,10 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 		BufferBytes:    int(cfg.BufferLimit),
 		FieldCount:     int(cfg.MaxHeaderCount),
 		EnableTrailers: cfg.EnableTrailers,
+	}
+	k.overrideFields = nil
+	for _, name := range cfg.OverrideHeaders {
+		k.overrideFields = append(k.overrideFields, []byte(name))
 	}
 	k.http2Options = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
 }
@@ -150,6 +159,9 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	describe(&h.Host, locality, e, h.ActiveHealth)
 	h.EDSHealth, h.PendingRemoval = e.Health, e.PendingRemoval
 	h.reported = false
+	if h.HealthySince == 0 || before.Has(config.FailedActiveHC) && !h.ActiveHealth.Has(config.FailedActiveHC) {
+		h.HealthySince = h.cluster.loop.Now()
+	}
 	if h.ActiveHealth.Has(config.FailedActiveHC) && !before.Has(config.FailedActiveHC) {
 		h.drain()
 	}

@@ -1,13 +1,16 @@
 package resource
 
 import (
+	"fmt"
 	"math"
+	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	commonlbv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastrequestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
+	overridehostv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/override_host/v3"
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringhashv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundrobinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
@@ -38,10 +41,12 @@ var (
 		"close_connections_on_host_set_change": onlyFalse,
 	}
 	localityLBFields         = fields{"locality_weighted_lb_config": decoded}
-	leastRequestFields       = fields{"choice_count": decoded, "active_request_bias": decoded, "locality_lb_config": decoded, "enable_full_scan": onlyFalse}
-	legacyLeastRequestFields = fields{"choice_count": decoded, "active_request_bias": decoded}
-	legacyRoundRobinFields   = fields{}
-	roundRobinFields         = fields{"locality_lb_config": decoded}
+	leastRequestFields       = fields{"choice_count": decoded, "active_request_bias": decoded, "slow_start_config": decoded, "locality_lb_config": decoded, "enable_full_scan": onlyFalse}
+	legacyLeastRequestFields = fields{"choice_count": decoded, "active_request_bias": decoded, "slow_start_config": decoded}
+	legacyRoundRobinFields   = fields{"slow_start_config": decoded}
+	roundRobinFields         = fields{"slow_start_config": decoded, "locality_lb_config": decoded}
+	slowStartFields          = fields{"slow_start_window": decoded, "aggression": decoded, "min_weight_percent": decoded}
+	legacySlowStartFields    = fields{"slow_start_window": decoded, "aggression": decoded, "min_weight_percent": decoded}
 	randomFields             = fields{"locality_lb_config": decoded}
 	wrrLocalityFields        = fields{"endpoint_picking_policy": decoded}
 )
@@ -85,9 +90,16 @@ func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 		place := a.in("least_request_lb_config")
 		place.only(l, legacyLeastRequestFields)
 		place.leastRequest(l.GetChoiceCount(), l.GetActiveRequestBias(), out)
+		if out.LB == config.LeastRequest {
+			place.legacySlowStart(l.GetSlowStartConfig(), out)
+		}
 	}
 	if r := c.GetRoundRobinLbConfig(); r != nil {
-		a.in("round_robin_lb_config").only(r, legacyRoundRobinFields)
+		place := a.in("round_robin_lb_config")
+		place.only(r, legacyRoundRobinFields)
+		if out.LB == config.RoundRobin {
+			place.legacySlowStart(r.GetSlowStartConfig(), out)
+		}
 	}
 }
 
@@ -101,6 +113,7 @@ func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLoc
 			var m roundrobinv3.RoundRobin
 			if place.unpack(packed, &m) {
 				place.only(&m, roundRobinFields)
+				place.slowStart(m.GetSlowStartConfig(), out)
 				place.locality(m.GetLocalityLbConfig(), out, inLocality)
 			}
 			out.LB = config.RoundRobin
@@ -109,6 +122,7 @@ func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLoc
 			if place.unpack(packed, &m) {
 				place.only(&m, leastRequestFields)
 				place.leastRequest(m.GetChoiceCount(), m.GetActiveRequestBias(), out)
+				place.slowStart(m.GetSlowStartConfig(), out)
 				place.locality(m.GetLocalityLbConfig(), out, inLocality)
 			}
 			out.LB = config.LeastRequest
@@ -123,6 +137,11 @@ func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLoc
 			var m ringhashv3.RingHash
 			if place.unpack(packed, &m) {
 				place.ringHash(&m, out)
+			}
+		case name == overrideHostMessage && !inLocality && out.OverrideHeaders == nil:
+			var m overridehostv3.OverrideHost
+			if place.unpack(packed, &m) {
+				place.overrideHost(&m, out)
 			}
 		case name == maglevMessage && !inLocality:
 			var m maglevv3.Maglev
@@ -141,20 +160,19 @@ func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLoc
 		}
 		return
 	}
-	a.in("policies").errorf("%s", noPolicy(p))
+	a.in("policies").errorf("%s", noPolicy(p, out.Name))
 }
 
-// noPolicy says which policies were found instead of supported ones.
-func noPolicy(p *clusterv3.LoadBalancingPolicy) string {
-	text := "Didn't find a registered load balancer factory with type URL"
-	for i, entry := range p.GetPolicies() {
-		separator := " "
-		if i > 0 {
-			separator = ", "
-		}
-		text += separator + "'" + typeOf(entry.GetTypedExtensionConfig().GetTypedConfig()) + "'"
+// noPolicy says, in Envoy's words, which policies were found instead of supported ones, and which are supported.
+func noPolicy(p *clusterv3.LoadBalancingPolicy, cluster string) string {
+	var names, types []string
+	for _, entry := range p.GetPolicies() {
+		e := entry.GetTypedExtensionConfig()
+		names, types = append(names, e.GetName()), append(types, "'"+typeOf(e.GetTypedConfig())+"'")
 	}
-	return text + "; supported are round_robin, least_request, random, wrr_locality over one of them, ring_hash and maglev"
+	return fmt.Sprintf("cluster: didn't find a registered load balancer factory implementation for cluster: '%s' with names from [%s]; "+
+		"their type URLs are %s, supported are round_robin, least_request, random, wrr_locality over one of them, ring_hash, maglev and override_host",
+		cluster, strings.Join(names, ", "), strings.Join(types, ", "))
 }
 
 // leastRequest decodes the settings of least request.
