@@ -53,7 +53,7 @@ type verifier struct {
 	now    func() time.Time
 	roots  *x509.CertPool // nil: certificates need not lead anywhere
 	cas    []*x509.Certificate
-	crls   []*x509.RevocationList
+	crls   []*revocationList
 	place  string // of the CA
 	spki   map[[sha256.Size]byte]bool
 	hashes map[[sha256.Size]byte]bool
@@ -74,8 +74,7 @@ func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() tim
 			return nil, err
 		}
 	}
-	var err error
-	if out.crls, err = parseRevocations(v.CRL); err != nil {
+	if err := out.readRevocations(); err != nil {
 		return nil, err
 	}
 	out.spki, out.hashes = make(map[[sha256.Size]byte]bool), make(map[[sha256.Size]byte]bool)
@@ -103,7 +102,10 @@ func (v *verifier) trust(source config.DataSource) error {
 	if err != nil {
 		return err
 	}
-	if v.cas, err = parseCertificates(data); err == nil && !v.v.AllowExpired {
+	if v.cas, err = parseCertificates(data); err == nil {
+		_, err = v.parseRevocations(data)
+	}
+	if err == nil && !v.v.AllowExpired {
 		err = checkCurrent(v.cas, v.now())
 	}
 	if err != nil {
