@@ -68,5 +68,8 @@ func curveName(curve tls.CurveID) string {
 			return name
 		}
 	}
-	return "unknown"
+	if curve == 0 {
+		return "unknown"
+	}
+	return curve.String() // of a default of crypto/tls that cannot be chosen by name
 }
