@@ -62,7 +62,7 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		identity.Write(one.chain[0].Raw)
 	}
 	if m.validation != nil {
-		if err := d.askClients(c, m.validation, now, identity); err != nil {
+		if err := d.askClients(c.RequireClientCertificate, m.validation, now, identity); err != nil {
 			return nil, err
 		}
 	}
@@ -79,10 +79,16 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 
 // askClients has clients asked for a certificate, and those that show one checked. What they are checked by is written to
 // identity.
-func (d *Downstream) askClients(c *config.DownstreamTLS, v *config.TLSValidation, now func() time.Time, identity io.Writer) error {
+func (d *Downstream) askClients(required bool, v *config.TLSValidation, now func() time.Time, identity io.Writer) error {
 	var err error
 	if d.peers, err = newVerifier(v, x509.ExtKeyUsageClientAuth, now); err != nil {
 		return err
+	}
+	switch demand := demandOf(v); {
+	case demand == mayShow && !required:
+		return nil
+	case demand == mustShow:
+		required = true
 	}
 	d.config.ClientAuth = tls.RequestClientCert
 	if !v.HideAuthorities {
@@ -91,7 +97,6 @@ func (d *Downstream) askClients(c *config.DownstreamTLS, v *config.TLSValidation
 		}
 		d.config.ClientCAs = d.peers.roots
 	}
-	required := c.RequireClientCertificate
 	// Of what crypto/tls offers only this is called for resumed sessions too, which must not outlive what vouched for them.
 	d.config.VerifyConnection = func(state tls.ConnectionState) error {
 		switch {
@@ -107,6 +112,28 @@ func (d *Downstream) askClients(c *config.DownstreamTLS, v *config.TLSValidation
 	}
 	_, _ = fmt.Fprintf(identity, "%t %t %t %d %v %v %v", required, v.AllowExpired, v.AcceptUntrusted, v.MaxDepth, v.SANs, v.SPKI, v.Hashes)
 	return nil
+}
+
+// demand is what a validation context alone asks of clients.
+type demand uint8
+
+const (
+	mayShow  demand = iota // nothing: there is nothing to check a certificate by
+	isAsked                // that one who shows a certificate shows a good one
+	mustShow               // that a certificate be shown: names and hashes would not hold against one who shows none
+)
+
+// demandOf returns what v asks of clients, as Envoy has it.
+func demandOf(v *config.TLSValidation) demand {
+	switch {
+	case v.AcceptUntrusted:
+		return isAsked
+	case len(v.SANs)+len(v.SPKI)+len(v.Hashes) > 0:
+		return mustShow
+	case v.CA.IsSet() || v.SystemRoots:
+		return isAsked
+	}
+	return mayShow
 }
 
 // tickets decides about the resumption of sessions. Without keys of the configuration, each context makes its own, so that
