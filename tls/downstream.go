@@ -58,8 +58,12 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 			return nil, err
 		}
 		d.shown = append(d.shown, one)
-		d.config.Certificates = append(d.config.Certificates, one.certificate)
 		identity.Write(one.chain[0].Raw)
+	}
+	if len(d.shown) == 1 {
+		d.config.Certificates = []tls.Certificate{d.shown[0].certificate}
+	} else {
+		d.config.GetCertificate = newChooser(d.shown).choose
 	}
 	if m.validation != nil {
 		if err := d.askClients(c.RequireClientCertificate, m.validation, now, identity); err != nil {
