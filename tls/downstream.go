@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -70,15 +71,27 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 			return nil, err
 		}
 	}
-	if c.RequireSNI {
-		d.config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if hello.ServerName == "" {
-				return nil, errNoServerName
-			}
-			return nil, nil
-		}
+	if err := d.tickets(c, keys, [sha256.Size]byte(identity.Sum(nil))); err != nil {
+		return nil, err
 	}
-	return d, d.tickets(c, keys, [sha256.Size]byte(identity.Sum(nil)))
+	d.hearClients(c)
+	return d, nil
+}
+
+// hearClients decides about what clients say before anything is said to them.
+func (d *Downstream) hearClients(c *config.DownstreamTLS) {
+	plain := d.config.Clone()
+	plain.NextProtos = nil
+	d.config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if c.RequireSNI && hello.ServerName == "" {
+			return nil, errNoServerName
+		}
+		// crypto/tls would end the handshake when no protocol is common to both (RFC 7301 section 3.2). Envoy goes on without.
+		if !slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return slices.Contains(c.ALPN, p) }) {
+			return plain, nil
+		}
+		return nil, nil
+	}
 }
 
 // askClients has clients asked for a certificate, and those that show one checked. What they are checked by is written to
