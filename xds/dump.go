@@ -24,7 +24,7 @@ type DumpOptions struct {
 	IncludeEDS bool
 }
 
-// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, listeners, routes.
+// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, listeners, routes, secrets.
 // The resources in it are shared with the Manager and read-only.
 func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	m.mu.Lock()
@@ -36,7 +36,7 @@ func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	if o.IncludeEDS {
 		parts = append(parts, m.dumpEndpoints())
 	}
-	parts = append(parts, m.dumpListeners(), m.dumpRoutes())
+	parts = append(parts, m.dumpListeners(), m.dumpRoutes(), m.dumpSecrets())
 	dump := &adminv3.ConfigDump{}
 	for _, part := range parts {
 		packed, err := anypb.New(part)
@@ -195,6 +195,22 @@ func (m *Manager) dumpRoutes() *adminv3.RoutesConfigDump {
 				VersionInfo: r.version, RouteConfig: r.packed, LastUpdated: stamp(r.updated), ErrorState: c.failure.dump(),
 			})
 		}
+	}
+	return dump
+}
+
+// dumpSecrets has the secrets as they came: who shows them hides what must not be seen.
+func (m *Manager) dumpSecrets() *adminv3.SecretsConfigDump {
+	dump := &adminv3.SecretsConfigDump{}
+	for _, c := range byName(m.tables[resource.SecretType].children) {
+		s := &adminv3.SecretsConfigDump_DynamicSecret{Name: c.name, ErrorState: c.failure.dump()}
+		if r := c.held; r != nil {
+			s.VersionInfo, s.Secret, s.LastUpdated = r.version, r.packed, stamp(r.updated)
+			dump.DynamicActiveSecrets = append(dump.DynamicActiveSecrets, s)
+			continue
+		}
+		s.LastUpdated = stamp(c.since)
+		dump.DynamicWarmingSecrets = append(dump.DynamicWarmingSecrets, s)
 	}
 	return dump
 }

@@ -57,9 +57,9 @@ func TestConfigDumpOrder(t *testing.T) {
 			for _, packed := range dump.GetConfigs() {
 				got = append(got, string(packed.MessageName().Name()))
 			}
-			want := "[BootstrapConfigDump ClustersConfigDump ListenersConfigDump RoutesConfigDump]"
+			want := "[BootstrapConfigDump ClustersConfigDump ListenersConfigDump RoutesConfigDump SecretsConfigDump]"
 			if eds {
-				want = "[BootstrapConfigDump ClustersConfigDump EndpointsConfigDump ListenersConfigDump RoutesConfigDump]"
+				want = "[BootstrapConfigDump ClustersConfigDump EndpointsConfigDump ListenersConfigDump RoutesConfigDump SecretsConfigDump]"
 			}
 			if fmt.Sprint(got) != want {
 				t.Errorf("parts %v, want %s", got, want)

@@ -7,6 +7,8 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -23,6 +25,8 @@ type kind struct {
 	change func(d *config.Delta, set map[string]any, gone []string)
 	// needs returns what a resource asks for by discovery. It is nil where that is nothing.
 	needs func(any) []need
+	// deliver takes a resource by its name instead of change, nil when the resource is gone. It is nil where the store takes it.
+	deliver func(name string, value any) error
 	// countsReloads tells that Envoy counts the changes taken, as config_reload.
 	countsReloads bool
 }
@@ -104,11 +108,50 @@ func assignmentKind() *kind {
 		func(d *config.Delta) *config.Changes[*config.ClusterLoadAssignment] { return &d.Endpoints }, nil)
 }
 
+func secretKind() *kind {
+	return kindOf("secret", resource.SecretType,
+		func(message *tlsv3.Secret) (*config.Secret, error) { return resource.Secret(message) },
+		func(d *config.Delta) *config.Changes[*config.Secret] { return &d.Secrets }, nil)
+}
+
+// runtimeKind is of values that take hands over by the name of their resource.
+func runtimeKind(take func(resource string, texts map[string]string) error) *kind {
+	return &kind{
+		noun: "runtime", url: resource.RuntimeType,
+		decode: guarded(func(message proto.Message) (any, error) { return resource.Runtime(message.(*runtimev3.Runtime)) }),
+		change: func(*config.Delta, map[string]any, []string) {},
+		deliver: func(name string, value any) error {
+			texts, _ := value.(map[string]string)
+			return take(name, texts)
+		},
+	}
+}
+
+// layerKind is of the layers of the runtime, which are all in the bootstrap.
+func layerKind() *kind {
+	return &kind{
+		noun:   "runtime layer",
+		change: func(*config.Delta, map[string]any, []string) {},
+		needs: func(value any) []need {
+			l := value.(*config.RuntimeRTDS)
+			return []need{{url: resource.RuntimeType, name: l.Name, Discovery: l.Discovery, field: "rtds_config", statPrefix: "runtime."}}
+		},
+	}
+}
+
 func listenerKind() *kind {
 	return kindOf("listener", resource.ListenerType,
 		func(message *listenerv3.Listener) (*config.Listener, error) { return resource.Listener(message) },
 		func(d *config.Delta) *config.Changes[*config.Listener] { return &d.Listeners },
 		func(l *config.Listener) (needs []need) {
+			for chain := range l.FilterChains() {
+				if chain.TLS == nil {
+					continue
+				}
+				for _, ref := range chain.TLS.Secrets() {
+					needs = append(needs, secretNeed(ref))
+				}
+			}
 			for hcm := range l.Managers() {
 				if name := hcm.RouteConfigName; name != "" {
 					needs = append(needs, need{
@@ -119,6 +162,12 @@ func listenerKind() *kind {
 			}
 			return needs
 		})
+}
+
+func secretNeed(ref config.SecretRef) need {
+	return need{
+		url: resource.SecretType, name: ref.Name, Discovery: ref.SDS, field: "sds_config", statPrefix: "sds." + ref.Name + ".",
+	}
 }
 
 func routeKind() *kind {

@@ -27,6 +27,9 @@ type Options struct {
 	// must not call the Manager.
 	Store  *config.Store
 	Logger *zap.Logger
+	// Runtime takes the values of a Runtime resource by its name, nil when it is gone. It is required when a layer of the
+	// runtime is such a resource, and must not call the Manager.
+	Runtime func(resource string, texts map[string]string) error
 	// DialOptions are those of the connection to the control plane, after the Manager's own.
 	DialOptions []grpc.DialOption
 }
@@ -44,6 +47,7 @@ type Manager struct {
 	boot        *bootstrap.Bootstrap // in force
 	bootApplied time.Time            // zero before Static
 	sources     *sources
+	layers      *world // of the runtime
 	clusters    *world
 	listeners   *world
 	tables      map[string]*table // by type URL
@@ -64,6 +68,7 @@ func New(o Options) (*Manager, error) {
 	if o.Bootstrap == nil || o.Store == nil || o.Logger == nil {
 		return nil, errors.New("xds: bootstrap, store and logger must all be given")
 	}
+	var err error
 	m := &Manager{
 		store:       o.Store,
 		boot:        o.Bootstrap,
@@ -72,24 +77,43 @@ func New(o Options) (*Manager, error) {
 		initialized: make(chan struct{}),
 		tables:      make(map[string]*table),
 	}
+	if m.layers, err = newLayers(m, &o); err != nil {
+		return nil, err
+	}
 	m.clusters = newWorld(m, clusterKind(), o.Bootstrap.CDS)
 	m.listeners = newWorld(m, listenerKind(), o.Bootstrap.LDS)
-	for _, k := range []*kind{assignmentKind(), routeKind()} {
+	for _, k := range []*kind{runtimeKind(o.Runtime), assignmentKind(), secretKind(), routeKind()} {
 		m.tables[k.url] = &table{kind: k, m: m, children: make(map[string]*child)}
 	}
-	var err error
 	if m.sources, err = newSources(m, &o); err != nil {
 		return nil, fmt.Errorf("xds: %w", err)
 	}
 	return m, nil
 }
 
-// worlds returns the types of which a server tells all that there is, in the order in which they come into force.
-func (m *Manager) worlds() [2]*world { return [...]*world{m.clusters, m.listeners} }
+// newLayers returns the layers of the runtime, of which only those that come from elsewhere matter here.
+func newLayers(m *Manager, o *Options) (*world, error) {
+	layers := newWorld(m, layerKind(), nil)
+	layers.static = make(map[string]any)
+	for _, l := range o.Bootstrap.Runtime {
+		if l.RTDS != nil {
+			layers.static[l.Name] = l.RTDS
+		}
+	}
+	if len(layers.static) > 0 && o.Runtime == nil {
+		return nil, errors.New("xds: a layer of the runtime is asked for over RTDS, and nothing takes it")
+	}
+	return layers, nil
+}
+
+// worlds returns the types of which all resources are known by themselves, in the order in which they come into force.
+func (m *Manager) worlds() [3]*world { return [...]*world{m.layers, m.clusters, m.listeners} }
 
 // asked returns the types that are asked for by name, in the order in which they are asked for.
 func (m *Manager) asked() []*table {
-	return []*table{m.tables[resource.AssignmentType], m.tables[resource.RouteType]}
+	return []*table{
+		m.tables[resource.RuntimeType], m.tables[resource.AssignmentType], m.tables[resource.SecretType], m.tables[resource.RouteType],
+	}
 }
 
 // kinds returns all types.

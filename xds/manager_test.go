@@ -44,6 +44,7 @@ type proxy struct {
 	boot   *bootstrap.Bootstrap
 
 	installs int
+	runtime  func(name string, texts map[string]string) error // nil for none
 	refuse   func(next *config.Snapshot) error
 	stop     func()
 }
@@ -79,7 +80,7 @@ func run(t *testing.T, change func(*proxy), script func(*proxy)) {
 // startWith runs a Manager with o; bootstrap and store are the proxy's.
 func (p *proxy) startWith(o xds.Options) {
 	p.t.Helper()
-	o.Bootstrap, o.Store = p.boot, p.store
+	o.Bootstrap, o.Store, o.Runtime = p.boot, p.store, p.runtime
 	var err error
 	p.Manager, err = xds.New(o)
 	if err != nil {

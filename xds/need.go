@@ -42,7 +42,7 @@ type missing struct {
 func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revision) (found []missing) {
 	for _, n := range needs {
 		t := m.tables[n.url]
-		c := t.children[n.key()]
+		c := m.child(&n)
 		if c == nil {
 			found = append(found, missing{n, since})
 			continue
@@ -60,6 +60,9 @@ func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revi
 	}
 	return found
 }
+
+// child returns what is known of a need, nil while it was not asked for.
+func (m *Manager) child(n *need) *child { return m.tables[n.url].children[n.key()] }
 
 // wanted returns every need of anything in force or warming, and of what those ask for in turn: by type, then by key.
 func (m *Manager) wanted() map[string]map[string]*need {

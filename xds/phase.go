@@ -11,22 +11,26 @@ import (
 // phase is how far initialization has come. Clusters come before listeners, so that no port is opened before the clusters
 // behind it can be used:
 //
-//	phaseNew --Run--> phaseClusters --CDS answered, none warms--> phaseListeners --LDS answered, none warms--> phaseLive
+//	phaseNew --Run--> phaseRuntime --RTDS answered--> phaseClusters --CDS answered, none warms--> phaseListeners --LDS answered, none warms--> phaseLive
 //
 // Each wait for a first answer, and each for what a resource warms for, ends with its initial_fetch_timeout at the latest.
 type phase uint8
 
 const (
 	phaseNew phase = iota
+	phaseRuntime
 	phaseClusters
 	phaseListeners
 	phaseLive
 )
 
-// start begins to ask for clusters. What asks works until ctx is done.
+// start begins to ask for layers of the runtime, and for clusters at once when there are none. What asks works until ctx is
+// done.
 func (m *Manager) start(ctx context.Context) error {
-	m.phase = phaseClusters
-	m.begin(m.clusters, time.Now())
+	now := time.Now()
+	m.phase = phaseRuntime
+	m.begin(m.layers, now)
+	m.advance(now)
 	m.sources.run(ctx)
 	return nil
 }
@@ -52,6 +56,10 @@ func deadlineAfter(now time.Time, patience time.Duration) time.Time {
 
 // advance moves on while the phase has nothing left to wait for.
 func (m *Manager) advance(now time.Time) {
+	if m.phase == phaseRuntime && m.done(m.layers, now) {
+		m.phase = phaseClusters
+		m.begin(m.clusters, now)
+	}
 	if m.phase == phaseClusters && m.done(m.clusters, now) {
 		m.phase, m.phaseDeadline = phaseListeners, time.Time{}
 		m.startListeners(now)
@@ -215,6 +223,8 @@ func (m *Manager) waiting(s *State) string {
 		what = "clusters"
 	case m.phase == phaseListeners && m.listeners.from != nil && !m.listeners.answered:
 		what = "listeners"
+	case m.phase == phaseRuntime:
+		what = m.layers.waitingFor(time.Now())
 	case m.phase == phaseClusters:
 		what = m.clusters.waitingFor(time.Now())
 	default:

@@ -26,7 +26,7 @@ func (m *Manager) ReloadFile(b *bootstrap.Bootstrap) error {
 	if err := m.applyFile(b); err != nil {
 		return err
 	}
-	if m.phase >= phaseClusters {
+	if m.phase != phaseNew {
 		m.resubscribe()
 	}
 	select {

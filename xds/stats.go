@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
@@ -90,26 +91,33 @@ func (w *world) stats(stats []Stat, prefix, activeName, warmingName string) []St
 		Stat{Name: prefix + warmingName, Kind: Gauge, Value: warming})
 }
 
-// subscribed is a child under the prefix that a need gives its statistics.
+// subscribed are the children under the prefix that a need gives their statistics.
 type subscribed struct {
-	*child
-	of *table
+	of       *table
+	children []*child
 }
 
 // childStats appends those of the subscriptions to children, under the prefix that each need of a parent gives.
 func (m *Manager) childStats(stats []Stat) []Stat {
-	found := make(map[string]subscribed)
+	found := make(map[string]*subscribed)
 	var note func(needs []need)
 	note = func(needs []need) {
 		for _, n := range needs {
-			t := m.tables[n.url]
-			c := t.children[n.key()]
+			c := m.child(&n)
 			if c == nil {
 				continue
 			}
-			found[n.statPrefix] = subscribed{c, t}
+			s := found[n.statPrefix]
+			if s == nil {
+				s = &subscribed{of: m.tables[n.url]}
+				found[n.statPrefix] = s
+			}
+			if slices.Contains(s.children, c) {
+				continue
+			}
+			s.children = append(s.children, c)
 			if c.held != nil {
-				note(t.of(c.held.value))
+				note(s.of.of(c.held.value))
 			}
 		}
 	}
@@ -117,13 +125,32 @@ func (m *Manager) childStats(stats []Stat) []Stat {
 		w.eachNeeds(note)
 	}
 	for prefix, s := range byName(found) {
-		stats = appendSubscription(stats, prefix, &s.stats, s.fetchTimeouts)
-		if from := m.sources.open[keyOf(s.source, s.of.url)]; from != nil && !s.source.Aggregated() {
-			stats = appendControlPlane(stats, prefix, from.State())
+		stats = m.appendChildren(stats, prefix, s)
+	}
+	return stats
+}
+
+// appendChildren appends the sum of what children have counted: in general there is one.
+func (m *Manager) appendChildren(stats []Stat, prefix string, s *subscribed) []Stat {
+	sum, timeouts, reloads := s.children[0].stats, s.children[0].fetchTimeouts, s.children[0].reloads
+	for _, c := range s.children[1:] {
+		sum.UpdateAttempt += c.stats.UpdateAttempt
+		sum.UpdateSuccess += c.stats.UpdateSuccess
+		sum.UpdateFailure += c.stats.UpdateFailure
+		sum.UpdateRejected += c.stats.UpdateRejected
+		if c.stats.UpdateTime.After(sum.UpdateTime) {
+			sum.UpdateTime, sum.Version, sum.VersionText = c.stats.UpdateTime, c.stats.Version, c.stats.VersionText
 		}
-		if s.of.countsReloads {
-			stats = append(stats, Stat{Name: prefix + "config_reload", Value: s.reloads})
+		timeouts, reloads = timeouts+c.fetchTimeouts, reloads+c.reloads
+	}
+	stats = appendSubscription(stats, prefix, &sum, timeouts)
+	if from := s.children[0].source; !from.Aggregated() {
+		if opened := m.sources.open[keyOf(from, s.of.url)]; opened != nil {
+			stats = appendControlPlane(stats, prefix, opened.State())
 		}
+	}
+	if s.of.countsReloads {
+		stats = append(stats, Stat{Name: prefix + "config_reload", Value: reloads})
 	}
 	return stats
 }

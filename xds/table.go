@@ -46,8 +46,11 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 			c.absent = true
 		}
 	}
+	if t.deliver != nil {
+		faults = append(faults, t.deliverAll(source, r.Removed, arriving, now)...)
+	}
 	var base func(*config.Delta)
-	if len(arriving) > 0 {
+	if len(arriving) > 0 && t.deliver == nil {
 		base = func(d *config.Delta) {
 			set := make(map[string]any, len(arriving))
 			for c, next := range arriving {
@@ -77,6 +80,28 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 		return &rejection{"updating", t.noun, faults}
 	}
 	return nil
+}
+
+// deliverAll hands over what arrives, and that which is gone, and takes from arriving what is refused. It returns the faults.
+func (t *table) deliverAll(source config.ConfigSource, gone []string, arriving map[*child]*revision, now time.Time) (faults []string) {
+	for _, name := range gone {
+		c := t.children[source.Key(name)]
+		if c == nil || c.held == nil {
+			continue
+		}
+		if err := t.deliver(name, nil); err != nil {
+			faults = append(faults, fmt.Sprintf("removal of %s: %v", name, err))
+			continue
+		}
+		c.held = nil
+	}
+	for _, c := range slices.SortedFunc(maps.Keys(arriving), byChildName) {
+		if err := t.deliver(c.name, arriving[c].value); err != nil {
+			faults = append(faults, c.refuse(arriving[c].packed, arriving[c].version, now, err))
+			delete(arriving, c)
+		}
+	}
+	return faults
 }
 
 func byChildName(a, b *child) int { return cmp.Compare(a.name, b.name) }

@@ -218,7 +218,7 @@ func (w *world) eachNeeds(do func([]need)) {
 	}
 }
 
-// expire counts what the parents that warm waited for in vain, before they are put into force without.
+// expire counts what the parents waited for in vain, before those that warm are put into force without.
 func (w *world) expire(now time.Time) {
 	for name, p := range w.parents {
 		if p.warming == nil {
@@ -229,12 +229,27 @@ func (w *world) expire(now time.Time) {
 			continue
 		}
 		for _, n := range waits {
-			if c := w.m.tables[n.url].children[n.key()]; c != nil {
-				c.fetchTimeouts++
-				c.stats.UpdateAttempt++
-			}
-			w.m.log.Warn("initial fetch timed out", zap.String("kind", w.noun), zap.String("name", name),
-				zap.String(w.m.tables[n.url].noun, n.name))
+			w.gaveUp(name, &n)
 		}
 	}
+	if w.staticSince.IsZero() {
+		return
+	}
+	for name, value := range w.static {
+		for _, n := range w.m.unmet(w.of(value), w.staticSince, nil) {
+			if c := w.m.child(&n.need); n.overdue(n.since, now) && c != nil && c.fetchTimeouts == 0 {
+				w.gaveUp(name, &n)
+			}
+		}
+	}
+}
+
+// gaveUp counts that a parent does not wait for n any longer.
+func (w *world) gaveUp(name string, n *missing) {
+	if c := w.m.child(&n.need); c != nil {
+		c.fetchTimeouts++
+		c.stats.UpdateAttempt++
+	}
+	w.m.log.Warn("initial fetch timed out", zap.String("kind", w.noun), zap.String("name", name),
+		zap.String(w.m.tables[n.url].noun, n.name))
 }

@@ -116,7 +116,9 @@ func (p *process) prepare() error {
 	if err != nil {
 		return err
 	}
-	p.manager, err = xds.New(xds.Options{Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds")})
+	p.manager, err = xds.New(xds.Options{
+		Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds"), Runtime: p.runtime.SetRTDS,
+	})
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,6 @@ const (
 	handled      = ""
 	deprecated   = "is deprecated and has no effect"
 	noFunction   = "has no function here and is ignored"
-	noRTDS       = "has no values: runtime resources are not asked for"
 	noOverload   = "has no effect: there is no overload manager, connections and memory are bounded otherwise"
 	noWatchdog   = "has no effect: there is no watchdog"
 	noSinks      = "has no effect: statistics are read from the admin server"

@@ -25,7 +25,7 @@ const (
 var (
 	runtimeFields = map[protoreflect.Name]string{"layers": handled}
 	layerFields   = map[protoreflect.Name]string{
-		"name": handled, "static_layer": handled, "disk_layer": handled, "admin_layer": handled, "rtds_layer": noRTDS,
+		"name": handled, "static_layer": handled, "disk_layer": handled, "admin_layer": handled, "rtds_layer": handled,
 	}
 	diskFields = map[protoreflect.Name]string{"symlink_root": handled, "subdirectory": handled, "append_service_cluster": handled}
 	rtdsFields = map[protoreflect.Name]string{"name": handled, "rtds_config": handled}

@@ -47,7 +47,7 @@ func TestUnmarshalRefused(t *testing.T) {
 		{resource.ClusterType, pack(t, &discoveryv3.Resource{Name: "d"}), `resource "d": type.googleapis.com/envoy.service.discovery.v3.Resource has no resource in it`},
 		{resource.ClusterType, pack(t, &clusterv3.Cluster{}), `resource of type URL "` + resource.ClusterType + `" has no name`},
 		{resource.ClusterType, nil, `resource of type URL "" in a response of type URL "` + resource.ClusterType + `"`},
-		{"x", &anypb.Any{TypeUrl: "x"}, `type URL "x" is not supported; supported are listeners, route configurations, clusters and cluster load assignments of the v3 API`},
+		{"x", &anypb.Any{TypeUrl: "x"}, `type URL "x" is not of a resource of the v3 API that can be asked for`},
 	}
 	for _, test := range tests {
 		_, _, err := resource.Unmarshal(test.typeURL, test.packed)

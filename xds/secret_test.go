@@ -1,0 +1,109 @@
+package xds_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds"
+	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+const secretURL = resource.SecretType
+
+// secured gives the bootstrap a listener that takes its certificate and its routes from elsewhere.
+func secured(p *proxy) {
+	asked := config.Discovery{FetchTimeout: fetchTimeout}
+	p.boot.Listeners = []*config.Listener{{Name: "l", Chains: []*config.FilterChain{{
+		HTTP: &config.HTTPConnectionManager{StatPrefix: "ingress", RouteConfigName: "r", RDS: asked},
+		TLS:  &config.DownstreamTLS{TLS: config.TLS{CertificateSecrets: []config.SecretRef{{Name: "s", SDS: asked}}}},
+	}}}}
+}
+
+func certificate(name string) *tlsv3.Secret {
+	inline := func(text string) *corev3.DataSource {
+		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: text}}
+	}
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		CertificateChain: inline("chain"), PrivateKey: inline("key"),
+	}}}
+}
+
+// TestSecrets holds that a listener's secrets are asked for and waited for as its routes are, and go with it.
+func TestSecrets(t *testing.T) {
+	run(t, secured, func(p *proxy) {
+		s := p.server.Accept()
+		s.Expect("clusters", request(clusterURL, "", ""))
+		n := s.Send(clusterURL, "1")
+		s.Expect("listeners", request(listenerURL, "", ""))
+		s.Expect("secrets", request(secretURL, "", "", "s"))
+		s.Expect("routes", request(routeURL, "", "", "r"))
+		s.Expect("clusters", request(clusterURL, "1", n))
+		s.Send(listenerURL, "1")
+		s.Next()
+		s.Send(routeURL, "1", routes("r", "c"))
+		s.Next()
+		if p.initialized() {
+			t.Error("initialized without the secret")
+		}
+		n = s.Send(secretURL, "1", certificate("s"))
+		s.Expect("secrets", request(secretURL, "1", n, "s"))
+		if !p.initialized() {
+			t.Errorf("state %+v", p.State())
+		}
+		if now := p.store.Current(); now.Secrets["s"] == nil || now.Secrets["s"].Certificate == nil {
+			t.Errorf("secrets %q", names(now.Secrets))
+		}
+		var dump adminv3.SecretsConfigDump
+		p.part(xds.DumpOptions{}, &dump)
+		if list := dump.GetDynamicActiveSecrets(); len(list) != 1 || list[0].GetName() != "s" || !holds(list[0].GetSecret(), certificate("s")) {
+			t.Errorf("dump %v", &dump)
+		}
+		if p.stat("sds.s.update_success") != 1 {
+			t.Error("the update is not counted")
+		}
+
+		n = s.Send(secretURL, "2", &tlsv3.Secret{Name: "s"})
+		why := s.Expect("refusal", refusal(secretURL, "1", n, "", "s")).GetErrorDetail().GetMessage()
+		if !strings.HasPrefix(why, "Error updating secret(s) s: ") {
+			t.Errorf("refused because %q", why)
+		}
+		if err := p.ReloadFile(&bootstrap.Bootstrap{Proto: p.boot.Proto, Node: p.boot.Node}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if now := p.store.Current(); len(now.Secrets) != 0 {
+			t.Errorf("secrets %q are left", names(now.Secrets))
+		}
+	})
+}
+
+// TestFailedSecretEndsTheWait holds that the start does not wait for a secret that came and cannot be used, as in Envoy.
+func TestFailedSecretEndsTheWait(t *testing.T) {
+	run(t, secured, func(p *proxy) {
+		s := p.server.Accept()
+		s.Next()
+		s.Send(clusterURL, "1")
+		for range 4 { // listeners, secrets, routes, and the answer about clusters
+			s.Next()
+		}
+		s.Send(listenerURL, "1")
+		s.Next()
+		s.Send(routeURL, "1", routes("r", "c"))
+		s.Next()
+		if p.initialized() {
+			t.Error("initialized without the secret")
+		}
+		n := s.Send(secretURL, "1", &tlsv3.Secret{Name: "s"})
+		s.Expect("refusal", refusal(secretURL, "", n, "", "s"))
+		if !p.initialized() {
+			t.Errorf("state %+v", p.State())
+		}
+	})
+}
