@@ -2,6 +2,8 @@ package config
 
 import (
 	"iter"
+	"net/netip"
+	"reflect"
 	"time"
 )
 
@@ -35,12 +37,41 @@ type Listener struct {
 
 // FilterChain is what becomes of connections.
 type FilterChain struct {
+	Name string // may be empty
+	// Match says which connections the chain is for. The default chain's is not looked at.
+	Match ChainMatch
 	// HTTP is the chain's HTTP connection manager, or TCP its TCP proxy: one of them is set.
 	HTTP *HTTPConnectionManager
 	TCP  *TCPProxy
 	// TLS is the chain's transport socket, nil for plaintext.
 	TLS *DownstreamTLS
 }
+
+// ChainMatch is envoy.config.listener.v3.FilterChainMatch. What is empty fits every connection; of a list, one entry has to
+// fit.
+type ChainMatch struct {
+	DestinationPort     uint16 // 1 to 65535, 0 is any
+	DestinationPrefixes []netip.Prefix
+	// ServerNames are lower-case, some of the form "*.suffix".
+	ServerNames          []string
+	TransportProtocol    string // such as "tls" and "raw_buffer"
+	ApplicationProtocols []string
+	// DirectSourcePrefixes is about the peer's own address, SourcePrefixes about the client's.
+	DirectSourcePrefixes []netip.Prefix
+	SourceType           SourceType
+	SourcePrefixes       []netip.Prefix
+	SourcePorts          []uint16 // 1 to 65535
+}
+
+// SourceType tells where a connection comes from.
+type SourceType uint8
+
+// The source types.
+const (
+	SourceAny      SourceType = iota
+	SourceLocal               // a loopback address, or the address that the client has connected to
+	SourceExternal            // any other
+)
 
 // FilterChains returns all chains of l, the default one last.
 func (l *Listener) FilterChains() iter.Seq[*FilterChain] {
@@ -54,6 +85,13 @@ func (l *Listener) FilterChains() iter.Seq[*FilterChain] {
 			yield(l.Default)
 		}
 	}
+}
+
+// SameButChains reports whether l and other differ in nothing but their filter chains.
+func (l *Listener) SameButChains(other *Listener) bool {
+	a, b := *l, *other
+	a.Chains, a.Default, b.Chains, b.Default = nil, nil, nil, nil
+	return reflect.DeepEqual(&a, &b)
 }
 
 // Managers returns the HTTP connection managers of l.

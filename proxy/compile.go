@@ -3,16 +3,10 @@ package proxy
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
-	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
-	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
-	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
-	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/ratelimit"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -27,29 +21,8 @@ type compiled struct {
 	hashPolicies []route.HashPolicies // of clusters, by that index; nil when none has any
 	changed      []int                // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener
+	drains       []*compiledChain // which no listener has any more, and some connections still do
 	tables       map[*config.RouteConfiguration]*compiledTable
-}
-
-// compiledListener is a listener with its sockets and scopes, which outlive changes of its other settings.
-type compiledListener struct {
-	config    *config.Listener
-	sockets   *listener.Sockets
-	scope     *stats.Scope
-	httpScope *stats.Scope // of manager
-	manager   compiledManager
-	tcp       *compiledTCP // instead of manager, nil without
-}
-
-// compiledManager is an HTTP connection manager made ready.
-type compiledManager struct {
-	config     *config.HTTPConnectionManager
-	limits     *http1.Limits
-	http2      *http2.Options
-	internal   []netip.Prefix
-	serverName []byte
-	via        []byte
-	filters    []filter.Filter
-	table      *compiledTable // nil while the routes are not known: every request finds no route
 }
 
 // compiledTable is a route table with what ModuleService laid over it and counts of it.
@@ -86,6 +59,9 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot) (*compiled, erro
 		}
 		c.listeners[name] = l
 	}
+	if err := s.compileDrains(c, prev, undo); err != nil {
+		return nil, err
+	}
 	undo.forget()
 	return c, nil
 }
@@ -102,94 +78,6 @@ func (s *Server) updateBuckets(limits map[string]config.RateLimit) {
 			s.buckets[name] = namedBucket{limit, ratelimit.NewBucket(limit.RequestsPerSecond, limit.BurstSize)}
 		}
 	}
-}
-
-func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
-	l := &compiledListener{config: cfg}
-	old := prev.listeners[cfg.Name]
-	chain := onlyChain(cfg)
-	if old != nil && old.config.Address == cfg.Address && (onlyChain(old.config).TCP == nil) == (chain.TCP == nil) {
-		l.sockets = old.sockets
-	} else {
-		sockets, err := listener.Bind(cfg.Address, len(s.workers), prev.listensOn(cfg.Address))
-		if err != nil {
-			return nil, err
-		}
-		undo.add(sockets.Close)
-		l.sockets = sockets
-	}
-	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
-	if chain.TCP != nil {
-		l.tcp = s.compileTCP(c, chain.TCP, undo)
-		return l, nil
-	}
-	l.httpScope = s.scope(undo, "http."+statName(chain.HTTP.StatPrefix)+".", stats.HTTP)
-	return l, s.compileManager(&l.manager, c, prev, cfg, undo)
-}
-
-// onlyChain returns the only filter chain of a listener.
-func onlyChain(l *config.Listener) *config.FilterChain {
-	for chain := range l.FilterChains() {
-		return chain
-	}
-	return nil
-}
-
-// listensOn reports whether some listener has the address.
-func (c *compiled) listensOn(a config.Address) bool {
-	for _, l := range c.listeners {
-		if l.config.Address == a {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *Server) scope(undo *cleanup, prefix string, schema *stats.Schema) *stats.Scope {
-	scope := s.stats.Scope(prefix, schema)
-	undo.add(scope.Release)
-	return scope
-}
-
-func (s *Server) compileManager(m *compiledManager, c, prev *compiled, l *config.Listener, undo *cleanup) error {
-	cfg := onlyChain(l).HTTP
-	m.config = cfg
-	m.limits = &http1.Limits{
-		BufferBytes:          int(l.BufferLimit),
-		HeaderBytes:          int(cfg.MaxHeaderKB) << 10,
-		FieldCount:           int(cfg.MaxHeaderCount),
-		AcceptHTTP10:         cfg.AcceptHTTP10,
-		DefaultHostForHTTP10: cfg.DefaultHostForHTTP10,
-		Underscores:          http1.UnderscoreAction(cfg.Underscores),
-		EnableTrailers:       cfg.EnableTrailers,
-	}
-	m.http2 = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
-	m.http2.Underscores = http2.UnderscoreAction(cfg.Underscores)
-	m.http2.MaxPrematureResets = c.snapshot.Runtime.MaxPrematureResets()
-	m.http2.PrematureResetAge = c.snapshot.Runtime.PrematureResetAge()
-	m.serverName = []byte(cfg.ServerName)
-	m.via = []byte(cfg.Via)
-	for _, block := range cfg.InternalAddresses {
-		prefix, err := netip.ParsePrefix(block)
-		if err != nil {
-			return fmt.Errorf("internal_address_config: %q is not a CIDR block", block)
-		}
-		m.internal = append(m.internal, prefix.Masked())
-	}
-	for i := range cfg.Filters {
-		f, err := filter.New(&cfg.Filters[i])
-		if err != nil {
-			return err
-		}
-		m.filters = append(m.filters, f)
-	}
-	rc := c.snapshot.RouteConfiguration(cfg)
-	if rc == nil {
-		return nil
-	}
-	table, err := s.compileTable(c, prev, rc, undo)
-	m.table = table
-	return err
 }
 
 // compileTable compiles a route configuration once for all listeners that use it, or takes it over.
@@ -247,12 +135,10 @@ func (c *compiled) release(next *compiled) {
 		}
 	}
 	for _, l := range c.listeners {
-		l.scope.Release()
-		if l.tcp != nil {
-			l.tcp.scope.Release()
-		} else {
-			l.httpScope.Release()
-		}
+		l.release()
+	}
+	for _, chain := range c.drains {
+		chain.release()
 	}
 	for rc, t := range c.tables {
 		if next.tables[rc] == t {
@@ -275,17 +161,12 @@ func (u *cleanup) run() {
 	}
 }
 
+// scope takes a reference to the statistics under a prefix.
+func (s *Server) scope(undo *cleanup, prefix string, schema *stats.Schema) *stats.Scope {
+	scope := s.stats.Scope(prefix, schema)
+	undo.add(scope.Release)
+	return scope
+}
+
 // statName makes a name from the configuration fit into the name of a statistic, as Envoy does.
 func statName(name string) string { return strings.ReplaceAll(name, ":", "_") }
-
-// listenerStatName returns what names a listener's statistics: its stat_prefix or its address, as in 0.0.0.0_10000.
-func listenerStatName(l *compiledListener) string {
-	if l.config.StatPrefix != "" {
-		return statName(l.config.StatPrefix)
-	}
-	a := l.sockets.Address()
-	if a.Addr().Is6() {
-		return statName("[" + a.Addr().String() + "]_" + strconv.FormatUint(uint64(a.Port()), 10))
-	}
-	return statName(a.String())
-}

@@ -47,12 +47,12 @@ type exchange struct {
 type exchangeState struct {
 	stage  stage
 	waker  eventloop.Waker // of who calls step
-	conn   *connection
+	conn   *httpConnection
 	down   downstream
 	stream http2.ServerStream // when the client speaks HTTP/2
 
 	// What the exchange pinned when it began; later configurations do not touch it.
-	listener *listenerState
+	chain    *chainState
 	manager  *compiledManager
 	table    *tableState
 	clusters []*upstream.Cluster
@@ -121,10 +121,10 @@ type Outcome struct {
 }
 
 // begin readies x for a request that came in on c.
-func (x *exchange) begin(c *connection, down downstream, waker eventloop.Waker) {
-	l, w := c.listener, c.listener.worker
-	x.waker, x.conn, x.down, x.listener = waker, c, down, l
-	x.manager, x.table, x.clusters = &l.compiled.manager, l.table, w.clusters
+func (x *exchange) begin(c *httpConnection, down downstream, waker eventloop.Waker) {
+	chain, w := c.chain, c.listener.worker
+	x.waker, x.conn, x.down, x.chain = waker, c, down, chain
+	x.manager, x.table, x.clusters = &chain.compiled.manager, chain.table, w.clusters
 	x.hashPolicies = w.serving.hashPolicies
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
@@ -134,9 +134,9 @@ func (x *exchange) begin(c *connection, down downstream, waker eventloop.Waker) 
 	if x.arena == nil {
 		x.arena = make([]byte, 0, arenaSize)
 	}
-	l.http.Inc(stats.HTTPDownstreamRqTotal)
-	l.http.Inc(c.protocol.rqTotal)
-	l.http.Inc(stats.HTTPDownstreamRqActive)
+	chain.http.Inc(stats.HTTPDownstreamRqTotal)
+	chain.http.Inc(c.protocol.rqTotal)
+	chain.http.Inc(stats.HTTPDownstreamRqActive)
 	if down.BodyDone() || x.wantsTunnel() {
 		x.requestComplete()
 	}
@@ -183,7 +183,7 @@ func (x *exchange) end(v verdict) {
 		x.abandon = true
 		x.conn.cutsOff = x.conn.cutsOff || x.stream.Stream == nil && v == verdictClientGone
 		if !v.unanswerable() {
-			x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
+			x.chain.http.Inc(stats.HTTPDownstreamRqTxReset)
 		}
 		return
 	}
@@ -192,7 +192,7 @@ func (x *exchange) end(v verdict) {
 
 // finish releases what the exchange holds and counts it.
 func (x *exchange) finish() {
-	w, http := x.worker, x.listener.http
+	w, http := x.worker, x.chain.http
 	x.finished = true
 	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && !x.wantsTunnel())
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
@@ -217,8 +217,8 @@ func (x *exchange) finish() {
 // drop releases what an exchange holds that cannot go on to its end.
 func (x *exchange) drop() {
 	x.lease.Release(upstream.ServerError, false)
-	x.listener.http.Dec(stats.HTTPDownstreamRqActive)
-	x.listener.http.Inc(stats.HTTPDownstreamRqTxReset)
+	x.chain.http.Dec(stats.HTTPDownstreamRqActive)
+	x.chain.http.Inc(stats.HTTPDownstreamRqTxReset)
 }
 
 // observe tells of the end of the stream. The Outcome is the worker's, so that being told costs no allocation.

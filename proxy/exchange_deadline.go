@@ -43,7 +43,7 @@ func (x *exchange) overdue() verdict {
 }
 
 func (x *exchange) countTimeout(v verdict) {
-	http := x.listener.http
+	http := x.chain.http
 	switch v {
 	case verdictResponseTimeout:
 		x.cluster.Stats().Inc(stats.ClusterUpstreamRqTimeout)

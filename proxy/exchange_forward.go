@@ -205,7 +205,7 @@ func (x *exchange) requestError(err error) verdict {
 	if !malformed {
 		return x.goneVerdict()
 	}
-	x.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
+	x.chain.http.Inc(stats.HTTPDownstreamCxProtocolError)
 	x.refused = refusalOf(refused)
 	return verdictCodecError
 }
@@ -227,7 +227,7 @@ func (x *exchange) pumpResponse() verdict {
 			}
 			continue
 		}
-		if limit := int(x.listener.compiled.config.BufferLimit); x.down.Pending() >= limit {
+		if limit := x.chain.compiled.bufferLimit; x.down.Pending() >= limit {
 			x.down.NotifyBelow(limit/2 + 1)
 			return verdictNone
 		}

@@ -28,7 +28,7 @@ func (x *exchange) prepare() verdict {
 	x.mutateRequestFields(m)
 	v := x.findRoute()
 	if v == verdictNone && !x.upgradeAllowed(m) {
-		x.listener.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)
+		x.chain.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)
 		return verdictUpgradeForbidden
 	}
 	x.filters.Open(x.manager.filters, &x.request) // which the answer to a request without a route passes as well
@@ -52,18 +52,18 @@ func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
 		x.request.Path = path
 	}
 	if len(path) == 0 || path[0] != '/' {
-		x.listener.http.Inc(stats.HTTPDownstreamRqNonRelativePath)
+		x.chain.http.Inc(stats.HTTPDownstreamRqNonRelativePath)
 		return verdictNotAbsolutePath
 	}
 	switch x.normalizePath(m) {
 	case pathRefused:
-		x.listener.http.Inc(stats.HTTPDownstreamRqFailedPathNormalization)
+		x.chain.http.Inc(stats.HTTPDownstreamRqFailedPathNormalization)
 		return verdictPathNormalizationFailed
 	case pathRedirected:
 		if x.grpc {
 			return verdictPathNormalizationFailed
 		}
-		x.listener.http.Inc(stats.HTTPDownstreamRqRedirectedWithNormalizedPath)
+		x.chain.http.Inc(stats.HTTPDownstreamRqRedirectedWithNormalizedPath)
 		return verdictNormalizedPathRedirect
 	}
 	return verdictNone
@@ -72,7 +72,7 @@ func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
 // findRoute matches the request and readies the counters and limits of the route.
 func (x *exchange) findRoute() verdict {
 	if x.table == nil {
-		x.listener.http.Inc(stats.HTTPNoRoute)
+		x.chain.http.Inc(stats.HTTPNoRoute)
 		return verdictNoRoute
 	}
 	if !x.internal {
@@ -83,7 +83,7 @@ func (x *exchange) findRoute() verdict {
 		return verdictTLSRequired
 	}
 	if found.Route == nil {
-		x.listener.http.Inc(stats.HTTPNoRoute)
+		x.chain.http.Inc(stats.HTTPNoRoute)
 		return verdictNoRoute
 	}
 	x.route = found.Route
@@ -131,7 +131,7 @@ func findUpgrade(list []config.Upgrade, name []byte) *config.Upgrade {
 // chooseTarget takes the route's decision. For a route that forwards it picks the cluster and makes the request what that
 // cluster is to see.
 func (x *exchange) chooseTarget() verdict {
-	http := x.listener.http
+	http := x.chain.http
 	switch c := x.route.Config; {
 	case c.Redirect != nil:
 		http.Inc(stats.HTTPRqRedirect)
@@ -236,12 +236,11 @@ func (x *exchange) setAuthority(forward *config.Forward, host []byte) {
 
 // mutationContext gathers what added fields may be made of.
 func (x *exchange) mutationContext() route.MutationContext {
-	raw := x.conn.raw
 	ctx := route.MutationContext{
 		Request:                &x.request,
 		DownstreamRemote:       x.client(),
-		DownstreamDirectRemote: raw.RemoteAddr(),
-		DownstreamLocal:        raw.LocalAddr(),
+		DownstreamDirectRemote: x.conn.raw.RemoteAddr(),
+		DownstreamLocal:        x.conn.localAddr(),
 		Hostname:               x.worker.server.options.Hostname,
 	}
 	if h := x.lease.Host(); h != nil {

@@ -70,8 +70,8 @@ func (x *exchange) mustClose() bool {
 	if x.request.Version == message.HTTP2 {
 		return false // GOAWAY says it
 	}
-	if x.listener.stopped {
-		x.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
+	if x.conn.draining() {
+		x.chain.http.Inc(stats.HTTPDownstreamCxDrainClose)
 		return true
 	}
 	if x.conn.exhausted() {
@@ -189,7 +189,7 @@ func (x *exchange) reply(body string, close bool) {
 		body = x.filterReply(body)
 	}
 	// A request whose body is still coming is not read any further.
-	x.respond(close || !x.requestDone || x.listener.stopped || x.conn.exhausted())
+	x.respond(close || !x.requestDone || x.conn.draining() || x.conn.exhausted())
 	if len(body) > 0 {
 		x.bytesSent += int64(len(body))
 		x.down.WriteBody(unsafe.Slice(unsafe.StringData(body), len(body)), true) // which only reads it

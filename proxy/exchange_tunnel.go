@@ -27,7 +27,7 @@ func (x *exchange) becomeTunnel() {
 	x.requestSent = false
 	x.up.SwitchToTunnel()
 	x.down.SwitchToTunnel()
-	x.listener.http.Inc(stats.HTTPDownstreamCxUpgradesTotal)
+	x.chain.http.Inc(stats.HTTPDownstreamCxUpgradesTotal)
 }
 
 // tunnelDrained reports whether the origin was given all that the client sent into a tunnel, and has the task woken when it

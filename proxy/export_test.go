@@ -3,17 +3,17 @@ package proxy
 // BreakListeners has every exchange that is under way panic as soon as it wants to send more of its response, until restore
 // is called.
 func (s *Server) BreakListeners() (restore func()) {
-	kept := make(map[*listenerState]*compiledListener)
+	kept := make(map[*chainState]*compiledChain)
 	s.onEveryWorker(func(w *worker) {
-		for _, l := range w.listeners {
-			kept[l], l.compiled = l.compiled, nil
+		for _, c := range w.chains {
+			kept[c], c.compiled = c.compiled, nil
 		}
 	})
 	return func() {
 		s.onEveryWorker(func(w *worker) {
-			for _, l := range w.listeners {
-				if c := kept[l]; c != nil {
-					l.compiled = c
+			for _, c := range w.chains {
+				if compiled := kept[c]; compiled != nil {
+					c.compiled = compiled
 				}
 			}
 		})

@@ -95,7 +95,7 @@ func (x *exchange) externalAddress(m *config.HTTPConnectionManager) []byte {
 // it noted nothing that is an address. A proxy that is trusted, or the listener itself with use_remote_address, has added
 // one entry each at the right.
 func (x *exchange) client() netip.AddrPort {
-	m, peer := x.manager.config, x.conn.raw.RemoteAddr()
+	m, peer := x.manager.config, x.conn.remoteAddr()
 	back := int(m.XFFNumTrustedHops) + 1
 	if m.UseRemoteAddress {
 		if m.XFFNumTrustedHops == 0 {
@@ -141,7 +141,7 @@ func entryFromRight(fields *message.Fields, id message.NameID, n int) []byte {
 }
 
 func (x *exchange) isInternal(m *config.HTTPConnectionManager, passedOn bool) bool {
-	client := x.conn.raw.RemoteAddr().Addr()
+	client := x.conn.remoteAddr().Addr()
 	if m.UseRemoteAddress {
 		return !passedOn && x.inInternal(client)
 	}

@@ -54,7 +54,9 @@ func (w *worker) install(c *compiled) {
 	w.serving = c
 	w.installClusters(c, prev)
 	w.installTables(c)
+	w.installChains(c)
 	w.installListeners(c)
+	w.drainChains(c)
 }
 
 // stageClusters makes the clusters of c at the given indexes, or brings them up to date. A new one is not used before
@@ -112,10 +114,41 @@ func (w *worker) installTables(c *compiled) {
 	w.tables = tables
 }
 
+// installChains makes the chains that are new, and gives all of them their place in c.
+func (w *worker) installChains(c *compiled) {
+	chains := make(map[*chainIdentity]*chainState, len(w.chains))
+	install := func(k *compiledChain) {
+		state := w.chains[k.identity]
+		if state == nil {
+			state = &chainState{worker: w}
+		}
+		state.update(k)
+		chains[k.identity] = state
+	}
+	for _, l := range c.listeners {
+		for chain := range l.all() {
+			install(chain)
+		}
+	}
+	for _, chain := range c.drains {
+		install(chain)
+	}
+	w.chains = chains
+}
+
+// drainChains has the chains drain that no listener has any more.
+func (w *worker) drainChains(c *compiled) {
+	for _, k := range c.drains {
+		if chain := w.chains[k.identity]; !chain.draining {
+			chain.drain()
+		}
+	}
+}
+
 func (w *worker) installListeners(c *compiled) {
 	for name, live := range w.listeners {
 		if next := c.listeners[name]; next == nil || next.sockets != live.compiled.sockets {
-			live.stop()
+			live.close()
 			delete(w.listeners, name)
 		}
 	}

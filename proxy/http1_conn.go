@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"errors"
+
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
@@ -14,7 +16,7 @@ const exchangesPerTurn = 32
 // when something arrives, and the task serves requests until nothing is there to read.
 type http1Conn struct {
 	http1.ServerConn
-	connection
+	httpConnection
 
 	exchange *exchange // until it has finished
 	state    http1State
@@ -44,11 +46,13 @@ const (
 	http1Closed
 )
 
-func newHTTP1Conn(l *listenerState, raw *eventloop.Conn) {
+// newHTTP1Conn serves HTTP/1 on a connection of the chain, and HTTP/2 where the first bytes are of that and may be.
+func newHTTP1Conn(chain *chainState, accepted connection) {
 	c := &http1Conn{}
-	c.Init(raw, l.compiled.manager.limits)
-	c.open(l, raw, c)
-	raw.SetIdleHandler(c)
+	c.connection = accepted
+	c.Init(c.raw, chain.compiled.manager.limits)
+	c.open(chain, c)
+	c.raw.SetIdleHandler(c)
 	c.becomeIdle()
 }
 
@@ -73,13 +77,12 @@ func (c *http1Conn) Run(t *eventloop.Task) {
 // unblocked waits until the client has taken enough of the earlier answers to be given another. It returns false when the
 // connection ended instead.
 func (c *http1Conn) unblocked(t *eventloop.Task) bool {
-	l, raw := c.listener, c.raw
-	limit := int(l.compiled.config.BufferLimit)
+	raw, limit := c.raw, c.chain.compiled.bufferLimit
 	if raw.Buffered() < limit {
 		return true
 	}
 	c.state = http1Blocked
-	c.setDeadline(raw.Loop().Now(), l.compiled.manager.config.StreamIdle)
+	c.setDeadline(raw.Loop().Now(), c.manager().config.StreamIdle)
 	for raw.Buffered() >= limit && raw.WriteErr() == nil && c.state == http1Blocked {
 		raw.NotifyBelow(limit/2 + 1)
 		t.Park()
@@ -115,7 +118,7 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 		c.countRequest()
 		c.headFrom = 0
 		c.exchange = x
-		x.begin(&c.connection, c, t)
+		x.begin(&c.httpConnection, c, t)
 		for !x.step() {
 			t.Park()
 		}
@@ -136,7 +139,7 @@ func (c *http1Conn) serve(t *eventloop.Task) (more bool) {
 
 // turnsHTTP2 reports whether what was refused as the first request is the preface of a protocol that is spoken here too.
 func (c *http1Conn) turnsHTTP2(err error) bool {
-	return err == http1.ErrHTTP2Preface && c.requests == 0 && c.listener.compiled.manager.config.Codec == config.CodecAuto
+	return err == http1.ErrHTTP2Preface && c.requests == 0 && c.manager().config.Codec == config.CodecAuto
 }
 
 // refuse answers a head that cannot be served. A client that is gone is not answered.
@@ -148,8 +151,8 @@ func (c *http1Conn) refuse(x *exchange, t *eventloop.Task, err error) {
 	}
 	c.speaks(&protocolHTTP1)
 	c.state = http1Exchanging
-	c.listener.http.Inc(stats.HTTPDownstreamCxProtocolError)
-	x.begin(&c.connection, c, t)
+	c.chain.http.Inc(stats.HTTPDownstreamCxProtocolError)
+	x.begin(&c.httpConnection, c, t)
 	x.refuse(refusalOf(refused))
 }
 
@@ -229,6 +232,22 @@ func (c *http1Conn) leave() {
 		c.sayGoodbye()
 	}
 }
+
+// drain implements connectionServer: the next response says that the connection ends. One that is idle may have a request on
+// its way, which would be lost if it were closed.
+func (c *http1Conn) drain() {}
+
+// cut implements connectionServer.
+func (c *http1Conn) cut() {
+	if c.state == http1Idle {
+		c.close()
+		return
+	}
+	c.raw.Break(errDrained) // which whoever serves the connection finds
+}
+
+// errDrained is the end of a connection that was given the time to drain.
+var errDrained = errors.New("the filter chain was changed or removed, and the time to drain is over")
 
 // WriteContinue implements downstream. A client that has sent some of the body already did not wait.
 func (c *http1Conn) WriteContinue() {

@@ -13,12 +13,12 @@ func (c *http1Conn) becomeIdle() {
 	raw := c.raw
 	raw.SetWaker(nil)
 	c.state = http1Idle
-	m := c.listener.compiled.manager.config
+	m := c.manager().config
 	now := raw.Loop().Now()
 	switch {
 	case !c.HeadStarted():
 		c.EndExchange()
-		if c.listener.stopped {
+		if c.listener.worker.stopped {
 			c.close()
 			return
 		}
@@ -84,7 +84,7 @@ func (c *http1Conn) Expired(*eventloop.Timer) {
 // endIdle closes a connection that has waited for a request for too long, or whose client does not take the last answer.
 // The first look comes early enough for the second, so there may be time left for the first.
 func (c *http1Conn) endIdle() {
-	raw, limit := c.raw, c.listener.compiled.manager.config.ConnectionIdle
+	raw, limit := c.raw, c.manager().config.ConnectionIdle
 	if raw.Buffered() == 0 {
 		if limit == 0 {
 			c.deadline = 0
@@ -96,7 +96,7 @@ func (c *http1Conn) endIdle() {
 			return
 		}
 	}
-	c.listener.http.Inc(stats.HTTPDownstreamCxIdleTimeout)
+	c.chain.http.Inc(stats.HTTPDownstreamCxIdleTimeout)
 	c.close()
 }
 
@@ -111,13 +111,13 @@ func shorter(a, b time.Duration) time.Duration {
 // answerSlowHead tells a client that does not finish its request head.
 func (c *http1Conn) answerSlowHead() {
 	defer c.abandoned()
-	c.listener.http.Inc(stats.HTTPDownstreamRqHeaderTimeout)
+	c.chain.http.Inc(stats.HTTPDownstreamRqHeaderTimeout)
 	c.state = http1Exchanging
 	x := c.listener.worker.takeExchange()
 	x.request.Reset()
 	c.ForgetRequest()
 	c.speaks(&protocolHTTP1)
-	x.begin(&c.connection, c, nil)
+	x.begin(&c.httpConnection, c, nil)
 	x.replyVerdict(verdictHeaderTimeout)
 	x.finish()
 	c.afterExchange(x)

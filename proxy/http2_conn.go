@@ -13,7 +13,7 @@ import (
 // http2Conn is a downstream HTTP/2 connection. It has no task: its streams have, one each.
 type http2Conn struct {
 	http2.ServerConn
-	connection
+	httpConnection
 
 	opening   *exchange // between Open and what follows it
 	state     http2State
@@ -40,9 +40,10 @@ const (
 )
 
 // newHTTP2Conn serves HTTP/2 on a connection that was accepted.
-func newHTTP2Conn(l *listenerState, raw *eventloop.Conn) {
+func newHTTP2Conn(chain *chainState, accepted connection) {
 	c := &http2Conn{}
-	c.open(l, raw, c)
+	c.connection = accepted
+	c.open(chain, c)
 	c.start(nil)
 }
 
@@ -51,7 +52,7 @@ func (c *http1Conn) becomeHTTP2(unread []byte) {
 	n := &http2Conn{}
 	c.state = http1Closed
 	c.raw.Loop().StopTimer(&c.timer)
-	c.handOver(&n.connection, n)
+	c.handOver(&n.httpConnection, n)
 	n.start(unread)
 	c.ServerConn.Release()
 }
@@ -60,7 +61,7 @@ func (c *http2Conn) start(unread []byte) {
 	c.speaks(&protocolHTTP2)
 	w := c.listener.worker
 	c.idleFrom = w.loop.Now()
-	c.Init(c.raw, w.http2, c.listener.compiled.manager.http2, w.http2Stats, c)
+	c.Init(c.raw, w.http2, c.manager().http2, w.http2Stats, c)
 	if unread != nil {
 		c.Feed(unread)
 	}
@@ -82,7 +83,7 @@ func (c *http2Conn) Open(s http2.ServerStream) *message.Request {
 func (c *http2Conn) Serve(s http2.ServerStream) {
 	x := c.opening
 	c.opening = nil
-	x.begin(&c.connection, s, &x.job)
+	x.begin(&c.httpConnection, s, &x.job)
 	s.SetWaker(&x.job)
 	x.job.Start(c.raw.Loop(), x)
 	if c.state == http2Serving && c.exhausted() {
@@ -95,7 +96,7 @@ func (c *http2Conn) Refuse(s http2.ServerStream, why http2.Error) {
 	x := c.opening
 	c.opening = nil
 	defer x.leaveStream()
-	x.begin(&c.connection, s, nil)
+	x.begin(&c.httpConnection, s, nil)
 	switch why {
 	case http2.ErrTooLarge:
 		x.refuse(refusal{431, "Request Header Fields Too Large", "http2.headers_too_large"})
@@ -131,7 +132,7 @@ func (c *http2Conn) Late() { c.arm() }
 
 // Ended implements http2.Handler.
 func (c *http2Conn) Ended(err error) {
-	http := c.listener.http
+	http := c.chain.http
 	switch err {
 	case http2.ErrProtocol, http2.ErrMalformed, http2.ErrFlood:
 		http.Inc(stats.HTTPDownstreamCxProtocolError)
@@ -146,15 +147,15 @@ func (c *http2Conn) Ended(err error) {
 	c.sayGoodbye()
 }
 
-// drain tells the client to open no more streams.
+// drain tells the client to open no more streams. It implements connectionServer.
 func (c *http2Conn) drain() {
 	if c.state != http2Serving {
 		return
 	}
 	c.state = http2Draining
 	c.drainFrom = c.raw.Loop().Now()
-	if c.listener.stopped {
-		c.listener.http.Inc(stats.HTTPDownstreamCxDrainClose)
+	if c.draining() {
+		c.chain.http.Inc(stats.HTTPDownstreamCxDrainClose)
 	}
 	c.Shutdown()
 	c.arm()
@@ -162,6 +163,9 @@ func (c *http2Conn) drain() {
 
 // leave implements connectionServer.
 func (c *http2Conn) leave() { c.drain() }
+
+// cut implements connectionServer.
+func (c *http2Conn) cut() { c.close() }
 
 // goAway tells the client which of its streams are served, and ends the connection when the last of them has.
 func (c *http2Conn) goAway() {

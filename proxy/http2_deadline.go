@@ -21,7 +21,7 @@ const (
 
 // deadlines calls f with the time of each limit that applies now.
 func (c *http2Conn) deadlines(f func(at int64, why http2Deadline)) {
-	m := c.listener.compiled.manager.config
+	m := c.manager().config
 	if since := c.HeadSince(); since > 0 {
 		limit := m.RequestHeadersTimeout
 		if limit == 0 {
@@ -44,7 +44,7 @@ func (c *http2Conn) deadlines(f func(at int64, why http2Deadline)) {
 
 // idleDeadlines are those of a connection without streams.
 func (c *http2Conn) idleDeadlines(f func(at int64, why http2Deadline)) {
-	m := c.listener.compiled.manager.config
+	m := c.manager().config
 	if c.state == http2Leaving || c.PeerGone() {
 		f(c.idleFrom, http2DrainEnd)
 	}
@@ -90,7 +90,7 @@ func (c *http2Conn) Expired(*eventloop.Timer) {
 		c.arm()
 		return
 	}
-	http := c.listener.http
+	http := c.chain.http
 	switch why {
 	case http2HeadOverdue:
 		http.Inc(stats.HTTPDownstreamRqHeaderTimeout)

@@ -13,7 +13,7 @@ const maxLinger = 1 << 20
 // lingering is a connection to which the last was said: our side is closed, and the client's not yet. What it still sends
 // is thrown away, so that it does not reset the connection under the answer (RFC 9112 section 9.6).
 type lingering struct {
-	connection
+	httpConnection
 	timer     eventloop.Timer
 	discarded int // bytes thrown away
 	unsent    int // bytes of the answer when that was last looked at
@@ -21,10 +21,10 @@ type lingering struct {
 
 // linger closes our side after what was gathered, and waits for the client to close its own. Whoever served the connection
 // is done with it.
-func (c *connection) linger() {
+func (c *httpConnection) linger() {
 	c.endsLocally = true
 	g := &lingering{}
-	c.handOver(&g.connection, g)
+	c.handOver(&g.httpConnection, g)
 	raw := g.raw
 	raw.SetWaker(nil)
 	raw.SetIdleHandler(g)
@@ -41,6 +41,12 @@ func (c *connection) linger() {
 // leave implements connectionServer: it is leaving already.
 func (g *lingering) leave() {}
 
+// drain implements connectionServer.
+func (g *lingering) drain() {}
+
+// cut implements connectionServer.
+func (g *lingering) cut() { g.close() }
+
 // Ready implements eventloop.IdleHandler.
 func (g *lingering) Ready(raw *eventloop.Conn) {
 	if g.unsent > 0 && raw.Buffered() == 0 {
@@ -55,14 +61,14 @@ func (g *lingering) Expired(*eventloop.Timer) {
 		g.awaitGoodbye()
 		return
 	}
-	g.listener.http.Inc(stats.HTTPDownstreamCxDelayedCloseTimeout)
+	g.chain.http.Inc(stats.HTTPDownstreamCxDelayedCloseTimeout)
 	g.close()
 }
 
 // awaitGoodbye bounds the time: while the answer is on its way it must make progress, and once it is out the client has
 // delayed_close_timeout.
 func (g *lingering) awaitGoodbye() {
-	m := g.listener.compiled.manager.config
+	m := g.manager().config
 	limit := m.DelayedClose
 	if g.unsent = g.raw.Buffered(); g.unsent > 0 {
 		g.raw.NotifyBelow(1)

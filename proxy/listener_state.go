@@ -1,35 +1,29 @@
 package proxy
 
 import (
-	"strconv"
-
 	"go.uber.org/zap"
 
-	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
+	"github.com/penguintechinc/marchproxy-alb/proxy/listener/match"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// listenerState is a listener on one worker: the socket, and the connections that came through it.
+// listenerState is a listener on one worker: the socket, and which filter chain its connections get.
 type listenerState struct {
 	worker   *worker
 	compiled *compiledListener
-	table    *tableState // nil while the routes are not known
+	chains   []*chainState // by the index that compiled.match finds
+	fallback *chainState   // nil without a default chain
 	socket   *eventloop.Listener
 	load     *listener.Load // nil when connections are not steered
 	stats    *stats.Block
-	http     *stats.Block // nil with a TCP proxy
-	tcp      *stats.Block // nil with a connection manager
-	first    *connection  // a doubly linked list
-	stopped  bool         // accepts no more; connections close when they have answered
 }
 
 func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
 	l := &listenerState{worker: w}
 	l.update(c)
 	if w.server.draining.Load() {
-		l.stopped = true
 		return l, nil
 	}
 	fd, load := c.sockets.Take(w.id)
@@ -42,32 +36,50 @@ func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
 	return l, nil
 }
 
-// update gives the listener a new configuration. Connections use it from their next request on.
+// update gives the listener a new configuration, whose chains the worker has.
 func (l *listenerState) update(c *compiledListener) {
 	l.compiled = c
 	l.stats = l.worker.shard.Block(c.scope)
-	l.http, l.tcp, l.table = nil, nil, nil
-	if c.tcp != nil {
-		l.tcp = l.worker.shard.Block(c.tcp.scope)
-		return
+	l.chains, l.fallback = make([]*chainState, len(c.chains)), nil
+	for i, chain := range c.chains {
+		l.chains[i] = l.worker.chains[chain.identity]
 	}
-	l.http = l.worker.shard.Block(c.httpScope)
-	if c.manager.table != nil {
-		l.table = l.worker.tables[c.manager.table]
+	if c.fallback != nil {
+		l.fallback = l.worker.chains[c.fallback.identity]
 	}
 }
 
 // Accepted implements eventloop.AcceptHandler.
-func (l *listenerState) Accepted(c *eventloop.Conn) {
-	if l.compiled.tcp != nil {
-		newTCPConn(l, c)
+func (l *listenerState) Accepted(raw *eventloop.Conn) {
+	l.worker.connections++
+	l.load.Opened()
+	c := connection{listener: l, raw: raw, accepted: l.worker.loop.Now()}
+	seen := match.Connection{Remote: raw.RemoteAddr(), Direct: raw.RemoteAddr()}
+	chain := l.choose(&c, &seen)
+	if chain == nil {
+		l.stats.Inc(stats.ListenerNoFilterChainMatch)
+		raw.Close()
+		l.forget()
 		return
 	}
-	if l.compiled.manager.config.Codec == config.CodecHTTP2 {
-		newHTTP2Conn(l, c)
-		return
+	chain.serve(c)
+}
+
+// choose returns the filter chain for a connection of which seen is known but for its local address, nil when there is none.
+func (l *listenerState) choose(c *connection, seen *match.Connection) *chainState {
+	if l.compiled.match.NeedsLocal() {
+		seen.Local = c.localAddr()
 	}
-	newHTTP1Conn(l, c)
+	if i := l.compiled.match.Lookup(seen); i != match.None {
+		return l.chains[i]
+	}
+	return l.fallback
+}
+
+// forget takes off a connection that Accepted has counted.
+func (l *listenerState) forget() {
+	l.worker.connections--
+	l.load.Closed()
 }
 
 // AcceptFailed implements eventloop.AcceptHandler.
@@ -76,44 +88,11 @@ func (l *listenerState) AcceptFailed(err error) {
 	l.worker.log.Warn("cannot accept connections for the moment", zap.String("listener", l.compiled.config.Name), zap.Error(err))
 }
 
-// stop accepts no more and closes the connections that wait for a request; the others close after their response.
-func (l *listenerState) stop() {
-	if l.stopped {
-		return
-	}
-	l.stopped = true
+// close accepts no more.
+func (l *listenerState) close() {
 	if l.socket != nil {
 		l.socket.Close()
 		l.load.Release()
+		l.socket = nil
 	}
-	for c := l.first; c != nil; {
-		next := c.next
-		c.server.leave()
-		c = next
-	}
-}
-
-func (l *listenerState) link(c *connection) {
-	c.next = l.first
-	if l.first != nil {
-		l.first.prev = c
-	}
-	l.first = c
-}
-
-func (l *listenerState) unlink(c *connection) {
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		l.first = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	}
-	c.next, c.prev = nil, nil
-}
-
-// portText returns the port that the listener is bound to.
-func (l *listenerState) portText() string {
-	return strconv.FormatUint(uint64(l.compiled.sockets.Address().Port()), 10)
 }

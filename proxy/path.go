@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -197,7 +198,7 @@ func (x *exchange) normalizeHost(m *config.HTTPConnectionManager) {
 	host, port := splitPort(x.request.Authority)
 	strip := m.StripAnyHostPort
 	if m.StripMatchingHostPort && len(port) > 0 {
-		strip = strip || string(port) == x.listener.portText()
+		strip = strip || string(port) == strconv.Itoa(int(x.conn.localAddr().Port()))
 	}
 	if m.StripTrailingHostDot && len(host) > 1 && host[len(host)-1] == '.' {
 		host = host[:len(host)-1]

@@ -42,6 +42,9 @@ type Options struct {
 	// NoAcceptSteering leaves it to the kernel's hash which worker gets a connection, even where it could be the one with
 	// the fewest.
 	NoAcceptSteering bool
+	// DrainTime is how long connections of a listener or filter chain that was changed or removed may go on; 0 means
+	// DefaultDrainTime.
+	DrainTime time.Duration
 }
 
 // Server is the data plane: its workers, and the configuration they serve. Its methods may be called from any goroutine.
@@ -56,6 +59,7 @@ type Server struct {
 	draining atomic.Bool
 	panics   *stats.AtomicCounter
 
+	manager    *stats.Scope // listener_manager.
 	http2Stats *stats.Scope // of the codec on the side of clients
 
 	localAddress []byte // text of Options.LocalAddress, nil when there is none
@@ -75,6 +79,9 @@ func NewServer(o Options) (*Server, error) {
 	if o.Workers < 1 || o.Workers > MaxWorkers {
 		return nil, fmt.Errorf("%d workers, want 1 to %d", o.Workers, MaxWorkers)
 	}
+	if o.DrainTime == 0 {
+		o.DrainTime = DefaultDrainTime
+	}
 	s := &Server{
 		options: o, log: o.Logger, stats: o.Stats,
 		buckets: make(map[string]namedBucket),
@@ -84,9 +91,9 @@ func NewServer(o Options) (*Server, error) {
 		s.localAddress = o.LocalAddress.AppendTo(nil)
 	}
 	s.store = config.NewStore(s.install)
-	manager := s.stats.Scope("listener_manager.", stats.ListenerManager)
+	s.manager = s.stats.Scope("listener_manager.", stats.ListenerManager)
 	s.stats.Scope("cluster_manager.", stats.ClusterManager)
-	manager.Set(stats.ListenerManagerWorkersStarted, 1)
+	s.manager.Set(stats.ListenerManagerWorkersStarted, 1)
 	s.panics = s.stats.Counter("server.worker_panics")
 	s.http2Stats = s.stats.Scope("http2.", stats.HTTP2Codec)
 	s.stats.Collect(s.collectBreakers)
@@ -127,6 +134,7 @@ func (s *Server) install(_, next *config.Snapshot) error {
 		s.onEveryWorker(func(w *worker) { w.stageClusters(c, batch) })
 	}
 	s.steer(c)
+	s.beginDrains(prev, c)
 	s.onEveryWorker(func(w *worker) { w.install(c) })
 	s.mu.Lock()
 	s.current = c

@@ -43,21 +43,28 @@ const (
 	tcpClosed
 )
 
-func newTCPConn(l *listenerState, raw *eventloop.Conn) {
-	tcp := l.compiled.tcp
-	c := &tcpConn{config: tcp.config, activeAt: l.worker.loop.Now()}
-	c.open(l, raw, c)
-	l.tcp.Inc(stats.TCPDownstreamCxTotal)
-	raw.SetWaker(&c.job)
-	if i := tcp.pickCluster(l.worker.random.Uint64()); i >= 0 {
-		c.cluster = l.worker.clusters[i]
+// newTCPConn passes on the bytes of a connection of the chain.
+func newTCPConn(chain *chainState, accepted connection) {
+	tcp, w := chain.compiled.tcp, accepted.listener.worker
+	c := &tcpConn{connection: accepted, config: tcp.config, activeAt: w.loop.Now()}
+	c.open(chain, c)
+	chain.tcp.Inc(stats.TCPDownstreamCxTotal)
+	c.raw.SetWaker(&c.job)
+	if i := tcp.pickCluster(w.random.Uint64()); i >= 0 {
+		c.cluster = w.clusters[i]
 	}
 	c.setTimer()
-	c.job.Start(raw.Loop(), c)
+	c.job.Start(c.raw.Loop(), c)
 }
 
 // leave implements connectionServer: nobody can be told that the listener has stopped, so the connection goes on.
 func (c *tcpConn) leave() {}
+
+// drain implements connectionServer: nor can anybody be told that it is to end.
+func (c *tcpConn) drain() {}
+
+// cut implements connectionServer.
+func (c *tcpConn) cut() { c.close((*eventloop.Conn).Close) }
 
 // Step implements eventloop.Stepper.
 func (c *tcpConn) Step() {
@@ -95,7 +102,7 @@ func (c *tcpConn) advance() {
 // askHost picks a host and asks it for a connection. A client that no host can be found for is sent away.
 func (c *tcpConn) askHost() {
 	if c.cluster == nil {
-		c.listener.tcp.Inc(stats.TCPDownstreamCxNoRoute)
+		c.chain.tcp.Inc(stats.TCPDownstreamCxNoRoute)
 		c.close((*eventloop.Conn).Close)
 		return
 	}
@@ -148,7 +155,7 @@ func (c *tcpConn) relay() {
 	loop := c.raw.Loop()
 	buf := loop.AcquireBuffer(eventloop.LargeBufferSize)
 	defer loop.ReleaseBuffer(buf)
-	hostLimit, clientLimit := int(c.cluster.Config().BufferLimit), int(c.listener.compiled.config.BufferLimit)
+	hostLimit, clientLimit := int(c.cluster.Config().BufferLimit), c.chain.compiled.bufferLimit
 	for moved := 0; ; {
 		n, ok := c.pass(buf, c.raw, c.up, hostLimit, &c.sent)
 		m, fine := c.pass(buf, c.up, c.raw, clientLimit, &c.received)
@@ -201,7 +208,7 @@ func (c *tcpConn) pass(buf []byte, from, to *eventloop.Conn, limit int, ended *b
 	}
 	if to.Buffered() >= limit {
 		if to == c.up {
-			c.listener.tcp.Inc(stats.TCPDownstreamFlowControlPausedReadingTotal)
+			c.chain.tcp.Inc(stats.TCPDownstreamFlowControlPausedReadingTotal)
 		}
 		to.NotifyBelow(limit/2 + 1)
 		return 0, true
@@ -237,7 +244,15 @@ func (c *tcpConn) close(how func(*eventloop.Conn)) {
 	c.raw.Loop().StopTimer(&c.timer)
 	c.lease.Release(outcome, false)
 	how(c.raw)
+	c.countBytes()
 	c.closed()
+}
+
+// countBytes adds what the connection carried since the last time to the counters.
+func (c *tcpConn) countBytes() {
+	read, written := c.carried()
+	c.chain.tcp.Add(stats.TCPDownstreamCxRxBytesTotal, read)
+	c.chain.tcp.Add(stats.TCPDownstreamCxTxBytesTotal, written)
 }
 
 // deadline returns when the connection ends if nothing happens, and the statistic that it is counted in then.
@@ -267,6 +282,6 @@ func (c *tcpConn) Expired(*eventloop.Timer) {
 		c.setTimer()
 		return
 	}
-	c.listener.tcp.Inc(statistic)
+	c.chain.tcp.Inc(statistic)
 	c.close((*eventloop.Conn).Close)
 }

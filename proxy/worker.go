@@ -33,6 +33,8 @@ type worker struct {
 	byName    map[string]*upstream.Cluster
 	tables    map[*compiledTable]*tableState
 	listeners map[string]*listenerState
+	chains    map[*chainIdentity]*chainState
+	stopped   bool // nothing is accepted any more, and connections end as they become idle
 
 	connections int // downstream connections that are open
 	exchanges   []*exchange
@@ -49,6 +51,7 @@ func newWorker(s *Server, id int) (*worker, error) {
 		byName:    make(map[string]*upstream.Cluster),
 		tables:    make(map[*compiledTable]*tableState),
 		listeners: make(map[string]*listenerState),
+		chains:    make(map[*chainIdentity]*chainState),
 	}
 	var seed [48]byte
 	if _, err := crand.Read(seed[:]); err != nil {
@@ -106,8 +109,15 @@ func (w *worker) putExchange(x *exchange) {
 
 // stopListening closes the listening sockets and every connection that waits for a request.
 func (w *worker) stopListening() {
+	if w.stopped {
+		return
+	}
+	w.stopped = true
 	for _, l := range w.listeners {
-		l.stop()
+		l.close()
+	}
+	for _, chain := range w.chains {
+		chain.connections.each(func(c *connection) { c.server.leave() })
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
+	"github.com/penguintechinc/marchproxy-alb/proxy"
 )
 
 // held is an origin that answers a request only when it is let go.
@@ -396,7 +397,8 @@ func TestDrainKeepsLastAnswer(t *testing.T) {
 	c.ExpectClosed()
 }
 
-// TestListenerRemoved holds that connections of a listener that left the configuration end with their exchange.
+// TestListenerRemoved holds that connections of a listener that left the configuration end with their exchange, and those
+// that have none when the time to drain is over.
 func TestListenerRemoved(t *testing.T) {
 	letGo := make(chan struct{})
 	origin := harness.NewOrigin(t, held(letGo))
@@ -408,11 +410,19 @@ func TestListenerRemoved(t *testing.T) {
 		Listeners: config.Changes[*config.Listener]{Replace: true},
 		Clusters:  config.Changes[*config.Cluster]{Replace: true},
 	})
-	idle.ExpectClosed()
 	close(letGo)
 	if resp := busy.ReadResponse("GET"); resp.Body != "/busy" || resp.Fields.Get("connection") != "close" {
 		t.Errorf("got %q", resp.Raw)
 	}
 	busy.ExpectClosed()
 	origin.WaitEnded(0)
+	idle.ExpectOpen()
+	if n := p.Stat("listener_manager.total_listeners_draining"); n != 1 {
+		t.Errorf("%d listeners drain, want 1", n)
+	}
+	p.Advance(proxy.DefaultDrainTime)
+	idle.ExpectClosed()
+	if n := p.Stat("listener_manager.total_listeners_draining"); n != 0 {
+		t.Errorf("%d listeners drain in the end, want none", n)
+	}
 }

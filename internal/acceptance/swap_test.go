@@ -61,6 +61,9 @@ func startLoad(t *testing.T, p *harness.Proxy, good func(harness.Response) bool)
 						return
 					}
 					l.answered.Add(1)
+					if resp.Fields.Get("connection") == "close" {
+						break
+					}
 				}
 				c.Close()
 			}

@@ -301,6 +301,13 @@ func (c *Conn) release() {
 	c.waker, c.idle = nil, nil
 }
 
+// Break makes why the answer to every later read and write, drops what was gathered, and wakes who waits for the connection:
+// it is how somebody else than its owner ends it.
+func (c *Conn) Break(why error) {
+	c.fail(why)
+	c.wake()
+}
+
 // Closed reports whether Close or Abort was called.
 func (c *Conn) Closed() bool { return c.flags&flagClosed != 0 }
 

@@ -1,0 +1,239 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strconv"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
+	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
+	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
+	"github.com/penguintechinc/marchproxy-alb/proxy/listener/match"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// compiledListener is a listener with its sockets and scope, which outlive changes of its other settings.
+type compiledListener struct {
+	config   *config.Listener
+	sockets  *listener.Sockets
+	scope    *stats.Scope
+	match    *match.Table
+	chains   []*compiledChain // by the index that match finds
+	fallback *compiledChain   // nil without a default chain
+
+	updatedInPlace bool // what has changed since the generation before is chains only
+}
+
+// compiledChain is a filter chain made ready.
+type compiledChain struct {
+	identity      *chainIdentity
+	bufferLimit   int
+	listenerScope *stats.Scope
+	httpScope     *stats.Scope // of manager
+	manager       compiledManager
+	tcp           *compiledTCP // instead of manager, nil without
+}
+
+// chainIdentity is what makes a chain the same from one generation to the next: the same configuration in the same listener. It
+// is what connections belong to.
+type chainIdentity struct {
+	config   *config.FilterChain // as it was first seen
+	listener *config.Listener    // as it was first seen
+	drain    *drain              // once it drains
+}
+
+// isDefault reports whether the chain is its listener's default one.
+func (id *chainIdentity) isDefault() bool { return id.listener.Default == id.config }
+
+// compiledManager is an HTTP connection manager made ready.
+type compiledManager struct {
+	config     *config.HTTPConnectionManager
+	routes     *config.RouteConfiguration // of table
+	limits     *http1.Limits
+	http2      *http2.Options
+	internal   []netip.Prefix
+	serverName []byte
+	via        []byte
+	filters    []filter.Filter
+	table      *compiledTable // nil while the routes are not known: every request finds no route
+}
+
+func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
+	l := &compiledListener{config: cfg}
+	old := prev.listeners[cfg.Name]
+	if old != nil && old.config.Address == cfg.Address {
+		l.sockets = old.sockets
+	} else {
+		sockets, err := listener.Bind(cfg.Address, len(s.workers), prev.listensOn(cfg.Address))
+		if err != nil {
+			return nil, err
+		}
+		undo.add(sockets.Close)
+		l.sockets = sockets
+	}
+	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
+	var err error
+	if l.match, err = match.Compile(cfg.Chains); err != nil {
+		return nil, err
+	}
+	known := old.identities(cfg)
+	l.updatedInPlace = old != nil && old.config != cfg && known != nil
+	for chain := range cfg.FilterChains() {
+		k, err := s.compileChain(c, prev, l.scope, known.of(cfg, chain), undo)
+		if err != nil {
+			return nil, err
+		}
+		if chain == cfg.Default {
+			l.fallback = k
+		} else {
+			l.chains = append(l.chains, k)
+		}
+	}
+	return l, nil
+}
+
+// identities are the chains of a listener in the generation before. They are taken out as they are found again.
+type identities []*chainIdentity
+
+// identities returns the chains that may go on in next: none when anything but chains differs, or when there was no l.
+func (l *compiledListener) identities(next *config.Listener) identities {
+	if l == nil || !l.config.SameButChains(next) {
+		return nil
+	}
+	known := make(identities, 0, len(l.chains)+1)
+	for chain := range l.all() {
+		known = append(known, chain.identity)
+	}
+	return known
+}
+
+// of returns the identity of chain, which is a known one when the chain was there before.
+func (known identities) of(l *config.Listener, chain *config.FilterChain) *chainIdentity {
+	for i, k := range known {
+		if k != nil && (k.config == chain || reflect.DeepEqual(k.config, chain)) {
+			known[i] = nil
+			return k
+		}
+	}
+	return &chainIdentity{config: chain, listener: l}
+}
+
+// all returns all chains, the default one last.
+func (l *compiledListener) all() func(func(*compiledChain) bool) {
+	return func(yield func(*compiledChain) bool) {
+		for _, chain := range l.chains {
+			if !yield(chain) {
+				return
+			}
+		}
+		if l.fallback != nil {
+			yield(l.fallback)
+		}
+	}
+}
+
+func (l *compiledListener) release() {
+	l.scope.Release()
+	for chain := range l.all() {
+		chain.release()
+	}
+}
+
+func (k *compiledChain) release() {
+	k.listenerScope.Release()
+	if k.tcp != nil {
+		k.tcp.scope.Release()
+	} else {
+		k.httpScope.Release()
+	}
+}
+
+// compileChain makes the chain of an identity ready, for a listener with the statistics scope.
+func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainIdentity, undo *cleanup) (*compiledChain, error) {
+	k := s.newChain(id, scope, undo)
+	if id.config.TCP != nil {
+		k.tcp = s.compileTCP(c, id.config.TCP, undo)
+		return k, nil
+	}
+	k.httpScope = s.scope(undo, "http."+statName(id.config.HTTP.StatPrefix)+".", stats.HTTP)
+	if err := compileManager(&k.manager, c.snapshot, id); err != nil {
+		return nil, err
+	}
+	k.manager.routes = c.snapshot.RouteConfiguration(id.config.HTTP)
+	return k, s.compileRoutes(k, c, prev, undo)
+}
+
+// newChain returns what all chains have.
+func (s *Server) newChain(id *chainIdentity, scope *stats.Scope, undo *cleanup) *compiledChain {
+	return &compiledChain{
+		identity: id, bufferLimit: int(id.listener.BufferLimit), listenerScope: s.scope(undo, scope.Prefix(), stats.Listener),
+	}
+}
+
+// compileRoutes makes the routes of the chain's connection manager ready, if they are known.
+func (s *Server) compileRoutes(k *compiledChain, c, prev *compiled, undo *cleanup) (err error) {
+	if k.manager.routes != nil {
+		k.manager.table, err = s.compileTable(c, prev, k.manager.routes, undo)
+	}
+	return err
+}
+
+func compileManager(m *compiledManager, snapshot *config.Snapshot, id *chainIdentity) error {
+	cfg := id.config.HTTP
+	m.config = cfg
+	m.limits = &http1.Limits{
+		BufferBytes:          int(id.listener.BufferLimit),
+		HeaderBytes:          int(cfg.MaxHeaderKB) << 10,
+		FieldCount:           int(cfg.MaxHeaderCount),
+		AcceptHTTP10:         cfg.AcceptHTTP10,
+		DefaultHostForHTTP10: cfg.DefaultHostForHTTP10,
+		Underscores:          http1.UnderscoreAction(cfg.Underscores),
+		EnableTrailers:       cfg.EnableTrailers,
+	}
+	m.http2 = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
+	m.http2.Underscores = http2.UnderscoreAction(cfg.Underscores)
+	m.http2.MaxPrematureResets = snapshot.Runtime.MaxPrematureResets()
+	m.http2.PrematureResetAge = snapshot.Runtime.PrematureResetAge()
+	m.serverName = []byte(cfg.ServerName)
+	m.via = []byte(cfg.Via)
+	for _, block := range cfg.InternalAddresses {
+		prefix, err := netip.ParsePrefix(block)
+		if err != nil {
+			return fmt.Errorf("internal_address_config: %q is not a CIDR block", block)
+		}
+		m.internal = append(m.internal, prefix.Masked())
+	}
+	for i := range cfg.Filters {
+		f, err := filter.New(&cfg.Filters[i])
+		if err != nil {
+			return err
+		}
+		m.filters = append(m.filters, f)
+	}
+	return nil
+}
+
+// listensOn reports whether some listener has the address.
+func (c *compiled) listensOn(a config.Address) bool {
+	for _, l := range c.listeners {
+		if l.config.Address == a {
+			return true
+		}
+	}
+	return false
+}
+
+// listenerStatName returns what names a listener's statistics: its stat_prefix or its address, as in 0.0.0.0_10000.
+func listenerStatName(l *compiledListener) string {
+	if l.config.StatPrefix != "" {
+		return statName(l.config.StatPrefix)
+	}
+	a := l.sockets.Address()
+	if a.Addr().Is6() {
+		return statName("[" + a.Addr().String() + "]_" + strconv.FormatUint(uint64(a.Port()), 10))
+	}
+	return statName(a.String())
+}
