@@ -26,6 +26,14 @@ var drains = map[string]struct {
 			p.Apply(config.Delta{Listeners: config.Changes[*config.Listener]{Replace: true}})
 		},
 	},
+	"filter chain changed": {
+		begin: func(p *harness.Proxy, _ *harness.H2Client, _ *handOrigin) {
+			changed := harness.Listener(harness.Forward("/", harness.ClusterName))
+			changed.Default.HTTP.MaxHeaderCount++
+			applyListener(p, changed)
+		},
+		counter: "downstream_cx_drain_close",
+	},
 	"max_connection_duration": {
 		set: func(s *harness.Setup) { s.HTTP().MaxConnectionDuration = time.Minute },
 		begin: func(p *harness.Proxy, _ *harness.H2Client, _ *handOrigin) {

@@ -42,11 +42,21 @@ func NewSetup(hosts ...netip.AddrPort) *Setup {
 	}
 }
 
-// HTTP returns the connection manager, nil when the listener has none.
-func (s *Setup) HTTP() *config.HTTPConnectionManager { return s.Listener.Default.HTTP }
+// HTTP returns the connection manager of the default filter chain, nil when there is none.
+func (s *Setup) HTTP() *config.HTTPConnectionManager {
+	if s.Listener.Default == nil {
+		return nil
+	}
+	return s.Listener.Default.HTTP
+}
 
-// TCP returns the TCP proxy, nil when the listener has none.
-func (s *Setup) TCP() *config.TCPProxy { return s.Listener.Default.TCP }
+// TCP returns the TCP proxy of the default filter chain, nil when there is none.
+func (s *Setup) TCP() *config.TCPProxy {
+	if s.Listener.Default == nil {
+		return nil
+	}
+	return s.Listener.Default.TCP
+}
 
 // VirtualHost returns the only virtual host.
 func (s *Setup) VirtualHost() *config.VirtualHost { return s.HTTP().Routes.VirtualHosts[0] }

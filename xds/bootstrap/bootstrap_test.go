@@ -172,7 +172,7 @@ f: static_resources.clusters[2]: cluster "d": health_checks[0].interval: value i
 f: static_resources.clusters[2]: cluster "d": health_checks[0].unhealthy_threshold: value is required
 f: static_resources.clusters[2]: cluster "d": health_checks[0].healthy_threshold: value is required
 f: static_resources.clusters[2]: cluster "d": health_checks[0].health_checker: value is required`,
-		"static_resources: {listeners: [{name: l, address: {socket_address: {address: 1.1.1.1, port_value: 1}}}]}": `f: static_resources.listeners[0]: listener "l": filter_chains: must have one filter chain`,
+		"static_resources: {listeners: [{name: l, address: {socket_address: {address: 1.1.1.1, port_value: 1}}}]}": `f: static_resources.listeners[0]: listener "l": filter_chains: no filter chains specified: there must be one, or a default_filter_chain`,
 		"header_prefix: x":                                                                                    "f: header_prefix: is not supported",
 		"admin: {address: {pipe: {path: /x}}}":                                                                "f: admin.address: pipe: is not supported, only socket_address",
 		"admin: {allow_paths: [{exact: /}]}":                                                                  "f: admin.allow_paths: is not supported",

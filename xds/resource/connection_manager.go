@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"net/netip"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -170,17 +169,7 @@ func (a *at) internalAddresses(c *hcmv3.HttpConnectionManager_InternalAddressCon
 	}
 	a.only(c, internalAddressFields)
 	blocks := make([]string, 0, len(c.GetCidrRanges()))
-	for i, r := range c.GetCidrRanges() {
-		ip, err := netip.ParseAddr(r.GetAddressPrefix())
-		if err != nil {
-			a.item("cidr_ranges", i).in("address_prefix").errorf("malformed IP address: %s", r.GetAddressPrefix())
-			continue
-		}
-		block, err := ip.Prefix(int(r.GetPrefixLen().GetValue()))
-		if err != nil {
-			a.item("cidr_ranges", i).in("prefix_len").errorf("%d must be at most %d", r.GetPrefixLen().GetValue(), ip.BitLen())
-			continue
-		}
+	for _, block := range a.addressBlocks("cidr_ranges", c.GetCidrRanges()) {
 		blocks = append(blocks, block.String())
 	}
 	return blocks
