@@ -403,6 +403,36 @@ func TestWarmingEnds(t *testing.T) {
 	})
 }
 
+// TestWarmsForAllRoutes has a listener wait for the routes of all its filter chains, each as long as that chain says.
+func TestWarmsForAllRoutes(t *testing.T) {
+	run(t, nil, func(p *proxy) {
+		s := p.connect()
+		s.Send(clusterURL, "c2", staticCluster("e", 1))
+		s.Next()
+		l := rdsListener("l", 80, "first")
+		l.DefaultFilterChain = rdsListener("", 80, "second").FilterChains[0]
+		s.Send(listenerURL, "l1", l)
+		s.Next()
+		s.Next()
+		s.Send(routeURL, "r1", routes("first", "e"))
+		s.Next()
+		p.want("one is missing", "e", "", "", "first")
+		s.Send(routeURL, "r2", routes("second", "e"))
+		s.Next()
+		p.want("both are there", "e", "", "l", "first second")
+
+		l.FilterChains[0] = rdsListener("", 80, "third").FilterChains[0]
+		s.Send(listenerURL, "l2", l)
+		s.Next()
+		s.Next()
+		time.Sleep(fetchTimeout)
+		p.want("long enough", "e", "", "l", "second")
+		if p.stat("http.ingress.rds.third.init_fetch_timeout") != 1 || p.stat("http.ingress.rds.second.init_fetch_timeout") != 0 {
+			t.Error("timeouts are not counted where they belong")
+		}
+	})
+}
+
 func TestRouteUpdateAndSharing(t *testing.T) {
 	run(t, nil, func(p *proxy) {
 		s := p.connect()
