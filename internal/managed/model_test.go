@@ -25,6 +25,7 @@ type thing struct {
 type side struct {
 	active, warming map[string]*thing
 	children        map[string]*thing
+	failed          map[string]bool // children of which what came last could not be used, which ends the wait for a first one
 }
 
 // model says from what was sent what has to be in force, and which responses are refused. It knows the rules of xDS only:
@@ -35,7 +36,7 @@ type model struct {
 
 func newModel() *model {
 	fresh := func() side {
-		return side{make(map[string]*thing), make(map[string]*thing), make(map[string]*thing)}
+		return side{make(map[string]*thing), make(map[string]*thing), make(map[string]*thing), make(map[string]bool)}
 	}
 	return &model{fresh(), fresh()}
 }
@@ -48,6 +49,7 @@ func (m *model) takes(a *management.Answer, world *world, incremental bool) (ref
 		sent[i] = world.get(a.TypeURL, name)
 		switch {
 		case sent[i].undecodable:
+			m.cannotDecode(a.TypeURL)
 			return wanted == nil || len(wanted) > 0
 		case sent[i].bad:
 			refused = refused || wanted == nil || wanted[name]
@@ -76,6 +78,22 @@ func (m *model) wanted(url string) map[string]bool {
 	default:
 		return nil
 	}
+}
+
+// cannotDecode takes a response that nothing can be taken of: which children it was about cannot be told.
+func (m *model) cannotDecode(url string) {
+	s := &m.clusters
+	switch url {
+	case resource.AssignmentType:
+	case resource.RouteType:
+		s = &m.listeners
+	default:
+		return
+	}
+	for name := range s.wanted() {
+		s.failed[name] = true
+	}
+	s.settle()
 }
 
 func (s *side) takeParents(sent []*thing, removed []string, incremental bool) {
@@ -108,23 +126,28 @@ func (t *thing) same(other *thing) bool {
 func (s *side) takeChildren(sent []*thing) {
 	wanted := s.wanted()
 	for _, t := range sent {
-		if wanted[t.Name] && !t.bad {
+		if !wanted[t.Name] {
+			continue
+		}
+		s.failed[t.Name] = t.bad
+		if !t.bad {
 			s.children[t.Name] = t
 		}
 	}
 	s.settle()
 }
 
-// settle ends the warming of parents that have what they refer to, and drops children that nobody refers to.
+// settle ends the warming of parents that have what they refer to or do not wait for it any longer, and drops children that nobody refers to.
 func (s *side) settle() {
 	for name, t := range s.warming {
-		if t.child == "" || s.children[t.child] != nil {
+		if t.child == "" || s.children[t.child] != nil || s.failed[t.child] {
 			s.active[name] = t
 			delete(s.warming, name)
 		}
 	}
 	wanted := s.wanted()
 	maps.DeleteFunc(s.children, func(name string, _ *thing) bool { return !wanted[name] })
+	maps.DeleteFunc(s.failed, func(name string, _ bool) bool { return !wanted[name] })
 }
 
 func (s *side) wanted() map[string]bool {
@@ -155,7 +178,8 @@ func compare[T any](what string, want map[string]*thing, got map[string]T, stati
 	return nil
 }
 
-// expects returns what a request gets on a listener: the origin that answers, empty when a cluster is missing.
+// expects returns what a request gets on a listener: the origin that answers, empty when a cluster is missing or has no
+// endpoints.
 // ok is false where there is no route.
 func (m *model) expects(listener, prefix string) (origin string, ok bool) {
 	routes := m.listeners.active[listener]
@@ -172,9 +196,11 @@ func (m *model) expects(listener, prefix string) (origin string, ok bool) {
 	switch c := m.clusters.active[cluster]; {
 	case c == nil:
 		return "", true
-	case c.child != "":
-		return m.clusters.children[c.child].answers, true
-	default:
+	case c.child == "":
 		return c.answers, true
+	case m.clusters.children[c.child] == nil:
+		return "", true
+	default:
+		return m.clusters.children[c.child].answers, true
 	}
 }
