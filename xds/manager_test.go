@@ -52,7 +52,7 @@ type proxy struct {
 func target(boot *bootstrap.Bootstrap) {
 	boot.Node = &corev3.Node{Id: "n", Cluster: "c"}
 	boot.Proto = &bootstrapv3.Bootstrap{Node: boot.Node}
-	boot.ADS = &bootstrap.ControlPlane{Targets: []config.Address{{IP: "127.0.0.1", Port: 18000}}}
+	boot.ADS = &bootstrap.ControlPlane{Servers: []bootstrap.Server{{Targets: []config.Address{{IP: "127.0.0.1", Port: 18000}}}}}
 	boot.CDS = &config.Discovery{FetchTimeout: fetchTimeout}
 	boot.LDS = &config.Discovery{FetchTimeout: fetchTimeout}
 }

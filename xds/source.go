@@ -11,8 +11,6 @@ import (
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -22,7 +20,6 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/file"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
-	"github.com/penguintechinc/marchproxy-alb/xds/rest"
 )
 
 // maxSources bounds how many sources there are at a time. Each has a connection or a watch and some goroutines; a
@@ -149,35 +146,6 @@ func (s *sources) own(opened *source, from config.ConfigSource, url string) (tra
 	return s.stream(x, types, from)
 }
 
-// polls makes the transport of a control plane that is polled.
-func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
-	opened, err := rest.New(rest.Options{
-		Targets:         targets(x),
-		Host:            x.Cluster,
-		Node:            s.boot.Node,
-		Types:           types,
-		RefreshDelay:    x.Polls.RefreshDelay,
-		RequestTimeout:  x.Polls.RequestTimeout,
-		MaxReceiveBytes: x.MaxReceiveBytes,
-		HTTP2:           x.Polls.HTTP2,
-		OnFailure:       func(error) { s.lost(keyOf(from, types[0].URL), false) },
-		Logger:          s.m.log,
-	})
-	if err != nil {
-		return nil, err // not opened: a nil one would be a transport
-	}
-	return opened, nil
-}
-
-// targets returns the addresses of a control plane as transports take them.
-func targets(x *bootstrap.ControlPlane) []string {
-	out := make([]string, len(x.Targets))
-	for i, a := range x.Targets {
-		out[i] = a.String()
-	}
-	return out
-}
-
 // file makes the transport of a path_config_source.
 func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, error) {
 	if s.watcher == nil {
@@ -198,40 +166,6 @@ func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, e
 		return nil, err // not opened: a nil one would be a transport
 	}
 	return opened, nil
-}
-
-// stream makes a gRPC stream to a control plane.
-func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
-	sent := metadata.MD{}
-	for _, entry := range x.InitialMetadata {
-		sent.Append(entry.Key, entry.Value)
-	}
-	client, err := ads.New(ads.Options{
-		Servers: []ads.Server{{
-			Targets:         targets(x),
-			Metadata:        sent,
-			Authority:       x.Authority,
-			ConnectTimeout:  x.ConnectTimeout,
-			MaxReceiveBytes: x.MaxReceiveBytes,
-			Keepalive: keepalive.ClientParameters{
-				Time:                x.KeepaliveInterval,
-				Timeout:             x.KeepaliveTimeout,
-				PermitWithoutStream: true,
-			},
-			DialOptions: s.dial,
-		}},
-		Node:                   s.boot.Node,
-		NodeOnFirstMessageOnly: x.SetNodeOnFirstMessageOnly,
-		Incremental:            x.Incremental,
-		OwnService:             !from.Aggregated(),
-		Types:                  types,
-		OnDisconnect:           func(error) { s.lost(keyOf(from, types[0].URL), false) },
-		Logger:                 s.m.log,
-	})
-	if err != nil {
-		return nil, err // not client: a nil one would be a transport
-	}
-	return client, nil
 }
 
 // typeOf describes a resource type to the transport of by: its responses become events.

@@ -47,8 +47,8 @@ var harmless = map[string]string{
 // inPart says what of a field works where that is not all of it, by the message's name and its own.
 var inPart = map[string]string{
 	"Admin.address":                                      "TCP on an IP address",
-	"ApiConfigSource.api_type":                           "`GRPC`, `DELTA_GRPC`",
-	"ApiConfigSource.grpc_services":                      "one",
+	"ApiConfigSource.api_type":                           "`GRPC`, `DELTA_GRPC`, and `REST` but for the aggregated stream",
+	"ApiConfigSource.grpc_services":                      "up to 8, tried in turn",
 	"ApiConfigSource.transport_api_version":              "`V3`, `AUTO`",
 	"Cluster.cluster_type":                               "`DnsCluster`",
 	"Bootstrap.typed_dns_resolver_config":                "`CaresDnsResolverConfig` without `resolvers` and `GetAddrInfoDnsResolverConfig`: names are looked up by Go's resolver in any case",

@@ -7,7 +7,6 @@ package bootstrap
 
 import (
 	"errors"
-	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -49,43 +48,6 @@ type Bootstrap struct {
 
 	notes protofile.Notes
 }
-
-// ControlPlane tells how to reach a control plane (ApiConfigSource).
-type ControlPlane struct {
-	// Cluster is the name of the static cluster that it is.
-	Cluster string
-	// Targets are the addresses of its endpoints in order of priority, at least one. IP holds a host name in a cluster
-	// that is resolved by DNS.
-	Targets []config.Address
-	// Authority is sent as :authority, empty for the target's.
-	Authority string
-	// InitialMetadata is sent when a stream is opened.
-	InitialMetadata []Metadata
-
-	ConnectTimeout time.Duration
-	// KeepaliveInterval and KeepaliveTimeout are those of HTTP/2 connection_keepalive; an interval of 0 means no pings.
-	KeepaliveInterval, KeepaliveTimeout time.Duration
-	// MaxReceiveBytes bounds a message from the control plane.
-	MaxReceiveBytes int
-
-	// Incremental asks for the incremental variant of the protocol (api_type DELTA_GRPC).
-	Incremental bool
-	// SetNodeOnFirstMessageOnly sends the node in the first request of a stream only.
-	SetNodeOnFirstMessageOnly bool
-
-	// Polls is set where it is polled over HTTP (api_type REST) instead of a stream.
-	Polls *Polls
-}
-
-// Polls tells how a control plane is polled.
-type Polls struct {
-	RefreshDelay   time.Duration // between polls, at least 1 ms
-	RequestTimeout time.Duration // of each, 0 for the default of the API
-	HTTP2          bool          // is spoken, instead of HTTP/1.1
-}
-
-// Metadata is one entry of gRPC metadata.
-type Metadata struct{ Key, Value string }
 
 // StatsConfig is envoy.config.metrics.v3.StatsConfig as far as it has a function.
 type StatsConfig struct {

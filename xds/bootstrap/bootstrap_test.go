@@ -74,9 +74,11 @@ func TestParseFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantADS := &ControlPlane{
-		Cluster: "xds", Targets: []config.Address{{IP: "api-server", Port: 18000}, {IP: "10.0.0.9", Port: 1}},
-		Authority: "a.example", InitialMetadata: []Metadata{{"k", "v"}}, ConnectTimeout: 3 * time.Second,
-		KeepaliveInterval: 30 * time.Second, KeepaliveTimeout: 5 * time.Second, MaxReceiveBytes: 1000,
+		Servers: []Server{{
+			Cluster: "xds", Targets: []config.Address{{IP: "api-server", Port: 18000}, {IP: "10.0.0.9", Port: 1}},
+			Authority: "a.example", InitialMetadata: []Metadata{{"k", "v"}}, ConnectTimeout: 3 * time.Second,
+			KeepaliveInterval: 30 * time.Second, KeepaliveTimeout: 5 * time.Second, MaxReceiveBytes: 1000, HTTP2: true,
+		}},
 		SetNodeOnFirstMessageOnly: true,
 	}
 	equal(t, b.ADS, wantADS)
@@ -182,7 +184,7 @@ f: static_resources.clusters[2]: cluster "d": health_checks[0].health_checker: v
 		ads + "api_type: REST}}":                                                                              "f: dynamic_resources.ads_config.api_type: REST is not supported for the aggregated stream, only GRPC and DELTA_GRPC",
 		ads + "api_type: GRPC, transport_api_version: V2}}":                                                   "f: dynamic_resources.ads_config.transport_api_version: V2 is not supported, only V3",
 		ads + "api_type: GRPC}, lds_config: {path_config_source: {path: /x}}}":                                "f: dynamic_resources.lds_config: paths must refer to an existing path in the system: '/x' does not exist (stat /x: no such file or directory)",
-		"dynamic_resources: {ads_config: {api_type: GRPC}}":                                                   "f: dynamic_resources.ads_config.grpc_services: must have an entry",
+		"dynamic_resources: {ads_config: {api_type: GRPC}}":                                                   "f: dynamic_resources.ads_config.grpc_services: must have 1 to 8 entries, has 0",
 		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}": "f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'x' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has none",
 		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{google_grpc: {target_uri: a, stat_prefix: b}}]}}":                                                                                                                                                                                 "f: dynamic_resources.ads_config.grpc_services[0].google_grpc: is not supported",
 		"static_resources: {clusters: [{name: x, type: EDS, http2_protocol_options: {}, eds_cluster_config: {eds_config: {ads: {}}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                 "f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'x' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has x",

@@ -24,19 +24,37 @@ dynamic_resources:
 }
 
 func TestControlPlaneOfASource(t *testing.T) {
+	server := func(cluster, ip string) Server {
+		return Server{
+			Cluster: cluster, Targets: []config.Address{{IP: ip, Port: 80}}, ConnectTimeout: config.DefaultConnectTimeout,
+			MaxReceiveBytes: defaultMaxReceive, HTTP2: cluster == "two",
+		}
+	}
+	one, two := server("one", "10.0.0.1"), server("two", "10.0.0.2")
+	detailed := one
+	detailed.Authority, detailed.MaxReceiveBytes = "a", 7
+	detailed.BackoffBase, detailed.BackoffMax = 10*time.Millisecond, 100*time.Millisecond
+	detailed.InitialMetadata = []Metadata{{"k", "100%"}, {"raw", "%x"}, {"k-bin", "\x00\xff"}}
+	bounded := two
+	bounded.BackoffBase, bounded.BackoffMax = time.Second, time.Minute
 	for source, want := range map[string]ControlPlane{
-		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one, authority: a}}]}": {
-			Cluster: "one", Authority: "a", Targets: []config.Address{{IP: "10.0.0.1", Port: 80}},
+		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}]}": {Servers: []Server{one}},
+		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one, authority: a, max_receive_message_length: 7, retry_policy: {retry_back_off: " +
+			"{base_interval: 0.01s}}}, initial_metadata: [{key: K, value: 100%%}, {key: raw, raw_value: JXg=}, {key: k-bin, value: AP8=}]}, " +
+			"{envoy_grpc: {cluster_name: two, retry_policy: {retry_back_off: {base_interval: 1s, max_interval: 60s}}}}], rate_limit_settings: {}}": {
+			Servers: []Server{detailed, bounded}, RateLimit: RateLimit{100, 10},
+		},
+		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}], rate_limit_settings: {max_tokens: 5, fill_rate: 0.5}}": {
+			Servers: []Server{one}, RateLimit: RateLimit{5, 0.5},
 		},
 		"api_config_source: {api_type: DELTA_GRPC, set_node_on_first_message_only: true, grpc_services: [{envoy_grpc: {cluster_name: two}}]}": {
-			Cluster: "two", Targets: []config.Address{{IP: "10.0.0.2", Port: 80}}, Incremental: true, SetNodeOnFirstMessageOnly: true,
+			Servers: []Server{two}, Incremental: true, SetNodeOnFirstMessageOnly: true,
 		},
 		"api_config_source: {api_type: REST, cluster_names: [one], refresh_delay: 3s, request_timeout: 2s}": {
-			Cluster: "one", Targets: []config.Address{{IP: "10.0.0.1", Port: 80}},
-			Polls: &Polls{RefreshDelay: 3 * time.Second, RequestTimeout: 2 * time.Second},
+			Servers: []Server{one}, Polls: &Polls{RefreshDelay: 3 * time.Second, RequestTimeout: 2 * time.Second},
 		},
 		"api_config_source: {api_type: REST, cluster_names: [two], refresh_delay: 0.001s}": {
-			Cluster: "two", Targets: []config.Address{{IP: "10.0.0.2", Port: 80}}, Polls: &Polls{RefreshDelay: time.Millisecond, HTTP2: true},
+			Servers: []Server{two}, Polls: &Polls{RefreshDelay: time.Millisecond},
 		},
 	} {
 		b, err := Parse("f", []byte(sourced(source)), protofile.YAML, Options{})
@@ -44,7 +62,6 @@ func TestControlPlaneOfASource(t *testing.T) {
 			t.Errorf("%s: %v", source, err)
 			continue
 		}
-		want.ConnectTimeout, want.MaxReceiveBytes = config.DefaultConnectTimeout, defaultMaxReceive
 		got, _, err := b.ControlPlane(b.CDS.Source)
 		if err != nil {
 			t.Fatal(err)
@@ -53,6 +70,11 @@ func TestControlPlaneOfASource(t *testing.T) {
 		equal(t, b.ADS, (*ControlPlane)(nil))
 		equal(t, b.Check(), nil)
 	}
+}
+
+// service is a source with one service, with more fields of its envoy_grpc and an entry of initial_metadata.
+func service(fields, metadata string) string {
+	return "api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one, " + fields + "}, initial_metadata: [" + metadata + "]}]}"
 }
 
 func TestSourceRefused(t *testing.T) {
@@ -66,6 +88,17 @@ func TestSourceRefused(t *testing.T) {
 			"defined non-EDS cluster: 'nowhere' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has one, two",
 		"api_config_source: {api_type: GRPC, cluster_names: [one], grpc_services: [{envoy_grpc: {cluster_name: one}}]}": api +
 			"cluster_names: must not be set with api_type GRPC, grpc_services has the cluster",
+		"api_config_source: {api_type: GRPC, grpc_services: [" + strings.Repeat("{envoy_grpc: {cluster_name: one}}, ", 9) + "]}": api + "grpc_services: must have 1 to 8 entries, has 9",
+		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}, {envoy_grpc: {cluster_name: nowhere}}]}": api + "grpc_services[1].envoy_grpc.cluster_name: envoy.config." +
+			"core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'nowhere' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has one, two",
+		service("retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}", ""): api + "grpc_services[0].envoy_grpc.retry_policy.retry_back_off.max_interval: 1s must be greater than or equal to the base_interval 2s",
+		service("", "{key: k, value: '%ENVIRONMENT(X)%'}"):                                   api + `grpc_services[0].initial_metadata[0].value: "%ENVIRONMENT(X)%" has a command operator, which is not supported here; write %% for a percent sign`,
+		service("", "{key: ':path', value: x}"):                                              api + `grpc_services[0].initial_metadata[0].key: ":path" must be a name of letters, digits, '_', '-' and '.', and not begin with grpc-, which are gRPC's own`,
+		service("", "{key: grpc-timeout, value: x}"):                                         api + `grpc_services[0].initial_metadata[0].key: "grpc-timeout" must be a name of letters, digits, '_', '-' and '.', and not begin with grpc-, which are gRPC's own`,
+		service("", "{key: k-bin, value: '?'}"):                                              api + `grpc_services[0].initial_metadata[0]: the value of "k-bin" must be base64, as the name ends in -bin: illegal base64 data at input byte 0`,
+		service("", "{key: k, raw_value: /w==}"):                                             api + `grpc_services[0].initial_metadata[0]: the value of "k" must be of printable ASCII; other values need a name that ends in -bin`,
+		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}], rate_limit_settings: {max_tokens: 0}}":       api + "rate_limit_settings.max_tokens: must be at least 1, or nothing could be asked",
+		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}], rate_limit_settings: {fill_rate: Infinity}}": api + "rate_limit_settings.fill_rate: +Inf must be greater than 0 and finite",
 		"path_config_source: {path: /no/such/file}": "dynamic_resources.cds_config: paths must refer to an existing path in the system: '/no/such/file' does not exist (stat /no/such/file: no such file or directory)",
 	} {
 		_, err := Parse("f", []byte(sourced(source)), protofile.YAML, Options{})

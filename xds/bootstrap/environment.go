@@ -229,9 +229,10 @@ func (e *environment) contradictions(b *Bootstrap) []string {
 		}
 		return notes
 	}
-	if !slices.Contains(b.ADS.Targets, e.server) {
-		note(serverVariable, e.server.String(), b.ADS.Targets[0].String())
+	server := &b.ADS.Servers[0]
+	if !slices.Contains(server.Targets, e.server) {
+		note(serverVariable, e.server.String(), server.Targets[0].String())
 	}
-	note(connectVariable, e.connect.String(), b.ADS.ConnectTimeout.String())
+	note(connectVariable, e.connect.String(), server.ConnectTimeout.String())
 	return notes
 }

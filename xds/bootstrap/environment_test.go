@@ -43,9 +43,9 @@ func TestFromEnvironment(t *testing.T) {
 			equal(t, b.Node.GetId(), test.node)
 			equal(t, b.Node.GetCluster(), test.cluster)
 			equal(t, b.Admin, test.admin)
-			equal(t, b.ADS, &ControlPlane{
-				Cluster: "xds_cluster", Targets: []config.Address{test.target}, ConnectTimeout: test.connect, MaxReceiveBytes: 64 << 20,
-			})
+			equal(t, b.ADS, &ControlPlane{Servers: []Server{{
+				Cluster: "xds_cluster", Targets: []config.Address{test.target}, ConnectTimeout: test.connect, MaxReceiveBytes: 64 << 20, HTTP2: true,
+			}}})
 			equal(t, b.LDS, &config.Discovery{FetchTimeout: 15 * time.Second})
 			equal(t, b.CDS, b.LDS)
 			equal(t, len(b.Clusters)+len(b.Listeners)+len(b.Warnings), 0)
@@ -78,8 +78,8 @@ func TestComplete(t *testing.T) {
 	}
 	equal(t, notes, []string{"XDS_NODE_ID=other is not used, the bootstrap says mine"})
 	equal(t, b.Node.GetId()+" "+b.Node.GetCluster(), "mine c")
-	equal(t, b.ADS.Cluster, "xds_cluster_2")
-	equal(t, b.ADS.Targets, []config.Address{{IP: "1.1.1.1", Port: 5}})
+	equal(t, b.ADS.Servers[0].Cluster, "xds_cluster_2")
+	equal(t, b.ADS.Servers[0].Targets, []config.Address{{IP: "1.1.1.1", Port: 5}})
 	equal(t, b.Admin.Port, uint32(9901))
 	equal(t, len(b.Clusters), 1)
 }

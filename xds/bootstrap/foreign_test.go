@@ -59,7 +59,7 @@ func inForce(b *Bootstrap) string {
 		line("cluster %s", c.Name)
 	}
 	if b.ADS != nil {
-		line("ads of %s at %v, incremental %t, pings every %s", b.ADS.Cluster, b.ADS.Targets, b.ADS.Incremental, b.ADS.KeepaliveInterval)
+		line("ads of %s at %v, incremental %t, pings every %s", b.ADS.Servers[0].Cluster, b.ADS.Servers[0].Targets, b.ADS.Incremental, b.ADS.Servers[0].KeepaliveInterval)
 	}
 	if b.LDS != nil {
 		line("lds within %s", b.LDS.FetchTimeout)

@@ -1,0 +1,148 @@
+//lint:file-ignore SA1019 bootstraps still have the deprecated fields
+
+package bootstrap
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+const clientOwned = "has no effect on the connection to the control plane"
+
+// clientFields are the fields of the control plane's cluster that its client goes by. The others that may be set are about
+// traffic.
+var clientFields = []protoreflect.Name{
+	"name", "type", "cluster_type", "connect_timeout", "load_assignment", "transport_socket", "dns_refresh_rate",
+	"respect_dns_ttl", "dns_lookup_family", "http2_protocol_options", "typed_extension_protocol_options",
+}
+
+// controlPlaneClusters returns the names of the clusters that are the control planes of dynamic_resources.
+func controlPlaneClusters(written *bootstrapv3.Bootstrap) map[string]bool {
+	found := make(map[string]bool)
+	r := written.GetDynamicResources()
+	for _, api := range []*corev3.ApiConfigSource{
+		r.GetAdsConfig(), r.GetLdsConfig().GetApiConfigSource(), r.GetCdsConfig().GetApiConfigSource(),
+	} {
+		for _, name := range api.GetClusterNames() {
+			found[name] = true
+		}
+		for _, s := range api.GetGrpcServices() {
+			if g := s.GetEnvoyGrpc(); g != nil {
+				found[g.GetClusterName()] = true
+			}
+		}
+	}
+	return found
+}
+
+// backing finds the addresses of a server in its static cluster, which stands at the field named.
+func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Server) {
+	clusters := written.GetStaticResources().GetClusters()
+	i := slices.IndexFunc(clusters, func(c *clusterv3.Cluster) bool { return c.GetName() == x.Cluster })
+	if i < 0 || clusters[i].GetType() == clusterv3.Cluster_EDS {
+		known := make([]string, len(clusters))
+		for i, c := range clusters {
+			known[i] = c.GetName()
+		}
+		d.errorf(named, "envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: '%s' does not exist, "+
+			"was added via api, or is an EDS cluster; static_resources.clusters has %s", x.Cluster, names(known))
+		return
+	}
+	path := fmt.Sprintf("static_resources.clusters[%d]", i)
+	reduced := d.clientCluster(path, clusters[i])
+	if reduced.GetLoadAssignment() == nil {
+		d.errorf(path, "cluster %q of the control plane must be of type STATIC or STRICT_DNS and have a load_assignment", x.Cluster)
+		return
+	}
+	cluster, err := resource.Cluster(reduced)
+	if err != nil {
+		if !speaksHTTP2(clusters[i]) { // or else it is reported with the clusters for traffic
+			return
+		}
+		d.failed(path, err)
+		return
+	}
+	x.ConnectTimeout = cluster.ConnectTimeout
+	x.HTTP2 = speaksHTTP2(clusters[i])
+	x.Targets = targets(cluster.Assignment)
+	if len(x.Targets) == 0 {
+		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
+	}
+	d.keepalive(path, clusters[i], x)
+}
+
+// clientCluster returns the part of a cluster that matters to the gRPC client, and warns of the rest when the cluster is
+// for that client only. The client asks DNS anew for each connection, so LOGICAL_DNS is the same as STRICT_DNS to it.
+func (d *decoder) clientCluster(path string, c *clusterv3.Cluster) *clusterv3.Cluster {
+	out := &clusterv3.Cluster{
+		Name: c.GetName(), ClusterDiscoveryType: c.GetClusterDiscoveryType(), ConnectTimeout: c.GetConnectTimeout(),
+		LoadAssignment: c.GetLoadAssignment(), TransportSocket: c.GetTransportSocket(), DnsLookupFamily: c.GetDnsLookupFamily(),
+	}
+	if c.GetType() == clusterv3.Cluster_LOGICAL_DNS {
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+	}
+	if speaksHTTP2(c) {
+		known := make(map[protoreflect.Name]string)
+		fields := c.ProtoReflect().Descriptor().Fields()
+		for i := range fields.Len() {
+			known[fields.Get(i).Name()] = clientOwned
+		}
+		for _, name := range clientFields {
+			known[name] = handled
+		}
+		d.fields(path, c, known)
+	}
+	return out
+}
+
+// targets returns the addresses of an assignment by priority.
+func targets(a *config.ClusterLoadAssignment) []config.Address {
+	localities := slices.Clone(a.Localities)
+	slices.SortStableFunc(localities, func(x, y config.LocalityEndpoints) int { return cmp.Compare(x.Priority, y.Priority) })
+	var out []config.Address
+	for _, l := range localities {
+		for _, e := range l.Endpoints {
+			out = append(out, e.Address)
+		}
+	}
+	return out
+}
+
+// keepalive decodes the pings that keep a connection to the control plane alive. Without an interval there are none.
+func (d *decoder) keepalive(path string, c *clusterv3.Cluster, x *Server) {
+	k := http2Options(c).GetConnectionKeepalive()
+	if k.GetInterval() == nil {
+		return
+	}
+	if err := resource.Validate(path+": cluster "+strconv.Quote(c.GetName())+": connection_keepalive", k); err != nil {
+		d.errs = append(d.errs, err)
+		return
+	}
+	x.KeepaliveInterval, x.KeepaliveTimeout = k.GetInterval().AsDuration(), k.GetTimeout().AsDuration()
+}
+
+// speaksHTTP2 reports whether a cluster is configured for HTTP/2.
+func speaksHTTP2(c *clusterv3.Cluster) bool { return http2Options(c) != nil }
+
+// http2Options returns the HTTP/2 options of a cluster, nil when it has none. As in Envoy, HttpProtocolOptions takes the
+// place of the deprecated field.
+func http2Options(c *clusterv3.Cluster) *corev3.Http2ProtocolOptions {
+	for _, packed := range c.GetTypedExtensionProtocolOptions() {
+		var o upstreamv3.HttpProtocolOptions
+		if packed.UnmarshalTo(&o) == nil {
+			return o.GetExplicitHttpConfig().GetHttp2ProtocolOptions()
+		}
+	}
+	return c.GetHttp2ProtocolOptions()
+}

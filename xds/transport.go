@@ -1,0 +1,87 @@
+package xds
+
+import (
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/ads"
+	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/rest"
+)
+
+// stream makes a gRPC stream to a control plane.
+func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
+	servers := make([]ads.Server, len(x.Servers))
+	for i := range x.Servers {
+		servers[i] = s.server(&x.Servers[i])
+	}
+	client, err := ads.New(ads.Options{
+		Servers:                servers,
+		Node:                   s.boot.Node,
+		NodeOnFirstMessageOnly: x.SetNodeOnFirstMessageOnly,
+		Incremental:            x.Incremental,
+		OwnService:             !from.Aggregated(),
+		Types:                  types,
+		RateLimit:              ads.RateLimit(x.RateLimit),
+		OnDisconnect:           func(error) { s.lost(keyOf(from, types[0].URL), false) },
+		Logger:                 s.m.log,
+	})
+	if err != nil {
+		return nil, err // not client: a nil one would be a transport
+	}
+	return client, nil
+}
+
+// server describes a server to the client of a stream.
+func (s *sources) server(x *bootstrap.Server) ads.Server {
+	sent := metadata.MD{}
+	for _, entry := range x.InitialMetadata {
+		sent.Append(entry.Key, entry.Value)
+	}
+	return ads.Server{
+		Targets:         targets(x),
+		Metadata:        sent,
+		Authority:       x.Authority,
+		ConnectTimeout:  x.ConnectTimeout,
+		MaxReceiveBytes: x.MaxReceiveBytes,
+		Keepalive: keepalive.ClientParameters{
+			Time:                x.KeepaliveInterval,
+			Timeout:             x.KeepaliveTimeout,
+			PermitWithoutStream: true,
+		},
+		BackoffBase: x.BackoffBase,
+		BackoffMax:  x.BackoffMax,
+		DialOptions: s.dial,
+	}
+}
+
+// polls makes the transport of a control plane that is polled.
+func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
+	server := &x.Servers[0]
+	opened, err := rest.New(rest.Options{
+		Targets:         targets(server),
+		Host:            server.Cluster,
+		Node:            s.boot.Node,
+		Types:           types,
+		RefreshDelay:    x.Polls.RefreshDelay,
+		RequestTimeout:  x.Polls.RequestTimeout,
+		MaxReceiveBytes: server.MaxReceiveBytes,
+		HTTP2:           server.HTTP2,
+		OnFailure:       func(error) { s.lost(keyOf(from, types[0].URL), false) },
+		Logger:          s.m.log,
+	})
+	if err != nil {
+		return nil, err // not opened: a nil one would be a transport
+	}
+	return opened, nil
+}
+
+// targets returns the addresses of a server as transports take them.
+func targets(x *bootstrap.Server) []string {
+	out := make([]string, len(x.Targets))
+	for i, a := range x.Targets {
+		out[i] = a.String()
+	}
+	return out
+}
