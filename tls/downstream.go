@@ -49,7 +49,7 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		return &Downstream{missing: m.missing}, nil
 	}
 	d := &Downstream{}
-	if d.config, err = parameters(&c.TLS, tls.VersionTLS13); err != nil {
+	if d.config, err = parameters(&c.TLS, tls.VersionTLS13, now); err != nil {
 		return nil, err
 	}
 	identity := sha256.New()

@@ -3,6 +3,7 @@ package tls
 import (
 	"crypto/tls"
 	"fmt"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -43,9 +44,11 @@ func curveOf(name string) (tls.CurveID, bool) {
 	return 0, false
 }
 
-// parameters returns what both sides set of a configuration. maxVersion is the side's default.
-func parameters(c *config.TLS, maxVersion uint16) (*tls.Config, error) {
+// parameters returns what both sides set of a configuration. maxVersion is the side's default, now the clock that the age
+// of tickets goes by.
+func parameters(c *config.TLS, maxVersion uint16, now func() time.Time) (*tls.Config, error) {
 	out := baseConfig()
+	out.Time = now
 	out.NextProtos = c.ALPN
 	out.MaxVersion = maxVersion
 	// Records of 16 KiB from the beginning: the size that spares the most work is also what fits a turn's output.

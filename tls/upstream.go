@@ -31,7 +31,7 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 	}
 	u := &Upstream{asked: c}
 	// Envoy's clients speak no more than TLS 1.2 unless they are told to.
-	if u.config, err = parameters(&c.TLS, tls.VersionTLS12); err != nil {
+	if u.config, err = parameters(&c.TLS, tls.VersionTLS12, now); err != nil {
 		return nil, err
 	}
 	for i := range m.certificates {
