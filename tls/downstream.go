@@ -17,7 +17,10 @@ import (
 // ErrNotReady is why hands are not shaken while a secret is missing.
 var ErrNotReady = errors.New("a secret of the TLS context has not come yet")
 
-var errNoServerName = errors.New("the client does not say which server it wants")
+var (
+	errNoServerName = errors.New("the client does not say which server it wants")
+	errNothingShown = errors.New("there is no certificate to show")
+)
 
 // Downstream is the TLS of a filter chain. It does not change, and its methods may be called from any goroutine.
 type Downstream struct {
@@ -61,9 +64,12 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		d.shown = append(d.shown, one)
 		identity.Write(one.chain[0].Raw)
 	}
-	if len(d.shown) == 1 {
+	switch len(d.shown) {
+	case 0:
+		return nil, errNothingShown
+	case 1:
 		d.config.Certificates = []tls.Certificate{d.shown[0].certificate}
-	} else {
+	default:
 		d.config.GetCertificate = newChooser(d.shown).choose
 	}
 	if m.validation != nil {

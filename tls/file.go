@@ -37,6 +37,9 @@ type fileError struct {
 func (e *fileError) Error() string { return fmt.Sprintf("%s file %q: %v", e.role, e.path, e.err) }
 func (e *fileError) Unwrap() error { return e.err }
 
+// errLarge is what is wrong with more bytes than any of these files has.
+var errLarge = fmt.Errorf("it is larger than %d bytes", maxFile)
+
 // readFile returns what is in a file. Errors do not repeat the path.
 func readFile(path string) ([]byte, error) {
 	// A pipe would make the caller wait for a writer, and could not be read again.
@@ -57,7 +60,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, withoutPath(err)
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("it is larger than %d bytes", maxFile)
+		return nil, errLarge
 	}
 	return data, nil
 }

@@ -14,7 +14,7 @@ const (
 
 // What is our choice.
 const (
-	// maxFile bounds a file, in bytes. A chain has a few KiB; the CA bundle of an operating system 250.
+	// maxFile bounds a file, and what is instead of one, in bytes. A chain has a few KiB; the CA bundle of an operating system 250.
 	maxFile = 1 << 20
 	// maxChain bounds the certificates that are sent with every handshake: a leaf and what is between it and a root.
 	maxChain = 10
@@ -23,4 +23,6 @@ const (
 	// pollInterval is how often [ServerContext.Watch] looks at the files. Reading three small files costs next to nothing,
 	// and rotations come days before they are needed.
 	pollInterval = 10 * time.Second
+	// maxTicketKeys bounds the session ticket keys of a context: a ticket is tried with each of them.
+	maxTicketKeys = 16
 )

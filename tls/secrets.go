@@ -127,6 +127,9 @@ var errTicketKey = errors.New("it is no session ticket key, want 80 bytes")
 // ticketKeys returns the keys to seal and open tickets with. They are bound to identity: a ticket of a context that trusts
 // others, or is somebody else, cannot be opened.
 func ticketKeys(sources []config.DataSource, identity [sha256.Size]byte) ([][32]byte, error) {
+	if len(sources) > maxTicketKeys {
+		return nil, fmt.Errorf("there are %d session ticket keys, want at most %d", len(sources), maxTicketKeys)
+	}
 	var keys [][32]byte
 	for _, source := range sources {
 		key, err := read("session ticket key", source)

@@ -10,6 +10,7 @@ import (
 
 // read returns the bytes of a data source. The error names where they were to be, and has none of them.
 func read(role string, d config.DataSource) ([]byte, error) {
+	data := d.Inline
 	switch {
 	case d.File != "":
 		data, err := readFile(d.File)
@@ -22,11 +23,14 @@ func read(role string, d config.DataSource) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: the environment variable %s is not set", role, d.Variable)
 		}
-		return []byte(value), nil
-	case len(d.Inline) > 0:
-		return d.Inline, nil
+		data = []byte(value)
+	case len(d.Inline) == 0:
+		return nil, errors.New(role + ": there is nothing, want a file name, bytes or a variable")
 	}
-	return nil, errors.New(role + ": there is nothing, want a file name, bytes or a variable")
+	if len(data) > maxFile {
+		return nil, within(role, d, errLarge)
+	}
+	return data, nil
 }
 
 // place says where the bytes of a data source are, as Envoy's /certs does.

@@ -62,6 +62,9 @@ type verifier struct {
 // newVerifier reads what v names.
 func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() time.Time) (*verifier, error) {
 	out := &verifier{v: v, usage: usage, now: now}
+	if err := checkTrust(v); err != nil {
+		return nil, err
+	}
 	switch {
 	case v.SystemRoots:
 		roots, err := x509.SystemCertPool()
@@ -93,6 +96,21 @@ func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() tim
 		out.hashes[[sha256.Size]byte(sum)] = true
 	}
 	return out, nil
+}
+
+// checkTrust returns what of v would be of no use without a CA, as Envoy refuses it, or nil.
+func checkTrust(v *config.TLSValidation) error {
+	switch {
+	case v.CA.IsSet() || v.SystemRoots:
+		return nil
+	case v.CRL.IsSet():
+		return errors.New("crl needs trusted_ca")
+	case len(v.SANs) > 0:
+		return errors.New("match_typed_subject_alt_names needs trusted_ca: anybody can make a certificate with any name")
+	case v.AllowExpired:
+		return errors.New("allow_expired_certificate needs trusted_ca: without it no time is looked at")
+	}
+	return nil
 }
 
 // trust reads the CA bundle.
