@@ -40,7 +40,12 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 			return nil, err
 		}
 		u.shown = append(u.shown, one)
-		u.config.Certificates = append(u.config.Certificates, one.certificate)
+	}
+	if len(u.shown) > 0 {
+		// Not Certificates: of those a client of crypto/tls shows only what the host says that it would take, and one that is
+		// told what is missing is easier to help than one that sees nothing.
+		own := &u.shown[0].certificate
+		u.config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
 	if m.validation != nil {
 		if u.peers, err = newVerifier(m.validation, x509.ExtKeyUsageServerAuth, now); err != nil {
