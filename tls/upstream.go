@@ -3,6 +3,7 @@ package tls
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -52,6 +53,9 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 			return nil, err
 		}
 	}
+	if c.AutoSANValidation && (u.peers == nil || u.peers.roots == nil) {
+		return nil, errNameWithoutTrust
+	}
 	// Certificates are checked by the verifier, and where there is none, as in Envoy, not at all.
 	u.config.InsecureSkipVerify = true
 	if c.MaxSessionKeys > 0 {
@@ -61,6 +65,9 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 	return u, nil
 }
 
+// errNameWithoutTrust is why a name is not checked: anybody can make a certificate with it.
+var errNameWithoutTrust = errors.New("auto_sni_san_validation needs trusted_ca")
+
 // maxSessions bounds the sessions kept of a cluster, whatever max_session_keys says: each has some KiB.
 const maxSessions = 1024
 
@@ -68,7 +75,7 @@ const maxSessions = 1024
 func (u *Upstream) Missing() string { return u.missing }
 
 // Client returns the client's side of a connection on wire to a host. name is the host name of the endpoint, empty for none;
-// alpn are the protocols to offer instead of the context's, none for those. Nothing is written before Handshake.
+// alpn are the protocols to offer where the context has none. Nothing is written before Handshake.
 func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, error) {
 	if u.config == nil {
 		return Conn{}, fmt.Errorf("secret %q: %w", u.missing, ErrNotReady)
