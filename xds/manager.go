@@ -30,6 +30,8 @@ type Options struct {
 	// Runtime takes the values of a Runtime resource by its name, nil when it is gone. It is required when a layer of the
 	// runtime is such a resource, and must not call the Manager.
 	Runtime func(resource string, texts map[string]string) error
+	// UnknownFields is what becomes of resources with fields that the API does not have; the zero value warns.
+	UnknownFields UnknownFields
 	// DialOptions are those of the connection to the control plane, after the Manager's own.
 	DialOptions []grpc.DialOption
 }
@@ -42,6 +44,7 @@ type Manager struct {
 
 	events      chan event    // handled by Run, one after the other
 	initialized chan struct{} // closed when phase becomes phaseLive
+	unknown     *unknownFields
 
 	mu          sync.Mutex           // guards all below; Run holds it for one event
 	boot        *bootstrap.Bootstrap // in force
@@ -75,6 +78,7 @@ func New(o Options) (*Manager, error) {
 		log:         o.Logger,
 		events:      make(chan event, maxEvents),
 		initialized: make(chan struct{}),
+		unknown:     &unknownFields{policy: o.UnknownFields, log: o.Logger, warned: make(map[string]bool)},
 		tables:      make(map[string]*table),
 	}
 	if m.layers, err = newLayers(m, &o); err != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/file"
-	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 // maxSources bounds how many sources there are at a time. Each has a connection or a watch and some goroutines; a
@@ -155,12 +154,13 @@ func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, e
 		}
 	}
 	opened, err := file.New(file.Options{
-		Path:             from.Path,
-		WatchedDirectory: from.WatchedDirectory,
-		Types:            types,
-		Watcher:          s.watcher,
-		OnFailure:        func(error) { s.lost(keyOf(from, types[0].URL), true) },
-		Logger:           s.m.log,
+		Path:                from.Path,
+		WatchedDirectory:    from.WatchedDirectory,
+		Types:               types,
+		Watcher:             s.watcher,
+		RejectUnknownFields: s.m.unknown.policy == RejectUnknownFields,
+		OnFailure:           func(error) { s.lost(keyOf(from, types[0].URL), true) },
+		Logger:              s.m.log,
 	})
 	if err != nil {
 		return nil, err // not opened: a nil one would be a transport
@@ -173,7 +173,7 @@ func (s *sources) typeOf(by *source, k *kind, from config.ConfigSource) ads.Type
 	return ads.Type{
 		URL:      k.url,
 		Wildcard: s.m.tables[k.url] == nil,
-		Decode:   func(packed *anypb.Any) (string, proto.Message, error) { return resource.Unmarshal(k.url, packed) },
+		Decode:   func(packed *anypb.Any) (string, proto.Message, error) { return s.m.unknown.decode(k.url, packed) },
 		Handle: func(ctx context.Context, r ads.Response) error {
 			return s.m.await(ctx, func() error {
 				if by.closed {

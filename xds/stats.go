@@ -27,12 +27,13 @@ type Stat struct {
 
 // Stats returns the statistics of the subscriptions and of what came by them, in no special order:
 // cluster_manager.cds.*, listener_manager.lds.*, cluster.<name>.update_* and the like of EDS,
-// http.<stat_prefix>.rds.<route configuration>.*, the counts of clusters and listeners, and control_plane.*. The values are
-// read when it is called.
+// http.<stat_prefix>.rds.<route configuration>.*, the counts of clusters and listeners, control_plane.* and server.dynamic_unknown_fields.
+// The values are read when it is called.
 func (m *Manager) Stats() []Stat {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var stats []Stat
+	stats = append(stats, Stat{Name: "server.dynamic_unknown_fields", Value: m.unknown.count()})
 	stats = m.controlPlaneStats(stats)
 	stats = m.clusters.stats(stats, "cluster_manager.", "active_clusters", "warming_clusters")
 	stats = m.listeners.stats(stats, "listener_manager.", "total_listeners_active", "total_listeners_warming")
