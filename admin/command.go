@@ -47,7 +47,7 @@ func (a *surface) viewCommands() []command {
 		{path: "/help", help: "this list", run: func(r *request) { r.ok(a.helpText()) }},
 		{path: "/ready", help: "state of the server, with status 200 if it is LIVE and 503 otherwise", run: a.ready},
 		{path: "/server_info", help: "version, state, uptime, node and command line", run: a.serverInfo},
-		{path: "/hot_restart_version", help: "hot restart compatibility version", run: func(r *request) { r.ok(hotRestartVersion) }},
+		{path: "/hot_restart_version", help: "hot restart compatibility version", run: func(r *request) { r.ok(HotRestartVersion) }},
 		{path: "/memory", help: "memory in use", run: a.memory},
 		{path: "/certs", help: "certificates in use", run: a.certs},
 		{path: "/stats", help: "statistics", run: a.stats, params: []param{

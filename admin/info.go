@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// hotRestartVersion is what Envoy says when it cannot be hot restarted.
-const hotRestartVersion = "disabled"
+// HotRestartVersion is what Envoy says when it cannot be hot restarted.
+const HotRestartVersion = "disabled"
 
 // ready is /ready.
 func (a *surface) ready(r *request) {
@@ -35,7 +35,7 @@ func (a *surface) serverInfo(r *request) {
 		State:              state,
 		UptimeCurrentEpoch: durationpb.New(a.uptime()),
 		UptimeAllEpochs:    durationpb.New(a.uptime()),
-		HotRestartVersion:  hotRestartVersion,
+		HotRestartVersion:  HotRestartVersion,
 		CommandLineOptions: a.Info.CommandLine,
 		Node:               a.Info.Node,
 	}, printDefaults)

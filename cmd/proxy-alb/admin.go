@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"time"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/penguintechinc/marchproxy-alb/admin"
 	"github.com/penguintechinc/marchproxy-alb/xds"
@@ -40,7 +38,7 @@ func (p *process) adminOptions() admin.Options {
 		Info: admin.Info{
 			Version:     serverVersion(),
 			Node:        p.settings.bootstrap.Node,
-			CommandLine: p.settings.flags.commandLine(p.server.Workers()),
+			CommandLine: p.settings.flags.commandLine(p.server.Workers(), p.settings.logLevel()),
 			Start:       p.started,
 		},
 		Level:            &p.level,
@@ -71,39 +69,4 @@ func (p *process) drainListeners(d admin.Drain) {
 			p.log.Warn("drain ended early", zap.Error(err))
 		}
 	}()
-}
-
-// commandLine is the command line as /server_info shows it.
-func (f *flags) commandLine(workers int) *adminv3.CommandLineOptions {
-	text := func(name, byDefault string) string {
-		if v, ok := f.all[name]; ok {
-			return v
-		}
-		return byDefault
-	}
-	mode := adminv3.CommandLineOptions_Serve
-	switch f.mode {
-	case modeValidate:
-		mode = adminv3.CommandLineOptions_Validate
-	case modeInitOnly:
-		mode = adminv3.CommandLineOptions_InitOnly
-	}
-	return &adminv3.CommandLineOptions{
-		Concurrency:              uint32(workers),
-		ConfigPath:               f.configPath,
-		ConfigYaml:               f.configYAML,
-		AllowUnknownStaticFields: f.allowUnknown,
-		AdminAddressPath:         f.adminAddressPath,
-		LogLevel:                 text("log-level", "info"),
-		ComponentLogLevel:        f.componentLogLevel,
-		LogPath:                  f.logPath,
-		ServiceCluster:           f.cluster,
-		ServiceNode:              f.node,
-		ServiceZone:              f.zone,
-		Mode:                     mode,
-		DisableHotRestart:        f.given("disable-hot-restart"),
-		FileFlushInterval:        durationpb.New(10 * time.Second),
-		DrainTime:                durationpb.New(600 * time.Second),
-		ParentShutdownTime:       durationpb.New(900 * time.Second),
-	}
 }

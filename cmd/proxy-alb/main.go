@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/penguintechinc/marchproxy-alb/admin"
 )
 
 // Exit statuses. Whatever is wrong with the input is 1, as with Envoy.
@@ -47,6 +49,10 @@ func start(args []string, getenv func(string) string) error {
 	}
 	if flags.version {
 		fmt.Println(versionLine())
+		return nil
+	}
+	if flags.hotRestartVersion {
+		fmt.Println(admin.HotRestartVersion)
 		return nil
 	}
 	env, err := readEnvironment(getenv)

@@ -144,22 +144,6 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestEveryFlagOfEnvoyIsAccepted runs them all against validate.
-func TestEveryFlagOfEnvoyIsAccepted(t *testing.T) {
-	args := []string{"--mode", "validate", "--config-yaml", fmt.Sprintf(listenerYAML, 0, "hi"), "--service-cluster", "c",
-		"--service-node=n", "--service-zone", "z", "--component-log-level", "http:debug", "--local-address-ip-version", "v6", "--log-level", "trace"}
-	for _, a := range accepted {
-		if a.value == "" {
-			args = append(args, "--"+a.name)
-		} else {
-			args = append(args, "--"+a.name, "1")
-		}
-	}
-	if out, err := command(t, nil, args...).CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-}
-
 // running is a proxy-alb in a process of its own.
 type running struct {
 	cmd    *exec.Cmd
@@ -167,10 +151,17 @@ type running struct {
 	stderr *bytes.Buffer
 }
 
-func startProxy(t *testing.T, path string, env ...string) *running {
+func startProxy(t *testing.T, path string, args ...string) *running {
+	t.Helper()
+	return startProxyIn(t, nil, path, args...)
+}
+
+// startProxyIn is startProxy with variables.
+func startProxyIn(t *testing.T, env []string, path string, args ...string) *running {
 	t.Helper()
 	address := filepath.Join(t.TempDir(), "admin")
-	cmd := command(t, append(slices.Clone(freePorts), env...), "-c", path, "--admin-address-path", address, "--concurrency", "1")
+	all := append([]string{"-c", path, "--admin-address-path", address, "--concurrency", "1"}, args...)
+	cmd := command(t, append(slices.Clone(freePorts), env...), all...)
 	r := &running{cmd: cmd, stderr: new(bytes.Buffer)}
 	cmd.Stderr = r.stderr
 	if err := cmd.Start(); err != nil {

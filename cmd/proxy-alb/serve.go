@@ -90,7 +90,7 @@ func (p *process) prepare() error {
 	if err := p.openTLS(); err != nil {
 		return err
 	}
-	p.stats = stats.NewStore(stats.Options{Tags: statsTags(p.settings.bootstrap)})
+	p.stats = stats.NewStore(p.settings.stats)
 	p.window = p.stats.NewWindow(isRequestTime)
 	workers := p.workers()
 	p.registerServerStats(workers)
@@ -118,6 +118,7 @@ func (p *process) prepare() error {
 	}
 	p.manager, err = xds.New(xds.Options{
 		Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds"), Runtime: p.runtime.SetRTDS,
+		UnknownFields: p.settings.flags.unknownDynamicFields(),
 	})
 	if err != nil {
 		return err
@@ -129,17 +130,12 @@ func (p *process) prepare() error {
 }
 
 func (p *process) startLog() (err error) {
-	f, env := p.settings.flags, p.settings.env
-	name := env.logLevel
-	if f.logLevel != "" {
-		name = f.logLevel
-	}
-	level, err := parseLevel(name)
+	level, err := parseLevel(p.settings.logLevel())
 	if err != nil {
 		return err
 	}
 	p.level = zap.NewAtomicLevelAt(level)
-	if p.logFile, err = openLog(f.logPath); err != nil {
+	if p.logFile, err = openLog(p.settings.flags.logPath); err != nil {
 		return err
 	}
 	p.log = newLogger(p.logFile, p.level)

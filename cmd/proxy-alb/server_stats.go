@@ -7,7 +7,6 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/xds"
-	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 )
 
 // isRequestTime picks the histograms of downstream request time, but not the admin interface's own.
@@ -27,6 +26,8 @@ func heapBytes(name string) func() uint64 {
 func (p *process) registerServerStats(workers int) {
 	server := p.stats.Scope("server.", stats.Server)
 	server.Set(stats.ServerConcurrency, uint64(workers))
+	server.Set(stats.ServerHotRestartEpoch, uint64(p.settings.flags.restartEpoch))
+	server.Add(stats.ServerStaticUnknownFields, uint64(p.settings.bootstrap.UnknownFields))
 	gauge := func(name string, value func() uint64) { p.stats.GaugeFunc("server."+name, value) }
 	gauge("uptime", func() uint64 { return uint64(time.Since(p.started) / time.Second) })
 	gauge("live", func() uint64 {
@@ -70,12 +71,4 @@ func sample(s xds.Stat) stats.Sample {
 		kind = stats.TextReadout
 	}
 	return stats.Sample{Name: s.Name, Kind: kind, Value: s.Value, Text: s.Text}
-}
-
-func statsTags(b *bootstrap.Bootstrap) []stats.TagRule {
-	var rules []stats.TagRule
-	for _, t := range b.Stats.Tags {
-		rules = append(rules, stats.FixedTag(t.Name, t.Value))
-	}
-	return rules
 }

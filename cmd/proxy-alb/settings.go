@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 )
 
@@ -16,6 +18,7 @@ type settings struct {
 	env       *environment
 	getenv    func(string) string
 	bootstrap *bootstrap.Bootstrap
+	stats     stats.Options // how statistics are shown
 	// source says where the bootstrap came from: a path, or words in its place.
 	source string
 	// notes are to be logged once there is a log.
@@ -47,8 +50,27 @@ func (s *settings) load() error {
 	if err := b.Check(); err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
-	s.bootstrap, s.source, s.notes = b, source, append(notes, b.Warnings...)
+	statistics, err := statsOptions(&b.Stats, s.flags.statsTags)
+	if err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	if s.flags.disabledExtensions != "" {
+		notes = append(notes, "--disable-extensions has no effect: an extension runs where the configuration has it")
+	}
+	s.bootstrap, s.source, s.stats, s.notes = b, source, statistics, append(notes, b.Warnings...)
 	return nil
+}
+
+// logLevel returns the name of the level of the log at the start, as Envoy writes it.
+func (s *settings) logLevel() string {
+	switch name := cmp.Or(s.flags.logLevel, s.env.logLevel); name {
+	case "warn":
+		return "warning"
+	case "fatal":
+		return "critical"
+	default:
+		return name
+	}
 }
 
 // fromEnvironment stands for a path where there is no file.

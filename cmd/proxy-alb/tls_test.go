@@ -152,7 +152,7 @@ func TestModuleServiceOverTLS(t *testing.T) {
 	s := newSite(t)
 	port := strconv.Itoa(freePort(t))
 	path := write(t, fmt.Sprintf(listenerYAML, 0, "one"))
-	r := startProxy(t, path, "GRPC_PORT="+port, "GRPC_TLS_CERT="+s.cert, "GRPC_TLS_KEY="+s.pkey, "GRPC_TLS_CLIENT_CA="+s.cas)
+	r := startProxyIn(t, []string{"GRPC_PORT=" + port, "GRPC_TLS_CERT=" + s.cert, "GRPC_TLS_KEY=" + s.pkey, "GRPC_TLS_CLIENT_CA=" + s.cas}, path)
 	address := net.JoinHostPort("127.0.0.1", port)
 	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	defer cancel()

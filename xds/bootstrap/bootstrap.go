@@ -49,17 +49,6 @@ type Bootstrap struct {
 	notes protofile.Notes
 }
 
-// StatsConfig is envoy.config.metrics.v3.StatsConfig as far as it has a function.
-type StatsConfig struct {
-	// Tags are the tags with a fixed value that every metric carries.
-	Tags []StatsTag
-	// UseDefaultTags is use_all_default_tags, true by default.
-	UseDefaultTags bool
-}
-
-// StatsTag is a tag and its value.
-type StatsTag struct{ Name, Value string }
-
 // Options tells how a bootstrap is read.
 type Options struct {
 	// MergeYAML is laid over the file as --config-yaml does: scalars replace, lists append, messages merge.

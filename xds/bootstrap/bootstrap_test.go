@@ -23,7 +23,7 @@ layered_runtime:
 overload_manager:
   resource_monitors: [{name: heap, typed_config: {"@type": type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig, max_heap_size_bytes: 1}}]
 stats_config:
-  stats_tags: [{tag_name: module_type, fixed_value: ALB}, {tag_name: t, regex: "^x"}]
+  stats_tags: [{tag_name: module_type, fixed_value: ALB}, {tag_name: t, regex: "^(x)"}]
 dynamic_resources:
   ads_config:
     api_type: GRPC
@@ -84,7 +84,7 @@ func TestParseFull(t *testing.T) {
 	equal(t, b.ADS, wantADS)
 	equal(t, b.LDS, &config.Discovery{FetchTimeout: 15 * time.Second})
 	equal(t, b.CDS, &config.Discovery{})
-	equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{"module_type", "ALB"}}, UseDefaultTags: true})
+	equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{Name: "module_type", Fixed: true, Value: "ALB"}, {Name: "t", Regex: "^(x)"}}, UseDefaultTags: true})
 	equal(t, b.Admin, config.Address{IP: "127.0.0.1", Port: 9901})
 	equal(t, b.HasAdmin, true)
 	equal(t, b.Node.GetId()+" "+b.Node.GetCluster(), "n1 c1")
@@ -95,7 +95,6 @@ func TestParseFull(t *testing.T) {
 		"watchdog: has no effect: there is no watchdog",
 		"overload_manager: has no effect: there is no overload manager, connections and memory are bounded otherwise",
 		"admin.access_log_path: is deprecated and has no effect",
-		`stats_config.stats_tags[1]: has no effect: tag "t" is taken from names of statistics, only fixed_value is supported`,
 		"layered_runtime.layers[0].static_layer.overload.global_downstream_max_connections: " +
 			"has no effect: there is no use for the runtime key overload.global_downstream_max_connections",
 		"static_resources.clusters[0].health_checks: has no effect on the connection to the control plane",
@@ -127,7 +126,7 @@ func TestStyles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{"a", "b"}}})
+			equal(t, b.Stats, StatsConfig{Tags: []StatsTag{{Name: "a", Fixed: true, Value: "b"}}})
 			equal(t, b.ADS, (*ControlPlane)(nil))
 		})
 	}
@@ -141,7 +140,7 @@ func TestMerge(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, b.Node.GetId()+" "+b.Node.GetCluster(), "b c")
-	equal(t, b.Stats.Tags, []StatsTag{{"x", "1st"}, {"z", "2nd"}})
+	equal(t, b.Stats.Tags, []StatsTag{{Name: "x", Fixed: true, Value: "1st"}, {Name: "z", Fixed: true, Value: "2nd"}})
 
 	_, err = Parse("f", []byte(file), protofile.YAML, Options{MergeYAML: "nod: {}"})
 	wantError(t, err, "--config-yaml: nod: unknown field of envoy.config.bootstrap.v3.Bootstrap")
@@ -175,17 +174,16 @@ f: static_resources.clusters[2]: cluster "d": health_checks[0].unhealthy_thresho
 f: static_resources.clusters[2]: cluster "d": health_checks[0].healthy_threshold: value is required
 f: static_resources.clusters[2]: cluster "d": health_checks[0].health_checker: value is required`,
 		"static_resources: {listeners: [{name: l, address: {socket_address: {address: 1.1.1.1, port_value: 1}}}]}": `f: static_resources.listeners[0]: listener "l": filter_chains: no filter chains specified: there must be one, or a default_filter_chain`,
-		"header_prefix: x":                                                                                    "f: header_prefix: is not supported",
-		"admin: {address: {pipe: {path: /x}}}":                                                                "f: admin.address: pipe: is not supported, only socket_address",
-		"admin: {allow_paths: [{exact: /}]}":                                                                  "f: admin.allow_paths: is not supported",
-		"stats_config: {stats_tags: [{fixed_value: x}]}":                                                      "f: stats_config.stats_tags[0].tag_name: must not be empty",
-		"dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}}":                                   "f: dynamic_resources.lds_config: needs dynamic_resources.ads_config\nf: dynamic_resources.cds_config: needs dynamic_resources.ads_config",
-		ads + "api_type: AGGREGATED_GRPC}}":                                                                   "f: dynamic_resources.ads_config.api_type: AGGREGATED_GRPC is not supported, only GRPC, DELTA_GRPC and REST",
-		ads + "api_type: REST}}":                                                                              "f: dynamic_resources.ads_config.api_type: REST is not supported for the aggregated stream, only GRPC and DELTA_GRPC",
-		ads + "api_type: GRPC, transport_api_version: V2}}":                                                   "f: dynamic_resources.ads_config.transport_api_version: V2 is not supported, only V3",
-		ads + "api_type: GRPC}, lds_config: {path_config_source: {path: /x}}}":                                "f: dynamic_resources.lds_config: paths must refer to an existing path in the system: '/x' does not exist (stat /x: no such file or directory)",
-		"dynamic_resources: {ads_config: {api_type: GRPC}}":                                                   "f: dynamic_resources.ads_config.grpc_services: must have 1 to 8 entries, has 0",
-		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}": "f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'x' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has none",
+		"header_prefix: x":                                                     "f: header_prefix: is not supported",
+		"admin: {address: {pipe: {path: /x}}}":                                 "f: admin.address: pipe: is not supported, only socket_address",
+		"admin: {allow_paths: [{exact: /}]}":                                   "f: admin.allow_paths: is not supported",
+		"dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}}":    "f: dynamic_resources.lds_config: needs dynamic_resources.ads_config\nf: dynamic_resources.cds_config: needs dynamic_resources.ads_config",
+		ads + "api_type: AGGREGATED_GRPC}}":                                    "f: dynamic_resources.ads_config.api_type: AGGREGATED_GRPC is not supported, only GRPC, DELTA_GRPC and REST",
+		ads + "api_type: REST}}":                                               "f: dynamic_resources.ads_config.api_type: REST is not supported for the aggregated stream, only GRPC and DELTA_GRPC",
+		ads + "api_type: GRPC, transport_api_version: V2}}":                    "f: dynamic_resources.ads_config.transport_api_version: V2 is not supported, only V3",
+		ads + "api_type: GRPC}, lds_config: {path_config_source: {path: /x}}}": "f: dynamic_resources.lds_config: paths must refer to an existing path in the system: '/x' does not exist (stat /x: no such file or directory)",
+		"dynamic_resources: {ads_config: {api_type: GRPC}}":                    "f: dynamic_resources.ads_config.grpc_services: must have 1 to 8 entries, has 0",
+		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                                                                                                                                                "f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'x' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has none",
 		"dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{google_grpc: {target_uri: a, stat_prefix: b}}]}}":                                                                                                                                                                                 "f: dynamic_resources.ads_config.grpc_services[0].google_grpc: is not supported",
 		"static_resources: {clusters: [{name: x, type: EDS, http2_protocol_options: {}, eds_cluster_config: {eds_config: {ads: {}}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}":                                                                 "f: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'x' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has x",
 		"static_resources: {clusters: [{name: x, http2_protocol_options: {}, load_assignment: {cluster_name: x}, transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/no.Tls}}}]}\ndynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: x}}]}}": `f: static_resources.clusters[0]: cluster "x": transport_socket: 'tls' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer`,

@@ -9,7 +9,6 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -21,22 +20,21 @@ import (
 // What a field that is set and listed nowhere means: it is refused. handled fields are decoded, the others are accepted
 // with a warning that says why nothing happens.
 const (
-	handled      = ""
-	deprecated   = "is deprecated and has no effect"
-	noFunction   = "has no function here and is ignored"
-	noOverload   = "has no effect: there is no overload manager, connections and memory are bounded otherwise"
-	noWatchdog   = "has no effect: there is no watchdog"
-	noSinks      = "has no effect: statistics are read from the admin server"
-	fixedBuckets = "has no effect: statistics keep their default shape"
-	noHDS        = "has no effect: health checks are those of the clusters, there is no health discovery service"
-	noXDSTP      = "has no effect: resources are not asked for by names that begin with xdstp://"
-	noProviders  = "has no effect: certificates come from files, texts and secrets only"
-	onlyRE2      = "has no effect: expressions are RE2's"
-	goResolver   = "has no effect: names are looked up by Go's resolver, as /etc/resolv.conf says"
-	noZones      = "has no effect: no zone is preferred to others"
-	noEvents     = "has no effect: events of outlier detection are not logged"
-	noLRS        = "has no effect: loads are not reported to a control plane"
-	allAtOnce    = "has no effect: clusters are made when they come"
+	handled     = ""
+	deprecated  = "is deprecated and has no effect"
+	noFunction  = "has no function here and is ignored"
+	noOverload  = "has no effect: there is no overload manager, connections and memory are bounded otherwise"
+	noWatchdog  = "has no effect: there is no watchdog"
+	noSinks     = "has no effect: statistics are read from the admin server"
+	noHDS       = "has no effect: health checks are those of the clusters, there is no health discovery service"
+	noXDSTP     = "has no effect: resources are not asked for by names that begin with xdstp://"
+	noProviders = "has no effect: certificates come from files, texts and secrets only"
+	onlyRE2     = "has no effect: expressions are RE2's"
+	goResolver  = "has no effect: names are looked up by Go's resolver, as /etc/resolv.conf says"
+	noZones     = "has no effect: no zone is preferred to others"
+	noEvents    = "has no effect: events of outlier detection are not logged"
+	noLRS       = "has no effect: loads are not reported to a control plane"
+	allAtOnce   = "has no effect: clusters are made when they come"
 )
 
 var (
@@ -68,10 +66,6 @@ var (
 	staticFields = map[protoreflect.Name]string{
 		"listeners": handled, "clusters": handled,
 		"secrets": "has no effect: nothing that uses a secret is supported",
-	}
-	statsFields = map[protoreflect.Name]string{
-		"stats_tags": handled, "use_all_default_tags": handled,
-		"stats_matcher": fixedBuckets, "histogram_bucket_settings": fixedBuckets, "allow_default_tag_overrides": fixedBuckets,
 	}
 )
 
@@ -166,24 +160,6 @@ func (d *decoder) admin(a *bootstrapv3.Admin) {
 		return
 	}
 	d.out.Admin, d.out.HasAdmin = address, true
-}
-
-// stats decodes the tags that every metric carries.
-func (d *decoder) stats(c *metricsv3.StatsConfig) {
-	d.fields("stats_config", c, statsFields)
-	d.out.Stats.UseDefaultTags = c.GetUseAllDefaultTags() == nil || c.GetUseAllDefaultTags().GetValue()
-	for i, t := range c.GetStatsTags() {
-		path := fmt.Sprintf("stats_config.stats_tags[%d]", i)
-		fixed, ok := t.GetTagValue().(*metricsv3.TagSpecifier_FixedValue)
-		switch {
-		case t.GetTagName() == "":
-			d.errorf(path+".tag_name", "must not be empty")
-		case ok:
-			d.out.Stats.Tags = append(d.out.Stats.Tags, StatsTag{t.GetTagName(), fixed.FixedValue})
-		default:
-			d.warnf(path, "has no effect: tag %q is taken from names of statistics, only fixed_value is supported", t.GetTagName())
-		}
-	}
 }
 
 // listeners decodes the static listeners. One without a name is named after its address, as 0.0.0.0_80.

@@ -67,7 +67,16 @@ func inForce(b *Bootstrap) string {
 	if b.CDS != nil {
 		line("cds within %s", b.CDS.FetchTimeout)
 	}
-	line("stats %+v", b.Stats)
+	for _, tag := range b.Stats.Tags {
+		line("tag %+v", tag)
+	}
+	line("default tags %t", b.Stats.UseDefaultTags)
+	if m := b.Stats.Matcher; m != nil {
+		line("statistics, inclusion %t: %d patterns", m.Inclusion, len(m.Patterns))
+	}
+	for _, h := range b.Stats.Buckets {
+		line("buckets of %q: %v", h.Match.Value, h.Bounds)
+	}
 	for _, l := range b.Runtime {
 		line("runtime layer %q, static %v, admin %t", l.Name, l.Static, l.Admin)
 	}

@@ -144,6 +144,14 @@ func (a *at) queryMatcher(q *routev3.QueryParameterMatcher) config.QueryMatcher 
 	return out
 }
 
+// StringMatcher decodes a StringMatcher of the bootstrap, which stands at the field path and holds to the constraints of its
+// .proto file.
+func StringMatcher(path string, m *matcherv3.StringMatcher) (config.StringMatcher, error) {
+	root := &at{report: &report{resource: path}}
+	out := root.stringMatcher(m)
+	return out, root.err()
+}
+
 // stringMatcher decodes a StringMatcher. ignore_case has no effect on a regular expression, as the API says.
 func (a *at) stringMatcher(m *matcherv3.StringMatcher) config.StringMatcher {
 	a.only(m, stringMatcherFields)
