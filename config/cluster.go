@@ -70,6 +70,8 @@ type Thresholds struct {
 	MaxPending     uint32
 	MaxRequests    uint32
 	MaxRetries     uint32
+	// RetryBudget takes the place of MaxRetries; nil for none.
+	RetryBudget *RetryBudget
 }
 
 // SlowStart is envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig. A Window of 0 is off.

@@ -24,7 +24,11 @@ type VirtualHost struct {
 	Domains []string
 	Routes  []*Route
 	HeaderMutations
-	RequireTLS                    TLSRequirement
+	RequireTLS TLSRequirement
+	// Retry is of the routes that have no policy of their own; nil for none.
+	Retry *RetryPolicy
+	// BodyBuffer is of the routes that do not say; nil for the listener's.
+	BodyBuffer                    *BodyBuffer
 	IncludeRequestAttemptCount    bool
 	IncludeAttemptCountInResponse bool
 }
@@ -49,7 +53,16 @@ type Route struct {
 	Redirect *Redirect
 	Direct   *DirectResponse
 
+	BodyBuffer *BodyBuffer // nil for the virtual host's
 	HeaderMutations
+}
+
+// BodyBuffer says how much of a request body may be kept to send it again, in bytes.
+type BodyBuffer struct {
+	Bytes uint32
+	// AtMost says that the listener's limit holds too (per_request_buffer_limit_bytes); else Bytes alone does
+	// (request_body_buffer_limit).
+	AtMost bool
 }
 
 // PathKind tells how RouteMatch.Path is compared.
@@ -193,6 +206,8 @@ type Forward struct {
 	TellsDuration bool
 	// IdleTimeout overrides the connection manager's stream idle timeout when set.
 	IdleTimeout *time.Duration
+
+	Retry *RetryPolicy // nil for the virtual host's
 
 	Upgrades []Upgrade
 	// TerminateConnect ends CONNECT here: its bytes go to the host as they are (connect_config).

@@ -16,6 +16,7 @@ func (s *Server) collectBreakers(emit func(stats.Sample)) {
 			{open.Connections, stats.ClusterCircuitBreakersDefaultCxOpen},
 			{open.Pending, stats.ClusterCircuitBreakersDefaultRqPendingOpen},
 			{open.Requests, stats.ClusterCircuitBreakersDefaultRqOpen},
+			{open.Retries, stats.ClusterCircuitBreakersDefaultRqRetryOpen},
 		} {
 			if gauge.open {
 				emit(stats.Sample{Name: k.scopes.cluster.Prefix() + stats.Cluster.Def(gauge.stat).Name, Kind: stats.Gauge, Value: 1, Used: true})

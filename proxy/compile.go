@@ -86,7 +86,7 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 		return t, nil
 	}
 	if t := prev.tables[rc]; t != nil && c.sameClusters(prev) && sameOverlay(&c.snapshot.Overlay, &prev.snapshot.Overlay) &&
-		(c.snapshot.Runtime == prev.snapshot.Runtime || !t.UsesRuntime()) {
+		t.IsOf(c.snapshot.Runtime) {
 		c.tables[rc] = t
 		return t, nil
 	}

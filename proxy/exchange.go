@@ -20,8 +20,6 @@ const (
 	arenaSize = 1 << 10
 	// maxInformational bounds the 1xx responses before a final one.
 	maxInformational = 16
-	// maxAttempts is one more than the retries of a request whose reused connection turned out to be closed.
-	maxAttempts = 2
 )
 
 // exchange is one request and its response, from the head to the last byte. It goes on in steps, each as far as it gets
@@ -32,11 +30,12 @@ type exchange struct {
 
 	request  message.Request
 	response message.Response
-	arena    []byte          // what the proxy adds to the messages
-	replay   []byte          // the request body that was sent upstream, with replayable
-	timer    eventloop.Timer // it stays set from one use to the next
-	armed    int64           // when it fires, in nanoseconds on the loop's clock; 0 is unset
-	job      eventloop.Job   // of an HTTP/2 stream
+	arena    []byte           // what the proxy adds to the messages
+	replay   []byte           // the request body that was sent upstream, with replayable
+	tried    []*upstream.Host // that failed, where the next attempt is to avoid them
+	timer    eventloop.Timer  // it stays set from one use to the next
+	armed    int64            // when it fires, in nanoseconds on the loop's clock; 0 is unset
+	job      eventloop.Job    // of an HTTP/2 stream
 	lease    upstream.Lease
 	filters  filter.Chain
 
@@ -68,6 +67,8 @@ type exchangeState struct {
 	cluster    *upstream.Cluster
 	up         upstream.Stream
 
+	retry retry
+
 	webSocketKey []byte // of a handshake that is made of another protocol's
 
 	// Time, in nanoseconds on the loop's clock; 0 is unset.
@@ -97,7 +98,8 @@ type exchangeState struct {
 	refused       refusal // with verdictCodecError
 	timeoutStatus int     // the answer to a route timeout that the client asked for, 0 for the usual
 	informational int
-	attempts      int // to get a response
+	attempts      int  // to get a response
+	resent        bool // one of them followed from a connection that was of no use, whatever the retry policy
 
 	moved         int // bytes in this step
 	bytesReceived int64
@@ -149,10 +151,10 @@ func (x *exchange) clear() {
 		x.arena = nil
 	}
 	x.arena = x.arena[:0]
-	if cap(x.replay) > maxIdleReplay {
-		x.replay = nil
-	}
-	x.replay = x.replay[:0]
+	x.worker.putReplay(x.replay)
+	x.replay = nil
+	clear(x.tried)
+	x.tried = x.tried[:0]
 	x.lease = upstream.Lease{}
 	x.filters.Close()
 	x.job.Stop()
@@ -194,6 +196,7 @@ func (x *exchange) end(v verdict) {
 func (x *exchange) finish() {
 	w, http := x.worker, x.chain.http
 	x.finished = true
+	x.releaseRetry()
 	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && !x.wantsTunnel())
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
 	http.Dec(stats.HTTPDownstreamRqActive)
@@ -216,6 +219,7 @@ func (x *exchange) finish() {
 
 // drop releases what an exchange holds that cannot go on to its end.
 func (x *exchange) drop() {
+	x.releaseRetry()
 	x.lease.Release(upstream.ServerError, false)
 	x.chain.http.Dec(stats.HTTPDownstreamRqActive)
 	x.chain.http.Inc(stats.HTTPDownstreamRqTxReset)
@@ -247,7 +251,7 @@ func (x *exchange) outcome() upstream.Outcome {
 	switch {
 	case x.verdict.unanswerable():
 		return upstream.Cancelled
-	case x.verdict == verdictResponseTimeout:
+	case x.verdict.timedOut():
 		return upstream.TimedOut
 	case x.verdict == verdictNone && x.response.Status < 500:
 		return upstream.Success

@@ -12,6 +12,9 @@ func (x *exchange) deadlines(f func(at int64, v verdict)) {
 	if x.timeout > 0 && x.requestDone && !x.upgraded {
 		f(x.requestEnd+int64(x.timeout), verdictResponseTimeout)
 	}
+	if x.stage == stageBodies {
+		x.tryDeadlines(f)
+	}
 	if x.streamIdle > 0 {
 		f(x.lastActivity+int64(x.streamIdle), verdictStreamIdleTimeout)
 	}
@@ -27,6 +30,9 @@ func (x *exchange) deadlines(f func(at int64, v verdict)) {
 func (x *exchange) nextDeadline() int64 {
 	next := int64(math.MaxInt64)
 	x.deadlines(func(at int64, _ verdict) { next = min(next, at) })
+	if x.stage == stageBackOff {
+		next = min(next, x.retry.at)
+	}
 	return next
 }
 
@@ -47,6 +53,10 @@ func (x *exchange) countTimeout(v verdict) {
 	switch v {
 	case verdictResponseTimeout:
 		x.cluster.Stats().Inc(stats.ClusterUpstreamRqTimeout)
+	case verdictPerTryTimeout:
+		x.cluster.Stats().Inc(stats.ClusterUpstreamRqPerTryTimeout)
+	case verdictPerTryIdleTimeout:
+		x.cluster.Stats().Inc(stats.ClusterUpstreamRqPerTryIdleTimeout)
 	case verdictStreamIdleTimeout:
 		http.Inc(stats.HTTPDownstreamRqIdleTimeout)
 	case verdictRequestTimeout:

@@ -17,7 +17,7 @@ import (
 // askHost picks a host of the target cluster and asks it for a connection.
 func (x *exchange) askHost() verdict {
 	x.attempts++
-	h := x.pickHost()
+	h := x.pickUntried()
 	if h == nil {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
 		return verdictNoHealthyUpstream
@@ -48,6 +48,9 @@ func (x *exchange) sendRequest() verdict {
 	}
 	if x.wantsExtendedConnect() && x.lease.RefusesConnect() {
 		return verdictConnectError
+	}
+	if x.retry.done > 0 {
+		x.tellTimeLeft()
 	}
 	x.rewriteHost(x.lease.Host())
 	if x.route.VirtualHost.Config.IncludeRequestAttemptCount {
@@ -103,6 +106,8 @@ func (x *exchange) moveBodies() (v verdict, waits bool) {
 			return v, false
 		}
 		switch {
+		case x.stage != stageBodies:
+			return verdictNone, false // the response is not to be had, and the request is tried again
 		case x.responseDone && (!x.upgraded || x.requestSent && x.tunnelDrained()):
 			x.stage = stageOver
 			return verdictNone, false
@@ -132,7 +137,9 @@ func (x *exchange) checkConnected() verdict {
 		return verdictNone
 	}
 	done, err := x.up.Connected()
-	x.connected = done
+	if done {
+		x.connected, x.retry.began = true, x.worker.loop.Now()
+	}
 	switch {
 	case err == nil:
 		return verdictNone

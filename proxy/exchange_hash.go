@@ -7,8 +7,9 @@ import (
 
 var fieldSetCookie = []byte("set-cookie")
 
-// pickHost picks a host of the target cluster: the one that the request names where it may, or by the hash of the request where that is how the cluster balances.
-func (x *exchange) pickHost() *upstream.Host {
+// pickHost picks a host of the target cluster: the one that the request names where it may, or by the hash of the request where
+// that is how the cluster balances. again is 0, and counts up when the host that was picked before will not do.
+func (x *exchange) pickHost(again uint32) *upstream.Host {
 	if h := x.overrideHost(); h != nil {
 		return h
 	}
@@ -22,7 +23,7 @@ func (x *exchange) pickHost() *upstream.Host {
 	if !x.hash.Any {
 		return x.cluster.Pick()
 	}
-	return x.cluster.PickHash(x.hash.Value, 0)
+	return x.cluster.PickHash(x.hash.Value, again)
 }
 
 // hashedBy returns the policies for a request to the target cluster: its own or the route's.

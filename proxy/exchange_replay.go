@@ -1,28 +1,59 @@
 package proxy
 
 const (
-	// maxReplay is how much of a request body is kept for sending it again when a host refuses the request. Most calls of
-	// gRPC fit; a host that refuses does so early.
+	// maxReplay is how much of a request body is kept without a retry policy, for sending it again when a host refuses the
+	// request. Most calls of gRPC fit; a host that refuses does so early.
 	maxReplay = 64 << 10
-	// maxIdleReplay is the room for it that an exchange keeps when it is put aside.
-	maxIdleReplay = 4 << 10
+	// maxIdleReplays bounds the buffers for that, of up to maxReplay bytes each, that a worker keeps for reuse.
+	maxIdleReplays = 32
 )
 
-// record keeps body bytes that go upstream, as long as they are few and a host may still refuse the request: an HTTP/1 host
-// has no way to say so.
+// record keeps body bytes that go upstream as long as they may have to be sent again: up to the buffer limit where there is a
+// retry policy; else as long as they are few and a host may still refuse the request, which one of HTTP/1 has no way to say.
 func (x *exchange) record(data []byte) {
 	if !x.bodySent {
 		x.bodySent = true
-		x.replayable = x.lease.CanRefuse()
+		x.replayable = x.retry.on != 0 || x.lease.CanRefuse()
 	}
 	if !x.replayable {
 		return
 	}
-	if x.headRead || len(x.replay)+len(data) > maxReplay {
+	if x.headRead || len(x.replay)+len(data) > x.replayLimit() {
 		x.replayable = false
+		x.abandonRetry()
 		return
 	}
+	if x.replay == nil {
+		x.replay = x.worker.takeReplay()
+	}
 	x.replay = append(x.replay, data...)
+}
+
+// replayLimit returns how many bytes of the request body are kept.
+func (x *exchange) replayLimit() int {
+	if x.retry.on != 0 {
+		return x.route.BodyBuffer(x.chain.compiled.bufferLimit)
+	}
+	return maxReplay
+}
+
+// takeReplay returns an empty buffer for a request body.
+func (w *worker) takeReplay() []byte {
+	n := len(w.replays) - 1
+	if n < 0 {
+		return nil
+	}
+	b := w.replays[n]
+	w.replays[n] = nil
+	w.replays = w.replays[:n]
+	return b
+}
+
+// putReplay takes a buffer back.
+func (w *worker) putReplay(b []byte) {
+	if cap(b) > 0 && cap(b) <= maxReplay && len(w.replays) < maxIdleReplays {
+		w.replays = append(w.replays, b[:0])
+	}
 }
 
 // replayBody sends the body that was sent before once more, with its end if that was sent: an empty one has nothing else.

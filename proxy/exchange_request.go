@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -148,6 +147,7 @@ func (x *exchange) chooseTarget() verdict {
 	}
 	x.cluster = x.clusters[x.target.Index]
 	x.setTimeout(forward)
+	x.setRetry()
 	if forward.IdleTimeout != nil {
 		x.streamIdle = *forward.IdleTimeout
 	}
@@ -165,7 +165,7 @@ func (x *exchange) setTimeout(forward *config.Forward) {
 		return
 	}
 	value, _ := fields.Get(message.NameXEnvoyUpstreamRqTimeoutMs)
-	if millis, err := strconv.ParseUint(string(value), 10, 32); err == nil {
+	if millis, ok := parseUint32(value); ok {
 		x.timeout = time.Duration(millis) * time.Millisecond
 	}
 	if fields.Has(message.NameXEnvoyUpstreamRqTimeoutAltResponse) {
@@ -179,10 +179,7 @@ var timeoutFields = message.NewNameSet(message.NameXEnvoyUpstreamRqTimeoutMs, me
 
 // mutateForRoute applies what the route changes in the request.
 func (x *exchange) mutateForRoute(forward *config.Forward) {
-	fields := &x.request.Fields
-	if !x.manager.config.Router.SuppressEnvoyHeaders && x.timeout > 0 {
-		fields.Set(message.NameXEnvoyExpectedRqTimeoutMs, x.arenaInt(x.timeout.Milliseconds()))
-	}
+	x.tellTimeout(x.timeout)
 	x.tellGRPCTimeout(forward)
 	if x.route.HasRequestMutations() {
 		ctx := x.mutationContext()
@@ -228,7 +225,7 @@ func (x *exchange) rewriteHost(h *upstream.Host) {
 }
 
 func (x *exchange) setAuthority(forward *config.Forward, host []byte) {
-	if forward.AppendForwardedHost {
+	if forward.AppendForwardedHost && x.attempts <= 1 {
 		x.appendToList(message.NameXForwardedHost, x.request.Authority)
 	}
 	x.request.Authority = host

@@ -26,8 +26,11 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	if x.opensTunnel() {
 		resp.EndStream = false // bytes follow, where a body would not
 	}
-	x.countUpstream(resp.Status)
 	x.passFailureOn()
+	if x.retryResponse() {
+		return false, verdictNone
+	}
+	x.countUpstream(resp.Status)
 	x.details = "via_upstream"
 	x.headRead = true
 	x.mutateResponseFields()
@@ -102,7 +105,7 @@ func (x *exchange) replyVerdict(v verdict) {
 	resp := &x.response
 	resp.Reset()
 	resp.Status = a.status
-	body := v.body()
+	body := v.body(x.retry.done > 0)
 	x.arenaReply(v, &body)
 	x.reply(body, a.close)
 }
@@ -134,7 +137,7 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 		if s := x.route.Config.Forward.ClusterNotFoundStatus; s != 0 {
 			resp.Status = s
 		}
-	case verdictResponseTimeout:
+	case verdictResponseTimeout, verdictPerTryTimeout, verdictPerTryIdleTimeout:
 		if x.timeoutStatus != 0 {
 			resp.Status, *body = x.timeoutStatus, ""
 		}

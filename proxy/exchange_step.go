@@ -13,8 +13,9 @@ import (
 // stage is what an exchange does next.
 //
 //	request ──▶ host ──▶ lease ──▶ bodies ──▶ over
-//	   │         ▲                   │         ▲
-//	   │         └── again, at most once       │
+//	   │         ▲ ▲                 │ │       ▲
+//	   │         │ └───── again ─────┘ │       │
+//	   │         └───── back-off ◀─────┘       │
 //	   └──────────── an answer of our own ─────┘
 type stage uint8
 
@@ -23,6 +24,7 @@ const (
 	stageHost                 // a host is picked and asked for a connection
 	stageLease                // the connection may have to be waited for
 	stageBodies               // the request goes up and the response comes down
+	stageBackOff              // the next attempt is waited for
 	stageOver
 )
 
@@ -62,6 +64,12 @@ func (x *exchange) advance() (v verdict, waits bool) {
 		}
 		x.stage = stageBodies
 		return x.sendRequest(), false
+	case stageBackOff:
+		if x.worker.loop.Now() < x.retry.at {
+			return verdictNone, true
+		}
+		x.stage = stageHost
+		return verdictNone, false
 	default:
 		return x.moveBodies()
 	}
@@ -69,17 +77,26 @@ func (x *exchange) advance() (v verdict, waits bool) {
 
 // fail takes note that the stage at hand has failed: the request is sent once more, or the exchange is over.
 //
-// A request that no host has begun to process is sent on another connection: one that went out on a kept connection which the
+// The retry policy goes first. Whatever it says, a request that no host has begun to process is sent on another connection: one that went out on a kept connection which the
 // host was closing at the same time (RFC 9112 section 9.3.1), or one that the host says it has refused (RFC 9113 section 8.7).
 func (x *exchange) fail(v verdict) {
-	if x.attempts < maxAttempts && x.repeatable(v) {
-		x.lease.Release(upstream.ServerError, false)
-		x.up, x.connected = nil, false
+	switch {
+	case x.retryFailure(v):
+	case !x.resent && x.repeatable(v):
+		x.resent = true
+		x.leaveHost(upstream.ServerError, false)
 		x.stage = stageHost
-		return
+	default:
+		x.flags |= x.retry.refused
+		x.stage = stageOver
+		x.end(v)
 	}
-	x.stage = stageOver
-	x.end(v)
+}
+
+// leaveHost ends the part of the exchange with the host at hand, of which nothing was passed on.
+func (x *exchange) leaveHost(outcome upstream.Outcome, reuse bool) {
+	x.lease.Release(outcome, reuse)
+	x.up, x.connected = nil, false
 }
 
 // Step implements eventloop.Stepper, for an HTTP/2 stream.

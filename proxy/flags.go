@@ -23,10 +23,11 @@ const (
 	FlagDurationTimeout                                   // DT
 	FlagLocalReset                                        // LR
 	FlagDownstreamRemoteReset                             // DR
+	FlagUpstreamRetryLimitExceeded                        // URX
 )
 
 // flagNames are the short names in the order of the bits. It is never written.
-var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR"}
+var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR", "URX"}
 
 // String returns the short names joined by commas, "-" for none, as Envoy's %RESPONSE_FLAGS% does.
 func (f Flags) String() string {

@@ -38,6 +38,8 @@ const (
 	verdictConnectError
 	verdictUpstreamProtocolError
 	verdictResponseTimeout
+	verdictPerTryTimeout
+	verdictPerTryIdleTimeout
 
 	// Downstream.
 	verdictClientGone  // with its connection
@@ -95,6 +97,8 @@ var answers = [verdictCount]answer{
 	verdictConnectError:            {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote error with CONNECT request"},
 	verdictUpstreamProtocolError:   {status: 502, flags: FlagUpstreamProtocolError, reset: "protocol error"},
 	verdictResponseTimeout:         {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "response_timeout"},
+	verdictPerTryTimeout:           {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "upstream_per_try_timeout"},
+	verdictPerTryIdleTimeout:       {status: 504, body: "upstream request timeout", flags: FlagStreamIdleTimeout, details: "upstream_per_try_idle_timeout"},
 
 	verdictClientGone:        {flags: FlagDownstreamConnectionTermination, details: "downstream_remote_disconnect", close: true},
 	verdictClientReset:       {flags: FlagDownstreamRemoteReset, details: "http2.remote_reset", close: true},
@@ -105,8 +109,11 @@ var answers = [verdictCount]answer{
 	verdictDraining:          {status: 503, details: "local_drain", close: true},
 }
 
-// resetBody is what a client is told before the reset reason.
-const resetBody = "upstream connect error or disconnect/reset before headers. reset reason: "
+// What a client is told before the reset reason, and after a retry.
+const (
+	resetBody   = "upstream connect error or disconnect/reset before headers. reset reason: "
+	retriedBody = "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: "
+)
 
 // detailsBefore returns the response code details of an exchange that ended with v before its response began.
 func (v verdict) detailsBefore() string {
@@ -126,7 +133,7 @@ func (v verdict) detailsAfter() string {
 }
 
 // resetTexts are the texts made of a reset reason, made once so that a request makes none.
-type resetTexts struct{ body, before, after string }
+type resetTexts struct{ body, retried, before, after string }
 
 // resetDetails is derived from answers and never written.
 var resetDetails = makeResetDetails()
@@ -139,9 +146,10 @@ func makeResetDetails() (texts [verdictCount]resetTexts) {
 		}
 		word := underscored(reason)
 		texts[v] = resetTexts{
-			body:   resetBody + reason,
-			before: "upstream_reset_before_response_started{" + word + "}",
-			after:  "upstream_reset_after_response_started{" + word + "}",
+			body:    resetBody + reason,
+			retried: retriedBody + reason,
+			before:  "upstream_reset_before_response_started{" + word + "}",
+			after:   "upstream_reset_after_response_started{" + word + "}",
 		}
 	}
 	return texts
@@ -164,9 +172,23 @@ func (v verdict) unanswerable() bool {
 }
 
 // body returns the body of the answer to v.
-func (v verdict) body() string {
-	if answers[v].reset != "" {
+func (v verdict) body(retried bool) string {
+	switch {
+	case answers[v].reset == "":
+		return answers[v].body
+	case retried:
+		return resetDetails[v].retried
+	default:
 		return resetDetails[v].body
 	}
-	return answers[v].body
+}
+
+// upstream reports whether v is about an attempt to get a response from a host.
+func (v verdict) upstream() bool {
+	return v >= verdictNoHealthyUpstream && v <= verdictPerTryIdleTimeout
+}
+
+// timedOut reports whether the host was too slow.
+func (v verdict) timedOut() bool {
+	return v == verdictResponseTimeout || v == verdictPerTryTimeout || v == verdictPerTryIdleTimeout
 }

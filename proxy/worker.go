@@ -38,6 +38,7 @@ type worker struct {
 
 	connections int // downstream connections that are open
 	exchanges   []*exchange
+	replays     [][]byte // buffers for request bodies that may have to be sent again
 	http2       *http2.Env
 	http2Stats  *stats.Block
 	outcome     Outcome // of the stream that ended last, for who is told of it

@@ -81,6 +81,8 @@ var inPart = map[string]string{
 	"LbEndpoint.metadata":                                "`hash_key` of `envoy.lb`; nothing reads the rest",
 	"Listener.address":                                   "TCP on an IP address",
 	"Rds.config_source":                                  "`ads`, `self`",
+	"RetryPolicy.retry_host_predicate":                   "`PreviousHostsPredicate`",
+	"RetryPolicy.retry_on":                               "every condition; `http3-post-connect-failure` never happens",
 	"RouteAction.upgrade_configs":                        "any protocol but `CONNECT-UDP`",
 	"SocketAddress.protocol":                             "`TCP`",
 	"StatsConfig.stats_tags":                             "`fixed_value`; others have no effect",
@@ -91,7 +93,6 @@ var inPart = map[string]string{
 var unread = map[string]string{
 	"Cluster.respect_dns_ttl":    "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
 	"DnsCluster.respect_dns_ttl": "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
-	"Thresholds.max_retries":     "there are no retries to count; it is shown",
 }
 
 // sides tells apart the tables of messages that are read in two places.

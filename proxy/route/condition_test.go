@@ -161,7 +161,7 @@ func TestFractionOfTheRuntime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !table.UsesRuntime() {
+		if !table.IsOf(runtime) || table.IsOf(nil) {
 			t.Errorf("%s: the table does not say that it depends on the runtime", name)
 		}
 		for _, random := range []uint64{0, test.want - 1, test.want, config.FractionAll - 1} {

@@ -41,13 +41,23 @@ func compileHeader(m *config.HeaderMatcher) (headerMatcher, error) {
 // configuration says to treat it as empty.
 func (m *headerMatcher) match(r *message.Request) bool {
 	value, count := m.field.values(r)
+	return m.matchValue(value, count, &r.Fields)
+}
+
+// matchFields is match for the fields of a response.
+func (m *headerMatcher) matchFields(fields *message.Fields) bool {
+	value, count := m.field.fieldName.values(fields)
+	return m.matchValue(value, count, fields)
+}
+
+func (m *headerMatcher) matchValue(value []byte, count int, fields *message.Fields) bool {
 	switch {
 	case m.kind == config.HeaderPresent:
 		return ((count > 0) == m.present) != m.invert
 	case count == 0 && !m.treatMissingAsEmpty:
 		return false
 	case count > 1:
-		return m.matchJoined(&r.Fields) != m.invert
+		return m.matchJoined(fields) != m.invert
 	case m.kind == config.HeaderRange:
 		return m.inRange(value) != m.invert
 	default:

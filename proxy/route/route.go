@@ -23,6 +23,7 @@ type Route struct {
 	// HashPolicies make the hash that clusters of consistent hashing go by.
 	HashPolicies HashPolicies
 
+	retry     *Retry // of a route that forwards
 	rewrite   rewriter
 	redirect  redirect
 	hostField requestField // host_rewrite_header; no name for none
@@ -96,6 +97,39 @@ func (c *compiler) forward(r *Route) error {
 		r.hostField = newRequestField(forward.HostRewriteHeader)
 	}
 	var err error
+	if r.retry, err = c.retryOf(r); err != nil {
+		return fmt.Errorf("retry_policy: %w", err)
+	}
 	r.rewrite, err = newRewriter(forward.PrefixRewrite, forward.RegexRewrite)
 	return err
+}
+
+// retryOf returns the policy of a route, its virtual host's where it has none, or the one that all others share.
+func (c *compiler) retryOf(r *Route) (*Retry, error) {
+	switch {
+	case r.Config.Forward.Retry != nil:
+		return c.retry(r.Config.Forward.Retry)
+	case r.VirtualHost.retry != nil:
+		return r.VirtualHost.retry, nil
+	}
+	return c.noRetry, nil
+}
+
+// Retry returns the retry policy, which is not nil for a route that forwards.
+func (r *Route) Retry() *Retry { return r.retry }
+
+// BodyBuffer returns how many bytes of a request body may be kept to send it again, given the listener's limit.
+func (r *Route) BodyBuffer(listener int) int {
+	b := r.Config.BodyBuffer
+	if b == nil {
+		b = r.VirtualHost.Config.BodyBuffer
+	}
+	switch {
+	case b == nil:
+		return listener
+	case b.AtMost:
+		return min(int(b.Bytes), listener)
+	default:
+		return int(b.Bytes)
+	}
 }

@@ -26,6 +26,8 @@ type Table struct {
 	routes       []*Route
 	internalOnly []fieldName
 	usesRuntime  bool
+	retryRuntime retryRuntime
+	runtime      *config.Runtime
 }
 
 // VirtualHost is a compiled virtual host.
@@ -37,6 +39,7 @@ type VirtualHost struct {
 	connect []*Route   // those of them that match CONNECT
 	index   *pathIndex // nil when the routes are too few to be worth one
 
+	retry             *Retry     // nil when there is none
 	request, response *mutations // nil when there are none
 }
 
@@ -64,12 +67,18 @@ func compile(rc *config.RouteConfiguration, o Options) (*Table, error) {
 	if o.ClusterIndex == nil {
 		o.ClusterIndex = func(string) (int, bool) { return -1, false }
 	}
-	t := &Table{name: rc.Name, internalOnly: compileNames(rc.InternalOnlyHeaders)}
+	t := &Table{
+		name: rc.Name, internalOnly: compileNames(rc.InternalOnlyHeaders),
+		runtime: o.Runtime, retryRuntime: newRetryRuntime(o.Runtime),
+	}
 	request, response, err := compileMutations(&rc.HeaderMutations)
 	if err != nil {
 		return nil, err
 	}
 	c := compiler{options: o, config: rc, table: t, request: request, response: response}
+	if c.noRetry, err = c.retry(noRetryPolicy()); err != nil {
+		return nil, err
+	}
 	hosts := make([]*VirtualHost, len(rc.VirtualHosts))
 	for i, vc := range rc.VirtualHosts {
 		if hosts[i], err = c.virtualHost(vc); err != nil {
@@ -88,6 +97,7 @@ type compiler struct {
 	config            *config.RouteConfiguration
 	table             *Table
 	request, response *mutations // of the route configuration itself
+	noRetry           *Retry     // of routes without a policy
 }
 
 // fraction returns the share that f stands for, in parts of a million.
@@ -101,6 +111,11 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 	var err error
 	if vh.request, vh.response, err = compileMutations(&vc.HeaderMutations); err != nil {
 		return nil, err
+	}
+	if vc.Retry != nil {
+		if vh.retry, err = c.retry(vc.Retry); err != nil {
+			return nil, fmt.Errorf("retry_policy: %w", err)
+		}
 	}
 	vh.routes = make([]*Route, len(vc.Routes))
 	for i, rc := range vc.Routes {
@@ -124,8 +139,10 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 // Name returns the name of the route configuration.
 func (t *Table) Name() string { return t.name }
 
-// UsesRuntime reports whether the table depends on Options.Runtime.
-func (t *Table) UsesRuntime() bool { return t.usesRuntime }
+// IsOf reports whether the table is what it would be with the runtime r.
+func (t *Table) IsOf(r *config.Runtime) bool {
+	return r == t.runtime || !t.usesRuntime && newRetryRuntime(r) == t.retryRuntime
+}
 
 // Routes returns all routes of the table; each stands at its Index. The slice must not be changed.
 func (t *Table) Routes() []*Route { return t.routes }

@@ -9,10 +9,10 @@ import (
 // Shared is the part of a cluster that all workers see: the circuit breakers, which bound the cluster as a whole, and whether
 // there has been traffic. It is made once per cluster name and handed to every worker's Cluster.
 type Shared struct {
-	connections, pending, requests atomic.Int64
-	limits                         atomic.Pointer[limits]
-	workers                        int64
-	carried                        atomic.Bool
+	connections, pending, requests, retries atomic.Int64
+	limits                                  atomic.Pointer[limits]
+	workers                                 int64
+	carried                                 atomic.Bool
 }
 
 // limits are thresholds with what follows from them.
@@ -32,12 +32,34 @@ func NewShared(workers int) *Shared {
 // one from its next Cluster.Update on.
 func (s *Shared) SetLimits(t config.Thresholds) {
 	if s.limits.Load().Thresholds != t {
-		s.limits.Store(&limits{Thresholds: t, batch: int64(t.MaxRequests) / (batchShare * s.workers)})
+		batch := int64(t.MaxRequests) / (batchShare * s.workers)
+		if t.RetryBudget != nil {
+			batch = 1 // the budget is a share of the requests that are in flight, not of the permits that are taken
+		}
+		s.limits.Store(&limits{Thresholds: t, batch: batch})
 	}
 }
 
 // Limits returns the thresholds.
 func (s *Shared) Limits() config.Thresholds { return s.limits.Load().Thresholds }
+
+// maxRetries returns how many retries may be in flight now.
+func (s *Shared) maxRetries(l *limits) int64 {
+	b := l.RetryBudget
+	if b == nil {
+		return int64(l.MaxRetries)
+	}
+	share := float64(s.requests.Load()+s.pending.Load()) * b.Percent / 100
+	return max(int64(share), int64(b.MinConcurrency))
+}
+
+// AcquireRetry counts one more retry in flight, unless the breaker is open. ReleaseRetry ends it.
+func (k *Cluster) AcquireRetry() bool {
+	return take(&k.shared.retries, 1, k.shared.maxRetries(k.shared.limits.Load()))
+}
+
+// ReleaseRetry ends a retry that AcquireRetry has counted.
+func (k *Cluster) ReleaseRetry() { k.shared.retries.Add(-1) }
 
 // carries notes that there is traffic.
 func (s *Shared) carries() {

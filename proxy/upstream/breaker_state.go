@@ -1,9 +1,9 @@
 package upstream
 
-// Open tells which circuit breakers of a cluster are open: at its limit, so that the next connection, pending request or
-// request is refused. It may be called from any goroutine.
+// Open tells which circuit breakers of a cluster are open: at its limit, so that the next connection, pending request,
+// request or retry is refused. It may be called from any goroutine.
 type Open struct {
-	Connections, Pending, Requests bool
+	Connections, Pending, Requests, Retries bool
 }
 
 // Open returns the state of the breakers now.
@@ -13,5 +13,6 @@ func (s *Shared) Open() Open {
 		Connections: s.connections.Load() >= int64(l.MaxConnections),
 		Pending:     s.pending.Load() >= int64(l.MaxPending),
 		Requests:    s.requests.Load() >= int64(l.MaxRequests),
+		Retries:     s.retries.Load() >= s.maxRetries(l),
 	}
 }

@@ -30,11 +30,12 @@ var (
 		"wait_for_warm_on_init": onlyTrue, "use_tcp_for_dns_lookups": onlyFalse,
 		"connection_pool_per_downstream_connection": onlyFalse,
 	}
-	edsFields        = fields{"eds_config": decoded, "service_name": decoded}
-	breakerFields    = fields{"thresholds": decoded}
-	thresholdsFields = fields{
+	edsFields         = fields{"eds_config": decoded, "service_name": decoded}
+	retryBudgetFields = fields{"budget_percent": decoded, "min_retry_concurrency": decoded}
+	breakerFields     = fields{"thresholds": decoded}
+	thresholdsFields  = fields{
 		"priority": decoded, "max_connections": decoded, "max_pending_requests": decoded, "max_requests": decoded,
-		"max_retries":     decoded,
+		"max_retries": decoded, "retry_budget": decoded,
 		"track_remaining": noEffect, // a choice of statistics
 	}
 )
@@ -150,6 +151,7 @@ func (a *at) circuitBreakers(cb *clusterv3.CircuitBreakers, out *config.Cluster)
 			MaxPending:     orUint32(t.GetMaxPendingRequests(), defaults.MaxPending),
 			MaxRequests:    orUint32(t.GetMaxRequests(), defaults.MaxRequests),
 			MaxRetries:     orUint32(t.GetMaxRetries(), defaults.MaxRetries),
+			RetryBudget:    place.in("retry_budget").retryBudget(t.GetRetryBudget()),
 		}
 		if t.GetPriority() == corev3.RoutingPriority_HIGH {
 			out.HighBreakers = thresholds
@@ -157,6 +159,22 @@ func (a *at) circuitBreakers(cb *clusterv3.CircuitBreakers, out *config.Cluster)
 			out.Breakers = thresholds
 		}
 	}
+}
+
+// retryBudget decodes what bounds the retries in flight, nil for max_retries.
+func (a *at) retryBudget(b *clusterv3.CircuitBreakers_Thresholds_RetryBudget) *config.RetryBudget {
+	if b == nil {
+		return nil
+	}
+	a.only(b, retryBudgetFields)
+	out := &config.RetryBudget{
+		Percent:        config.DefaultBudgetPercent,
+		MinConcurrency: orUint32(b.GetMinRetryConcurrency(), config.DefaultBudgetConcurrency),
+	}
+	if p := b.GetBudgetPercent(); p != nil {
+		out.Percent = p.GetValue()
+	}
+	return out
 }
 
 func dnsFamily(f clusterv3.Cluster_DnsLookupFamily) config.DNSFamily {

@@ -82,6 +82,10 @@ func TestCluster(t *testing.T) {
       "@type": type.googleapis.com/envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality
       endpoint_picking_policy: {policies: [{typed_extension_config: {name: z, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random}}}]}`),
 			func(c *config.Cluster) { c.LB, c.LocalityWeighted = config.Random, true }},
+		"retry budget": {"circuit_breakers: {thresholds: [{retry_budget: {}}, {priority: HIGH, retry_budget: {budget_percent: {value: 12.5}, min_retry_concurrency: 7}}]}", func(c *config.Cluster) {
+			c.Breakers.RetryBudget = &config.RetryBudget{Percent: 20, MinConcurrency: 3}
+			c.HighBreakers.RetryBudget = &config.RetryBudget{Percent: 12.5, MinConcurrency: 7}
+		}},
 		"breakers": {"circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 2, max_requests: 3, max_retries: 4, track_remaining: true}, {priority: HIGH, max_retries: 5}]}", func(c *config.Cluster) {
 			c.Breakers = config.Thresholds{MaxConnections: 1, MaxPending: 2, MaxRequests: 3, MaxRetries: 4}
 			c.HighBreakers.MaxRetries = 5
@@ -142,7 +146,6 @@ func TestClusterRefused(t *testing.T) {
 		"least_request_lb_config: {active_request_bias: {default_value: -1, runtime_key: k}}": "least_request_lb_config.active_request_bias.default_value: -1 must be a number that is not negative",
 		"common_lb_config: {zone_aware_lb_config: {}}":                                        "common_lb_config.zone_aware_lb_config: is not supported",
 		"common_lb_config: {close_connections_on_host_set_change: true}":                      "common_lb_config.close_connections_on_host_set_change: true is not supported, only false",
-		"circuit_breakers: {thresholds: [{retry_budget: {}}]}":                                "circuit_breakers.thresholds[0].retry_budget: is not supported",
 		"circuit_breakers: {thresholds: [{}, {}]}":                                            "circuit_breakers.thresholds[1].priority: DEFAULT is listed twice",
 		"circuit_breakers: {per_host_thresholds: [{max_connections: 1}]}":                     "circuit_breakers.per_host_thresholds[0]: is not supported",
 		"http2_protocol_options: {max_concurrent_streams: 0}":                                 "http2_protocol_options.max_concurrent_streams: value must be inside range [1, 2147483647]",

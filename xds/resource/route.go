@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -27,14 +28,15 @@ var (
 		"name": decoded, "domains": decoded, "routes": decoded, "require_tls": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded,
-		"include_attempt_count_in_response": decoded,
+		"include_attempt_count_in_response": decoded, "retry_policy": decoded, "per_request_buffer_limit_bytes": decoded,
+		"request_body_buffer_limit": decoded,
 
 		"metadata": noEffect, "virtual_clusters": noEffect,
 	}
 	routeFields = fields{
 		"name": decoded, "match": decoded, "route": decoded, "redirect": decoded, "direct_response": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
-		"request_headers_to_remove": decoded,
+		"request_headers_to_remove": decoded, "per_request_buffer_limit_bytes": decoded, "request_body_buffer_limit": decoded,
 
 		"metadata": noEffect, "decorator": noEffect, "tracing": noEffect, "stat_prefix": noEffect,
 	}
@@ -90,6 +92,8 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		RequireTLS:                    tlsRequirement(vh.GetRequireTls()),
 		IncludeRequestAttemptCount:    vh.GetIncludeRequestAttemptCount(),
 		IncludeAttemptCountInResponse: vh.GetIncludeAttemptCountInResponse(),
+		Retry:                         a.in("retry_policy").retryPolicy(vh.GetRetryPolicy()),
+		BodyBuffer:                    a.bodyBuffer(vh),
 	}
 	for i, domain := range vh.GetDomains() {
 		out.Domains = append(out.Domains, a.item("domains", i).domain(domain, vh.GetName(), taken))
@@ -126,6 +130,7 @@ func (a *at) route(r *routev3.Route, maxBody uint32) *config.Route {
 	out := &config.Route{
 		Name:            r.GetName(),
 		Match:           a.in("match").routeMatch(r.GetMatch()),
+		BodyBuffer:      a.bodyBuffer(r),
 		HeaderMutations: a.headerMutations(r),
 	}
 	switch action := r.GetAction().(type) {
@@ -137,6 +142,28 @@ func (a *at) route(r *routev3.Route, maxBody uint32) *config.Route {
 		out.Direct = a.in("direct_response").directResponse(action.DirectResponse, maxBody)
 	}
 	return out
+}
+
+// maxBodyBuffer bounds request_body_buffer_limit: so much may be kept of every request in flight.
+const maxBodyBuffer = 64 << 20
+
+// bodyBuffer decodes how much of a request body may be kept, nil where that is not said.
+func (a *at) bodyBuffer(m interface {
+	GetPerRequestBufferLimitBytes() *wrapperspb.UInt32Value
+	GetRequestBodyBufferLimit() *wrapperspb.UInt64Value
+}) *config.BodyBuffer {
+	older, newer := m.GetPerRequestBufferLimitBytes(), m.GetRequestBodyBufferLimit()
+	switch {
+	case older != nil && newer != nil:
+		a.in("per_request_buffer_limit_bytes").errorf("cannot be set together with request_body_buffer_limit")
+	case older != nil:
+		return &config.BodyBuffer{Bytes: older.GetValue(), AtMost: true}
+	case newer.GetValue() > maxBodyBuffer:
+		a.in("request_body_buffer_limit").errorf("is %d, it must be at most %d", newer.GetValue(), maxBodyBuffer)
+	case newer != nil:
+		return &config.BodyBuffer{Bytes: uint32(newer.GetValue())}
+	}
+	return nil
 }
 
 // nameRoutes gives each route without a name the stable one "virtual host/match:text", with "#2" and so on appended

@@ -189,7 +189,6 @@ func TestRouteAction(t *testing.T) {
 func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
 		all + "route: {cluster_header: x}":                                                                                                       "route.cluster_header: is not supported",
-		all + "route: {cluster: c, retry_policy: {}}":                                                                                            "route.retry_policy: is not supported",
 		all + "route: {cluster: c, request_mirror_policies: [{cluster: d}]}":                                                                     "route.request_mirror_policies[0]: is not supported",
 		all + "route: {cluster: c, rate_limits: [{actions: [{remote_address: {}}]}]}":                                                            "route.rate_limits[0]: is not supported",
 		all + "route: {cluster: c, cors: {}}":                                                                                                    "route.cors: is not supported",
@@ -215,7 +214,6 @@ func TestRouteRefused(t *testing.T) {
 		all + "direct_response: {status: 100}":                                                                                                   "direct_response.status: value must be inside range [200, 600)",
 		all + "direct_response: {status: 200, body: {inline_string: " + strings.Repeat("a", 4097) + "}}":                                         "direct_response.body: is 4097 bytes long, at most 4096 are allowed (max_direct_response_body_size_bytes)",
 		all + toC + "typed_per_filter_config: {f: {'@type': type.googleapis.com/no.F}}":                                                          `typed_per_filter_config["f"]: type URL 'type.googleapis.com/no.F' is not supported`,
-		all + toC + "request_body_buffer_limit: 3":                                                                                               "request_body_buffer_limit: is not supported",
 		all + toC + "request_headers_to_remove: [Host]":                                                                                          `request_headers_to_remove[0]: "Host": :-prefixed or host headers may not be modified`,
 		all + toC + "request_headers_to_add: [{header: {key: ':path', value: x}}]":                                                               `request_headers_to_add[0].header.key: ":path": :-prefixed or host headers may not be modified`,
 		all + toC + "request_headers_to_add: [{header: {key: 'a b', value: x}}]":                                                                 `request_headers_to_add[0].header.key: "a b" is not a field name`,
@@ -302,10 +300,9 @@ func TestRouteConfigurationRefused(t *testing.T) {
 		"ignore_path_parameters_in_path_matching: true": "ignore_path_parameters_in_path_matching: is not supported",
 		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]": "cluster_specifier_plugins[0]: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], rate_limits: [{actions: [{remote_address: {}}]}]}]":             "virtual_hosts[0].rate_limits[0]: is not supported",
-		"virtual_hosts: [{name: v, domains: [a], retry_policy: {}}]":                                             "virtual_hosts[0].retry_policy: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], matcher: {}}]":                                                  "virtual_hosts[0].matcher: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], cors: {}}]":                                                     "virtual_hosts[0].cors: is not supported",
-		"virtual_hosts: [{name: v}]":                                                                             "virtual_hosts[0].domains: value must contain at least 1 item(s)",
+		"virtual_hosts: [{name: v}]": "virtual_hosts[0].domains: value must contain at least 1 item(s)",
 	}
 	for text, want := range tests {
 		t.Run(want, func(t *testing.T) {

@@ -1,0 +1,309 @@
+package proxy
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
+
+// retry is what an exchange knows of the attempts that its retry policy allows.
+type retry struct {
+	on      config.RetryOn // 0: there are none, or no more
+	left    uint32         // retries that are still allowed
+	done    uint32         // retries that were begun
+	counted bool           // one is in flight in the circuit breaker
+	at      int64          // when the next attempt begins, with stageBackOff
+	began   int64          // when the attempt at hand had its connection
+	refused Flags          // why the policy has allowed no more
+
+	perTry, perTryIdle time.Duration // 0 means no bound
+
+	// What the request itself adds to the policy: lists of statuses and of names of fields.
+	statusCodes, fieldNames []byte
+}
+
+// retryFields are those by which a client chooses how it is tried again. It is never written. Of hedging there is nothing to
+// choose.
+var retryFields = message.NewNameSet(
+	message.NameXEnvoyRetryOn, message.NameXEnvoyRetryGRPCOn, message.NameXEnvoyMaxRetries,
+	message.NameXEnvoyRetriableStatusCodes, message.NameXEnvoyRetriableHeaderNames,
+	message.NameXEnvoyUpstreamRqPerTryTimeoutMs, message.NameXEnvoyHedgeOnPerTryTimeout,
+)
+
+// setRetry takes the route's retry policy, and what an internal client adds to it; the fields of others were taken out.
+func (x *exchange) setRetry() {
+	p, r := x.route.Retry(), &x.retry
+	r.on, r.left, r.perTry, r.perTryIdle = p.On, p.NumRetries, p.PerTryTimeout, p.PerTryIdleTimeout
+	if x.request.Fields.HasAny(&retryFields) {
+		x.takeRetryFields()
+	}
+	if r.on != 0 && !p.Allows(&x.request) {
+		r.on = 0
+	}
+	if x.timeout > 0 && r.perTry >= x.timeout {
+		r.perTry = 0
+	}
+}
+
+func (x *exchange) takeRetryFields() {
+	fields, r := &x.request.Fields, &x.retry
+	value := func(id message.NameID) []byte {
+		v, _ := fields.Get(id)
+		return v
+	}
+	r.on |= config.ParseRetryOn(value(message.NameXEnvoyRetryOn)) | config.ParseRetryOnGRPC(value(message.NameXEnvoyRetryGRPCOn))
+	if n, ok := parseUint32(value(message.NameXEnvoyMaxRetries)); ok {
+		r.left = n
+	}
+	if millis, ok := parseUint32(value(message.NameXEnvoyUpstreamRqPerTryTimeoutMs)); ok {
+		r.perTry = time.Duration(millis) * time.Millisecond
+	}
+	r.statusCodes, r.fieldNames = value(message.NameXEnvoyRetriableStatusCodes), value(message.NameXEnvoyRetriableHeaderNames)
+	fields.DelSet(&retryFields)
+}
+
+// parseUint32 returns the value of a field that is a decimal number. One that is absent costs no error.
+func parseUint32(value []byte) (n uint32, ok bool) {
+	if len(value) == 0 {
+		return 0, false
+	}
+	parsed, err := strconv.ParseUint(string(value), 10, 32)
+	return uint32(parsed), err == nil
+}
+
+// tellTimeout tells the host how long the attempt may take.
+func (x *exchange) tellTimeout(left time.Duration) {
+	if x.retry.perTry > 0 {
+		left = x.retry.perTry
+	}
+	if !x.manager.config.Router.SuppressEnvoyHeaders && left > 0 {
+		x.request.Fields.Set(message.NameXEnvoyExpectedRqTimeoutMs, x.arenaInt(left.Milliseconds()))
+	}
+}
+
+// tellTimeLeft is tellTimeout for a further attempt, which shares the route's timeout with those before it.
+func (x *exchange) tellTimeLeft() {
+	left := x.timeout
+	if left > 0 && x.requestDone {
+		left = max(left-time.Duration(x.worker.loop.Now()-x.requestEnd), time.Millisecond)
+	}
+	x.tellTimeout(left)
+}
+
+// tryDeadlines calls f with the limits on the time of an attempt, which run from when it has its connection; the first of them
+// also waits for the whole request.
+func (x *exchange) tryDeadlines(f func(at int64, v verdict)) {
+	r := &x.retry
+	if !x.connected || x.upgraded {
+		return
+	}
+	if r.perTry > 0 && x.requestDone && !x.headRead {
+		f(max(r.began, x.requestEnd)+int64(r.perTry), verdictPerTryTimeout)
+	}
+	if r.perTryIdle > 0 {
+		f(max(r.began, x.lastActivity)+int64(r.perTryIdle), verdictPerTryIdleTimeout)
+	}
+}
+
+// pickUntried picks a host, another one than those that were tried where the policy wants that and there is one.
+func (x *exchange) pickUntried() *upstream.Host {
+	h := x.pickHost(0)
+	if len(x.tried) == 0 {
+		return h
+	}
+	for again := range x.route.Retry().HostAttempts {
+		if h == nil || !slices.Contains(x.tried, h) {
+			break
+		}
+		h = x.pickHost(again + 1)
+	}
+	return h
+}
+
+// passedOn reports whether the client has seen something of a response, after which there is no other one.
+func (x *exchange) passedOn() bool { return x.headRead || x.informational > 0 }
+
+// retryFailure has the request tried again that ended with v, if the retry policy says so.
+func (x *exchange) retryFailure(v verdict) bool {
+	if x.retry.on == 0 || !v.upstream() || x.passedOn() || !x.allowRetry(x.retry.on&x.conditionsOf(v) != 0) {
+		return false
+	}
+	outcome := upstream.ServerError
+	if v.timedOut() {
+		outcome = upstream.TimedOut
+	}
+	x.retryAfter(x.backOff(), outcome, false)
+	return true
+}
+
+// conditionsOf returns the conditions of retry_on that an attempt meets which has ended with v.
+func (x *exchange) conditionsOf(v verdict) (on config.RetryOn) {
+	switch v {
+	case verdictOverflow, verdictNoHealthyUpstream, verdictResponseTimeout:
+		return 0
+	case verdictLocalConnectionFailure, verdictRemoteConnectionFailure, verdictConnectionTimeout:
+		on = config.RetryOnConnectFailure
+	case verdictRefusedStream:
+		on = config.RetryOnRefusedStream
+	}
+	if !x.connected {
+		on |= config.RetryOnResetBeforeRequest
+	}
+	return on | config.RetryOn5xx | config.RetryOnGatewayError | config.RetryOnReset
+}
+
+// retryResponse has the request tried again whose response is at hand, if the retry policy says so.
+func (x *exchange) retryResponse() bool {
+	if x.retry.on == 0 || x.informational > 0 {
+		return false
+	}
+	if !x.allowRetry(x.responseMeets()) {
+		x.flags |= x.retry.refused
+		return false
+	}
+	wait, limited := x.route.Retry().ResetAfter(&x.response.Fields, time.Now().Unix())
+	k, status := x.cluster.Stats(), x.response.Status
+	k.IncStatusOf(stats.ClusterRetryUpstreamRqStatus, status)
+	switch {
+	case limited && wait > 0:
+		k.Inc(stats.ClusterUpstreamRqRetryBackoffRatelimited)
+		wait += time.Duration(x.worker.random.Uint64() % uint64(wait/2)) // so that not all come at once
+	default:
+		wait = x.backOff()
+	}
+	outcome := upstream.Success
+	if status >= 500 {
+		outcome = upstream.ServerError
+	}
+	x.retryAfter(wait, outcome, x.response.EndStream && x.requestSent)
+	return true
+}
+
+// responseMeets reports whether the response at hand meets a condition of retry_on.
+func (x *exchange) responseMeets() bool {
+	fields, status, on, p := &x.response.Fields, x.response.Status, x.retry.on, x.route.Retry()
+	if fields.Has(message.NameXEnvoyRateLimited) {
+		return on&config.RetryOnEnvoyRateLimited != 0
+	}
+	switch {
+	case on&config.RetryOn5xx != 0 && status >= 500,
+		on&config.RetryOnGatewayError != 0 && status >= 502 && status <= 504,
+		on&config.RetryOnRetriable4xx != 0 && status == 409,
+		on&config.RetryOnRetriableStatusCodes != 0 && (p.HasStatus(status) || listsStatus(x.retry.statusCodes, status)),
+		on&config.RetryOnRetriableHeaders != 0 && (p.MatchesResponse(fields) || hasListed(fields, x.retry.fieldNames)):
+		return true
+	}
+	return on&config.RetryOnGRPC != 0 && on&grpcCondition(fields) != 0
+}
+
+// listsStatus reports whether a comma-separated list has a status.
+func listsStatus(list []byte, status int) bool {
+	for item, rest, ok := config.NextItem(list); ok; item, rest, ok = config.NextItem(rest) {
+		if n, err := strconv.Atoi(string(item)); err == nil && n == status {
+			return true
+		}
+	}
+	return false
+}
+
+// hasListed reports whether a message has one of the fields whose names a comma-separated list has.
+func hasListed(fields *message.Fields, names []byte) bool {
+	for name, rest, ok := config.NextItem(names); ok; name, rest, ok = config.NextItem(rest) {
+		for _, f := range fields.All() {
+			if message.EqualFold(name, string(f.Name)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// grpcCondition returns the condition that the gRPC status in the head of a response meets.
+func grpcCondition(fields *message.Fields) config.RetryOn {
+	switch status, _ := fields.Get(message.NameGRPCStatus); string(status) {
+	case "1":
+		return config.RetryOnGRPCCancelled
+	case "4":
+		return config.RetryOnGRPCDeadlineExceeded
+	case "8":
+		return config.RetryOnGRPCResourceExhausted
+	case "13":
+		return config.RetryOnGRPCInternal
+	case "14":
+		return config.RetryOnGRPCUnavailable
+	default:
+		return 0
+	}
+}
+
+// allowRetry ends the retry that was in flight, if one was, and begins the next if it is wanted, one is left and the circuit
+// breaker of retries is closed.
+func (x *exchange) allowRetry(wanted bool) bool {
+	r, k := &x.retry, x.cluster.Stats()
+	if r.counted && !wanted {
+		k.Inc(stats.ClusterUpstreamRqRetrySuccess)
+	}
+	x.releaseRetry()
+	r.refused = 0
+	switch {
+	case !wanted:
+		return false
+	case r.left == 0:
+		k.Inc(stats.ClusterUpstreamRqRetryLimitExceeded)
+		r.refused = FlagUpstreamRetryLimitExceeded
+		return false
+	}
+	r.left--
+	if percent := x.route.Retry().Percent; percent < 100 && x.worker.random.Uint64()%100 >= percent {
+		return false
+	}
+	if !x.cluster.AcquireRetry() {
+		k.Inc(stats.ClusterUpstreamRqRetryOverflow)
+		r.refused = FlagUpstreamOverflow
+		return false
+	}
+	r.counted = true
+	r.done++
+	k.Inc(stats.ClusterUpstreamRqRetry)
+	return true
+}
+
+// releaseRetry takes the retry in flight off the circuit breaker.
+func (x *exchange) releaseRetry() {
+	if x.retry.counted {
+		x.retry.counted = false
+		x.cluster.ReleaseRetry()
+	}
+}
+
+// abandonRetry ends the retry policy's part in a request whose body has become too long to be kept.
+func (x *exchange) abandonRetry() {
+	if x.retry.on == 0 || x.headRead {
+		return
+	}
+	x.cluster.Stats().Inc(stats.ClusterRetryOrShadowAbandoned)
+	x.releaseRetry()
+	x.retry.on = 0
+}
+
+// backOff returns how long to wait before the retry that was allowed: any time within a range that doubles, so that requests
+// which have failed together do not come back together.
+func (x *exchange) backOff() time.Duration {
+	x.cluster.Stats().Inc(stats.ClusterUpstreamRqRetryBackoffExponential)
+	return time.Duration(x.worker.random.Uint64() % uint64(x.route.Retry().BackOffRange(x.retry.done)))
+}
+
+// retryAfter leaves the host at hand, and has the next attempt begin when wait has passed.
+func (x *exchange) retryAfter(wait time.Duration, outcome upstream.Outcome, reuse bool) {
+	if x.route.Retry().AvoidPreviousHosts {
+		x.tried = append(x.tried, x.lease.Host())
+	}
+	x.leaveHost(outcome, reuse)
+	x.retry.at = x.worker.loop.Now() + int64(wait)
+	x.stage = stageBackOff
+}
