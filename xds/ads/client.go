@@ -64,7 +64,10 @@ type Client struct {
 
 	backoffs []exponential // by server, owned by Run
 
-	wake chan struct{} // capacity 1: something was queued
+	wake     chan struct{} // capacity 1: something was queued
+	expiries chan struct{} // capacity 1: lifetimes have changed
+
+	handling sync.Mutex // held while a response or an expiry is handled, taken before mu
 
 	mu       sync.Mutex              // guards all below and the subscriptions
 	order    []*subscription         // in order of first Subscribe
@@ -111,6 +114,8 @@ func New(opts Options) (*Client, error) {
 		log:   opts.Logger,
 		byURL: make(map[string]*subscription, len(opts.Types)),
 		wake:  make(chan struct{}, 1),
+
+		expiries: make(chan struct{}, 1),
 	}
 	for _, t := range opts.Types {
 		if _, ok := c.byURL[t.URL]; ok {
@@ -145,6 +150,9 @@ func New(opts Options) (*Client, error) {
 
 // Run keeps the conversation going until ctx is done, and returns when nothing of it is left running. It is called once.
 func (c *Client) Run(ctx context.Context) {
+	var expirer sync.WaitGroup
+	expirer.Go(func() { c.expire(ctx) })
+	defer expirer.Wait() // the loop ends with ctx
 	for i := 0; ctx.Err() == nil; {
 		at := &c.places[i]
 		attempt, cancel := context.WithCancelCause(ctx)

@@ -66,13 +66,13 @@ func TestDeltaAcknowledge(t *testing.T) {
 		c.Subscribe(worldURL, nil)
 		s := c.server.AcceptDelta()
 		s.Expect("first request", delta(worldURL, ""))
-		n := s.Send(worldURL, "v1", nil, changedText("a", "1"), changedText("b", "1"))
+		n := s.Send(worldURL, "v1", nil, changedText("a", "1"), changedText("b", "1"), changedText("c", "1"))
 		s.Expect("answer", delta(worldURL, n))
-		n = s.Send(worldURL, "v2", []string{"b"}, changedText("a", "2"), adstest.Changed{Name: "c"})
+		n = s.Send(worldURL, "v2", []string{"b"}, changedText("a", "2"), adstest.Changed{Name: "c", Version: "1"})
 		s.Expect("answer to a removal", delta(worldURL, n))
 		synctest.Wait()
 		s.Silent("after the answers")
-		if got, want := strings.Join(got, " "), "+a@1 +b@1 +a@2 -b"; got != want {
+		if got, want := strings.Join(got, " "), "+a@1 +b@1 +c@1 +a@2 -b"; got != want {
 			t.Errorf("handled %s, want %s", got, want)
 		}
 		if stats := c.Stats(worldURL); stats.UpdateSuccess != 2 || stats.VersionText != "v2" {

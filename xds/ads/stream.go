@@ -168,7 +168,9 @@ func (c *Client) take(ctx context.Context, r *response) {
 		c.answerUnwanted(s, r)
 		return
 	}
-	resources, err := s.decode(r)
+	c.handling.Lock()
+	defer c.handling.Unlock()
+	found, err := s.decode(r, func(name, version string) bool { return c.holds(s, name, version) })
 	if err != nil {
 		if s.Refused != nil {
 			s.Refused(ctx, err)
@@ -176,8 +178,13 @@ func (c *Client) take(ctx context.Context, r *response) {
 		c.refuse(s, r, err)
 		return
 	}
-	decoded := Response{Version: r.version, Resources: resources, Incremental: c.opts.Incremental, Removed: r.removed}
-	err = s.Handle(ctx, decoded)
+	// A heartbeat tells nothing of the resources that are not in the response, so it does not have all there is.
+	incremental := c.opts.Incremental || found.heartbeats > 0
+	c.live(s, found.lifetimes, r.removed, s.Wildcard && !incremental, time.Now())
+	decoded := Response{Version: r.version, Resources: found.resources, Incremental: incremental, Removed: r.removed}
+	if onlyHeartbeats := found.heartbeats > 0 && len(found.resources)+len(r.removed) == 0; !onlyHeartbeats {
+		err = s.Handle(ctx, decoded)
+	}
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:

@@ -24,7 +24,8 @@ type Type struct {
 	// the whole response.
 	Decode func(*anypb.Any) (name string, message proto.Message, err error)
 	// Handle takes a response in which every resource could be decoded. An error refuses the response, and its text is told
-	// to the server. It is called by the goroutine of Run: no other response is read meanwhile. ctx ends with the stream.
+	// to the server. One call is made at a time, from within Run, and no other response is read meanwhile. ctx ends with the
+	// stream. The removal of resources that have expired comes as a response of its own, in the version that was accepted last.
 	Handle func(ctx context.Context, r Response) error
 	// Refused, when not nil, is told why a response was refused that Handle never saw, because of Decode or of the response
 	// itself. It is called as Handle is.
@@ -80,8 +81,10 @@ type subscription struct {
 	version    string   // accepted last; outlives streams
 	// held has the versions of the resources that are held here, of the incremental variant. It outlives streams. What a refused
 	// response changed is not in it: the server tells a new stream again, and that is no work.
-	held  map[string]string
-	stats Stats
+	held map[string]string
+	// expiry has the end of each resource's time to live, of those that have one. It outlives streams.
+	expiry map[string]time.Time
+	stats  Stats
 
 	// Of the open stream only.
 	nonce      string   // of the last response
@@ -100,6 +103,12 @@ type subscription struct {
 // resources of the type.
 func (s *subscription) worthAsking() bool {
 	return s.subscribed && (s.asked || s.Wildcard || len(s.names) > 0)
+}
+
+// wants reports whether a resource of this name is asked for.
+func (s *subscription) wants(name string) bool {
+	_, named := slices.BinarySearch(s.names, name)
+	return named || s.Wildcard
 }
 
 // streamEnded forgets what belonged to the stream.
@@ -136,6 +145,7 @@ func (s *subscription) rename(names []string) {
 	s.names, s.wasRefused = names, false // what comes again now does so because it is asked for
 	for _, name := range gone {
 		delete(s.held, name)
+		delete(s.expiry, name)
 		if i, told := slices.BinarySearch(s.told, name); told {
 			s.told = slices.Concat(s.told[:i], s.told[i+1:])
 			s.dropped = append(s.dropped, name)
@@ -178,7 +188,7 @@ func (s *subscription) accepted(r *Response, now time.Time) {
 		s.held = make(map[string]string)
 	}
 	for _, res := range r.Resources {
-		if _, wanted := slices.BinarySearch(s.names, res.Name); wanted || s.Wildcard {
+		if s.wants(res.Name) {
 			s.held[res.Name] = res.Version
 		}
 	}

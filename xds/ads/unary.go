@@ -106,8 +106,8 @@ func (u *Unary) Unchanged() {
 func (u *Unary) Take(ctx context.Context, r *discoveryv3.DiscoveryResponse) error {
 	names := u.noteResponse(r)
 	decoded := Response{Version: r.GetVersionInfo()}
-	var err error
-	decoded.Resources, err = u.typ.decode(&response{version: r.GetVersionInfo(), world: r.GetResources()})
+	found, err := u.typ.decode(&response{version: r.GetVersionInfo(), world: r.GetResources()}, nil)
+	decoded.Resources = found.resources
 	if err == nil {
 		if !u.typ.Wildcard || len(names) > 0 {
 			decoded.Resources = slices.DeleteFunc(decoded.Resources, func(res Resource) bool {

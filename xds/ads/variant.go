@@ -109,20 +109,13 @@ func (s incremental) send(r request) error {
 	})
 }
 
-// receive leaves out resources without a body, which only say that a resource lives on: none has a time to live here.
 func (s incremental) receive() (*response, error) {
 	r, err := s.rpc.Recv()
 	if err != nil {
 		return nil, err
 	}
-	out := &response{
+	return &response{
 		typeURL: cmp.Or(r.GetTypeUrl(), s.implied), nonce: r.GetNonce(), version: r.GetSystemVersionInfo(),
-		identifier: r.GetControlPlane().GetIdentifier(), removed: r.GetRemovedResources(),
-	}
-	for _, changed := range r.GetResources() {
-		if changed.GetResource() != nil {
-			out.changed = append(out.changed, changed)
-		}
-	}
-	return out, nil
+		identifier: r.GetControlPlane().GetIdentifier(), changed: r.GetResources(), removed: r.GetRemovedResources(),
+	}, nil
 }

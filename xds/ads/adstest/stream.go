@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Stream is one stream of a client in the state of the world.
@@ -166,7 +167,8 @@ func (s *Stream) SendRaw(r *discoveryv3.DiscoveryResponse) {
 // Changed is a resource of a response in the incremental variant.
 type Changed struct {
 	Name, Version string
-	Message       proto.Message // nil says only that the resource lives on
+	Message       proto.Message        // nil for a heartbeat
+	TTL           *durationpb.Duration // nil for none
 }
 
 // Send sends what has changed of type url, and the names of what is gone, and returns the nonce.
@@ -175,7 +177,7 @@ func (s *DeltaStream) Send(url, version string, removed []string, resources ...C
 	nonce = s.nonce(url)
 	r := &discoveryv3.DeltaDiscoveryResponse{SystemVersionInfo: version, TypeUrl: url, Nonce: nonce, RemovedResources: removed}
 	for _, changed := range resources {
-		wrapper := &discoveryv3.Resource{Name: changed.Name, Version: changed.Version}
+		wrapper := &discoveryv3.Resource{Name: changed.Name, Version: changed.Version, Ttl: changed.TTL}
 		if changed.Message != nil {
 			wrapper.Resource = s.pack(changed.Message)
 		}
