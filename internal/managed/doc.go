@@ -4,4 +4,5 @@
 //   - TestDriver: go-control-plane's own test driver, each mode in a network namespace, because its ports are fixed
 //   - TestRandomSnapshots: worlds with good and bad parts one after the other, under traffic. -managed.full, or make managed, serves
 //     1,000 of them; -managed.seed repeats a run
+//   - TestOutage: control planes that die and come back, as they were or not, with 0 failed requests
 package managed

@@ -107,7 +107,7 @@ func (f *snapshots) serve(i int) {
 			f.accepted++
 		}
 	}
-	static := func(name string) bool { return strings.HasPrefix(name, "ads-") }
+	static := func(name string) bool { return strings.HasPrefix(name, management.ClusterPrefix) }
 	for _, difference := range f.model.differences(f.proxy.Server.Store().Current(), static) {
 		f.t.Errorf("world %d: %s", i, difference)
 	}

@@ -204,9 +204,8 @@ func (g *generator) listener(name string, port uint16, routes string) *thing {
 	t := &thing{child: routes}
 	specifier := fmt.Sprintf("rds: {route_config_name: %s, config_source: {ads: {}, resource_api_version: V3, initial_fetch_timeout: 0s}}", routes)
 	if routes == "" {
-		var inline string
-		t.routes, inline = g.routeList(name)
-		specifier = "route_config:\n" + strings.ReplaceAll(inline, "\n", "\n        ")
+		t.routes = g.anyRouting()
+		specifier = "route_config:\n" + strings.ReplaceAll(routeList(name, t.routes), "\n", "\n        ")
 	}
 	l := harness.Resource[listenerv3.Listener](g.t, fmt.Sprintf(`
 name: %s
@@ -225,21 +224,29 @@ filter_chains:
 	return t
 }
 
-func (g *generator) routes(name string) *thing {
-	routes, text := g.routeList(name)
-	return &thing{Resource: management.Pack(harness.Resource[routev3.RouteConfiguration](g.t, text)), routes: routes}
+func (g *generator) routes(name string) *thing { return g.routesTo(name, g.anyRouting()) }
+
+// routesTo makes routes that lead from prefixes to clusters.
+func (g *generator) routesTo(name string, routing map[string]string) *thing {
+	text := routeList(name, routing)
+	return &thing{Resource: management.Pack(harness.Resource[routev3.RouteConfiguration](g.t, text)), routes: routing}
 }
 
-// routeList makes a route configuration in YAML, and says where its prefixes lead to.
-func (g *generator) routeList(name string) (routes map[string]string, text string) {
-	routes = map[string]string{"/" + stableEDS: stableEDS, "/" + stableStatic: stableStatic}
+// anyRouting says where prefixes lead to. Those that are always there lead to the same always.
+func (g *generator) anyRouting() map[string]string {
+	routing := map[string]string{"/" + stableEDS: stableEDS, "/" + stableStatic: stableStatic}
 	for range 1 + g.r.IntN(3) {
-		routes["/"+g.anyName()] = g.anyName()
+		routing["/"+g.anyName()] = g.anyName()
 	}
+	return routing
+}
+
+// routeList is a route configuration in YAML.
+func routeList(name string, routing map[string]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nname: %s\nvirtual_hosts:\n- name: all\n  domains: [\"*\"]\n  routes:", name)
-	for _, prefix := range slices.Sorted(maps.Keys(routes)) {
-		fmt.Fprintf(&b, "\n  - {match: {path_separated_prefix: %s}, route: {cluster: %s}}", prefix, routes[prefix])
+	for _, prefix := range slices.Sorted(maps.Keys(routing)) {
+		fmt.Fprintf(&b, "\n  - {match: {path_separated_prefix: %s}, route: {cluster: %s}}", prefix, routing[prefix])
 	}
-	return routes, b.String()
+	return b.String()
 }

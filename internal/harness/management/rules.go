@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 )
 
-// Rules hold one client to the rules of the conversation, over all its streams. They are told what is sent before it is,
-// and of what is received. They are not safe for concurrent use.
+// Rules hold one client to the rules of the conversation, over all its streams, with whatever servers. They are told what is
+// sent before it is, and of what is received.
 type Rules struct {
 	// Report is told every breach.
 	Report func(breach string)
 	// NodeOnFirstMessageOnly is what the client was configured with.
 	NodeOnFirstMessageOnly bool
 
+	mu    sync.Mutex // guards what follows
 	types map[string]*typeRules
 }
 
@@ -41,6 +43,14 @@ type streamRules struct {
 	spoken      bool // a request came
 }
 
+// streamEnded forgets what belonged to a stream on which a type was asked for.
+func (r *Rules) streamEnded(url string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of(url).streamEnded()
+}
+
+// of returns what is known of a type. The caller holds the mutex.
 func (r *Rules) of(url string) *typeRules {
 	if r.types == nil {
 		r.types = make(map[string]*typeRules)
@@ -65,6 +75,8 @@ func (r *Rules) stream(incremental bool) *streamRules {
 
 // sends notes a response that is about to be sent.
 func (r *streamRules) sends(response *Response) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	k := r.of(response.TypeURL)
 	k.nonces[response.Nonce] = true
 	k.unanswered = append(k.unanswered, response)
@@ -75,6 +87,8 @@ func (r *streamRules) sends(response *Response) {
 
 // receives checks a request, and returns the response that it answers, nil when it answers none.
 func (r *streamRules) receives(q *Request) *Response {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	k := r.of(q.TypeURL)
 	report := func(format string, args ...any) {
 		r.Report(fmt.Sprintf("%s: ", q.TypeURL) + fmt.Sprintf(format, args...))

@@ -50,7 +50,7 @@ func (p *play) answers(nonce, version string, names ...string) {
 }
 
 func (p *play) reconnects() {
-	p.rules.of(eds).streamEnded()
+	p.rules.streamEnded(eds)
 	p.stream = p.rules.stream(p.stream.incremental)
 }
 

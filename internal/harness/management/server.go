@@ -17,6 +17,8 @@ import (
 const (
 	// NodeID is the node that Bootstrap names.
 	NodeID = "managed"
+	// ClusterPrefix begins the names of the clusters of Bootstrap.
+	ClusterPrefix = "ads-"
 	// maxRequest is the largest request in bytes that is taken: one with some 100,000 names.
 	maxRequest = 64 << 20
 )
@@ -38,7 +40,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond
-	rules   Rules
+	rules   *Rules
 	types   map[string]*collection // nil as long as nothing was set: then nobody is answered
 	prefix  string                 // of versions
 	version int                    // counts calls of Set
@@ -53,9 +55,16 @@ type Server struct {
 // New starts a server that ends with the test.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, address: "127.0.0.1:0", streams: make(map[*stream]bool)}
+	return start(t, &Rules{Report: func(breach string) { t.Error("a rule of the conversation is broken: " + breach) }})
+}
+
+// Another starts another server that the same proxy may turn to. It knows what was said before.
+func (s *Server) Another() *Server { return start(s.t, s.rules) }
+
+func start(t testing.TB, rules *Rules) *Server {
+	t.Helper()
+	s := &Server{t: t, address: "127.0.0.1:0", rules: rules, streams: make(map[*stream]bool)}
 	s.changed = sync.NewCond(&s.mu)
-	s.rules.Report = func(breach string) { t.Error("a rule of the conversation is broken: " + breach) }
 	s.Start()
 	t.Cleanup(s.Stop)
 	return s
@@ -102,24 +111,35 @@ func (s *Server) Address() string {
 	return s.address
 }
 
-// Bootstrap returns a bootstrap in YAML that has clusters and listeners come from the servers over ADS, in the API type given. After a
-// server that cannot be reached the next is asked.
+// Bootstrap returns a bootstrap in YAML that has clusters and listeners come from the servers over ADS, in the API type
+// given. After a server that cannot be reached the next is asked, without much of a wait.
 func Bootstrap(apiType string, servers ...*Server) string {
 	var services, clusters strings.Builder
 	for i, s := range servers {
 		host, port, _ := net.SplitHostPort(s.Address())
-		name := "ads-" + strconv.Itoa(i)
-		services.WriteString("    - envoy_grpc: {cluster_name: " + name + "}\n")
-		clusters.WriteString(strings.NewReplacer("%NAME%", name, "%HOST%", host, "%PORT%", port).Replace(controlPlaneCluster))
+		name := ClusterPrefix + strconv.Itoa(i)
+		services.WriteString("\n    - envoy_grpc: {cluster_name: " + name + ", retry_policy: {retry_back_off: {base_interval: 0.05s, max_interval: 0.5s}}}")
+		clusters.WriteString(strings.NewReplacer("%NAME%", name, "%HOST%", host, "%PORT%", port).Replace(cluster))
 	}
-	return "node: {id: " + NodeID + ", cluster: test}\n" +
-		"admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\n" +
-		"dynamic_resources:\n  ads_config:\n    api_type: " + apiType + "\n    transport_api_version: V3\n    grpc_services:\n" + services.String() +
-		"  cds_config: {ads: {}, resource_api_version: V3}\n  lds_config: {ads: {}, resource_api_version: V3}\n" +
-		"static_resources:\n  clusters:\n" + clusters.String()
+	return strings.NewReplacer("%NODE%", NodeID, "%API%", apiType, "%SERVICES%", services.String()).Replace(bootstrap) + clusters.String()
 }
 
-const controlPlaneCluster = `  - name: %NAME%
+const bootstrap = `
+node: {id: %NODE%, cluster: test}
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+dynamic_resources:
+  ads_config:
+    api_type: %API%
+    transport_api_version: V3
+    grpc_services: %SERVICES%
+  cds_config: {ads: {}, resource_api_version: V3}
+  lds_config: {ads: {}, resource_api_version: V3}
+static_resources:
+  clusters:
+`
+
+const cluster = `
+  - name: %NAME%
     type: STATIC
     connect_timeout: 1s
     typed_extension_protocol_options:

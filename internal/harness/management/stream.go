@@ -2,6 +2,7 @@ package management
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"time"
 )
@@ -56,7 +57,7 @@ func (s *Server) serve(ctx context.Context, w wire) error {
 	defer s.mu.Unlock()
 	delete(s.streams, st)
 	for url := range st.watches {
-		s.rules.of(url).streamEnded()
+		s.rules.streamEnded(url)
 	}
 	s.changed.Broadcast()
 	return err
@@ -108,16 +109,19 @@ func (st *stream) receive(q *Request) {
 		s.answers = append(s.answers, a)
 	}
 	w := st.watches[q.TypeURL]
-	if w == nil {
-		w = &watch{names: make(map[string]bool), fresh: make(map[string]bool), known: make(map[string]string), version: q.Version}
-		w.wildcard = wildcard[q.TypeURL] && len(q.Names)+len(q.Subscribe) == 0
-		w.answered = q.Version != ""
-		for name, version := range q.Held {
-			w.known[name] = version
+	first := w == nil
+	if first {
+		w = &watch{
+			names: make(map[string]bool), fresh: make(map[string]bool), known: make(map[string]string), version: q.Version,
+			wildcard: wildcard[q.TypeURL] && len(q.Names)+len(q.Subscribe) == 0, answered: q.Version != "" || len(q.Held) > 0,
 		}
+		maps.Copy(w.known, q.Held)
 		st.watches[q.TypeURL] = w
 	}
 	w.take(q, st.wire.incremental)
+	if first && q.Version != "" {
+		w.fresh = make(map[string]bool) // who has the version has what there is of it
+	}
 	st.push(q.TypeURL)
 }
 
