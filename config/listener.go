@@ -45,6 +45,8 @@ type FilterChain struct {
 	TCP  *TCPProxy
 	// TLS is the chain's transport socket, nil for plaintext.
 	TLS *DownstreamTLS
+	// ConnectTimeout bounds the handshake (transport_socket_connect_timeout); 0 does not.
+	ConnectTimeout time.Duration
 }
 
 // ChainMatch is envoy.config.listener.v3.FilterChainMatch. What is empty fits every connection; of a list, one entry has to

@@ -155,6 +155,6 @@ type Secret struct {
 	TicketKeys  []DataSource
 }
 
-// DefaultTransportSocketTimeout is transport_socket_connect_timeout of a filter chain that does not set it. Envoy has none;
-// a client that does not shake hands holds memory.
+// DefaultTransportSocketTimeout is transport_socket_connect_timeout of a filter chain with TLS that does not set it. Envoy has
+// none, and a client that does not shake hands holds memory.
 const DefaultTransportSocketTimeout = 15 * time.Second

@@ -16,6 +16,7 @@ type chainState struct {
 	listenerStats *stats.Block
 	http          *stats.Block // nil with a TCP proxy
 	tcp           *stats.Block // nil with a connection manager
+	ssl           *stats.Block // nil without TLS
 
 	connections connectionList
 	draining    bool            // it gets no more connections, and those it has are to end
@@ -27,6 +28,9 @@ type chainState struct {
 func (s *chainState) update(c *compiledChain) {
 	s.compiled = c
 	s.listenerStats = s.worker.shard.Block(c.listenerScope)
+	if c.sslScope != nil {
+		s.ssl = s.worker.shard.Block(c.sslScope)
+	}
 	if c.tcp != nil {
 		s.tcp = s.worker.shard.Block(c.tcp.scope)
 		return
@@ -39,13 +43,27 @@ func (s *chainState) update(c *compiledChain) {
 
 // serve serves an accepted connection as the chain says.
 func (s *chainState) serve(accepted connection) {
-	switch {
-	case s.compiled.tcp != nil:
-		newTCPConn(s, accepted)
-	case s.compiled.manager.config.Codec == config.CodecHTTP2:
-		newHTTP2Conn(s, accepted)
-	default:
-		newHTTP1Conn(s, accepted)
+	if s.compiled.tls != nil {
+		newHandshaking(s, accepted)
+		return
+	}
+	s.speak(accepted)
+}
+
+// speak serves a connection on which there is nothing left to do before its protocol.
+func (s *chainState) speak(c connection) {
+	if s.compiled.tcp != nil {
+		newTCPConn(s, c)
+		return
+	}
+	codec := s.compiled.manager.config.Codec
+	if c.secure != nil && codec == config.CodecAuto && c.secure.Protocol == alpnHTTP2 {
+		codec = config.CodecHTTP2
+	}
+	if codec == config.CodecHTTP2 {
+		newHTTP2Conn(s, c)
+	} else {
+		newHTTP1Conn(s, c)
 	}
 }
 

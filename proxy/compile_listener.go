@@ -13,6 +13,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener/match"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // compiledListener is a listener with its sockets and scope, which outlive changes of its other settings.
@@ -34,7 +35,10 @@ type compiledChain struct {
 	listenerScope *stats.Scope
 	httpScope     *stats.Scope // of manager
 	manager       compiledManager
-	tcp           *compiledTCP // instead of manager, nil without
+	tcp           *compiledTCP     // instead of manager, nil without
+	sslScope      *stats.Scope     // nil without TLS
+	tls           *tls.Downstream  // nil for plaintext
+	secrets       []*config.Secret // that tls was made of
 }
 
 // chainIdentity is what makes a chain the same from one generation to the next: the same configuration in the same listener. It
@@ -144,6 +148,9 @@ func (l *compiledListener) release() {
 
 func (k *compiledChain) release() {
 	k.listenerScope.Release()
+	if k.sslScope != nil {
+		k.sslScope.Release()
+	}
 	if k.tcp != nil {
 		k.tcp.scope.Release()
 	} else {
@@ -154,6 +161,9 @@ func (k *compiledChain) release() {
 // compileChain makes the chain of an identity ready, for a listener with the statistics scope.
 func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainIdentity, undo *cleanup) (*compiledChain, error) {
 	k := s.newChain(id, scope, undo)
+	if err := s.secureChain(k, prev.chain(id), c.snapshot, undo); err != nil {
+		return nil, fmt.Errorf("filter chain %q: transport_socket: %w", id.config.Name, err)
+	}
 	if id.config.TCP != nil {
 		k.tcp = s.compileTCP(c, id.config.TCP, undo)
 		return k, nil

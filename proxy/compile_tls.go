@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
@@ -30,4 +31,34 @@ func (k *compiledCluster) secure(old *compiledCluster, next *config.Snapshot) (e
 	}
 	k.tls, err = tls.NewUpstream(cfg, next.Secrets, time.Now)
 	return err
+}
+
+// secureChain gives a filter chain its TLS: that of the generation before, where nothing of it has changed.
+func (s *Server) secureChain(k, old *compiledChain, next *config.Snapshot, undo *cleanup) (err error) {
+	cfg := k.identity.config.TLS
+	if cfg == nil {
+		return nil
+	}
+	k.sslScope = s.scope(undo, k.listenerScope.Prefix()+"ssl.", stats.SSL)
+	k.secrets = secretsOf(next, cfg.Secrets())
+	if old != nil && old.tls != nil && slices.Equal(old.secrets, k.secrets) {
+		k.tls = old.tls
+		return nil
+	}
+	k.tls, err = tls.NewDownstream(cfg, next.Secrets, time.Now)
+	return err
+}
+
+// chain returns the chain of an identity, nil when there is none that gets connections.
+func (c *compiled) chain(id *chainIdentity) *compiledChain {
+	l := c.listeners[id.listener.Name]
+	if l == nil {
+		return nil
+	}
+	for k := range l.all() {
+		if k.identity == id {
+			return k
+		}
+	}
+	return nil
 }

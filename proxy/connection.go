@@ -6,6 +6,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // connection is what the connections of clients have in common, whatever is spoken on them: its filter chain has it in a
@@ -17,6 +18,7 @@ type connection struct {
 	server     connectionServer
 	next, prev *connection // in the list of the chain
 
+	secure   *tls.Peer // what TLS knows of the client, nil in plaintext
 	accepted int64
 	counted  struct{ read, written uint64 }
 	peer     []byte // text of the client's address without port, made when first needed
@@ -66,10 +68,14 @@ func (l *connectionList) each(f func(*connection)) {
 	}
 }
 
-// open counts a connection whose filter chain is known, which server serves from now on.
+// open has server serve a connection from now on, whose filter chain is known. It is counted the first time.
 func (c *connection) open(chain *chainState, server connectionServer) {
+	first := c.chain == nil
 	c.chain, c.server = chain, server
 	chain.connections.link(c)
+	if !first {
+		return
+	}
 	chain.listenerStats.Inc(stats.ListenerDownstreamCxTotal)
 	chain.listenerStats.Inc(stats.ListenerDownstreamCxActive)
 }

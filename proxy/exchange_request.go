@@ -16,7 +16,7 @@ import (
 func (x *exchange) prepare() verdict {
 	m := x.manager.config
 	x.grpc = x.isGRPC()
-	if x.request.Version != message.HTTP2 && string(x.request.Scheme) == "https" {
+	if x.request.Version != message.HTTP2 && string(x.request.Scheme) == "https" && !x.overTLS() {
 		x.refused = refusalOf(http1.ErrHTTPSInPlaintext)
 		return verdictCodecError
 	}
@@ -92,6 +92,9 @@ func (x *exchange) findRoute() verdict {
 	}
 	return verdictNone
 }
+
+// overTLS reports whether the client speaks TLS to us.
+func (x *exchange) overTLS() bool { return x.conn.secure != nil }
 
 // secure reports whether the client spoke TLS to us or to the trusted proxy before us.
 func (x *exchange) secure() bool {

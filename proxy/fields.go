@@ -167,13 +167,17 @@ func (x *exchange) inInternal(a netip.Addr) bool {
 func (x *exchange) setForwardedProto(m *config.HTTPConnectionManager) {
 	fields := &x.request.Fields
 	scheme := valueHTTP
+	if x.overTLS() {
+		scheme = valueHTTPS
+	}
 	believed := !m.UseRemoteAddress || m.XFFNumTrustedHops > 0
 	if proto, ok := fields.Get(message.NameXForwardedProto); believed && ok {
+		scheme = valueHTTP
 		if string(proto) == "https" {
 			scheme = valueHTTPS
 		}
 	} else {
-		fields.Set(message.NameXForwardedProto, valueHTTP)
+		fields.Set(message.NameXForwardedProto, scheme)
 	}
 	// HTTP/2 always names one. Who is not believed may not claim what the transport is not.
 	if x.request.Scheme == nil || !believed && x.request.Version == message.HTTP2 {

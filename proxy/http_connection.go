@@ -31,6 +31,10 @@ func (c *httpConnection) open(chain *chainState, server connectionServer) {
 	c.connection.open(chain, server)
 	chain.http.Inc(stats.HTTPDownstreamCxTotal)
 	chain.http.Inc(stats.HTTPDownstreamCxActive)
+	if c.secure != nil {
+		chain.http.Inc(stats.HTTPDownstreamCxSSLTotal)
+		chain.http.Inc(stats.HTTPDownstreamCxSSLActive)
+	}
 }
 
 // manager returns the connection manager as it is configured now.
@@ -60,6 +64,9 @@ func (c *httpConnection) closed() {
 	http := c.chain.http
 	micros := c.connection.closed()
 	http.Dec(stats.HTTPDownstreamCxActive)
+	if c.secure != nil {
+		http.Dec(stats.HTTPDownstreamCxSSLActive)
+	}
 	if c.protocol != nil {
 		http.Dec(c.protocol.cxActive)
 	}

@@ -59,9 +59,9 @@ func (c *chooser) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	for _, list := range [][]*tls.Certificate{c.byName[name], c.byName["*."+parent], c.all} {
 		for _, one := range list {
 			if able.SupportsCertificate(one) == nil {
-				return one, nil
+				return awaited(hello, one), nil
 			}
 		}
 	}
-	return c.all[0], nil
+	return awaited(hello, c.all[0]), nil
 }

@@ -64,14 +64,10 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		d.shown = append(d.shown, one)
 		identity.Write(one.chain[0].Raw)
 	}
-	switch len(d.shown) {
-	case 0:
+	if len(d.shown) == 0 {
 		return nil, errNothingShown
-	case 1:
-		d.config.Certificates = []tls.Certificate{d.shown[0].certificate}
-	default:
-		d.config.GetCertificate = newChooser(d.shown).choose
 	}
+	d.config.GetCertificate = newChooser(d.shown).choose
 	if m.validation != nil {
 		if err := d.askClients(c.RequireClientCertificate, m.validation, now, identity); err != nil {
 			return nil, err

@@ -239,6 +239,12 @@ func (p *Proxy) HTTPStat(name string) uint64 {
 	return p.Stat("http." + StatPrefix + "." + name)
 }
 
+// ListenerStat returns the value of a statistic of the listener of NewSetup.
+func (p *Proxy) ListenerStat(name string) uint64 {
+	p.t.Helper()
+	return p.Stat("listener." + strings.ReplaceAll(p.Address(), ":", "_") + "." + name)
+}
+
 // ClusterStat returns the value of a statistic of the cluster of NewSetup.
 func (p *Proxy) ClusterStat(name string) uint64 {
 	p.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -50,6 +51,13 @@ type layered struct {
 type Wire struct {
 	conn *Conn
 	task *Task // to be parked while there is nothing to read; nil: Read does not wait
+}
+
+// IsNetworkError reports whether the reason why a layer's handshake failed is what happened to the connection, and not what was
+// said on it.
+func IsNetworkError(err error) bool {
+	_, kernel := errors.AsType[syscall.Errno](err)
+	return kernel || errors.Is(err, ErrTruncated) || errors.Is(err, ErrClosed)
 }
 
 // Handshake has the connection begin with shake, which makes its layer: once the connection is established it is called in a

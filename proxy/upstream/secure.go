@@ -1,9 +1,6 @@
 package upstream
 
 import (
-	"errors"
-	"syscall"
-
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -47,18 +44,12 @@ func (l *link) secure(alpn string) {
 			err = conn.Handshake()
 		}
 		if err != nil {
-			tls.Count(block, conn, err, ofNetwork(err))
+			tls.Count(block, conn, err, eventloop.IsNetworkError(err))
 			return nil, ErrHandshake{err}
 		}
 		tls.Count(block, conn, nil, false)
 		return conn, nil
 	})
-}
-
-// ofNetwork tells what happened to a connection from what was said on it.
-func ofNetwork(err error) bool {
-	_, kernel := errors.AsType[syscall.Errno](err)
-	return kernel || errors.Is(err, eventloop.ErrTruncated) || errors.Is(err, eventloop.ErrClosed)
 }
 
 // alpn returns the name of a protocol that connections are counted under, empty for none.

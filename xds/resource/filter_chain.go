@@ -22,8 +22,9 @@ const (
 var (
 	filterChainFields = fields{
 		"filter_chain_match": decoded, "filters": decoded, "transport_socket": decoded, "name": decoded,
-		"metadata": noEffect, "transport_socket_connect_timeout": noEffect,
-		"use_proxy_proto": onlyFalse,
+		"transport_socket_connect_timeout": decoded, // of TLS; plaintext is connected at once
+		"metadata":                         noEffect,
+		"use_proxy_proto":                  onlyFalse,
 	}
 	filterChainMatchFields = fields{
 		"destination_port": decoded, "prefix_ranges": decoded, "server_names": decoded, "transport_protocol": decoded,
@@ -123,7 +124,11 @@ func (a *at) addressBlocks(field string, ranges []*corev3.CidrRange) (blocks []n
 func (a *at) filterChain(chain *listenerv3.FilterChain) *config.FilterChain {
 	out := &config.FilterChain{Name: chain.GetName()}
 	a.only(chain, filterChainFields)
-	a.transportSocket(chain.GetTransportSocket())
+	out.TLS = a.downstreamSocket(chain.GetTransportSocket())
+	out.ConnectTimeout = a.duration("transport_socket_connect_timeout", chain.GetTransportSocketConnectTimeout(), 0)
+	if out.TLS != nil && out.ConnectTimeout == 0 {
+		out.ConnectTimeout = config.DefaultTransportSocketTimeout
+	}
 	a.terminalFilter(chain.GetFilters(), out)
 	return out
 }

@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"errors"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
+)
+
+// alpnHTTP2 is the name of HTTP/2 over TLS (RFC 9113 section 3.2).
+const alpnHTTP2 = "h2"
+
+// handshaking is a connection of a filter chain with TLS, until hands are shaken. Then its chain serves it as any other, by what
+// was agreed on.
+type handshaking struct {
+	connection
+	timer eventloop.Timer
+	done  bool // it is not a handshaking any more
+}
+
+// newHandshaking shakes hands on an accepted connection.
+func newHandshaking(chain *chainState, accepted connection) {
+	h := &handshaking{connection: accepted}
+	h.open(chain, h)
+	h.raw.SetIdleHandler(h)
+	if limit := chain.compiled.identity.config.ConnectTimeout; limit > 0 {
+		h.raw.Loop().SetTimer(&h.timer, limit, h)
+	}
+	context, block := chain.compiled.tls, chain.ssl
+	h.raw.Handshake(func(w *eventloop.Wire) (eventloop.Layer, error) {
+		conn, err := context.Server(w)
+		if errors.Is(err, tls.ErrNotReady) {
+			return nil, err
+		}
+		if err == nil {
+			err = conn.Handshake()
+		}
+		if err != nil {
+			tls.Count(block, conn, err, eventloop.IsNetworkError(err))
+			return nil, err
+		}
+		tls.Count(block, conn, nil, false)
+		peer := conn.Peer()
+		h.secure = &peer
+		return conn, nil
+	})
+}
+
+// Ready implements eventloop.IdleHandler: hands are shaken, or will not be.
+func (h *handshaking) Ready(raw *eventloop.Conn) {
+	switch shaken, err := raw.Connected(); {
+	case h.done:
+	case err != nil:
+		h.close()
+	case shaken:
+		h.finish()
+		raw.SetIdleHandler(nil)
+		chain := h.chain
+		chain.connections.unlink(&h.connection)
+		chain.speak(h.connection)
+		raw.Wake() // it may hold what came with the last of the handshake
+	}
+}
+
+// Expired implements eventloop.Expirer: the client takes too long.
+func (h *handshaking) Expired(*eventloop.Timer) {
+	h.chain.listenerStats.Inc(stats.ListenerDownstreamCxTransportSocketConnectTimeout)
+	h.close()
+}
+
+func (h *handshaking) finish() {
+	h.done = true
+	h.raw.Loop().StopTimer(&h.timer)
+}
+
+// close ends the connection. What the handshake has to say of the reason is sent.
+func (h *handshaking) close() {
+	if h.done {
+		return
+	}
+	h.finish()
+	h.raw.Close()
+	h.closed()
+}
+
+// leave implements connectionServer: nobody can be told yet that the listener has stopped.
+func (h *handshaking) leave() {}
+
+// drain implements connectionServer: nor that the connection is to end.
+func (h *handshaking) drain() {}
+
+// cut implements connectionServer.
+func (h *handshaking) cut() { h.close() }

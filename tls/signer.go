@@ -1,0 +1,36 @@
+package tls
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/tls"
+	"io"
+)
+
+// Awaiter is a wire whose user must not compute for long: what takes its time is done elsewhere, and waited for.
+type Awaiter interface{ Await(f func()) }
+
+// awaited returns a certificate as it is shown to a client: one whose key takes long to sign with signs where the wire says.
+func awaited(hello *tls.ClientHelloInfo, shown *tls.Certificate) *tls.Certificate {
+	// Signing takes a millisecond and more with RSA, some 30 µs with the others.
+	key, slow := shown.PrivateKey.(*rsa.PrivateKey)
+	wire, waits := hello.Conn.(Awaiter)
+	if !slow || !waits {
+		return shown
+	}
+	elsewhere := *shown
+	elsewhere.PrivateKey = awaitedSigner{key, wire}
+	return &elsewhere
+}
+
+// awaitedSigner is a signer that is waited for.
+type awaitedSigner struct {
+	crypto.Signer
+	wire Awaiter
+}
+
+// Sign implements crypto.Signer.
+func (s awaitedSigner) Sign(random io.Reader, digest []byte, options crypto.SignerOpts) (signature []byte, err error) {
+	s.wire.Await(func() { signature, err = s.Signer.Sign(random, digest, options) })
+	return signature, err
+}
