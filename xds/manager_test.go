@@ -163,10 +163,16 @@ func TestLifecycle(t *testing.T) {
 			t.Errorf("%d clusters warm", got)
 		}
 		s.Silent("listeners wait for all clusters")
+		if p.State().ClustersInitialized {
+			t.Error("initialized while a cluster warms")
+		}
 		n = s.Send(endpointURL, "2", assignment("b", 1))
 		s.Expect("listeners after clusters", request(listenerURL, "", ""))
 		s.Expect("endpoints", request(endpointURL, "2", n, "a", "b"))
 		p.want("absence of endpoints means nothing", "a b", "a b", "", "")
+		if state := p.State(); !state.ClustersInitialized || state.Initialized {
+			t.Errorf("state %+v", state)
+		}
 
 		n = s.Send(listenerURL, "1", rdsListener("l", 80, "r"))
 		s.Expect("routes", request(routeURL, "", "", "r"))

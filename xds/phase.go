@@ -168,6 +168,9 @@ func (m *Manager) Initialized() <-chan struct{} { return m.initialized }
 
 // State is how the Manager and its conversation with the control plane are.
 type State struct {
+	// ClustersInitialized tells that clusters came, with what they warm for, or were waited for long enough.
+	ClustersInitialized bool
+	// Initialized tells the same of listeners.
 	Initialized bool
 	// ControlPlane is the address of the control plane, empty when there is none.
 	ControlPlane string
@@ -183,7 +186,7 @@ type State struct {
 func (m *Manager) State() State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := State{Initialized: m.phase == phaseLive}
+	s := State{ClustersInitialized: m.phase >= phaseListeners, Initialized: m.phase == phaseLive}
 	c := m.spokesman()
 	s.ControlPlane, s.Connected, s.LastError = c.Target, c.Connected, c.LastError
 	if !s.Initialized {

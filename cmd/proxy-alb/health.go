@@ -39,7 +39,7 @@ func (p *process) state() (state, reason string) {
 	if reason == "" {
 		reason = "waiting for name lookups and first health checks"
 	}
-	if s.Initialized {
+	if s.ClustersInitialized {
 		return stateInitializing, reason
 	}
 	return statePreInitializing, reason
