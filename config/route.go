@@ -14,6 +14,8 @@ type RouteConfiguration struct {
 	InternalOnlyHeaders       []string
 	IgnorePortInHostMatching  bool
 	MostSpecificMutationsWins bool // most_specific_header_mutations_wins
+	// VHDS tells where more virtual hosts come from, nil for nowhere. VirtualHosts has those that came already.
+	VHDS *Discovery
 }
 
 // VirtualHost is a set of domains and the ordered routes below them.

@@ -27,7 +27,7 @@ func (m *Manager) ready(arriving map[*child]*revision, now time.Time) []candidat
 			if p.warming == nil {
 				continue
 			}
-			waits := m.unmet(w.of(p.warming.value), p.warming.updated, arriving)
+			waits := m.unmet(w.of(p.warming.value, nil), p.warming.updated, arriving)
 			if !slices.ContainsFunc(waits, func(n missing) bool { return !n.overdue(n.since, now) }) {
 				ready = append(ready, candidate{w, name})
 			}
@@ -40,7 +40,7 @@ func (m *Manager) ready(arriving map[*child]*revision, now time.Time) []candidat
 // commit brings warming parents into force together with the change base, which may be nil: as one change of the store when
 // it takes it. When it does not, base is made alone and the parents in ever smaller groups, so that only those are refused
 // that cannot run. The error is that of base, and then nothing was changed; refused has the parents' own.
-func (m *Manager) commit(base func(*config.Delta), ready []candidate, now time.Time) (refused map[candidate]error, err error) {
+func (m *Manager) commit(base func(*config.Delta) error, ready []candidate, now time.Time) (refused map[candidate]error, err error) {
 	if base == nil && len(ready) == 0 {
 		return nil, nil
 	}
@@ -70,10 +70,12 @@ func (m *Manager) commit(base func(*config.Delta), ready []candidate, now time.T
 }
 
 // change has the store make the change base and put what is ready into force.
-func (m *Manager) change(base func(*config.Delta), ready []candidate) error {
+func (m *Manager) change(base func(*config.Delta) error, ready []candidate) error {
 	var d config.Delta
 	if base != nil {
-		base(&d)
+		if err := base(&d); err != nil {
+			return err
+		}
 	}
 	for _, w := range m.worlds() {
 		set := make(map[string]any)
@@ -82,7 +84,9 @@ func (m *Manager) change(base func(*config.Delta), ready []candidate) error {
 				set[c.name] = c.parent().warming.value
 			}
 		}
-		w.change(&d, set, nil)
+		if err := w.change(&d, set, nil); err != nil {
+			return err
+		}
 	}
 	return m.store.Apply(config.SourceXDS, d)
 }

@@ -6,7 +6,6 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	"google.golang.org/protobuf/proto"
@@ -22,9 +21,17 @@ type kind struct {
 	// decode returns what a resource says.
 	decode func(proto.Message) (any, error)
 	// change puts resources into a delta and takes others out of it, by the names under which a snapshot holds them.
-	change func(d *config.Delta, set map[string]any, gone []string)
-	// needs returns what a resource asks for by discovery. It is nil where that is nothing.
-	needs func(any) []need
+	change func(d *config.Delta, set map[string]any, gone []string) error
+	// needs returns what a resource asks for by discovery, given by what it was asked for itself, nil for one of the
+	// bootstrap or of a world. It is nil where that is nothing.
+	needs func(value any, by *need) []need
+	// collection returns the name of the collection that a resource is part of, where collections are asked for instead of
+	// single resources. It is nil elsewhere.
+	collection func(resource string) string
+	// compose returns the value of a collection, given those of its resources in order of their names.
+	compose func([]any) (any, error)
+	// accepts reports why resources of the type cannot come from a source that other types can come from; nil where they can.
+	accepts func(config.ConfigSource) error
 	// deliver takes a resource by its name instead of change, nil when the resource is gone. It is nil where the store takes it.
 	deliver func(name string, value any) error
 	// countsReloads tells that Envoy counts the changes taken, as config_reload.
@@ -33,16 +40,16 @@ type kind struct {
 
 // kindOf returns a kind whose values are of type T.
 func kindOf[T any, M proto.Message](
-	noun, url string, decode func(M) (T, error), changes func(*config.Delta) *config.Changes[T], needs func(T) []need,
+	noun, url string, decode func(M) (T, error), changes func(*config.Delta) *config.Changes[T], needs func(T, *need) []need,
 ) *kind {
 	k := &kind{
 		noun: noun, url: url,
 		decode: guarded(func(message proto.Message) (any, error) { return decode(message.(M)) }),
-		change: func(d *config.Delta, set map[string]any, gone []string) {
+		change: func(d *config.Delta, set map[string]any, gone []string) error {
 			c := changes(d)
 			c.Remove = append(c.Remove, gone...)
 			if len(set) == 0 {
-				return
+				return nil
 			}
 			if c.Set == nil {
 				c.Set = make(map[string]T, len(set))
@@ -50,10 +57,11 @@ func kindOf[T any, M proto.Message](
 			for name, value := range set {
 				c.Set[name] = value.(T)
 			}
+			return nil
 		},
 	}
 	if needs != nil {
-		k.needs = func(value any) []need { return needs(value.(T)) }
+		k.needs = func(value any, by *need) []need { return needs(value.(T), by) }
 	}
 	return k
 }
@@ -71,13 +79,16 @@ func guarded(decode func(proto.Message) (any, error)) func(proto.Message) (any, 
 	}
 }
 
-// of returns what value asks for by discovery.
-func (k *kind) of(value any) []need {
+// of returns what value, which was asked for by a need or by none, asks for by discovery.
+func (k *kind) of(value any, by *need) []need {
 	if k.needs == nil {
 		return nil
 	}
-	return k.needs(value)
+	return k.needs(value, by)
 }
+
+// noChange is the change of a kind that the store does not hold.
+func noChange(*config.Delta, map[string]any, []string) error { return nil }
 
 func clusterKind() *kind {
 	return kindOf("cluster", resource.ClusterType,
@@ -89,7 +100,7 @@ func clusterKind() *kind {
 			return c, err
 		},
 		func(d *config.Delta) *config.Changes[*config.Cluster] { return &d.Clusters },
-		func(c *config.Cluster) []need {
+		func(c *config.Cluster, _ *need) []need {
 			if c.Type != config.ClusterEDS {
 				return nil
 			}
@@ -119,7 +130,7 @@ func runtimeKind(take func(resource string, texts map[string]string) error) *kin
 	return &kind{
 		noun: "runtime", url: resource.RuntimeType,
 		decode: guarded(func(message proto.Message) (any, error) { return resource.Runtime(message.(*runtimev3.Runtime)) }),
-		change: func(*config.Delta, map[string]any, []string) {},
+		change: noChange,
 		deliver: func(name string, value any) error {
 			texts, _ := value.(map[string]string)
 			return take(name, texts)
@@ -131,8 +142,8 @@ func runtimeKind(take func(resource string, texts map[string]string) error) *kin
 func layerKind() *kind {
 	return &kind{
 		noun:   "runtime layer",
-		change: func(*config.Delta, map[string]any, []string) {},
-		needs: func(value any) []need {
+		change: noChange,
+		needs: func(value any, _ *need) []need {
 			l := value.(*config.RuntimeRTDS)
 			return []need{{url: resource.RuntimeType, name: l.Name, Discovery: l.Discovery, field: "rtds_config", statPrefix: "runtime."}}
 		},
@@ -143,7 +154,7 @@ func listenerKind() *kind {
 	return kindOf("listener", resource.ListenerType,
 		func(message *listenerv3.Listener) (*config.Listener, error) { return resource.Listener(message) },
 		func(d *config.Delta) *config.Changes[*config.Listener] { return &d.Listeners },
-		func(l *config.Listener) (needs []need) {
+		func(l *config.Listener, _ *need) (needs []need) {
 			for chain := range l.FilterChains() {
 				if chain.TLS == nil {
 					continue
@@ -156,7 +167,8 @@ func listenerKind() *kind {
 				if name := hcm.RouteConfigName; name != "" {
 					needs = append(needs, need{
 						url: resource.RouteType, name: name, Discovery: hcm.RDS,
-						field: "rds.config_source", statPrefix: "http." + hcm.StatPrefix + ".rds." + name + ".",
+						field: "rds.config_source", scope: "http." + hcm.StatPrefix + ".",
+						statPrefix: "http." + hcm.StatPrefix + ".rds." + name + ".",
 					})
 				}
 			}
@@ -168,14 +180,4 @@ func secretNeed(ref config.SecretRef) need {
 	return need{
 		url: resource.SecretType, name: ref.Name, Discovery: ref.SDS, field: "sds_config", statPrefix: "sds." + ref.Name + ".",
 	}
-}
-
-func routeKind() *kind {
-	k := kindOf("route_configuration", resource.RouteType,
-		func(message *routev3.RouteConfiguration) (*config.RouteConfiguration, error) {
-			return resource.RouteConfiguration(message)
-		},
-		func(d *config.Delta) *config.Changes[*config.RouteConfiguration] { return &d.Routes }, nil)
-	k.countsReloads = true
-	return k
 }

@@ -12,6 +12,7 @@ type need struct {
 	url, name string // type and name
 	config.Discovery
 	field      string // that asks, for errors
+	scope      string // of the statistics of who asks, where that is needed
 	statPrefix string // of the statistics of the subscription
 }
 
@@ -53,7 +54,7 @@ func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revi
 		}
 		switch {
 		case held != nil:
-			found = append(found, m.unmet(t.of(held.value), c.since, arriving)...)
+			found = append(found, m.unmet(t.of(held.value, &n), c.since, arriving)...)
 		case !c.absent && !c.failed:
 			found = append(found, missing{n, since})
 		}
@@ -81,7 +82,7 @@ func (m *Manager) wanted() map[string]map[string]*need {
 			wanted[n.url][key] = n
 			t := m.tables[n.url]
 			if c := t.children[key]; c != nil && c.held != nil {
-				want(t.of(c.held.value))
+				want(t.of(c.held.value, n))
 			}
 		}
 	}
@@ -94,7 +95,11 @@ func (m *Manager) wanted() map[string]map[string]*need {
 // checkNeeds reports why something of needs cannot be asked for.
 func (m *Manager) checkNeeds(needs []need) error {
 	for _, n := range needs {
-		if err := m.sources.check(n.Source, n.url); err != nil {
+		err := m.sources.check(n.Source, n.url)
+		if accepts := m.tables[n.url].accepts; err == nil && accepts != nil {
+			err = accepts(n.Source)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", n.field, err)
 		}
 	}

@@ -109,12 +109,12 @@ func (w *world) waitingFor(now time.Time) string {
 		if p.warming == nil {
 			continue
 		}
-		if waits := w.m.unmet(w.of(p.warming.value), p.warming.updated, nil); len(waits) > 0 {
+		if waits := w.m.unmet(w.of(p.warming.value, nil), p.warming.updated, nil); len(waits) > 0 {
 			return word(&waits[0], name)
 		}
 	}
 	for name, value := range w.static {
-		for _, n := range w.m.unmet(w.of(value), w.staticSince, nil) {
+		for _, n := range w.m.unmet(w.of(value, nil), w.staticSince, nil) {
 			if !n.overdue(n.since, now) {
 				return word(&n, name)
 			}
@@ -139,7 +139,7 @@ func (w *world) nextDeadline(now time.Time) (next time.Time) {
 		return next
 	}
 	for _, value := range w.static {
-		for _, n := range w.m.unmet(w.of(value), w.staticSince, nil) {
+		for _, n := range w.m.unmet(w.of(value, nil), w.staticSince, nil) {
 			if d := n.deadline(n.since); d.After(now) {
 				consider(d)
 			}
@@ -150,7 +150,7 @@ func (w *world) nextDeadline(now time.Time) (next time.Time) {
 
 // patienceEnds returns when nothing that r warms for is waited for any longer, zero for never.
 func (w *world) patienceEnds(r *revision) (last time.Time) {
-	for _, n := range w.m.unmet(w.of(r.value), r.updated, nil) {
+	for _, n := range w.m.unmet(w.of(r.value, nil), r.updated, nil) {
 		d := n.deadline(n.since)
 		if d.IsZero() {
 			return d

@@ -19,6 +19,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/file"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 // maxSources bounds how many sources there are at a time. Each has a connection or a watch and some goroutines; a
@@ -171,9 +172,10 @@ func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, e
 // typeOf describes a resource type to the transport of by: its responses become events.
 func (s *sources) typeOf(by *source, k *kind, from config.ConfigSource) ads.Type {
 	return ads.Type{
-		URL:      k.url,
-		Wildcard: s.m.tables[k.url] == nil,
-		Decode:   func(packed *anypb.Any) (string, proto.Message, error) { return s.m.unknown.decode(k.url, packed) },
+		URL:        k.url,
+		Wildcard:   s.m.tables[k.url] == nil,
+		Namespaces: k.url == resource.HostType,
+		Decode:     func(packed *anypb.Any) (string, proto.Message, error) { return s.m.unknown.decode(k.url, packed) },
 		Handle: func(ctx context.Context, r ads.Response) error {
 			return s.m.await(ctx, func() error {
 				if by.closed {

@@ -118,7 +118,7 @@ func (m *Manager) childStats(stats []Stat) []Stat {
 			}
 			s.children = append(s.children, c)
 			if c.held != nil {
-				note(s.of.of(c.held.value))
+				note(s.of.of(c.held.value, &n))
 			}
 		}
 	}

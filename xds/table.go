@@ -40,7 +40,11 @@ type child struct {
 // apply takes the resources of r, which came from source, that were asked for. The error tells what was refused; all else
 // took effect.
 func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time) error {
-	arriving, faults := t.decodeAll(source, r, now)
+	decode := t.decodeAll
+	if t.collection != nil {
+		decode = t.gather
+	}
+	arriving, faults := decode(source, r, now)
 	for _, name := range r.Removed {
 		if c := t.children[source.Key(name)]; c != nil {
 			c.absent = true
@@ -49,14 +53,14 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 	if t.deliver != nil {
 		faults = append(faults, t.deliverAll(source, r.Removed, arriving, now)...)
 	}
-	var base func(*config.Delta)
+	var base func(*config.Delta) error
 	if len(arriving) > 0 && t.deliver == nil {
-		base = func(d *config.Delta) {
+		base = func(d *config.Delta) error {
 			set := make(map[string]any, len(arriving))
 			for c, next := range arriving {
 				set[source.Key(c.name)] = next.value
 			}
-			t.change(d, set, nil)
+			return t.change(d, set, nil)
 		}
 	}
 	ready := t.m.ready(arriving, now)
@@ -68,7 +72,9 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 		}
 		c.held, c.absent = arriving[c], false
 		c.reloads++
-		c.accept(arriving[c].version, now)
+		if !arriving[c].partial {
+			c.accept(arriving[c].version, now)
+		}
 	}
 	if err != nil {
 		_ = t.m.proceed(now) // what waited for a first one waits no longer
@@ -121,7 +127,7 @@ func (t *table) decodeAll(source config.ConfigSource, r ads.Response, now time.T
 		}
 		value, err := t.decode(res.Message)
 		if err == nil {
-			err = t.m.checkNeeds(t.of(value))
+			err = t.m.checkNeeds(t.of(value, &need{}))
 		}
 		if err != nil {
 			faults = append(faults, c.refuse(res.Packed, res.Version, now, err))
@@ -160,8 +166,11 @@ func (t *table) retain(wanted map[string]*need, now time.Time) {
 	}
 	if len(held) > 0 {
 		var d config.Delta
-		t.change(&d, nil, held)
-		if err := t.m.store.Apply(config.SourceXDS, d); err != nil {
+		err := t.change(&d, nil, held)
+		if err == nil {
+			err = t.m.store.Apply(config.SourceXDS, d)
+		}
+		if err != nil {
 			t.m.log.Error("resources without a referrer cannot be dropped", zap.Strings(t.noun, held), zap.Error(err))
 		}
 	}

@@ -45,6 +45,10 @@ type revision struct {
 	packed  *anypb.Any // as it was received, read-only
 	version string
 	updated time.Time // or, while it warms, since when
+	// members are the resources of a collection by name, nil for a single resource.
+	members map[string]*revision
+	// partial tells that some of the collection was refused.
+	partial bool
 }
 
 // failure is a refused attempt to change a resource.
@@ -139,11 +143,11 @@ func (w *world) gone(r *ads.Response, named map[string]bool) []string {
 }
 
 // removal is the part of a change that takes parents out of force, nil when there are none.
-func (w *world) removal(names []string) func(*config.Delta) {
+func (w *world) removal(names []string) func(*config.Delta) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return func(d *config.Delta) { w.change(d, nil, names) }
+	return func(d *config.Delta) error { return w.change(d, nil, names) }
 }
 
 // warmAll decodes the resources of r that are new or changed and begins to warm them. It returns the faults found.
@@ -160,7 +164,7 @@ func (w *world) warmAll(r ads.Response, now time.Time) (faults []string) {
 		}
 		value, err := w.decode(res.Message)
 		if err == nil {
-			err = w.m.checkNeeds(w.of(value))
+			err = w.m.checkNeeds(w.of(value, nil))
 		}
 		if p == nil {
 			p = &parent{}
@@ -205,15 +209,15 @@ func (w *world) warm(p *parent, next *revision) {
 func (w *world) eachNeeds(do func([]need)) {
 	if !w.staticSince.IsZero() {
 		for _, value := range w.static {
-			do(w.of(value))
+			do(w.of(value, nil))
 		}
 	}
 	for _, p := range w.parents {
 		if p.active != nil {
-			do(w.of(p.active.value))
+			do(w.of(p.active.value, nil))
 		}
 		if p.warming != nil {
-			do(w.of(p.warming.value))
+			do(w.of(p.warming.value, nil))
 		}
 	}
 }
@@ -224,7 +228,7 @@ func (w *world) expire(now time.Time) {
 		if p.warming == nil {
 			continue
 		}
-		waits := w.m.unmet(w.of(p.warming.value), p.warming.updated, nil)
+		waits := w.m.unmet(w.of(p.warming.value, nil), p.warming.updated, nil)
 		if slices.ContainsFunc(waits, func(n missing) bool { return !n.overdue(n.since, now) }) {
 			continue
 		}
@@ -236,7 +240,7 @@ func (w *world) expire(now time.Time) {
 		return
 	}
 	for name, value := range w.static {
-		for _, n := range w.m.unmet(w.of(value), w.staticSince, nil) {
+		for _, n := range w.m.unmet(w.of(value, nil), w.staticSince, nil) {
 			if c := w.m.child(&n.need); n.overdue(n.since, now) && c != nil && c.fetchTimeouts == 0 {
 				w.gaveUp(name, &n)
 			}

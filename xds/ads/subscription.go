@@ -20,6 +20,9 @@ type Type struct {
 	URL string
 	// Wildcard tells that a subscription without names asks for all resources, as LDS and CDS do.
 	Wildcard bool
+	// Namespaces tells that a name that is asked for stands for every resource whose name has it before the last slash, as a
+	// route configuration's name does in VHDS.
+	Namespaces bool
 	// Decode returns the name and the message of a resource, whose type URL is already known to be URL. An error refuses
 	// the whole response.
 	Decode func(*anypb.Any) (name string, message proto.Message, err error)
@@ -107,7 +110,7 @@ func (s *subscription) worthAsking() bool {
 
 // wants reports whether a resource of this name is asked for.
 func (s *subscription) wants(name string) bool {
-	_, named := slices.BinarySearch(s.names, name)
+	_, named := slices.BinarySearch(s.names, s.namespace(name))
 	return named || s.Wildcard
 }
 
@@ -146,6 +149,10 @@ func (s *subscription) rename(names []string) {
 	for _, name := range gone {
 		delete(s.held, name)
 		delete(s.expiry, name)
+		if s.Namespaces {
+			maps.DeleteFunc(s.held, func(held, _ string) bool { return s.namespace(held) == name })
+			maps.DeleteFunc(s.expiry, func(held string, _ time.Time) bool { return s.namespace(held) == name })
+		}
 		if i, told := slices.BinarySearch(s.told, name); told {
 			s.told = slices.Concat(s.told[:i], s.told[i+1:])
 			s.dropped = append(s.dropped, name)
@@ -195,6 +202,14 @@ func (s *subscription) accepted(r *Response, now time.Time) {
 	for _, name := range r.Removed {
 		delete(s.held, name)
 	}
+}
+
+// namespace returns the name by which a resource is asked for.
+func (s *subscription) namespace(name string) string {
+	if i := strings.LastIndexByte(name, '/'); s.Namespaces && i >= 0 {
+		return name[:i]
+	}
+	return name
 }
 
 // rejected keeps the version and remembers what to tell the server. It reports whether the response with this identity was

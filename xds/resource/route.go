@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -18,12 +19,13 @@ var (
 		"name": decoded, "virtual_hosts": decoded, "internal_only_headers": decoded, "ignore_port_in_host_matching": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "most_specific_header_mutations_wins": decoded,
-		"max_direct_response_body_size_bytes": decoded,
+		"max_direct_response_body_size_bytes": decoded, "vhds": decoded,
 
 		"metadata": noEffect,
 		// A route to a cluster that does not exist is legal; it answers with cluster_not_found_response_code.
 		"validate_clusters": onlyFalse,
 	}
+	vhdsFields        = fields{"config_source": decoded}
 	virtualHostFields = fields{
 		"name": decoded, "domains": decoded, "routes": decoded, "require_tls": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
@@ -52,15 +54,55 @@ func RouteConfiguration(rc *routev3.RouteConfiguration) (*config.RouteConfigurat
 		root.in("name").errorf("must not be empty")
 	}
 	out := root.routeConfiguration(rc)
+	if vhds := rc.GetVhds(); vhds != nil {
+		place := root.in("vhds")
+		place.only(vhds, vhdsFields)
+		source := place.in("config_source").configSource(vhds.GetConfigSource())
+		out.VHDS = &source
+	}
 	if root.failed() {
 		return nil, root.err()
 	}
 	return out, nil
 }
 
+// VirtualHost decodes a virtual host that is a resource of its own (VHDS).
+func VirtualHost(vh *routev3.VirtualHost) (*config.VirtualHost, error) {
+	root := newReport("virtual host", vh.GetName())
+	if !root.validate(vh) {
+		return nil, root.err()
+	}
+	out := root.virtualHost(vh, make(map[string]string), defaultMaxBody)
+	if root.failed() {
+		return nil, root.err()
+	}
+	nameRoutes(&config.RouteConfiguration{VirtualHosts: []*config.VirtualHost{out}})
+	return out, nil
+}
+
+// WithVirtualHosts returns rc with more virtual hosts, which like its own share no domain.
+func WithVirtualHosts(rc *config.RouteConfiguration, more []*config.VirtualHost) (*config.RouteConfiguration, error) {
+	root := newReport("route configuration", rc.Name)
+	out := *rc
+	out.VirtualHosts = slices.Concat(rc.VirtualHosts, more)
+	taken := make(map[string]string)
+	for _, vh := range out.VirtualHosts {
+		for _, domain := range vh.Domains {
+			root.domain(domain, vh.Name, taken)
+		}
+	}
+	if root.failed() {
+		return nil, root.err()
+	}
+	return &out, nil
+}
+
 // routeConfiguration decodes a route configuration, which has no name when it is inline.
 func (a *at) routeConfiguration(rc *routev3.RouteConfiguration) *config.RouteConfiguration {
 	a.only(rc, routeConfigurationFields)
+	if rc.GetVhds() != nil && a.up != nil {
+		a.in("vhds").errorf("is not supported in a route configuration that is inline, only in one of RDS")
+	}
 	out := &config.RouteConfiguration{
 		Name:                      rc.GetName(),
 		HeaderMutations:           a.headerMutations(rc),

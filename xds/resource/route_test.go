@@ -289,20 +289,20 @@ func TestRouteConfigurationRefused(t *testing.T) {
 		return text
 	}
 	tests := map[string]string{
-		host("a, A"):                                    `virtual_hosts[0].domains[1]: domain "a" is in virtual host "v0" already and again in "v0"`,
-		host("a", "b, A"):                               `virtual_hosts[1].domains[1]: domain "a" is in virtual host "v0" already and again in "v1"`,
-		host("'*'", "'*'"):                              `virtual_hosts[1].domains[0]: only one virtual host may have the domain "*": "v0" and "v1" have it`,
-		host("'a*b'"):                                   `virtual_hosts[0].domains[0]: "a*b" may have one wildcard, at its beginning or its end`,
-		host("'*a*'"):                                   `virtual_hosts[0].domains[0]: "*a*" may have one wildcard, at its beginning or its end`,
-		"vhds: {config_source: {ads: {}}}":              "vhds: is not supported",
-		"validate_clusters: true":                       "validate_clusters: true is not supported, only false",
-		"internal_only_headers: ['a b']":                `internal_only_headers[0]: "a b" is not a field name`,
-		"ignore_path_parameters_in_path_matching: true": "ignore_path_parameters_in_path_matching: is not supported",
+		host("a, A"):                     `virtual_hosts[0].domains[1]: domain "a" is in virtual host "v0" already and again in "v0"`,
+		host("a", "b, A"):                `virtual_hosts[1].domains[1]: domain "a" is in virtual host "v0" already and again in "v1"`,
+		host("'*'", "'*'"):               `virtual_hosts[1].domains[0]: only one virtual host may have the domain "*": "v0" and "v1" have it`,
+		host("'a*b'"):                    `virtual_hosts[0].domains[0]: "a*b" may have one wildcard, at its beginning or its end`,
+		host("'*a*'"):                    `virtual_hosts[0].domains[0]: "*a*" may have one wildcard, at its beginning or its end`,
+		"vhds: {config_source: {}}":      "vhds.config_source.config_source_specifier: value is required",
+		"validate_clusters: true":        "validate_clusters: true is not supported, only false",
+		"internal_only_headers: ['a b']": `internal_only_headers[0]: "a b" is not a field name`,
+		"ignore_path_parameters_in_path_matching: true":                                                          "ignore_path_parameters_in_path_matching: is not supported",
 		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]": "cluster_specifier_plugins[0]: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], rate_limits: [{actions: [{remote_address: {}}]}]}]":             "virtual_hosts[0].rate_limits[0]: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], matcher: {}}]":                                                  "virtual_hosts[0].matcher: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], cors: {}}]":                                                     "virtual_hosts[0].cors: is not supported",
-		"virtual_hosts: [{name: v}]": "virtual_hosts[0].domains: value must contain at least 1 item(s)",
+		"virtual_hosts: [{name: v}]":                                                                             "virtual_hosts[0].domains: value must contain at least 1 item(s)",
 	}
 	for text, want := range tests {
 		t.Run(want, func(t *testing.T) {
