@@ -13,6 +13,7 @@ const (
 	ClusterStatic ClusterType = iota
 	ClusterStrictDNS
 	ClusterEDS
+	ClusterLogicalDNS // one host, whose connections go to the first address of the latest answer
 )
 
 // LBPolicy is the algorithm of a cluster.
@@ -74,6 +75,9 @@ type Thresholds struct {
 	RetryBudget *RetryBudget
 }
 
+// Backoff is a range of waits that grow.
+type Backoff struct{ Base, Max time.Duration }
+
 // SlowStart is envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig. A Window of 0 is off.
 type SlowStart struct {
 	Window     time.Duration
@@ -113,9 +117,16 @@ type Cluster struct {
 	// Hashing says how RingHash and Maglev hash requests and hosts.
 	Hashing Hashing
 
-	DNSFamily     DNSFamily
-	DNSRefresh    time.Duration
+	DNSFamily  DNSFamily
+	DNSRefresh time.Duration
+	// RespectDNSTTL has a name be looked up again when its answer has expired, in place of DNSRefresh, but not within DNSMinRefresh.
 	RespectDNSTTL bool
+	DNSMinRefresh time.Duration
+	// DNSJitter is up to how much later, by chance, a name is looked up again; 0 for none.
+	DNSJitter time.Duration
+	// DNSFailure is the wait after a lookup that failed: by chance up to its Base at first, twice that with each further one, up
+	// to its Max. DNSRefresh where Base is 0.
+	DNSFailure Backoff
 
 	Breakers Thresholds // of priority DEFAULT
 	// HighBreakers are those of priority HIGH.
@@ -184,6 +195,9 @@ type Endpoint struct {
 	Hostname string
 	Weight   uint32 // at least 1
 	Health   HealthStatus
+	// Logical says that the address stands for the host named Hostname, and may change without that the host does: of
+	// LOGICAL_DNS.
+	Logical bool
 	// HashKey is what consistent hashing knows the host by, where it is not its address (metadata envoy.lb, hash_key).
 	HashKey string
 	// HealthCheck is health_check_config.

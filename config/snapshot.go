@@ -38,7 +38,7 @@ func (s *Snapshot) Assignment(c *Cluster) *ClusterLoadAssignment {
 	switch c.Type {
 	case ClusterEDS:
 		return s.Endpoints[c.EDS.Source.Key(c.EDSName)]
-	case ClusterStrictDNS:
+	case ClusterStrictDNS, ClusterLogicalDNS:
 		return s.Resolved[c.Name]
 	default:
 		return c.Assignment

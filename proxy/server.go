@@ -32,7 +32,7 @@ type Options struct {
 	Observe func(*Outcome)
 	// Clock returns monotonic nanoseconds; nil means the system's. It must be safe for concurrent use.
 	Clock func() int64
-	// Lookup resolves the names of STRICT_DNS clusters; nil means the system's resolver.
+	// Lookup resolves the names of STRICT_DNS and LOGICAL_DNS clusters; nil means the system's resolver.
 	Lookup upstream.Lookup
 	// Hostname is what %HOSTNAME% stands for.
 	Hostname string
@@ -98,7 +98,9 @@ func NewServer(o Options) (*Server, error) {
 	s.http2Stats = s.stats.Scope("http2.", stats.HTTP2Codec)
 	s.stats.Collect(s.collectBreakers)
 	s.checkSteering()
-	s.resolver = upstream.NewResolver(o.Lookup, s.publishResolved, s.resolveFailed)
+	s.resolver = upstream.NewResolver(o.Lookup, upstream.ResolverEvents{
+		Publish: s.publishResolved, Failed: s.resolveFailed, Count: s.countLookup,
+	})
 	s.checker = health.New(o.Logger, s.publishHealth)
 	for id := range o.Workers {
 		w, err := newWorker(s, id)
@@ -191,6 +193,14 @@ func (s *Server) publishResolved(cluster string, a *config.ClusterLoadAssignment
 
 func (s *Server) resolveFailed(cluster string, err error) {
 	s.log.Warn("name lookup failed, the last addresses stay in use", zap.String("cluster", cluster), zap.Error(err))
+}
+
+// countLookup counts in the statistics of a cluster that is in force what has become of the lookup of a name.
+func (s *Server) countLookup(cluster string, statistic int) {
+	c := s.serving()
+	if i, ok := c.clusterIndex(cluster); ok {
+		c.clusters[i].scopes.cluster.Inc(statistic)
+	}
 }
 
 // WaitResolved waits until the names of all clusters have been looked up once, or ctx ends.

@@ -55,7 +55,7 @@ var inPart = map[string]string{
 	"Cluster.lb_policy":                                  "`ROUND_ROBIN`, `LEAST_REQUEST`, `RANDOM`, `RING_HASH`, `MAGLEV`",
 	"Cluster.load_balancing_policy":                      "the first supported one of the list",
 	"Cluster.transport_socket":                           "`RawBuffer`",
-	"Cluster.type":                                       "`STATIC`, `STRICT_DNS`, `EDS`; `LOGICAL_DNS` on the cluster of the control plane",
+	"Cluster.type":                                       "`STATIC`, `STRICT_DNS`, `LOGICAL_DNS`, `EDS`",
 	"Cluster.typed_extension_protocol_options":           "`HttpProtocolOptions`",
 	"DirectResponseAction.body":                          "`inline_string`, `inline_bytes`",
 	"DynamicResources.cds_config":                        "`ads`",
@@ -89,10 +89,7 @@ var inPart = map[string]string{
 }
 
 // unread says why it does no harm that nothing goes by a field which a decoder keeps.
-var unread = map[string]string{
-	"Cluster.respect_dns_ttl":    "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
-	"DnsCluster.respect_dns_ttl": "the resolver does not tell lifetimes: `dns_refresh_rate` holds",
-}
+var unread = map[string]string{}
 
 // sides tells apart the tables of messages that are read in two places.
 var sides = map[string]string{

@@ -2,35 +2,12 @@ package upstream
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
-	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
-	"github.com/penguintechinc/marchproxy-alb/stats"
 )
-
-// offline returns a cluster on a worker whose loop does not run: it can pick hosts, but not connect to them.
-func offline(t *testing.T, cfg *config.Cluster, seed uint64) *Cluster {
-	t.Helper()
-	store := stats.NewStore(stats.Options{})
-	shard := store.NewShard(func(f func()) bool { f(); return true })
-	t.Cleanup(shard.Close)
-	block := shard.Block(store.Scope("cluster."+cfg.Name+".", stats.Cluster))
-	loop, err := eventloop.New(eventloop.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		loop.Stop()
-		if err := loop.Run(); err != nil { // which ends at once
-			t.Error(err)
-		}
-	})
-	return New(cfg, NewShared(1), block, Env{Loop: loop, Random: rand.NewPCG(seed, 2)})
-}
 
 // TestWorkersShareHashing holds that workers which look up in the same tables agree on the host of every hash, whatever they
 // served before, with hosts that drain, are listed twice, fail checks or are excluded.
@@ -60,7 +37,7 @@ func TestWorkersShareHashing(t *testing.T) {
 		}
 		state := State{Config: cfg, Assignment: a, Health: health}
 		state.Hashing = NewHashing(state, nil)
-		first, second := offline(t, cfg, 1), offline(t, cfg, 9)
+		first, second := newClusterOf(t, cfg, 1), newClusterOf(t, cfg, 9)
 		reversed := assign()
 		for i := range a.Localities[0].Endpoints {
 			e := a.Localities[0].Endpoints[len(a.Localities[0].Endpoints)-1-i]
@@ -93,7 +70,7 @@ func TestWorkersShareHashing(t *testing.T) {
 func TestPickWithoutHash(t *testing.T) {
 	cfg := clusterConfig()
 	cfg.LB = config.Maglev
-	k := offline(t, cfg, 1)
+	k := newCluster(t, cfg)
 	if k.Hashes() || k.Pick() != nil {
 		t.Error("a cluster without hosts has one")
 	}

@@ -140,6 +140,9 @@ func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host
 		return nil
 	}
 	h := known[address]
+	if h == nil && e.Logical {
+		h = moved(known, e, address)
+	}
 	switch {
 	case h == nil:
 		h = &Host{cluster: k, address: address}
@@ -152,12 +155,26 @@ func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host
 	return h
 }
 
+// moved returns the host that a logical endpoint was before its name led to another address, nil when there was none. Its
+// connections stay; new ones go to the new address.
+func moved(known map[netip.AddrPort]*Host, e *config.Endpoint, address netip.AddrPort) *Host {
+	for old, h := range known {
+		if h.gone && h.logical && h.Hostname == e.Hostname && old.Port() == address.Port() {
+			delete(known, old)
+			known[address] = h
+			h.address, h.Address = address, address.String()
+			return h
+		}
+	}
+	return nil
+}
+
 // describe takes over what the assignment says of the host, and what its health checks do.
 func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) {
 	before := h.ActiveHealth
 	h.ActiveHealth = h.cluster.config.HealthOf(h.cluster.state.Health, e)
 	describe(&h.Host, locality, e, h.ActiveHealth)
-	h.EDSHealth, h.PendingRemoval = e.Health, e.PendingRemoval
+	h.EDSHealth, h.PendingRemoval, h.logical = e.Health, e.PendingRemoval, e.Logical
 	h.reported = false
 	if h.HealthySince == 0 || before.Has(config.FailedActiveHC) && !h.ActiveHealth.Has(config.FailedActiveHC) {
 		h.HealthySince = h.cluster.loop.Now()

@@ -13,21 +13,28 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// newCluster returns a cluster without a running loop, which is enough to pick hosts.
+// newCluster returns a cluster whose loop does not run, which is enough to pick hosts.
 func newCluster(t testing.TB, cfg *config.Cluster) *Cluster {
+	t.Helper()
+	return newClusterOf(t, cfg, 1)
+}
+
+// newClusterOf is newCluster on a worker with this seed.
+func newClusterOf(t testing.TB, cfg *config.Cluster, seed uint64) *Cluster {
 	t.Helper()
 	loop, err := eventloop.New(eventloop.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = loop.Run() }()
 	t.Cleanup(func() {
 		loop.Stop()
-		<-loop.Done()
+		if err := loop.Run(); err != nil { // it ends at once
+			t.Error(err)
+		}
 	})
 	store := stats.NewStore(stats.Options{})
 	block := store.NewShard(loop.Post).Block(store.Scope("cluster.test.", stats.Cluster))
-	return New(cfg, NewShared(1), block, Env{Loop: loop, Random: rand.NewPCG(1, 2)})
+	return New(cfg, NewShared(1), block, Env{Loop: loop, Random: rand.NewPCG(seed, 2)})
 }
 
 // at returns an endpoint on port 80.

@@ -2,43 +2,44 @@ package upstream
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/dns"
 )
 
-const (
-	// lookupTimeout bounds one name lookup.
-	lookupTimeout = 5 * time.Second
-	// maxLookups bounds the lookups that run at a time, over all clusters.
-	maxLookups = 64
-	// minRefresh is the shortest time from one lookup to the next, as in Envoy.
-	minRefresh = time.Millisecond
-	// maxAddresses bounds the addresses taken from one answer, in sorted order.
-	maxAddresses = 1024
-)
+// maxLookups bounds the lookups that run at a time, over all clusters.
+const maxLookups = 64
 
-// Lookup resolves a name for a network of "ip", "ip4" or "ip6", as net.Resolver.LookupNetIP does.
-type Lookup func(ctx context.Context, network, name string) ([]netip.Addr, error)
+// Lookup resolves a name for a network of "ip", "ip4" or "ip6", as dns.Lookup does. The answer is good for ttl; 0 is not known.
+type Lookup func(ctx context.Context, network, name string) (found []netip.Addr, ttl time.Duration, err error)
 
-// Resolver keeps the endpoints of STRICT_DNS clusters resolved: every address of every name is an endpoint. A lookup
-// that fails leaves the addresses as they were. It runs on goroutines of its own, one per cluster, and tells of changes
-// through publish.
+// Resolver keeps the endpoints of STRICT_DNS and LOGICAL_DNS clusters resolved: every address of every name is an endpoint, or
+// the first address of the one name there is. A lookup that fails leaves the addresses as they were. It runs on goroutines of its
+// own, one per cluster, and tells of changes through publish.
 type Resolver struct {
-	lookup  Lookup
-	publish func(cluster string, a *config.ClusterLoadAssignment)
-	failed  func(cluster string, err error)
-	places  chan struct{}
+	lookup Lookup
+	events ResolverEvents
+	places chan struct{}
 
 	mu      sync.Mutex             // guards what follows
 	running map[string]*resolution // the last one of each cluster, until it has ended
 	closed  bool
+}
+
+// ResolverEvents is who is told what a Resolver finds. The functions are called from the resolver's goroutines and may be called
+// at the same time for different clusters. They may call Update.
+type ResolverEvents struct {
+	// Publish is told of the endpoints of a cluster when they are not as before.
+	Publish func(cluster string, a *config.ClusterLoadAssignment)
+	// Failed is told of lookups that failed.
+	Failed func(cluster string, err error)
+	// Count is told what to count in the statistics of a cluster, by an index of stats.Cluster; nil where nobody counts.
+	Count func(cluster string, statistic int)
 }
 
 // resolution is the goroutine that resolves one cluster as it is configured.
@@ -52,24 +53,22 @@ type resolution struct {
 	done   chan struct{}
 }
 
-// answers are the addresses of a cluster's names.
-type answers map[string][]netip.Addr
-
 // NewResolver returns a Resolver without clusters. A nil lookup means the system's; it must return when its context ends.
-// publish and failed are called from the resolver's goroutines and may be called at the same time for different clusters.
-// They may call Update.
-func NewResolver(lookup Lookup, publish func(string, *config.ClusterLoadAssignment), failed func(string, error)) *Resolver {
+func NewResolver(lookup Lookup, events ResolverEvents) *Resolver {
 	if lookup == nil {
-		lookup = net.DefaultResolver.LookupNetIP
+		lookup = dns.Lookup
+	}
+	if events.Count == nil {
+		events.Count = func(string, int) {}
 	}
 	return &Resolver{
-		lookup: lookup, publish: publish, failed: failed,
+		lookup: lookup, events: events,
 		places:  make(chan struct{}, maxLookups),
 		running: make(map[string]*resolution),
 	}
 }
 
-// Update makes the STRICT_DNS clusters among clusters the ones that are resolved. One whose configuration is the same
+// Update makes the STRICT_DNS and LOGICAL_DNS clusters among clusters the ones that are resolved. One whose configuration is the same
 // value as before goes on undisturbed. It does not wait; the first answer for a changed cluster is published after
 // everything that was found for it before.
 func (r *Resolver) Update(clusters map[string]*config.Cluster) {
@@ -84,7 +83,7 @@ func (r *Resolver) Update(clusters map[string]*config.Cluster) {
 		return
 	}
 	for name, cfg := range clusters {
-		if cfg.Type != config.ClusterStrictDNS {
+		if cfg.Type != config.ClusterStrictDNS && cfg.Type != config.ClusterLogicalDNS {
 			continue
 		}
 		if run := r.running[name]; run == nil || run.ctx.Err() != nil {
@@ -114,8 +113,8 @@ func (run *resolution) takeOver() {
 		return
 	}
 	<-run.before.done
-	if run.before.config.DNSFamily == run.config.DNSFamily {
-		run.known = run.before.known
+	if before := run.before.config; before.DNSFamily == run.config.DNSFamily && before.Type == run.config.Type {
+		run.known = run.before.known.addressesOnly()
 	}
 	run.before = nil
 }
@@ -142,7 +141,7 @@ func (r *Resolver) WaitFirst(ctx context.Context) {
 	}
 }
 
-// Close ends all resolution and waits for its goroutines. It must not be called by publish or failed.
+// Close ends all resolution and waits for its goroutines. It must not be called by one of the events.
 func (r *Resolver) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -154,131 +153,4 @@ func (r *Resolver) Close() {
 	for _, run := range running {
 		<-run.done
 	}
-}
-
-func (r *Resolver) resolveForever(run *resolution, looked func()) {
-	var last *config.ClusterLoadAssignment
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for {
-		select {
-		case <-pause.C:
-		case <-run.ctx.Done():
-			return
-		}
-		err := r.refresh(run)
-		if run.ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			r.failed(run.config.Name, err)
-		}
-		if next := resolved(run.config, run.known); last == nil || !sameEndpoints(last, next) {
-			last = next
-			r.publish(run.config.Name, next)
-		}
-		looked()
-		pause.Reset(max(run.config.DNSRefresh, minRefresh))
-	}
-}
-
-// refresh looks every name of the cluster up. It returns the first failure; names that failed keep their addresses.
-func (r *Resolver) refresh(run *resolution) error {
-	var failure error
-	known := make(answers)
-	for _, locality := range run.config.Assignment.Localities {
-		for i := range locality.Endpoints {
-			name := locality.Endpoints[i].Address.IP
-			addresses, err := r.resolve(run.ctx, name, run.config.DNSFamily)
-			if err != nil {
-				addresses = run.known[name]
-				if failure == nil {
-					failure = fmt.Errorf("resolve %q: %w", name, err)
-				}
-			}
-			known[name] = addresses
-		}
-	}
-	run.known = known
-	return failure
-}
-
-func (r *Resolver) resolve(ctx context.Context, name string, family config.DNSFamily) ([]netip.Addr, error) {
-	if ip, err := netip.ParseAddr(name); err == nil {
-		return []netip.Addr{ip}, nil
-	}
-	select {
-	case r.places <- struct{}{}:
-		defer func() { <-r.places }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	network := "ip"
-	switch family {
-	case config.DNSV4Only:
-		network = "ip4"
-	case config.DNSV6Only:
-		network = "ip6"
-	}
-	found, err := r.lookup(ctx, network, name)
-	if err != nil {
-		return nil, err
-	}
-	return ofFamily(found, family), nil
-}
-
-// ofFamily leaves the addresses that the lookup family asks for, sorted, each once.
-func ofFamily(found []netip.Addr, family config.DNSFamily) []netip.Addr {
-	var v4, v6 []netip.Addr
-	for _, a := range found {
-		if a = a.Unmap(); a.Is4() {
-			v4 = append(v4, a)
-		} else {
-			v6 = append(v6, a)
-		}
-	}
-	var chosen []netip.Addr
-	switch {
-	case family == config.DNSAll:
-		chosen = append(v4, v6...)
-	case family == config.DNSV4Only,
-		family == config.DNSV4Preferred && len(v4) > 0,
-		family == config.DNSAuto && len(v6) == 0:
-		chosen = v4
-	default:
-		chosen = v6
-	}
-	slices.SortFunc(chosen, netip.Addr.Compare)
-	chosen = slices.Compact(chosen)
-	return chosen[:min(len(chosen), maxAddresses)]
-}
-
-// resolved returns the cluster's assignment with every name replaced by its addresses.
-func resolved(cfg *config.Cluster, known answers) *config.ClusterLoadAssignment {
-	a := *cfg.Assignment
-	a.Localities = slices.Clone(a.Localities)
-	for i := range a.Localities {
-		named := a.Localities[i].Endpoints
-		var endpoints []config.Endpoint
-		for _, e := range named {
-			name := e.Address.IP
-			if e.Hostname == "" {
-				e.Hostname = name
-			}
-			for _, ip := range known[name] {
-				e.Address.IP = ip.String()
-				endpoints = append(endpoints, e)
-			}
-		}
-		a.Localities[i].Endpoints = endpoints
-	}
-	return &a
-}
-
-func sameEndpoints(a, b *config.ClusterLoadAssignment) bool {
-	return slices.EqualFunc(a.Localities, b.Localities, func(x, y config.LocalityEndpoints) bool {
-		return slices.Equal(x.Endpoints, y.Endpoints)
-	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
 var errNoSuchHost = errors.New("no such host")
@@ -22,13 +23,16 @@ type zone struct {
 	mu      sync.Mutex
 	begin   time.Time
 	answers map[string][]string // by name; a name without an entry fails
-	takes   time.Duration       // by every lookup
-	asked   []string            // "network name @time"
+	ttls    map[string]time.Duration
+	takes   time.Duration // by every lookup
+	asked   []string      // "network name @time"
 	running int
 	most    int // that were running at a time
 }
 
-func newZone() *zone { return &zone{begin: time.Now(), answers: make(map[string][]string)} }
+func newZone() *zone {
+	return &zone{begin: time.Now(), answers: make(map[string][]string), ttls: make(map[string]time.Duration)}
+}
 
 func (z *zone) set(name string, addresses ...string) {
 	z.mu.Lock()
@@ -43,7 +47,7 @@ func (z *zone) fail(name string) {
 }
 
 // lookup is a Lookup.
-func (z *zone) lookup(ctx context.Context, network, name string) ([]netip.Addr, error) {
+func (z *zone) lookup(ctx context.Context, network, name string) ([]netip.Addr, time.Duration, error) {
 	z.mu.Lock()
 	z.asked = append(z.asked, fmt.Sprintf("%s %s @%v", network, name, time.Since(z.begin)))
 	z.running++
@@ -62,13 +66,13 @@ func (z *zone) lookup(ctx context.Context, network, name string) ([]netip.Addr, 
 	defer z.mu.Unlock()
 	z.running--
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	answer, ok := z.answers[name]
 	if !ok {
-		return nil, errNoSuchHost
+		return nil, 0, errNoSuchHost
 	}
-	return addresses(answer...), nil
+	return addresses(answer...), z.ttls[name], nil
 }
 
 func (z *zone) takeAsked() []string {
@@ -92,6 +96,7 @@ type publisher struct {
 	mu       sync.Mutex
 	news     []string // "cluster: address address"
 	failures []string
+	counts   map[string]int // by cluster and statistic
 	last     map[string]*config.ClusterLoadAssignment
 }
 
@@ -109,6 +114,19 @@ func (p *publisher) publish(cluster string, a *config.ClusterLoadAssignment) {
 		p.last = make(map[string]*config.ClusterLoadAssignment)
 	}
 	p.last[cluster] = a
+}
+
+func (p *publisher) events() ResolverEvents {
+	return ResolverEvents{Publish: p.publish, Failed: p.failed, Count: p.count}
+}
+
+func (p *publisher) count(cluster string, statistic int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counts == nil {
+		p.counts = make(map[string]int)
+	}
+	p.counts[cluster+" "+stats.Cluster.Def(statistic).Name]++
 }
 
 func (p *publisher) failed(cluster string, err error) {
@@ -165,7 +183,7 @@ func withResolver(t *testing.T, f func(t *testing.T, r *Resolver, z *zone, p *pu
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		z, p := newZone(), &publisher{}
-		r := NewResolver(z.lookup, p.publish, p.failed)
+		r := NewResolver(z.lookup, p.events())
 		f(t, r, z, p)
 		r.Close()
 	})
@@ -209,17 +227,22 @@ func TestLookupFamilies(t *testing.T) {
 }
 
 func TestLookupAnswerIsBounded(t *testing.T) {
-	var found []netip.Addr
-	a := netip.MustParseAddr("2001:db8::")
-	for range maxAddresses + 10 {
-		found = append(found, a)
-		a = a.Next()
-	}
-	slices.Reverse(found)
-	got := ofFamily(found, config.DNSAuto)
-	if len(got) != maxAddresses || got[0] != netip.MustParseAddr("2001:db8::") || !slices.IsSortedFunc(got, netip.Addr.Compare) {
-		t.Errorf("got %d addresses from %v on, want the first %d in order", len(got), got[0], maxAddresses)
-	}
+	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
+		var found []string
+		a := netip.MustParseAddr("2001:db8::")
+		for range maxAddresses + 10 {
+			found = append(found, a.String())
+			a = a.Next()
+		}
+		slices.Reverse(found)
+		z.set("a.test", found...)
+		r.Update(byName(dnsCluster("k", "a.test")))
+		synctest.Wait()
+		got := p.last["k"].Localities[0].Endpoints
+		if len(got) != maxAddresses || got[0].Address.IP != "2001:db8::" || got[1].Address.IP != "2001:db8::1" {
+			t.Errorf("got %d addresses from %s on, want the first %d in order", len(got), got[0].Address.IP, maxAddresses)
+		}
+	})
 }
 
 // TestResolvedAssignment holds that all but the address of an endpoint is kept, and addresses are not looked up.
@@ -331,7 +354,7 @@ func TestUnchangedClusterGoesOn(t *testing.T) {
 func TestRemovedClusterEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z, p := newZone(), &publisher{}
-		r := NewResolver(z.lookup, p.publish, p.failed)
+		r := NewResolver(z.lookup, p.events())
 		z.takes = time.Second
 		r.Update(byName(dnsCluster("k", "a.test"), dnsCluster("l", "a.test")))
 		synctest.Wait()
@@ -358,14 +381,16 @@ func TestSuccessorPublishesLast(t *testing.T) {
 				z.set("new.test", "192.0.2.2")
 				letGo, held := make(chan struct{}), make(chan struct{}, 1)
 				held <- struct{}{}
-				r := NewResolver(z.lookup, func(cluster string, a *config.ClusterLoadAssignment) {
+				events := p.events()
+				events.Publish = func(cluster string, a *config.ClusterLoadAssignment) {
 					select {
 					case <-held: // the first is stopped where it can no longer be cancelled
 						<-letGo
 					default:
 					}
 					p.publish(cluster, a)
-				}, p.failed)
+				}
+				r := NewResolver(z.lookup, events)
 				r.Update(byName(dnsCluster("k", "old.test")))
 				synctest.Wait()
 				if removed {
@@ -473,10 +498,12 @@ func TestResolverCloseWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z, p := newZone(), &publisher{}
 		z.set("a.test", "192.0.2.1")
-		r := NewResolver(z.lookup, func(cluster string, a *config.ClusterLoadAssignment) {
+		events := p.events()
+		events.Publish = func(cluster string, a *config.ClusterLoadAssignment) {
 			time.Sleep(time.Second)
 			p.publish(cluster, a)
-		}, p.failed)
+		}
+		r := NewResolver(z.lookup, events)
 		r.Update(byName(dnsCluster("k", "a.test"), dnsCluster("l", "a.test")))
 		synctest.Wait()
 		r.Update(byName(dnsCluster("l", "a.test"))) // k and the first l are being published

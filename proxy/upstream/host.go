@@ -25,6 +25,7 @@ type Host struct {
 	waiting     []*Lease      // for a connection, in order
 	tcp         []*Lease      // that have a connection of their own, in no order
 	connections int           // open or connecting
+	logical     bool          // the address is one of Hostname's, and may change
 	gone        bool          // left the cluster: its connections end with their requests
 	drainedAt   int64         // when it last failed its checks or how to reach it changed, 0 for never: connections that were open then are not kept
 	reported    bool          // its wish to fail was passed on

@@ -17,7 +17,7 @@ var (
 		"round_robin_lb_config": decoded, "ring_hash_lb_config": decoded, "maglev_lb_config": decoded, "common_lb_config": decoded, "circuit_breakers": decoded,
 		"max_requests_per_connection": decoded, "common_http_protocol_options": decoded, "http_protocol_options": decoded,
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
-		"respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
+		"dns_failure_refresh_rate": decoded, "dns_jitter": decoded, "respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
 		"health_checks": decoded, "ignore_health_on_host_removal": decoded,
 		"close_connections_on_host_health_failure": decoded,
 
@@ -75,9 +75,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 
 // discovery decodes where the endpoints come from.
 func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
-	out.DNSRefresh = a.positive("dns_refresh_rate", c.GetDnsRefreshRate(), config.DefaultDNSRefresh)
-	out.RespectDNSTTL = c.GetRespectDnsTtl()
-	out.DNSFamily = dnsFamily(c.GetDnsLookupFamily())
+	a.dns(c, out)
 	if custom := c.GetClusterType(); custom != nil {
 		a.in("cluster_type").customType(custom, out)
 	} else {
@@ -86,10 +84,12 @@ func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
 			out.Type = config.ClusterStatic
 		case clusterv3.Cluster_STRICT_DNS:
 			out.Type = config.ClusterStrictDNS
+		case clusterv3.Cluster_LOGICAL_DNS:
+			out.Type = config.ClusterLogicalDNS
 		case clusterv3.Cluster_EDS:
 			out.Type = config.ClusterEDS
 		default:
-			a.in("type").errorf("%s is not supported, only STATIC, STRICT_DNS and EDS", c.GetType())
+			a.in("type").errorf("%s is not supported, only STATIC, STRICT_DNS, LOGICAL_DNS and EDS", c.GetType())
 			return
 		}
 	}
@@ -102,6 +102,9 @@ func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
 	case out.Type == config.ClusterStrictDNS && c.GetLoadAssignment() == nil:
 		out.Type, out.EDSName = config.ClusterEDS, c.GetName()
 		out.EDS.FetchTimeout = config.DefaultInitialFetchExpiry
+	case out.Type == config.ClusterLogicalDNS:
+		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), nameOrIP)
+		a.oneEndpoint(out.Assignment)
 	case out.Type == config.ClusterStrictDNS:
 		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), nameOrIP)
 	case c.GetLoadAssignment() != nil:
@@ -175,19 +178,4 @@ func (a *at) retryBudget(b *clusterv3.CircuitBreakers_Thresholds_RetryBudget) *c
 		out.Percent = p.GetValue()
 	}
 	return out
-}
-
-func dnsFamily(f clusterv3.Cluster_DnsLookupFamily) config.DNSFamily {
-	switch f {
-	case clusterv3.Cluster_V4_ONLY:
-		return config.DNSV4Only
-	case clusterv3.Cluster_V6_ONLY:
-		return config.DNSV6Only
-	case clusterv3.Cluster_V4_PREFERRED:
-		return config.DNSV4Preferred
-	case clusterv3.Cluster_ALL:
-		return config.DNSAll
-	default:
-		return config.DNSAuto
-	}
 }
