@@ -123,9 +123,6 @@ func (a *at) tlsValidation(v *tlsv3.CertificateValidationContext) *config.TLSVal
 	}
 	if v.GetCrl() != nil {
 		out.CRL = a.in("crl").dataSource(v.GetCrl())
-		if !out.CA.IsSet() && !out.SystemRoots {
-			a.in("crl").errorf("needs trusted_ca")
-		}
 	}
 	out.SANs = a.sanMatchers(v)
 	for i, pin := range v.GetVerifyCertificateSpki() {
@@ -154,7 +151,27 @@ func (a *at) tlsValidation(v *tlsv3.CertificateValidationContext) *config.TLSVal
 	return out
 }
 
-// sanMatchers decodes both forms of the names that a certificate may have. One without a type is of every type.
+// needsTrust refuses what a validation context that nothing is laid over cannot check without a CA.
+func (a *at) needsTrust(v *tlsv3.CertificateValidationContext) {
+	if v.GetTrustedCa() != nil || v.GetSystemRootCerts() != nil {
+		return
+	}
+	if v.GetCrl() != nil {
+		a.in("crl").errorf("needs trusted_ca")
+	}
+	if len(v.GetMatchTypedSubjectAltNames()) > 0 {
+		a.in("match_typed_subject_alt_names").errorf("needs trusted_ca: anybody can make a certificate with any name")
+	}
+	if len(v.GetMatchSubjectAltNames()) > 0 {
+		a.in("match_subject_alt_names").errorf("needs trusted_ca: anybody can make a certificate with any name")
+	}
+	if v.GetAllowExpiredCertificate() {
+		a.in("allow_expired_certificate").errorf("needs trusted_ca: without it no time is looked at")
+	}
+}
+
+// sanMatchers decodes the names that a certificate may have. One without a type is of every type; those count only where
+// there are none with a type, as in Envoy.
 func (a *at) sanMatchers(v *tlsv3.CertificateValidationContext) (out []config.SANMatcher) {
 	for i, m := range v.GetMatchTypedSubjectAltNames() {
 		place := a.item("match_typed_subject_alt_names", i)
@@ -172,6 +189,9 @@ func (a *at) sanMatchers(v *tlsv3.CertificateValidationContext) (out []config.SA
 		default:
 			place.in("san_type").errorf("%s is not supported, only DNS, URI, EMAIL and IP_ADDRESS", t)
 		}
+	}
+	if len(v.GetMatchTypedSubjectAltNames()) > 0 {
+		return out
 	}
 	for i, m := range v.GetMatchSubjectAltNames() {
 		matcher := a.item("match_subject_alt_names", i).stringMatcher(m)

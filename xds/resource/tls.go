@@ -114,7 +114,9 @@ func (a *at) commonTLS(c *tlsv3.CommonTlsContext, out *config.TLS) {
 	}
 	switch v := c.GetValidationContextType().(type) {
 	case *tlsv3.CommonTlsContext_ValidationContext:
-		out.Validation = a.in("validation_context").tlsValidation(v.ValidationContext)
+		place := a.in("validation_context")
+		out.Validation = place.tlsValidation(v.ValidationContext)
+		place.needsTrust(v.ValidationContext)
 	case *tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig:
 		out.ValidationSecret = a.in("validation_context_sds_secret_config").sdsSecret(v.ValidationContextSdsSecretConfig)
 	case *tlsv3.CommonTlsContext_CombinedValidationContext:
