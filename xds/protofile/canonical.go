@@ -243,7 +243,11 @@ func (c *canonicalizer) message(v any, md protoreflect.MessageDescriptor, path s
 	}
 	o, ok := v.(map[string]any)
 	if !ok {
-		c.errorf(path, "%s is not an object, it must have fields of %s", shown(v), md.FullName())
+		what := "a text" // not which: it may be the private key that belongs into a field of the object
+		if _, ok := v.(string); !ok {
+			what = shown(v)
+		}
+		c.errorf(path, "%s is not an object, it must have fields of %s", what, md.FullName())
 		return nil
 	}
 	return c.object(o, md, path)

@@ -100,11 +100,15 @@ func located(text []byte, err error) error {
 	if convErr != nil {
 		return err
 	}
+	reason := withoutBytes.ReplaceAllString(parts[2], "$1, want base64")
 	if path := pathAt(text, byteOffset(text, column-1)); path != "" {
-		return fmt.Errorf("%s: %s", path, parts[2])
+		return fmt.Errorf("%s: %s", path, reason)
 	}
-	return errors.New(parts[2])
+	return errors.New(reason)
 }
+
+// withoutBytes is how protojson repeats the value of a field of bytes, which may be a private key.
+var withoutBytes = regexp.MustCompile(`(?s)^(invalid value for bytes field \w+): .*$`)
 
 // byteOffset returns where the n-th character of text begins.
 func byteOffset(text []byte, n int) int {

@@ -183,12 +183,18 @@ func TestRefused(t *testing.T) {
 			"transport_socket.typed_config.nam: unknown field of envoy.config.cluster.v3.Cluster"},
 		"both of a oneof": {JSON, `{"type": "STATIC", "cluster_type": {}}`, "type: error parsing \"type\", oneof envoy.config.cluster.v3.Cluster.cluster_discovery_type is already set"},
 		"multibyte":       {YAML, "health_checks: [{}, {tls_options: {alpn_protocols: [é, b]}, alt_port: x}]", "health_checks[1].alt_port: invalid value for uint32 field value: \"x\""},
+		// What may be a private key is not repeated.
+		"bytes":          {YAML, "health_checks: [{tcp_health_check: {send: {binary: 'private!'}}}]", "health_checks[0].tcp_health_check.send.binary: invalid value for bytes field binary, want base64"},
+		"text as object": {YAML, "upstream_config: private", "upstream_config: a text is not an object, it must have fields of envoy.config.core.v3.TypedExtensionConfig"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := Unmarshal([]byte(test.text), test.format, &clusterv3.Cluster{}, Options{})
 			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "private") {
+				t.Errorf("the error repeats a value: %v", err)
 			}
 		})
 	}
