@@ -8,6 +8,8 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -57,6 +59,75 @@ func FuzzDecode(f *testing.F) {
 		}
 		if missing != (err != nil) {
 			t.Fatalf("missing = %v, err = %v", missing, err)
+		}
+	})
+}
+
+// FuzzTLS feeds bytes from a control plane to the decoders of secrets and of both TLS contexts. What they take, the other
+// end of the contract holds: an error or a value, never both, and a client with no more than one certificate.
+func FuzzTLS(f *testing.F) {
+	seed := func(kind uint8, m proto.Message) {
+		data, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(kind, data)
+	}
+	bytesOf := func(text string) *corev3.DataSource {
+		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: text}}
+	}
+	certificate := &tlsv3.TlsCertificate{CertificateChain: bytesOf("chain"), PrivateKey: bytesOf("key")}
+	validation := &tlsv3.CertificateValidationContext{
+		TrustedCa: bytesOf("ca"), VerifyCertificateSpki: []string{spkiPin}, VerifyCertificateHash: []string{hashPin},
+		MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{{
+			SanType: tlsv3.SubjectAltNameMatcher_DNS, Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "a"}},
+		}},
+	}
+	common := &tlsv3.CommonTlsContext{
+		TlsCertificates: []*tlsv3.TlsCertificate{certificate}, AlpnProtocols: []string{"h2,http/1.1"},
+		TlsParams:             &tlsv3.TlsParameters{CipherSuites: []string{"[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-AES256-GCM-SHA384]"}, EcdhCurves: []string{"P-256"}},
+		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation},
+	}
+	seed(0, &tlsv3.Secret{Name: "s", Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: certificate}})
+	seed(0, &tlsv3.Secret{Name: "s", Type: &tlsv3.Secret_ValidationContext{ValidationContext: validation}})
+	seed(0, &tlsv3.Secret{Name: "s", Type: &tlsv3.Secret_SessionTicketKeys{SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{Keys: []*corev3.DataSource{bytesOf("short")}}}})
+	seed(1, &tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: "a", AutoSniSanValidation: true})
+	seed(2, &tlsv3.DownstreamTlsContext{CommonTlsContext: common})
+	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
+		switch kind % 3 {
+		case 0:
+			_, msg, err := resource.Unmarshal(resource.SecretType, &anypb.Any{TypeUrl: resource.SecretType, Value: data})
+			if err != nil {
+				return
+			}
+			s, err := resource.Secret(msg.(*tlsv3.Secret))
+			if (s == nil) != (err != nil) {
+				t.Fatalf("%v beside %v", s, err)
+			}
+			if s != nil && (s.Certificate != nil) == (s.Validation != nil) && (s.TicketKeys != nil) == (s.Certificate != nil) {
+				t.Fatalf("not one kind of secret: %+v", s)
+			}
+		case 1:
+			socket := &corev3.TransportSocket{Name: "t", ConfigType: &corev3.TransportSocket_TypedConfig{
+				TypedConfig: &anypb.Any{TypeUrl: tlsTypes + "UpstreamTlsContext", Value: data},
+			}}
+			c, err := resource.Cluster(&clusterv3.Cluster{Name: "c", TransportSocket: socket})
+			if (c == nil) != (err != nil) {
+				t.Fatalf("%v beside %v", c, err)
+			}
+			if c != nil && len(c.TLS.Certificates)+len(c.TLS.CertificateSecrets) > 1 {
+				t.Fatalf("a client with several certificates: %+v", c.TLS)
+			}
+		case 2:
+			d, err := resource.DownstreamSocket(&corev3.TransportSocket{Name: "t", ConfigType: &corev3.TransportSocket_TypedConfig{
+				TypedConfig: &anypb.Any{TypeUrl: tlsTypes + "DownstreamTlsContext", Value: data},
+			}})
+			if (d == nil) != (err != nil) {
+				t.Fatalf("%v beside %v", d, err)
+			}
+			if d != nil && len(d.Certificates)+len(d.CertificateSecrets) == 0 {
+				t.Fatalf("a server without a certificate: %+v", d)
+			}
 		}
 	})
 }

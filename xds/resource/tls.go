@@ -91,6 +91,10 @@ func (a *at) upstreamTLS(c *tlsv3.UpstreamTlsContext) *config.UpstreamTLS {
 		MaxSessionKeys: orUint32(c.GetMaxSessionKeys(), 1),
 	}
 	a.in("common_tls_context").commonTLS(c.GetCommonTlsContext(), &out.TLS)
+	v := out.Validation
+	if out.AutoSANValidation && out.ValidationSecret.Name == "" && (v == nil || !v.CA.IsSet() && !v.SystemRoots) {
+		a.in("auto_sni_san_validation").errorf("needs trusted_ca")
+	}
 	if n := len(out.Certificates) + len(out.CertificateSecrets); n > 1 {
 		a.in("common_tls_context").errorf("has %d certificates, a client shows one at most", n)
 	}
@@ -125,12 +129,14 @@ func (a *at) commonTLS(c *tlsv3.CommonTlsContext, out *config.TLS) {
 		out.Validation = place.in("default_validation_context").tlsValidation(v.CombinedValidationContext.GetDefaultValidationContext())
 		out.ValidationSecret = place.in("validation_context_sds_secret_config").sdsSecret(v.CombinedValidationContext.GetValidationContextSdsSecretConfig())
 	}
-	for i, name := range c.GetAlpnProtocols() {
-		if name == "" || len(name) > maxALPN {
-			a.item("alpn_protocols", i).errorf("has %d bytes, must have from 1 to %d", len(name), maxALPN)
+	for i, item := range c.GetAlpnProtocols() {
+		for name := range strings.SplitSeq(item, ",") { // as Envoy has it
+			if name == "" || len(name) > maxALPN {
+				a.item("alpn_protocols", i).errorf("has %d bytes, must have from 1 to %d", len(name), maxALPN)
+			}
+			out.ALPN = append(out.ALPN, name)
 		}
 	}
-	out.ALPN = c.GetAlpnProtocols()
 	a.in("tls_params").tlsParameters(c.GetTlsParams(), out)
 }
 
@@ -145,8 +151,9 @@ func (a *at) tlsParameters(p *tlsv3.TlsParameters, out *config.TLS) {
 		a.errorf("tls_minimum_protocol_version is above tls_maximum_protocol_version")
 	}
 	for i, entry := range p.GetCipherSuites() {
-		for name := range strings.SplitSeq(strings.Trim(entry, "[]"), "|") {
-			a.item("cipher_suites", i).oneOf(name, cipherSuites)
+		place := a.item("cipher_suites", i)
+		for _, name := range place.suiteGroup(entry) {
+			place.oneOf(name, cipherSuites)
 			out.CipherSuites = append(out.CipherSuites, name)
 		}
 	}
@@ -154,6 +161,17 @@ func (a *at) tlsParameters(p *tlsv3.TlsParameters, out *config.TLS) {
 		a.item("ecdh_curves", i).oneOf(name, curves)
 		out.Curves = append(out.Curves, name)
 	}
+}
+
+// suiteGroup takes an item of cipher_suites apart: "a", or "[a|b]" for suites of equal preference.
+func (a *at) suiteGroup(item string) []string {
+	inner, opened := strings.CutPrefix(item, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if opened != closed || !opened && strings.Contains(item, "|") {
+		a.errorf("%q must be a name, or names between [ and ] with | between them", item)
+		return nil
+	}
+	return strings.Split(inner, "|")
 }
 
 // oneOf refuses a name that is not among those known.
