@@ -83,7 +83,9 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 		} else {
 			k.shared, k.scopes = old.shared, old.scopes
 		}
-		k.scopes.extend(s, cfg, undo)
+		if old == nil || old.config != cfg {
+			k.scopes.extend(s, cfg, undo)
+		}
 		if err := k.secure(old, c.snapshot); err != nil {
 			return fmt.Errorf("cluster %q: transport_socket: %w", name, err)
 		}

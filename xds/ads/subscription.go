@@ -163,6 +163,9 @@ func (s *subscription) rename(names []string) {
 
 // difference returns what is in one of two sorted lists only.
 func difference(before, now []string) (added, gone []string) {
+	if len(before) == len(now) && len(now) > 0 && &before[0] == &now[0] {
+		return nil, nil // the rule, and there may be 10,000 names
+	}
 	for _, name := range now {
 		if _, found := slices.BinarySearch(before, name); !found {
 			added = append(added, name)
