@@ -100,14 +100,19 @@ func clusterKind() *kind {
 			return c, err
 		},
 		func(d *config.Delta) *config.Changes[*config.Cluster] { return &d.Clusters },
-		func(c *config.Cluster, _ *need) []need {
-			if c.Type != config.ClusterEDS {
-				return nil
+		func(c *config.Cluster, _ *need) (needs []need) {
+			if c.TLS != nil {
+				for _, ref := range c.TLS.Secrets() {
+					needs = append(needs, secretNeed(ref))
+				}
 			}
-			return []need{{
-				url: resource.AssignmentType, name: c.EDSName, Discovery: c.EDS,
-				field: "eds_cluster_config.eds_config", statPrefix: "cluster." + c.Name + ".",
-			}}
+			if c.Type == config.ClusterEDS {
+				needs = append(needs, need{
+					url: resource.AssignmentType, name: c.EDSName, Discovery: c.EDS,
+					field: "eds_cluster_config.eds_config", statPrefix: "cluster." + c.Name + ".",
+				})
+			}
+			return needs
 		})
 }
 

@@ -6,8 +6,10 @@ import (
 	"testing/synctest"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds"
@@ -106,4 +108,44 @@ func TestFailedSecretEndsTheWait(t *testing.T) {
 			t.Errorf("state %+v", p.State())
 		}
 	})
+}
+
+// TestSecretsOfClusters holds that a cluster waits for the secrets of its TLS, and that they go with it.
+func TestSecretsOfClusters(t *testing.T) {
+	run(t, nil, func(p *proxy) {
+		s := p.server.Accept()
+		s.Next()
+		n := s.Send(clusterURL, "1", secureCluster(t, "c", "s"))
+		s.Expect("secrets", request(secretURL, "", "", "s"))
+		s.Expect("clusters", request(clusterURL, "1", n))
+		if p.store.Current().Clusters["c"] != nil {
+			t.Error("the cluster is in force without its secret")
+		}
+		s.Send(secretURL, "1", certificate("s"))
+		s.Next()
+		if now := p.store.Current(); now.Clusters["c"] == nil || now.Secrets["s"] == nil {
+			t.Errorf("clusters %q, secrets %q", names(now.Clusters), names(now.Secrets))
+		}
+		s.Send(clusterURL, "2")
+		synctest.Wait()
+		if now := p.store.Current(); len(now.Clusters)+len(now.Secrets) != 0 {
+			t.Errorf("clusters %q and secrets %q are left", names(now.Clusters), names(now.Secrets))
+		}
+	})
+}
+
+// secureCluster returns a cluster of TLS that shows hosts a certificate which comes as a secret.
+func secureCluster(t *testing.T, name, secret string) *clusterv3.Cluster {
+	t.Helper()
+	packed, err := anypb.New(&tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: secret, SdsConfig: &corev3.ConfigSource{
+			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+		}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &clusterv3.Cluster{Name: name, TransportSocket: &corev3.TransportSocket{
+		Name: "tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed},
+	}}
 }
