@@ -1,12 +1,18 @@
 package xds
 
 import (
+	"context"
+	"fmt"
+	"net"
+
+	"go.uber.org/zap"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
+	"github.com/penguintechinc/marchproxy-alb/xds/credentials"
 	"github.com/penguintechinc/marchproxy-alb/xds/rest"
 )
 
@@ -14,7 +20,10 @@ import (
 func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
 	servers := make([]ads.Server, len(x.Servers))
 	for i := range x.Servers {
-		servers[i] = s.server(&x.Servers[i])
+		var err error
+		if servers[i], err = s.server(&x.Servers[i]); err != nil {
+			return nil, err
+		}
 	}
 	client, err := ads.New(ads.Options{
 		Servers:                servers,
@@ -34,12 +43,12 @@ func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from confi
 }
 
 // server describes a server to the client of a stream.
-func (s *sources) server(x *bootstrap.Server) ads.Server {
+func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 	sent := metadata.MD{}
 	for _, entry := range x.InitialMetadata {
 		sent.Append(entry.Key, entry.Value)
 	}
-	return ads.Server{
+	server := ads.Server{
 		Targets:         targets(x),
 		Metadata:        sent,
 		Authority:       x.Authority,
@@ -54,11 +63,38 @@ func (s *sources) server(x *bootstrap.Server) ads.Server {
 		BackoffMax:  x.BackoffMax,
 		DialOptions: s.dial,
 	}
+	if x.TLS != nil {
+		secured, err := s.secured(x)
+		if err != nil {
+			return ads.Server{}, err
+		}
+		server.Credentials = secured.ForGRPC
+	}
+	return server, nil
+}
+
+// secured returns the TLS of the connections to a server.
+func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
+	c, err := credentials.New(x.TLS, s.m.log.With(zap.String("cluster", x.Cluster)))
+	if err != nil {
+		return nil, fmt.Errorf("cluster %q: transport_socket: %w", x.Cluster, err)
+	}
+	return c, nil
 }
 
 // polls makes the transport of a control plane that is polled.
 func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
 	server := &x.Servers[0]
+	var dial func(context.Context, string) (net.Conn, error) // nil for plaintext
+	if server.TLS != nil {
+		secured, err := s.secured(server)
+		if err != nil {
+			return nil, err
+		}
+		dial = func(ctx context.Context, target string) (net.Conn, error) {
+			return secured.Dial(ctx, target, server.HTTP2)
+		}
+	}
 	opened, err := rest.New(rest.Options{
 		Targets:         targets(server),
 		Host:            server.Cluster,
@@ -68,6 +104,7 @@ func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config
 		RequestTimeout:  x.Polls.RequestTimeout,
 		MaxReceiveBytes: server.MaxReceiveBytes,
 		HTTP2:           server.HTTP2,
+		Dial:            dial,
 		OnFailure:       func(error) { s.lost(keyOf(from, types[0].URL), false) },
 		Logger:          s.m.log,
 	})

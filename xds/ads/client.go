@@ -128,9 +128,8 @@ func New(opts Options) (*Client, error) {
 		if len(server.Targets) == 0 {
 			return nil, fmt.Errorf("ads: no target of server %d, want at least one host:port", i)
 		}
-		dial := server.dialOptions()
 		for _, target := range server.Targets {
-			c.places = append(c.places, place{i, target, dial})
+			c.places = append(c.places, place{i, target, server.dialOptions(target)})
 		}
 		c.backoffs = append(c.backoffs, newExponential(server.BackoffBase, server.BackoffMax, opts.Jitter))
 	}

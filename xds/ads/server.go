@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -35,7 +36,9 @@ type Server struct {
 	// BackoffBase and BackoffMax are those of the wait after a failed attempt (retry_back_off of envoy_grpc.retry_policy); 0 means
 	// DefaultBackoffBase, DefaultBackoffMax.
 	BackoffBase, BackoffMax time.Duration
-	// DialOptions come last, so they can replace the plaintext credentials and the dialer.
+	// Credentials returns those of connections to a target; nil means plaintext.
+	Credentials func(target string) credentials.TransportCredentials
+	// DialOptions come last, so they can replace the credentials and the dialer.
 	DialOptions []grpc.DialOption
 }
 
@@ -48,11 +51,15 @@ type place struct {
 
 // dialOptions are those of every connection. The waits between attempts are the Client's, not gRPC's: each attempt is a
 // connection of its own, so gRPC's back-off never applies.
-func (s *Server) dialOptions() []grpc.DialOption {
+func (s *Server) dialOptions(target string) []grpc.DialOption {
 	connectTimeout := cmp.Or(s.ConnectTimeout, DefaultConnectTimeout)
 	maxReceive := cmp.Or(s.MaxReceiveBytes, DefaultMaxReceiveBytes)
+	transport := insecure.NewCredentials()
+	if s.Credentials != nil {
+		transport = s.Credentials(target)
+	}
 	dial := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
 		grpc.WithDisableServiceConfig(),

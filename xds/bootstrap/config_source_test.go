@@ -134,3 +134,38 @@ func TestStaticResourcesAskSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// TestTLSToAControlPlane holds that the transport socket of the cluster is handed over, and that its secrets can be had before the
+// first connection.
+func TestTLSToAControlPlane(t *testing.T) {
+	parse := func(context string) (*Bootstrap, error) {
+		return Parse("f", []byte(`
+node: {id: n1, cluster: c1}
+static_resources:
+  clusters:
+  - name: xds
+    http2_protocol_options: {}
+    load_assignment: {cluster_name: xds, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}
+    transport_socket:
+      name: dummy
+      typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, `+context+`}
+dynamic_resources:
+  ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: xds}}]}
+`), protofile.YAML, Options{})
+	}
+	b, err := parse(`sni: cp.test, common_tls_context: {validation_context: {trusted_ca: {filename: /ca}}, ` +
+		`tls_certificate_sds_secret_configs: [{name: own, sds_config: {path_config_source: {path: /}}}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := b.ADS.Servers[0].TLS
+	equal(t, got.SNI, "cp.test")
+	equal(t, got.Validation.CA, config.DataSource{File: "/ca"})
+	equal(t, len(got.CertificateSecrets) == 1 && got.CertificateSecrets[0].Name == "own" && got.CertificateSecrets[0].SDS.Source.Path == "/", true)
+
+	const place = "f: static_resources.clusters[0]: transport_socket: secret "
+	_, err = parse("common_tls_context: {validation_context_sds_secret_config: {name: ca, sds_config: {ads: {}}}}")
+	wantError(t, err, place+`"ca" of a control plane must come from a file, by path_config_source`)
+	_, err = parse("common_tls_context: {validation_context_sds_secret_config: {name: ca, sds_config: {path: /no}}}")
+	wantError(t, err, place+`"ca": paths must refer to an existing path in the system: '/no' does not exist (stat /no: no such file or directory)`)
+}

@@ -48,6 +48,8 @@ type Server struct {
 	MaxReceiveBytes int
 	// BackoffBase and BackoffMax bound the wait before a new attempt (retry_back_off), both 0 for the defaults.
 	BackoffBase, BackoffMax time.Duration
+	// TLS is that of the connections, nil for plaintext. Its secrets come from files.
+	TLS *config.UpstreamTLS
 	// HTTP2 tells that the cluster is configured for HTTP/2. A stream speaks that in any case.
 	HTTP2 bool
 }

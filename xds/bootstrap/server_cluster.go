@@ -74,12 +74,28 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 		return
 	}
 	x.ConnectTimeout = cluster.ConnectTimeout
+	x.TLS = d.serverTLS(path, cluster.TLS)
 	x.HTTP2 = speaksHTTP2(clusters[i])
 	x.Targets = targets(cluster.Assignment)
 	if len(x.Targets) == 0 {
 		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
 	}
 	d.keepalive(path, clusters[i], x)
+}
+
+// serverTLS checks that what TLS to a control plane needs is there before the first connection to one.
+func (d *decoder) serverTLS(path string, asked *config.UpstreamTLS) *config.UpstreamTLS {
+	if asked == nil {
+		return nil
+	}
+	for _, ref := range asked.Secrets() {
+		if ref.SDS.Source.Path == "" {
+			d.errorf(path, "transport_socket: secret %q of a control plane must come from a file, by path_config_source", ref.Name)
+			continue
+		}
+		d.failed(fmt.Sprintf("%s: transport_socket: secret %q", path, ref.Name), (&Bootstrap{}).CheckSource(ref.SDS.Source))
+	}
+	return asked
 }
 
 // clientCluster returns the part of a cluster that matters to the gRPC client, and warns of the rest when the cluster is

@@ -47,8 +47,8 @@ type Server struct {
 	deltas  map[string]chan *DeltaStream // by method
 }
 
-// New starts a server that ends with the test.
-func New(t testing.TB) *Server {
+// New starts a server that ends with the test. The options are for its credentials and the like.
+func New(t testing.TB, options ...grpc.ServerOption) *Server {
 	s := &Server{
 		t:        t,
 		listener: bufconn.Listen(pipe),
@@ -56,7 +56,7 @@ func New(t testing.TB) *Server {
 		streams:  make(map[string]chan *Stream),
 		deltas:   make(map[string]chan *DeltaStream),
 	}
-	s.grpc = grpc.NewServer(grpc.UnknownServiceHandler(s.serve))
+	s.grpc = grpc.NewServer(append(options, grpc.UnknownServiceHandler(s.serve))...)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
