@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 )
@@ -13,6 +14,8 @@ type surface struct {
 	commands []command // by path
 	byPath   map[string]*command
 	pages    *pages
+	profiler *profiler
+	lookups  atomic.Bool // whether lookups of statistics are to be counted
 }
 
 // New returns the server of the administration interface, Envoy's admin.address.
@@ -21,7 +24,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &surface{Options: o, byPath: map[string]*command{}}
+	a := &surface{Options: o, byPath: map[string]*command{}, profiler: &profiler{path: o.ProfilePath}}
 	if a.pages, err = newPages(); err != nil {
 		return nil, err
 	}
@@ -31,13 +34,19 @@ func New(o Options) (*Server, error) {
 	}
 	s := newServer("admin", o.Logger, a.dispatch)
 	newTraffic(o.Stats, o.Now).watch(&s.http)
+	s.after = a.profiler.close
 	return s, nil
 }
 
 // dispatch finds the command of a request and runs it.
 func (a *surface) dispatch(ctx *fasthttp.RequestCtx) {
 	path, query := splitTarget(ctx.Request.Header.RequestURI())
-	c := a.byPath[normalizePath(path)]
+	path = normalizePath(path)
+	if !a.allowed(path, query) {
+		reply(ctx, fasthttp.StatusForbidden, plainText, fmt.Sprintf("request to path %s not allowed\n", visible(path)))
+		return
+	}
+	c := a.byPath[path]
 	if c == nil {
 		reply(ctx, fasthttp.StatusNotFound, plainText, "invalid path. "+a.helpText())
 		return
@@ -55,6 +64,17 @@ func (a *surface) dispatch(ctx *fasthttp.RequestCtx) {
 		}
 	}
 	c.run(newRequest(ctx, query))
+}
+
+// allowed reports whether a path is served. As in Envoy its parameters are a part of what is compared.
+func (a *surface) allowed(path string, query []byte) bool {
+	if a.AllowPaths == nil {
+		return true
+	}
+	if len(query) > 0 {
+		path += "?" + string(query)
+	}
+	return a.AllowPaths(path)
 }
 
 // request is a request of a command and the answer to it.

@@ -48,6 +48,9 @@ func (a *surface) viewCommands() []command {
 		{path: "/ready", help: "state of the server, with status 200 if it is LIVE and 503 otherwise", run: a.ready},
 		{path: "/server_info", help: "version, state, uptime, node and command line", run: a.serverInfo},
 		{path: "/hot_restart_version", help: "hot restart compatibility version", run: func(r *request) { r.ok(HotRestartVersion) }},
+		{path: "/contention", help: "contention of mutexes, where it is counted", run: a.contention},
+		{path: "/heap_dump", help: "what is on the heap, as a profile of pprof", run: a.heapDump},
+		{path: "/stats/recentlookups", help: "recent lookups of statistics by name, of which there are none", run: a.recentLookups},
 		{path: "/memory", help: "memory in use", run: a.memory},
 		{path: "/certs", help: "certificates in use", run: a.certs},
 		{path: "/stats", help: "statistics", run: a.stats, params: []param{
@@ -75,6 +78,11 @@ func (a *surface) configCommands() (commands []command) {
 	if a.Listeners != nil {
 		commands = append(commands, command{path: "/listeners", help: "listeners and their addresses", run: a.listeners, params: formatParams()})
 	}
+	if a.Unready != nil {
+		commands = append(commands, command{path: "/init_dump", help: "resources that wait for others", run: a.initDump, params: []param{
+			{"mask", "only those of a component", choiceParam, initComponents()},
+		}})
+	}
 	if a.ConfigDump != nil {
 		commands = append(commands, command{
 			path: "/config_dump", help: "configuration as it was received, without secrets", run: a.configDump, params: []param{
@@ -95,6 +103,11 @@ func (a *surface) controlCommands() (commands []command) {
 			commands = append(commands, command{path: path, help: help, mutates: true, run: run, params: params})
 		}
 	}
+	add(true, "/cpuprofiler", "begin or end a profile of CPU time, which goes to admin.profile_path", a.cpuProfiler, enableParam())
+	add(true, "/heapprofiler", "begin or end a profile of the heap, which goes to admin.profile_path", a.heapProfiler, enableParam())
+	add(true, "/stats/recentlookups/enable", "count lookups of statistics by name", a.trackLookups(true))
+	add(true, "/stats/recentlookups/disable", "do not count lookups of statistics by name", a.trackLookups(false))
+	add(true, "/stats/recentlookups/clear", "forget recent lookups", func(r *request) { r.ok("OK\n") })
 	add(true, "/reset_counters", "set all counters to zero", a.resetCounters)
 	add(a.Level != nil, "/logging", "show log levels, or change them first", a.logging,
 		param{"level", "new level of all loggers", choiceParam, levelNames()},

@@ -14,6 +14,5 @@
 //
 // # Limitations
 //
-// There is no /init_dump, /contention, /tap, /cpuprofiler, /heapprofiler, /heap_dump, /stats/recentlookups or
-// /hystrix_event_stream.
+// There is no /tap and no /hystrix_event_stream, which Envoy has where a filter or sink of the configuration asks for them.
 package admin

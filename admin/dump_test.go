@@ -209,3 +209,22 @@ func TestRedactStopsAtDepth(t *testing.T) {
 		t.Errorf("%d messages are left of %d, want at most %d", depth, 3*maxRedactDepth, maxRedactDepth)
 	}
 }
+
+func cloneDump(dump *adminv3.ConfigDump) *adminv3.ConfigDump {
+	return proto.Clone(dump).(*adminv3.ConfigDump)
+}
+
+// equalDumps compares what is in the parts, which may be packed in different ways.
+func equalDumps(x, y *adminv3.ConfigDump) bool {
+	if len(x.GetConfigs()) != len(y.GetConfigs()) {
+		return false
+	}
+	for i := range x.GetConfigs() {
+		a, errA := x.Configs[i].UnmarshalNew()
+		b, errB := y.Configs[i].UnmarshalNew()
+		if errA != nil || errB != nil || !proto.Equal(a, b) {
+			return false
+		}
+	}
+	return true
+}

@@ -30,6 +30,14 @@ type Options struct {
 	Listeners func() []proxy.ListenerStatus
 	// ConfigDump returns the configurations in the order in which they are shown. They are read only.
 	ConfigDump func(includeEDS bool) (*adminv3.ConfigDump, error)
+	// Unready returns what waits for other resources, for /init_dump.
+	Unready func() []Unready
+	// AllowPaths tells which paths are served, with their parameters as they came (admin.allow_paths); nil serves all.
+	AllowPaths func(path string) bool
+	// ProfilePath is the file of /cpuprofiler and /heapprofiler; empty means DefaultProfilePath.
+	ProfilePath string
+	// MutexTracing tells that the process counts contention, for /contention.
+	MutexTracing bool
 	// Certificates returns the certificates of every TLS context for /certs, which lists none without it.
 	Certificates func() []*adminv3.Certificate
 	Info         Info
@@ -84,6 +92,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.ProfilePath == "" {
+		o.ProfilePath = DefaultProfilePath
 	}
 	if o.Alive == nil {
 		o.Alive = func() error { return nil }

@@ -13,6 +13,8 @@ const (
 	plainText = "text/plain; charset=UTF-8"
 	htmlText  = "text/html; charset=UTF-8"
 	jsonText  = "application/json"
+
+	binaryData = "application/octet-stream"
 )
 
 // setHeader sets the status and the fields that every response has.

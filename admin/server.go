@@ -17,7 +17,8 @@ const serverName = "proxy-alb"
 
 // Server is one HTTP server. Its methods may be called from any goroutine.
 type Server struct {
-	http fasthttp.Server
+	http  fasthttp.Server
+	after func() // called at the end of Shutdown, nil for nothing
 
 	mu        sync.Mutex // guards all below
 	closed    bool
@@ -72,6 +73,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	// A listener that Serve has not handed on yet is not known to s.http.
 	for _, l := range listeners {
 		_ = l.Close() // closed already, but for that case
+	}
+	if s.after != nil {
+		s.after()
 	}
 	return err
 }

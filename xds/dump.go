@@ -24,7 +24,8 @@ type DumpOptions struct {
 	IncludeEDS bool
 }
 
-// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, listeners, routes, secrets.
+// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, listeners, scoped routes, of which
+// there are none, routes, secrets.
 // The resources in it are shared with the Manager and read-only.
 func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	m.mu.Lock()
@@ -36,7 +37,7 @@ func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	if o.IncludeEDS {
 		parts = append(parts, m.dumpEndpoints())
 	}
-	parts = append(parts, m.dumpListeners(), m.dumpRoutes(), m.dumpSecrets())
+	parts = append(parts, m.dumpListeners(), &adminv3.ScopedRoutesConfigDump{}, m.dumpRoutes(), m.dumpSecrets())
 	dump := &adminv3.ConfigDump{}
 	for _, part := range parts {
 		packed, err := anypb.New(part)
@@ -120,8 +121,20 @@ func (m *Manager) dumpClusters() *adminv3.ClustersConfigDump {
 				VersionInfo: r.version, Cluster: r.packed, LastUpdated: stamp(r.updated),
 			})
 		}
+		if p.active == nil && p.warming == nil {
+			dump.DynamicWarmingClusters = append(dump.DynamicWarmingClusters, p.failure.dumpCluster())
+		}
 	}
 	return dump
+}
+
+// dumpCluster shows a cluster of which no version was ever good. Envoy does not, but its messages have a place for it; who lists
+// clusters expects one in every entry.
+func (f *failure) dumpCluster() *adminv3.ClustersConfigDump_DynamicCluster {
+	return &adminv3.ClustersConfigDump_DynamicCluster{
+		VersionInfo: f.version, Cluster: f.packed, LastUpdated: stamp(f.when), ErrorState: f.dump(),
+		ClientStatus: adminv3.ClientResourceStatus_NACKED,
+	}
 }
 
 func (m *Manager) dumpEndpoints() *adminv3.EndpointsConfigDump {
@@ -131,6 +144,15 @@ func (m *Manager) dumpEndpoints() *adminv3.EndpointsConfigDump {
 			dump.StaticEndpointConfigs = append(dump.StaticEndpointConfigs, &adminv3.EndpointsConfigDump_StaticEndpointConfig{
 				EndpointConfig: pack(c.GetLoadAssignment()), LastUpdated: stamp(m.bootApplied),
 			})
+		}
+	}
+	for _, p := range byName(m.clusters.parents) {
+		if r := p.active; r != nil {
+			if assignment := inlineAssignment(r.packed); assignment != nil {
+				dump.DynamicEndpointConfigs = append(dump.DynamicEndpointConfigs, &adminv3.EndpointsConfigDump_DynamicEndpointConfig{
+					VersionInfo: r.version, EndpointConfig: assignment, LastUpdated: stamp(r.updated),
+				})
+			}
 		}
 	}
 	for _, c := range byName(m.tables[resource.AssignmentType].children) {
@@ -199,9 +221,25 @@ func (m *Manager) dumpRoutes() *adminv3.RoutesConfigDump {
 	return dump
 }
 
+// inlineAssignment returns the endpoints that stand in a cluster, nil when there are none.
+func inlineAssignment(packed *anypb.Any) *anypb.Any {
+	var c clusterv3.Cluster
+	if proto.Unmarshal(packed.GetValue(), &c) != nil || c.GetLoadAssignment() == nil {
+		return nil
+	}
+	return pack(c.GetLoadAssignment())
+}
+
 // dumpSecrets has the secrets as they came: who shows them hides what must not be seen.
 func (m *Manager) dumpSecrets() *adminv3.SecretsConfigDump {
 	dump := &adminv3.SecretsConfigDump{}
+	if m.staticApplied() {
+		for _, s := range m.boot.Proto.GetStaticResources().GetSecrets() {
+			dump.StaticSecrets = append(dump.StaticSecrets, &adminv3.SecretsConfigDump_StaticSecret{
+				Name: s.GetName(), Secret: pack(s), LastUpdated: stamp(m.bootApplied),
+			})
+		}
+	}
 	for _, c := range byName(m.tables[resource.SecretType].children) {
 		s := &adminv3.SecretsConfigDump_DynamicSecret{Name: c.name, ErrorState: c.failure.dump()}
 		if r := c.held; r != nil {

@@ -2,6 +2,7 @@ package xds_test
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -57,9 +58,9 @@ func TestConfigDumpOrder(t *testing.T) {
 			for _, packed := range dump.GetConfigs() {
 				got = append(got, string(packed.MessageName().Name()))
 			}
-			want := "[BootstrapConfigDump ClustersConfigDump ListenersConfigDump RoutesConfigDump SecretsConfigDump]"
+			want := "[BootstrapConfigDump ClustersConfigDump ListenersConfigDump ScopedRoutesConfigDump RoutesConfigDump SecretsConfigDump]"
 			if eds {
-				want = "[BootstrapConfigDump ClustersConfigDump EndpointsConfigDump ListenersConfigDump RoutesConfigDump SecretsConfigDump]"
+				want = "[BootstrapConfigDump ClustersConfigDump EndpointsConfigDump ListenersConfigDump ScopedRoutesConfigDump RoutesConfigDump SecretsConfigDump]"
 			}
 			if fmt.Sprint(got) != want {
 				t.Errorf("parts %v, want %s", got, want)
@@ -76,7 +77,7 @@ func TestConfigDumpOrder(t *testing.T) {
 func TestConfigDumpStates(t *testing.T) {
 	run(t, staticWorld, func(p *proxy) {
 		s := p.connect()
-		s.Send(clusterURL, "c2", staticCluster("c", 1), edsCluster("e"), edsCluster("w"))
+		s.Send(clusterURL, "c2", staticCluster("c", 1), edsCluster("e"), edsCluster("w"), badCluster("x"))
 		s.Next()
 		s.Next()
 		s.Send(endpointURL, "e1", assignment("e", 7))
@@ -93,8 +94,8 @@ func TestConfigDumpStates(t *testing.T) {
 
 		var clusters adminv3.ClustersConfigDump
 		p.part(xds.DumpOptions{}, &clusters)
-		if clusters.GetVersionInfo() != "c2" || len(clusters.GetStaticClusters()) != 1 ||
-			len(clusters.GetDynamicActiveClusters()) != 2 || len(clusters.GetDynamicWarmingClusters()) != 1 {
+		if clusters.GetVersionInfo() != "c1" || len(clusters.GetStaticClusters()) != 1 ||
+			len(clusters.GetDynamicActiveClusters()) != 2 || len(clusters.GetDynamicWarmingClusters()) != 2 {
 			t.Fatalf("clusters: %v", &clusters)
 		}
 		c := clusters.GetDynamicActiveClusters()[0]
@@ -104,14 +105,26 @@ func TestConfigDumpStates(t *testing.T) {
 		if w := clusters.GetDynamicWarmingClusters()[0]; !holds(w.GetCluster(), edsCluster("w")) {
 			t.Errorf("a warming cluster: %v", w)
 		}
+		if x := clusters.GetDynamicWarmingClusters()[1]; !holds(x.GetCluster(), badCluster("x")) || !proto.Equal(x.GetErrorState().GetFailedConfiguration(), x.GetCluster()) ||
+			x.GetErrorState().GetDetails() == "" || x.GetErrorState().GetLastUpdateAttempt() == nil || x.GetClientStatus() != adminv3.ClientResourceStatus_NACKED {
+			t.Errorf("a cluster that was never good: %v", x)
+		}
 
 		var endpoints adminv3.EndpointsConfigDump
 		p.part(xds.DumpOptions{IncludeEDS: true}, &endpoints)
-		if len(endpoints.GetStaticEndpointConfigs()) != 1 || len(endpoints.GetDynamicEndpointConfigs()) != 1 ||
-			!holds(endpoints.GetDynamicEndpointConfigs()[0].GetEndpointConfig(), assignment("e", 7)) {
+		if len(endpoints.GetStaticEndpointConfigs()) != 1 || len(endpoints.GetDynamicEndpointConfigs()) != 2 ||
+			!holds(endpoints.GetDynamicEndpointConfigs()[0].GetEndpointConfig(), assignment("c", 1)) ||
+			!holds(endpoints.GetDynamicEndpointConfigs()[1].GetEndpointConfig(), assignment("e", 7)) {
 			t.Errorf("endpoints: %v", &endpoints)
 		}
 		p.checkListenerStates()
+		want := []xds.Unready{
+			{Kind: "cluster", Name: "w", Targets: []string{`cluster_load_assignment "w"`}},
+			{Kind: "listener", Name: "m", Targets: []string{`route_configuration "q"`}},
+		}
+		if got := p.Unready(); !reflect.DeepEqual(got, want) {
+			t.Errorf("unready: %+v, want %+v", got, want)
+		}
 
 		var found adminv3.RoutesConfigDump
 		p.part(xds.DumpOptions{}, &found)

@@ -102,9 +102,7 @@ func (m *Manager) startListeners(now time.Time) {
 
 // waitingFor names something that parents of w wait for, empty when they wait for nothing.
 func (w *world) waitingFor(now time.Time) string {
-	word := func(n *missing, name string) string {
-		return fmt.Sprintf("%s %q of %s %q", w.m.tables[n.url].noun, n.name, w.noun, name)
-	}
+	word := func(n *missing, name string) string { return fmt.Sprintf("%s of %s %q", w.word(n), w.noun, name) }
 	for name, p := range w.parents {
 		if p.warming == nil {
 			continue
@@ -122,6 +120,9 @@ func (w *world) waitingFor(now time.Time) string {
 	}
 	return ""
 }
+
+// word names what is missing.
+func (w *world) word(n *missing) string { return fmt.Sprintf("%s %q", w.m.tables[n.url].noun, n.name) }
 
 // nextDeadline returns when the next parent stops waiting, zero for never.
 func (w *world) nextDeadline(now time.Time) (next time.Time) {

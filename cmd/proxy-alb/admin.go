@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/admin"
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds"
 )
 
@@ -33,6 +35,10 @@ func (p *process) adminOptions() admin.Options {
 		ConfigDump: func(includeEDS bool) (*adminv3.ConfigDump, error) {
 			return p.manager.ConfigDump(xds.DumpOptions{IncludeEDS: includeEDS})
 		},
+		Unready:      p.unready,
+		AllowPaths:   allowPaths(p.settings.bootstrap.AllowPaths),
+		ProfilePath:  p.settings.bootstrap.ProfilePath,
+		MutexTracing: p.settings.flags.mutexTracing,
 		Certificates: p.certificates,
 		Runtime:      p.runtime,
 		Info: admin.Info{
@@ -69,4 +75,23 @@ func (p *process) drainListeners(d admin.Drain) {
 			p.log.Warn("drain ended early", zap.Error(err))
 		}
 	}()
+}
+
+// unready is what waits for other resources.
+func (p *process) unready() []admin.Unready {
+	var all []admin.Unready
+	for _, u := range p.manager.Unready() {
+		all = append(all, admin.Unready(u))
+	}
+	return all
+}
+
+// allowPaths tells whether one of the patterns matches a path, nil where there are none.
+func allowPaths(patterns []config.StringMatcher) func(path string) bool {
+	if len(patterns) == 0 {
+		return nil
+	}
+	return func(path string) bool {
+		return slices.ContainsFunc(patterns, func(p config.StringMatcher) bool { return p.Matches(path) })
+	}
 }

@@ -38,6 +38,8 @@ type flags struct {
 	addressVersion             string   // v4 or v6
 	statsTags                  []string // name:value
 
+	mutexTracing bool
+
 	// What follows has no function here, and /server_info shows it.
 
 	baseID, restartEpoch                uint32
@@ -53,7 +55,7 @@ type flags struct {
 	fileFlushInterval, fileFlushMinSize uint32 // milliseconds, KiB
 	skipDeprecatedLogs                  bool
 	disabledExtensions                  string
-	mutexTracing, coreDump              bool
+	coreDump                            bool
 }
 
 // parseFlags reads the command line. What follows "--" is ignored, as Envoy does.
@@ -96,6 +98,7 @@ func (f *flags) define() *pflag.FlagSet {
 	set.StringVar(&f.adminAddressPath, "admin-address-path", "", "`file` that the admin address is written to")
 	set.StringVar(&f.addressVersion, "local-address-ip-version", "v4", "v4 or v6: which address of this machine stands for a loopback client in x-forwarded-for")
 	set.StringArrayVar(&f.statsTags, "stats-tag", nil, "`name:value` that every statistic is tagged with; may be repeated")
+	set.BoolVar(&f.mutexTracing, "enable-mutex-tracing", false, "count contention of mutexes, for /contention of the admin interface")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
 	set.BoolVar(&f.hotRestartVersion, "hot-restart-version", false, "print what this version can be hot restarted with, and exit")
 	f.defineAccepted(set)
@@ -114,8 +117,7 @@ func (f *flags) defineAccepted(set *pflag.FlagSet) {
 		{"skip-hot-restart-on-no-parent", &f.skipNoParent}, {"skip-hot-restart-parent-stats", &f.skipParentStats},
 		{"cpuset-threads", &f.cpusetThreads}, {"log-format-escaped", &f.logFormatEscaped},
 		{"enable-fine-grain-logging", &f.fineGrainLogging}, {"log-stacktrace-single-entry", &f.stacktraceSingleEntry},
-		{"skip-deprecated-logs", &f.skipDeprecatedLogs}, {"enable-mutex-tracing", &f.mutexTracing},
-		{"enable-core-dump", &f.coreDump},
+		{"skip-deprecated-logs", &f.skipDeprecatedLogs}, {"enable-core-dump", &f.coreDump},
 	} {
 		set.BoolVar(a.value, a.name, false, usage)
 	}

@@ -95,6 +95,9 @@ func (p *process) prepare() error {
 	workers := p.workers()
 	p.registerServerStats(workers)
 	runtime.GOMAXPROCS(workers + controlProcs)
+	if p.settings.flags.mutexTracing {
+		runtime.SetMutexProfileFraction(1)
+	}
 	hostname, err := os.Hostname()
 	if err != nil {
 		p.log.Warn("host name is not known", zap.Error(err))

@@ -26,6 +26,10 @@ type Bootstrap struct {
 	// Admin is the address of the admin server, of meaning when HasAdmin is set.
 	Admin    config.Address
 	HasAdmin bool
+	// ProfilePath is where the admin server writes profiles, empty for its default. AllowPaths are the paths that it serves;
+	// none are all.
+	ProfilePath string
+	AllowPaths  []config.StringMatcher
 
 	// Listeners and Clusters are the static resources. The cluster of the control plane is among Clusters only when it
 	// speaks HTTP/1 too: HTTP/2 clusters are for the gRPC client alone.

@@ -56,7 +56,7 @@ var (
 	}
 	adminFields = map[protoreflect.Name]string{
 		"address":         handled,
-		"access_log_path": deprecated, "access_log": noFunction, "profile_path": noFunction, "socket_options": noFunction,
+		"access_log_path": deprecated, "access_log": noFunction, "profile_path": handled, "socket_options": noFunction, "allow_paths": handled,
 		"ignore_global_conn_limit": handled, // there is no such limit
 	}
 	clusterManagerFields = map[protoreflect.Name]string{
@@ -151,6 +151,12 @@ func (d *decoder) fields(path string, m proto.Message, known map[protoreflect.Na
 // admin decodes the address of the admin server. Without one there is none.
 func (d *decoder) admin(a *bootstrapv3.Admin) {
 	d.fields("admin", a, adminFields)
+	d.out.ProfilePath = a.GetProfilePath()
+	for i, m := range a.GetAllowPaths() {
+		pattern, err := resource.StringMatcher(fmt.Sprintf("admin.allow_paths[%d]", i), m)
+		d.add(err)
+		d.out.AllowPaths = append(d.out.AllowPaths, pattern)
+	}
 	if a.GetAddress() == nil {
 		return
 	}

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"testing"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
@@ -34,7 +35,6 @@ func TestSections(t *testing.T) {
 		"listener_manager: {name: a}":                            "listener_manager: has no function here and is ignored",
 		"admin: {access_log_path: /x}":                           "admin.access_log_path: is deprecated and has no effect",
 		"admin: {access_log: {name: a}}":                         "admin.access_log: has no function here and is ignored",
-		"admin: {profile_path: /x}":                              "admin.profile_path: has no function here and is ignored",
 		"cluster_manager: {local_cluster_name: a}":               "cluster_manager.local_cluster_name: has no effect: no zone is preferred to others",
 		"cluster_manager: {outlier_detection: {}}":               "cluster_manager.outlier_detection: has no effect: events of outlier detection are not logged",
 		"cluster_manager: {load_stats_config: {}}":               "cluster_manager.load_stats_config: has no effect: loads are not reported to a control plane",
@@ -54,6 +54,7 @@ func TestSections(t *testing.T) {
 // TestSectionsRefused has sections that would change traffic and do not.
 func TestSectionsRefused(t *testing.T) {
 	tests := map[string]string{
+		"admin: {allow_paths: [{safe_regex: {regex: '('}}]}":                                         "f: admin.allow_paths[0]: safe_regex.regex: error parsing regexp: missing closing ): `(`",
 		"xds_delegate_extension: {}":                                                                 "f: xds_delegate_extension: is not supported",
 		"use_tcp_for_dns_lookups: true":                                                              "f: use_tcp_for_dns_lookups: is not supported",
 		"dynamic_resources: {lds_resources_locator: 'xdstp://a'}":                                    "f: dynamic_resources.lds_resources_locator: is not supported",
@@ -65,4 +66,14 @@ func TestSectionsRefused(t *testing.T) {
 		_, err := Parse("f", []byte(text), protofile.YAML, Options{})
 		wantError(t, err, want)
 	}
+}
+
+func TestAdmin(t *testing.T) {
+	b, err := Parse("f", []byte("admin: {profile_path: /p, allow_paths: [{exact: /ready}, {prefix: /stats}], address: {socket_address: {address: '::1', port_value: 9901}}}"), protofile.YAML, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, b.ProfilePath, "/p")
+	equal(t, b.AllowPaths, []config.StringMatcher{{Kind: config.StringExact, Value: "/ready"}, {Kind: config.StringPrefix, Value: "/stats"}})
+	equal(t, b.Admin, config.Address{IP: "::1", Port: 9901})
 }

@@ -148,6 +148,12 @@ func zero(fd protoreflect.FieldDescriptor) any {
 
 // single returns one value of a field.
 func (c *canonicalizer) single(v any, fd protoreflect.FieldDescriptor, path string) any {
+	if p, ok := v.(plain); ok {
+		v = p.value
+		if fd.Kind() == protoreflect.StringKind || fd.Kind() == protoreflect.BytesKind {
+			return p.text
+		}
+	}
 	switch fd.Kind() {
 	case protoreflect.MessageKind, protoreflect.GroupKind:
 		return c.message(v, fd.Message(), path)
@@ -157,7 +163,7 @@ func (c *canonicalizer) single(v any, fd protoreflect.FieldDescriptor, path stri
 		return c.boolean(v, path)
 	case protoreflect.StringKind, protoreflect.BytesKind:
 		if _, ok := v.(string); !ok {
-			c.errorf(path, "%s is not a string: a text that looks like something else must be in quotes", shown(v))
+			c.errorf(path, "%s is not a text", shown(v))
 		}
 	}
 	return v
@@ -255,7 +261,7 @@ func (c *canonicalizer) message(v any, md protoreflect.MessageDescriptor, path s
 
 // packed returns the message in a google.protobuf.Any.
 func (c *canonicalizer) packed(o map[string]any, path string) any {
-	url, ok := o[typeKey].(string)
+	url, ok := values(o[typeKey]).(string)
 	if !ok {
 		if len(o) > 0 {
 			c.errorf(path, "has no %q, which tells the type of its fields", typeKey)
@@ -266,7 +272,7 @@ func (c *canonicalizer) packed(o map[string]any, path string) any {
 	delete(inner, typeKey)
 	mt, err := protoregistry.GlobalTypes.FindMessageByURL(url)
 	if err != nil {
-		return map[string]any{typeKey: typedStructType, "type_url": url, "value": inner}
+		return map[string]any{typeKey: typedStructType, "type_url": url, "value": values(inner)}
 	}
 	md := mt.Descriptor()
 	if isWellKnown(md) {

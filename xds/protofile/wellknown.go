@@ -62,16 +62,16 @@ func (c *canonicalizer) wellKnown(v any, md protoreflect.MessageDescriptor, path
 		return v, true
 	case listMessage:
 		if isObject {
-			return o["values"], true
+			return values(o["values"]), true
 		}
-		return v, true
+		return values(v), true
 	case structMessage:
 		if !isObject {
 			c.errorf(path, "%s is not an object", shown(v))
 		}
-		return v, true
+		return values(v), true
 	case valueMessage, maskMessage:
-		return v, true
+		return values(v), true
 	}
 	if !isWrapper(md) {
 		return nil, false

@@ -123,6 +123,33 @@ func (p *parser) yamlMerges(object map[string]any, n *yaml.Node, path string, de
 	return nil
 }
 
+// plain is a scalar of YAML that looks like a boolean or a number, and how it is written: where a text is expected, it is one.
+type plain struct {
+	value any
+	text  string
+}
+
+// values returns a tree with the values of its plain scalars, for what has no descriptor.
+func values(v any) any {
+	switch v := v.(type) {
+	case plain:
+		return v.value
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = values(item)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, item := range v {
+			out[key] = values(item)
+		}
+		return out
+	}
+	return v
+}
+
 // scalar returns the value of a scalar by the rules of Envoy's YAML parser, which are those of YAML 1.1: yes and off are
 // booleans, 0x10 and 010 are numbers. What is quoted, and what is tagged !!str, is a string.
 func scalar(n *yaml.Node) any {
@@ -134,17 +161,17 @@ func scalar(n *yaml.Node) any {
 		return nil
 	}
 	if b, ok := boolWord(n.Value); ok {
-		return b
+		return plain{b, n.Value}
 	}
 	// Go's own binary and octal numbers, and underscores in numbers, are none in YAML.
 	if i, err := strconv.ParseInt(n.Value, 0, 64); err == nil && !strings.ContainsAny(n.Value, "_obOB") {
 		if i < math.MinInt32 || i > math.MaxInt32 {
-			return strconv.FormatInt(i, 10) // exact, where a double would not be
+			return plain{strconv.FormatInt(i, 10), n.Value} // exact, where a double would not be
 		}
-		return json.Number(strconv.FormatInt(i, 10))
+		return plain{json.Number(strconv.FormatInt(i, 10)), n.Value}
 	}
 	if f, ok := float(n.Value); ok {
-		return f
+		return plain{f, n.Value}
 	}
 	return n.Value
 }
