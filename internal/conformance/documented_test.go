@@ -23,10 +23,10 @@ func documentation(t *testing.T) string {
 	h2spec, grpc := pinned(t, "github.com/summerwind/h2spec"), pinned(t, "google.golang.org/grpc")
 	var b strings.Builder
 	b.WriteString("| suite | what it is | passes |\n|---|---|---|\n")
-	fmt.Fprintf(&b, "| h2spec %s, `--strict` | a client that breaks each rule in turn | %d of %d with `codec_type: HTTP2`, %d with `AUTO`: %s |\n",
+	fmt.Fprintf(&b, "| h2spec %s, `--strict` | a client that breaks each rule in turn | %d of %d with `codec_type: HTTP2`, and with `AUTO` over TLS; %d with `AUTO` in cleartext: %s |\n",
 		h2spec, h2specCases, h2specCases, h2specCases-len(leftOutOfAUTO), strings.Join(slices.Sorted(maps.Values(leftOutOfAUTO)), "; "))
 	fmt.Fprintf(&b, "| h2specd %s | a host that does so | %d of %d |\n", h2spec, h2specdCases, h2specdCases)
-	fmt.Fprintf(&b, "| grpc-go %s, interop | client and server | `%s` |\n", grpc, strings.Join(interopCases, "`, `"))
+	fmt.Fprintf(&b, "| grpc-go %s, interop | client and server, in cleartext and with TLS on both sides | `%s` |\n", grpc, strings.Join(interopCases, "`, `"))
 	return b.String()
 }
 

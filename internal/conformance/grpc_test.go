@@ -3,6 +3,9 @@ package conformance
 import (
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
@@ -45,21 +48,31 @@ var interopCases = []string{
 	"channel_soak",
 }
 
-// TestGRPCInterop has grpc-go's interoperability client talk to grpc-go's server through the proxy. The client checks every
-// answer, and ends with another status than 0 when one is wrong.
+// TestGRPCInterop has grpc-go's interoperability client talk to grpc-go's server through the proxy, in cleartext and with TLS
+// on both sides. The client checks every answer, and ends with another status than 0 when one is wrong.
 func TestGRPCInterop(t *testing.T) {
+	t.Run("cleartext", func(t *testing.T) { interop(t, false) })
+	t.Run("TLS", func(t *testing.T) { interop(t, true) })
+}
+
+func interop(t *testing.T, secure bool) {
 	address := process.FreeAddress(t)
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := process.Run(t, process.Command{Path: tool(t, interopServer), Args: []string{"-port", port}})
-	server.WaitListening(address)
 	s := process.NewSetup()
 	s.Clusters = []process.Fields{process.HTTP2Cluster(harness.ClusterName, nil, netip.MustParseAddrPort(address))}
 	patient := process.NewListener("patient", process.Route("/", harness.ClusterName))
 	patient.Routes[0]["request_headers_to_remove"] = []string{"grpc-timeout"}
 	s.Listeners = append(s.Listeners, patient)
+	serverArgs, clientArgs := []string{"-port", port}, []string{"-server_host", host}
+	if secure {
+		more, own := secured(t, s)
+		serverArgs, clientArgs = append(serverArgs, more...), append(clientArgs, own...)
+	}
+	server := process.Run(t, process.Command{Path: tool(t, interopServer), Args: serverArgs})
+	server.WaitListening(address)
 	p := s.Start(t)
 	client := tool(t, interopClient)
 	passed := 0
@@ -73,8 +86,8 @@ func TestGRPCInterop(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			mustOutput(t, client, "-server_host", host, "-server_port", port, "-test_case", name,
-				"-soak_per_iteration_max_acceptable_latency_ms", soakLatency, "-soak_overall_timeout_seconds", soakTimeout)
+			mustOutput(t, client, append(slices.Clone(clientArgs), "-server_port", port, "-test_case", name,
+				"-soak_per_iteration_max_acceptable_latency_ms", soakLatency, "-soak_overall_timeout_seconds", soakTimeout)...)
 		}) {
 			passed++
 		}
@@ -84,4 +97,25 @@ func TestGRPCInterop(t *testing.T) {
 		t.Errorf("the proxy saw %d requests, want %d or more", got, want)
 	}
 	t.Logf("interop: %d of %d passed", passed, len(interopCases))
+}
+
+// secured has all sides speak TLS, and returns what server and client need for that on the command line.
+func secured(t *testing.T, s *process.Setup) (server, client []string) {
+	t.Helper()
+	authority, dir := harness.NewAuthority(t), t.TempDir()
+	file := func(name string, text []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cert, key := authority.Issue("origin.test")
+	server = []string{"-use_tls", "-tls_cert_file", file("cert.pem", cert), "-tls_key_file", file("key.pem", key)}
+	s.Clusters[0]["transport_socket"] = process.UpstreamTLS("origin.test", authority.CA())
+	for _, l := range s.Listeners {
+		l.Chain = process.Fields{"transport_socket": process.DownstreamTLS(authority.Issue("proxy.test"))}
+	}
+	client = []string{"-use_tls", "-use_test_ca", "-ca_file", file("ca.pem", authority.CA()), "-server_host_override", "proxy.test"}
+	return server, client
 }

@@ -39,7 +39,10 @@ func TestH2spec(t *testing.T) {
 	ends := process.NewListener("ends")
 	ends.HTTP["codec_type"] = "HTTP2"
 	ends.HTTP["http2_protocol_options"] = process.Fields{"override_stream_error_on_invalid_http_message": false}
-	s.Listeners = append(s.Listeners, auto, ends)
+	authority := harness.NewAuthority(t)
+	secure := process.NewListener("secure")
+	secure.Chain = process.Fields{"transport_socket": process.DownstreamTLS(authority.Issue("127.0.0.1"))}
+	s.Listeners = append(s.Listeners, auto, ends, secure)
 	for _, l := range s.Listeners {
 		l.Routes = []process.Fields{process.Route("/two", "two"), process.Route("/", harness.ClusterName)}
 	}
@@ -48,20 +51,31 @@ func TestH2spec(t *testing.T) {
 	for name, test := range map[string]struct {
 		address, path string
 		leftOut       map[string]string // cases and why
+		tls           bool
 	}{
-		"HTTP2 to HTTP/1":                        {p.Address(), "/one", nil},
-		"HTTP2 to HTTP/2":                        {p.Address(), "/two", nil},
-		"HTTP2 that ends on a malformed message": {p.ListenerAddress("ends"), "/two", nil},
-		"AUTO to HTTP/1":                         {p.ListenerAddress("auto"), "/one", leftOutOfAUTO},
-		"AUTO to HTTP/2":                         {p.ListenerAddress("auto"), "/two", leftOutOfAUTO},
+		"HTTP2 to HTTP/1":                        {p.Address(), "/one", nil, false},
+		"HTTP2 to HTTP/2":                        {p.Address(), "/two", nil, false},
+		"HTTP2 that ends on a malformed message": {p.ListenerAddress("ends"), "/two", nil, false},
+		"AUTO to HTTP/1":                         {p.ListenerAddress("auto"), "/one", leftOutOfAUTO, false},
+		"AUTO to HTTP/2":                         {p.ListenerAddress("auto"), "/two", leftOutOfAUTO, false},
+		// By ALPN it is known what the preface has to be.
+		"AUTO over TLS to HTTP/1": {p.ListenerAddress("secure"), "/one", nil, true},
+		"AUTO over TLS to HTTP/2": {p.ListenerAddress("secure"), "/two", nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host, port, err := net.SplitHostPort(test.address)
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := output(t, program, "http2", "hpack", "generic", "-h", host, "-p", port, "-P", test.path, "--strict", "-o", h2specTimeout)
+			args := []string{"http2", "hpack", "generic", "-h", host, "-p", port, "-P", test.path, "--strict", "-o", h2specTimeout}
+			if test.tls {
+				args = append(args, "-t", "-k")
+			}
+			out, err := output(t, program, args...)
 			checkH2spec(t, out, err, test.leftOut)
+			if test.tls {
+				return
+			}
 			c := harness.DialH2Address(t, test.address)
 			if r := c.Response(c.Get(test.path)); r.Status != 200 || r.Body != h2specBody {
 				t.Errorf("after h2spec, the proxy answers %v", r)

@@ -36,6 +36,7 @@ type Listener struct {
 	Name   string
 	Fields Fields   // of the listener
 	HTTP   Fields   // of the connection manager
+	Chain  Fields   // of its filter chain, such as a transport_socket
 	Routes []Fields // first match wins
 }
 
@@ -101,6 +102,31 @@ func WithHTTPOptions(cluster, options Fields) Fields {
 	return cluster
 }
 
+// DownstreamTLS returns a transport socket that shows clients a certificate in PEM, and offers them HTTP/2 and HTTP/1.1.
+func DownstreamTLS(cert, key []byte) Fields {
+	return transportSocket("transport_sockets.tls.v3.DownstreamTlsContext", Fields{"common_tls_context": Fields{
+		"alpn_protocols": []string{"h2", "http/1.1"},
+		"tls_certificates": []Fields{{
+			"certificate_chain": Fields{"inline_string": string(cert)}, "private_key": Fields{"inline_string": string(key)},
+		}},
+	}})
+}
+
+// UpstreamTLS returns a transport socket that asks hosts for a server name and verifies them by an authority in PEM.
+func UpstreamTLS(name string, ca []byte) Fields {
+	return transportSocket("transport_sockets.tls.v3.UpstreamTlsContext", Fields{
+		"sni": name, "auto_sni_san_validation": true,
+		"common_tls_context": Fields{
+			"tls_params":         Fields{"tls_maximum_protocol_version": "TLSv1_3"},
+			"validation_context": Fields{"trusted_ca": Fields{"inline_string": string(ca)}},
+		},
+	})
+}
+
+func transportSocket(name string, message Fields) Fields {
+	return Fields{"name": "envoy.transport_sockets.tls", "typed_config": typed(name, message)}
+}
+
 // typed returns a message with its type, given below envoy.extensions.
 func typed(name string, message Fields) Fields {
 	message = maps.Clone(message)
@@ -152,10 +178,9 @@ func (l *Listener) message() Fields {
 	maps.Copy(manager, l.HTTP)
 	const managerType = "filters.network.http_connection_manager.v3.HttpConnectionManager"
 	filter := Fields{"name": "envoy.filters.network.http_connection_manager", "typed_config": typed(managerType, manager)}
-	listener := Fields{
-		"name": l.Name, "address": anyPort(),
-		"filter_chains": []Fields{{"filters": []Fields{filter}}},
-	}
+	chain := Fields{"filters": []Fields{filter}}
+	maps.Copy(chain, l.Chain)
+	listener := Fields{"name": l.Name, "address": anyPort(), "filter_chains": []Fields{chain}}
 	maps.Copy(listener, l.Fields)
 	return listener
 }
