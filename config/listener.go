@@ -225,16 +225,6 @@ type Upgrade struct {
 	Enabled bool
 }
 
-// HTTPFilter is one entry of http_filters that is not the router.
-type HTTPFilter struct {
-	Name string
-	// Config is the filter's own decoded configuration.
-	Config any
-}
-
-// GRPCWeb is envoy.extensions.filters.http.grpc_web.v3.GrpcWeb.
-type GRPCWeb struct{}
-
 // Router is envoy.extensions.filters.http.router.v3.
 type Router struct {
 	SuppressEnvoyHeaders bool

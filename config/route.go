@@ -11,6 +11,7 @@ type RouteConfiguration struct {
 	Name         string
 	VirtualHosts []*VirtualHost
 	HeaderMutations
+	Filters                   FilterConfigs
 	InternalOnlyHeaders       []string
 	IgnorePortInHostMatching  bool
 	MostSpecificMutationsWins bool // most_specific_header_mutations_wins
@@ -26,6 +27,7 @@ type VirtualHost struct {
 	Domains []string
 	Routes  []*Route
 	HeaderMutations
+	Filters    FilterConfigs
 	RequireTLS TLSRequirement
 	// Retry is of the routes that have no policy of their own; nil for none.
 	Retry *RetryPolicy
@@ -56,6 +58,7 @@ type Route struct {
 	Direct   *DirectResponse
 
 	BodyBuffer *BodyBuffer // nil for the virtual host's
+	Filters    FilterConfigs
 	HeaderMutations
 }
 

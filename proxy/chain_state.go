@@ -14,9 +14,10 @@ type chainState struct {
 	table    *tableState // nil while the routes are not known
 
 	listenerStats *stats.Block
-	http          *stats.Block // nil with a TCP proxy
-	tcp           *stats.Block // nil with a connection manager
-	ssl           *stats.Block // nil without TLS
+	http          *stats.Block   // nil with a TCP proxy
+	tcp           *stats.Block   // nil with a connection manager
+	ssl           *stats.Block   // nil without TLS
+	filters       []*stats.Block // of the connection manager's filters, nil entries: they count nothing
 
 	connections connectionList
 	draining    bool            // it gets no more connections, and those it has are to end
@@ -36,6 +37,12 @@ func (s *chainState) update(c *compiledChain) {
 		return
 	}
 	s.http, s.table = s.worker.shard.Block(c.httpScope), nil
+	s.filters = make([]*stats.Block, len(c.filterScopes))
+	for i, scope := range c.filterScopes {
+		if scope != nil {
+			s.filters[i] = s.worker.shard.Block(scope)
+		}
+	}
 	if c.manager.table != nil {
 		s.table = s.worker.tables[c.manager.table]
 	}

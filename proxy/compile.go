@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/ratelimit"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -94,6 +95,8 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 		ClusterIndex: c.clusterIndex,
 		Weights:      c.snapshot.Overlay.Weights,
 		Runtime:      c.snapshot.Runtime,
+
+		CompileFilter: filter.CompileConfig,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("route configuration %q: %w", rc.Name, err)

@@ -33,7 +33,8 @@ type compiledChain struct {
 	identity      *chainIdentity
 	bufferLimit   int
 	listenerScope *stats.Scope
-	httpScope     *stats.Scope // of manager
+	httpScope     *stats.Scope   // of manager
+	filterScopes  []*stats.Scope // of its filters, nil entries: they count nothing
 	manager       compiledManager
 	tcp           *compiledTCP     // instead of manager, nil without
 	sslScope      *stats.Scope     // nil without TLS
@@ -61,7 +62,7 @@ type compiledManager struct {
 	internal   []netip.Prefix
 	serverName []byte
 	via        []byte
-	filters    []filter.Filter
+	filters    []*filter.Entry
 	table      *compiledTable // nil while the routes are not known: every request finds no route
 }
 
@@ -155,6 +156,11 @@ func (k *compiledChain) release() {
 		k.tcp.scope.Release()
 	} else {
 		k.httpScope.Release()
+		for _, scope := range k.filterScopes {
+			if scope != nil {
+				scope.Release()
+			}
+		}
 	}
 }
 
@@ -171,6 +177,13 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 	k.httpScope = s.scope(undo, "http."+statName(id.config.HTTP.StatPrefix)+".", stats.HTTP)
 	if err := compileManager(&k.manager, c.snapshot, id); err != nil {
 		return nil, err
+	}
+	for _, f := range k.manager.filters {
+		var scope *stats.Scope
+		if f.Schema != nil {
+			scope = s.scope(undo, k.httpScope.Prefix()+f.StatPrefix, f.Schema)
+		}
+		k.filterScopes = append(k.filterScopes, scope)
 	}
 	k.manager.routes = c.snapshot.RouteConfiguration(id.config.HTTP)
 	return k, s.compileRoutes(k, c, prev, undo)

@@ -95,8 +95,9 @@ type exchangeState struct {
 	grpc          bool // the client expects errors as gRPC status
 	internal      bool // the request comes from inside (internal_address_config)
 	verdict       verdict
-	refused       refusal // with verdictCodecError
-	timeoutStatus int     // the answer to a route timeout that the client asked for, 0 for the usual
+	refused       refusal       // with verdictCodecError
+	filterReplied *filter.Reply // with verdictFilterReply
+	timeoutStatus int           // the answer to a route timeout that the client asked for, 0 for the usual
 	informational int
 	attempts      int  // to get a response
 	resent        bool // one of them followed from a connection that was of no use, whatever the retry policy

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
@@ -30,11 +31,26 @@ func (x *exchange) prepare() verdict {
 		x.chain.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)
 		return verdictUpgradeForbidden
 	}
-	x.filters.Open(x.manager.filters, &x.request) // which the answer to a request without a route passes as well
+	if replied := x.openFilters(); replied != verdictNone {
+		return replied
+	}
 	if v != verdictNone {
 		return v
 	}
 	return x.chooseTarget()
+}
+
+// openFilters passes the head through the filters, which the answer to a request without a route passes as well.
+func (x *exchange) openFilters() verdict {
+	if len(x.manager.filters) == 0 {
+		return verdictNone
+	}
+	o := &x.worker.opening
+	*o = filter.Opening{Request: &x.request, Random: x.random}
+	if x.filterReplied = x.filters.Open(x.manager.filters, x.route, o, x.chain.filters); x.filterReplied != nil {
+		return verdictFilterReply
+	}
+	return verdictNone
 }
 
 // checkPath refuses targets that no route can match and brings the others into their one form.

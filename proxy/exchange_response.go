@@ -151,6 +151,12 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 		if !x.manager.config.Router.SuppressEnvoyHeaders {
 			resp.Fields.Add(message.NameXEnvoyOverloaded, valueTrue)
 		}
+	case verdictFilterReply:
+		r := x.filterReplied
+		resp.Status, *body, x.details = r.Status, r.Body, r.Details
+		if r.Fields != nil {
+			resp.Fields.CopyFrom(r.Fields)
+		}
 	case verdictDirectResponse:
 		resp.Status, *body = x.route.Config.Direct.Status, directBody(x.route.Config.Direct)
 	case verdictRedirect:

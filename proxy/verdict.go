@@ -22,6 +22,7 @@ const (
 	verdictRedirect
 	verdictNormalizedPathRedirect
 	verdictRateLimited
+	verdictFilterReply // which says more
 
 	// In the body of the request.
 	verdictInvalidBase64 // of gRPC-Web
@@ -83,6 +84,8 @@ var answers = [verdictCount]answer{
 	verdictRedirect:               {details: "direct_response"},
 	verdictNormalizedPathRedirect: {status: 307, details: "path_normalization_redirect"},
 	verdictRateLimited:            {status: 429, body: "local_rate_limited", flags: FlagRateLimited, details: "local_rate_limited"},
+
+	verdictFilterReply: {status: 500, details: "filter_reply"},
 
 	verdictInvalidBase64: {status: 400, body: "Bad gRPC-web request, invalid base64 data.", details: "grpc_base_64_decode_failed"},
 

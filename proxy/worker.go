@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -41,6 +42,7 @@ type worker struct {
 	replays     [][]byte // buffers for request bodies that may have to be sent again
 	http2       *http2.Env
 	http2Stats  *stats.Block
+	opening     filter.Opening
 	outcome     Outcome // of the stream that ended last, for who is told of it
 	clock       wallClock
 }

@@ -25,6 +25,7 @@ func TestEveryConstantHasADefinition(t *testing.T) {
 		{"ListenerHTTP", ListenerHTTP, ListenerHTTPDownstreamRqStatus},
 		{"SSL", SSL, SSLSigAlgRSAPkcs1Sha512},
 		{"SSLSocketFactory", SSLSocketFactory, SSLSocketFactoryUpstreamContextSecretsNotReady},
+		{"CORS", CORS, CORSOriginValid},
 		{"Server", Server, ServerInitializationTimeMs},
 		{"Runtime", Runtime, RuntimeNumLayers},
 		{"Filesystem", Filesystem, FilesystemWriteTotalBuffered},

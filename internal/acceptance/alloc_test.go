@@ -61,6 +61,8 @@ func TestNoAllocations(t *testing.T) {
 			func(s *harness.Setup) { s.Route(0).Forward.Retry = retryPolicy("5xx,retriable-headers,unavailable") }},
 		{"retries of a client's wish", harness.Get("/", "X-Envoy-Retry-On: 5xx,reset", "X-Envoy-Retry-Grpc-On: cancelled", "X-Envoy-Max-Retries: 3"),
 			harness.OK("x"), loopback},
+		{"CORS", harness.Get("/", "Origin: http://a.test"), harness.OK("x"), corsOnRoute},
+		{"CORS preflight", harness.Head("OPTIONS /", "Origin: http://a.test", "Access-Control-Request-Method: PUT"), "", corsOnRoute},
 		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
 		{"hashed", harness.Get("/?q=1", "X-A: 1", "X-A: 2"), harness.OK("x"), hashed},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},

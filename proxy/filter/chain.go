@@ -4,30 +4,61 @@ import (
 	"bytes"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
 // Chain is the filters that are at work on one request. The request passes them in order, the response in reverse. The zero
 // value is a chain without filters.
 type Chain struct {
 	streams []Stream
-	holder  int // the filter that holds the response head, with held
+	kept    []Stream // of earlier requests, by the place of their filters
+	holder  int      // the filter that holds the response head, with held
 	held    bool
 }
 
-// Open makes c the chain of a request.
-func (c *Chain) Open(filters []Filter, req *message.Request) {
-	for _, f := range filters {
-		if s := f.Open(req); s != nil {
+// Open makes c the chain of a request, and passes its head through the filters up to one that answers it, whose answer it
+// returns. r is nil for a request without a route; count has a block for each filter that has a schema.
+func (c *Chain) Open(filters []*Entry, r *route.Route, o *Opening, count []*stats.Block) *Reply {
+	o.Forwards = r != nil && r.Config.Forward != nil
+	for i, f := range filters {
+		o.Configs, o.Stats = nil, count[i]
+		disabled := f.Disabled
+		if r != nil {
+			if said := r.Filter(f.Name); said != nil {
+				o.Configs, disabled = said.Configs, said.Disabled
+			}
+		}
+		if disabled {
+			continue
+		}
+		if s := f.Open(o, c.keptAt(i)); s != nil {
 			c.streams = append(c.streams, s)
-			s.RequestHead(req)
+			c.kept[i] = s
+			if reply := s.RequestHead(o.Request); reply != nil {
+				return reply
+			}
 		}
 	}
+	return nil
+}
+
+// keptAt returns what the filter in place i returned for an earlier request, nil when there was none. Another chain had another
+// filter there: filters know their own.
+func (c *Chain) keptAt(i int) Stream {
+	for len(c.kept) <= i {
+		c.kept = append(c.kept, nil)
+	}
+	return c.kept[i]
 }
 
 // Close lets go of the filters.
 func (c *Chain) Close() {
+	for _, s := range c.streams {
+		s.Close()
+	}
 	clear(c.streams)
-	*c = Chain{streams: c.streams[:0]}
+	*c = Chain{streams: c.streams[:0], kept: c.kept}
 }
 
 // Empty reports whether no filter has anything to do with the request.

@@ -6,21 +6,34 @@ import (
 	"fmt"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
-	"github.com/penguintechinc/marchproxy-alb/proxy/filter/grpcweb"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter/cors"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
 // Filter is a filter as it is configured. It is shared by all workers.
 type Filter interface {
-	// Open returns what is at work on one request and its response, nil when the filter has nothing to do with it.
-	Open(req *message.Request) Stream
+	// Open returns what is at work on one request and its response, nil when the filter has nothing to do with it. kept is what
+	// it returned for an earlier request, closed and now for its use, or nil.
+	Open(o *Opening, kept Stream) Stream
+}
+
+// Opening is a request on its way to the filters.
+type Opening struct {
+	Request *message.Request
+	// Configs are what the route and what is above it say to the filter, the most specific one first.
+	Configs []any
+	// Forwards says that there is a route and that it leads to a host.
+	Forwards bool
+	Random   uint64       // decides on shares of requests
+	Stats    *stats.Block // of the filter's schema
 }
 
 // Stream is a filter at work on one request and its response. It belongs to the exchange. Bytes that it returns are valid
 // until its next call.
 type Stream interface {
-	// RequestHead changes the head of the request.
-	RequestHead(req *message.Request)
+	// RequestHead changes the head of the request, or answers the request: then nothing of it goes any further.
+	RequestHead(req *message.Request) *Reply
 	// RequestBody returns what follows the filter for some of the body. ok is false when the body is not what it has to be.
 	RequestBody(data []byte, end bool) (converted []byte, ok bool)
 	// ResponseHead changes the head of the response. hold keeps it back until ResponseEnd has completed it.
@@ -30,25 +43,49 @@ type Stream interface {
 	// ResponseEnd takes the trailers, which may be nil, and returns the last of the body and what is left of them. A head that
 	// was held is complete then.
 	ResponseEnd(resp *message.Response, trailers *message.Fields) (last []byte, rest *message.Fields)
+	// Close ends the work. The Stream keeps nothing of the request, as it may be opened for another.
+	Close()
+}
+
+// Reply is a filter's own answer to a request. It is valid until the Stream is closed.
+type Reply struct {
+	Status  int
+	Body    string          // plain text
+	Details string          // response code details
+	Fields  *message.Fields // further fields, nil for none
+}
+
+// Entry is a filter in its place in http_filters.
+type Entry struct {
+	Filter
+	Name     string
+	Disabled bool // it is at work only where a route has a configuration for it
+
+	// StatPrefix is what follows the connection manager's prefix in the names of Schema, which is nil for none.
+	StatPrefix string
+	Schema     *stats.Schema
 }
 
 // New returns the filter that a configuration asks for.
-func New(f *config.HTTPFilter) (Filter, error) {
+func New(f *config.HTTPFilter) (*Entry, error) {
+	e := &Entry{Name: f.Name, Disabled: f.Disabled}
 	switch f.Config.(type) {
 	case config.GRPCWeb:
-		return grpcWeb{}, nil
+		e.Filter = grpcWeb{}
+	case config.CORS:
+		e.Filter, e.StatPrefix, e.Schema = corsFilter{}, "cors.", stats.CORS
 	default:
 		return nil, fmt.Errorf("filter %q: there is no filter with a configuration of type %T", f.Name, f.Config)
 	}
+	return e, nil
 }
 
-// grpcWeb is envoy.filters.http.grpc_web.
-type grpcWeb struct{}
-
-// Open implements Filter.
-func (grpcWeb) Open(req *message.Request) Stream {
-	if s := grpcweb.Open(req); s != nil {
-		return s
+// CompileConfig compiles what a route says to a filter.
+func CompileConfig(c any, fraction func(config.RuntimeFraction) uint32) (any, error) {
+	switch c := c.(type) {
+	case *config.CORSPolicy:
+		return cors.Compile(c, fraction)
+	default:
+		return nil, fmt.Errorf("there is no filter that takes a configuration of type %T", c)
 	}
-	return nil
 }

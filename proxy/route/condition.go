@@ -36,14 +36,14 @@ func compileConditions(m *config.RouteMatch, fraction uint32) (conditions, error
 	}
 	for i := range m.Query {
 		q := &m.Query[i]
-		value, err := compileString(&q.String)
+		value, err := CompileString(&q.String)
 		if err != nil {
 			return c, fmt.Errorf("query parameter %q: %w", q.Name, err)
 		}
 		c.query = append(c.query, queryMatcher{name: q.Name, present: q.Present, value: value})
 	}
 	for i := range m.Cookies {
-		value, err := compileString(&m.Cookies[i].String)
+		value, err := CompileString(&m.Cookies[i].String)
 		if err != nil {
 			return c, fmt.Errorf("cookie %q: %w", m.Cookies[i].Name, err)
 		}
@@ -94,7 +94,7 @@ func isGRPC(fields *message.Fields) bool {
 type queryMatcher struct {
 	name    string
 	present *bool // nil when value is asked
-	value   stringMatcher
+	value   StringMatcher
 }
 
 func (m *queryMatcher) match(query []byte) bool {
@@ -102,7 +102,7 @@ func (m *queryMatcher) match(query []byte) bool {
 	if m.present != nil {
 		return found == *m.present
 	}
-	return found && m.value.match(value)
+	return found && m.value.Match(value)
 }
 
 // queryValue returns the first value of a query parameter, empty for one without "=". Like Envoy it decodes neither

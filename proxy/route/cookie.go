@@ -9,14 +9,14 @@ import (
 // cookieMatcher asks for the value of a cookie.
 type cookieMatcher struct {
 	name   string
-	value  stringMatcher
+	value  StringMatcher
 	invert bool
 }
 
 // match asks a request. A cookie that is absent does not match, and so does when that is inverted.
 func (m *cookieMatcher) match(fields *message.Fields) bool {
 	value, found := cookieValue(fields, m.name)
-	return (found && m.value.match(value)) != m.invert
+	return (found && m.value.Match(value)) != m.invert
 }
 
 // cookieValue returns the value of the first cookie of that name (RFC 6265 section 5.4), in whichever cookie field, without the

@@ -16,7 +16,7 @@ type headerMatcher struct {
 	present, invert     bool
 	treatMissingAsEmpty bool
 	start, end          int64
-	value               stringMatcher
+	value               StringMatcher
 }
 
 func compileHeader(m *config.HeaderMatcher) (headerMatcher, error) {
@@ -33,7 +33,7 @@ func compileHeader(m *config.HeaderMatcher) (headerMatcher, error) {
 		return h, fmt.Errorf("header match of kind %d is unknown", m.Kind)
 	}
 	var err error
-	h.value, err = compileString(&m.String)
+	h.value, err = CompileString(&m.String)
 	return h, err
 }
 
@@ -61,14 +61,14 @@ func (m *headerMatcher) matchValue(value []byte, count int, fields *message.Fiel
 	case m.kind == config.HeaderRange:
 		return m.inRange(value) != m.invert
 	default:
-		return m.value.match(value) != m.invert
+		return m.value.Match(value) != m.invert
 	}
 }
 
 // matchJoined asks the joined lines of a repeated field.
 func (m *headerMatcher) matchJoined(fields *message.Fields) bool {
 	if m.kind == config.HeaderString && m.value.kind == config.StringRegex {
-		return m.value.match(m.field.appendJoined(nil, fields))
+		return m.value.Match(m.field.appendJoined(nil, fields))
 	}
 	var buffer [joinBuffer]byte
 	joined := m.field.appendJoined(buffer[:0], fields)

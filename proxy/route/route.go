@@ -24,6 +24,7 @@ type Route struct {
 	HashPolicies HashPolicies
 
 	retry     *Retry // of a route that forwards
+	filters   []FilterConfig
 	rewrite   rewriter
 	redirect  redirect
 	hostField requestField // host_rewrite_header; no name for none
@@ -45,6 +46,11 @@ func (c *compiler) route(vh *VirtualHost, rc *config.Route) (*Route, error) {
 	if err := c.action(r); err != nil {
 		return nil, err
 	}
+	own, err := c.compileFilters(rc.Filters)
+	if err != nil {
+		return nil, err
+	}
+	r.filters = mergeFilters(own, vh.filters, c.filters)
 	request, response, err := compileMutations(&rc.HeaderMutations)
 	if err != nil {
 		return nil, err

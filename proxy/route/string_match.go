@@ -9,8 +9,8 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// stringMatcher is a compiled config.StringMatcher.
-type stringMatcher struct {
+// StringMatcher is a compiled config.StringMatcher.
+type StringMatcher struct {
 	kind       config.StringKind
 	ignoreCase bool
 	value      string // lower-case with ignoreCase
@@ -18,8 +18,9 @@ type stringMatcher struct {
 	regex      *regexp.Regexp
 }
 
-func compileString(m *config.StringMatcher) (stringMatcher, error) {
-	s := stringMatcher{kind: m.Kind, ignoreCase: m.IgnoreCase, value: m.Value, regex: m.Regex}
+// CompileString compiles m.
+func CompileString(m *config.StringMatcher) (StringMatcher, error) {
+	s := StringMatcher{kind: m.Kind, ignoreCase: m.IgnoreCase, value: m.Value, regex: m.Regex}
 	if s.ignoreCase {
 		s.value = string(appendLower(nil, []byte(m.Value)))
 	}
@@ -34,16 +35,16 @@ func compileString(m *config.StringMatcher) (stringMatcher, error) {
 	return s, nil
 }
 
-// match reports whether value matches. Regular expressions have a flag of their own for ignoring case.
-func (m *stringMatcher) match(value []byte) bool {
+// Match reports whether value matches. Regular expressions have a flag of their own for ignoring case.
+func (m *StringMatcher) Match(value []byte) bool {
 	if m.kind == config.StringRegex {
 		return m.regex.Match(value)
 	}
 	return m.matchLiteral(value)
 }
 
-// matchLiteral is match for all but regular expressions; unlike them it lets value stay on the caller's stack.
-func (m *stringMatcher) matchLiteral(value []byte) bool {
+// matchLiteral is Match for all but regular expressions; unlike them it lets value stay on the caller's stack.
+func (m *StringMatcher) matchLiteral(value []byte) bool {
 	switch m.kind {
 	case config.StringExact:
 		return equal(value, m.value, m.ignoreCase)

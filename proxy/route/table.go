@@ -17,6 +17,8 @@ type Options struct {
 	Weights map[string][]config.WeightedCluster
 	// Runtime has the values of runtime keys, nil for their defaults.
 	Runtime *config.Runtime
+	// CompileFilter compiles what routes say to filters; without it that is left out.
+	CompileFilter CompileFilter
 }
 
 // Table is a compiled RouteConfiguration. It is immutable, and shared by all workers.
@@ -39,7 +41,8 @@ type VirtualHost struct {
 	connect []*Route   // those of them that match CONNECT
 	index   *pathIndex // nil when the routes are too few to be worth one
 
-	retry             *Retry     // nil when there is none
+	retry             *Retry // nil when there is none
+	filters           map[string]FilterConfig
 	request, response *mutations // nil when there are none
 }
 
@@ -79,6 +82,9 @@ func compile(rc *config.RouteConfiguration, o Options) (*Table, error) {
 	if c.noRetry, err = c.retry(noRetryPolicy()); err != nil {
 		return nil, err
 	}
+	if c.filters, err = c.compileFilters(rc.Filters); err != nil {
+		return nil, err
+	}
 	hosts := make([]*VirtualHost, len(rc.VirtualHosts))
 	for i, vc := range rc.VirtualHosts {
 		if hosts[i], err = c.virtualHost(vc); err != nil {
@@ -98,6 +104,7 @@ type compiler struct {
 	table             *Table
 	request, response *mutations // of the route configuration itself
 	noRetry           *Retry     // of routes without a policy
+	filters           map[string]FilterConfig
 }
 
 // fraction returns the share that f stands for, in parts of a million.
@@ -110,6 +117,9 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 	vh := &VirtualHost{Name: vc.Name, Config: vc}
 	var err error
 	if vh.request, vh.response, err = compileMutations(&vc.HeaderMutations); err != nil {
+		return nil, err
+	}
+	if vh.filters, err = c.compileFilters(vc.Filters); err != nil {
 		return nil, err
 	}
 	if vc.Retry != nil {

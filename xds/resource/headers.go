@@ -115,3 +115,10 @@ func isToken(s string) bool {
 	}
 	return s != ""
 }
+
+// fieldValue refuses text that cannot be the value of a field (RFC 9110 section 5.5).
+func (a *at) fieldValue(text string) {
+	if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+		a.errorf("%q must not contain control characters", text)
+	}
+}

@@ -64,8 +64,7 @@ func (a *at) httpFilters(list []*hcmv3.HttpFilter) ([]config.HTTPFilter, config.
 	return filters, router
 }
 
-// filter appends what a filter other than the router is decoded to. One that is disabled runs where a route enables it, which
-// none can.
+// filter appends what a filter other than the router is decoded to.
 func (a *at) filter(list []config.HTTPFilter, f *hcmv3.HttpFilter) []config.HTTPFilter {
 	packed := f.GetTypedConfig()
 	if packed == nil {
@@ -75,13 +74,14 @@ func (a *at) filter(list []config.HTTPFilter, f *hcmv3.HttpFilter) []config.HTTP
 	switch messageName(packed) {
 	case grpcWebMessage:
 		var m grpcwebv3.GrpcWeb
-		if a.in("typed_config").unpack(packed, &m) && !f.GetDisabled() {
-			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: config.GRPCWeb{}})
+		if a.in("typed_config").unpack(packed, &m) {
+			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: config.GRPCWeb{}, Disabled: f.GetDisabled()})
 		}
 	case corsMessage:
-		// It does what the policies of routes say, which are refused: without them it does nothing.
 		var m corsv3.Cors
-		a.in("typed_config").unpack(packed, &m)
+		if a.in("typed_config").unpack(packed, &m) {
+			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: config.CORS{}, Disabled: f.GetDisabled()})
+		}
 	default:
 		if !f.GetIsOptional() {
 			a.unknownFilter(f)

@@ -19,7 +19,7 @@ var (
 		"name": decoded, "virtual_hosts": decoded, "internal_only_headers": decoded, "ignore_port_in_host_matching": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "most_specific_header_mutations_wins": decoded,
-		"max_direct_response_body_size_bytes": decoded, "vhds": decoded,
+		"max_direct_response_body_size_bytes": decoded, "vhds": decoded, "typed_per_filter_config": decoded,
 
 		"metadata": noEffect,
 		// A route to a cluster that does not exist is legal; it answers with cluster_not_found_response_code.
@@ -31,7 +31,7 @@ var (
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded,
 		"include_attempt_count_in_response": decoded, "retry_policy": decoded, "per_request_buffer_limit_bytes": decoded,
-		"request_body_buffer_limit": decoded,
+		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded,
 
 		"metadata": noEffect, "virtual_clusters": noEffect,
 	}
@@ -39,6 +39,7 @@ var (
 		"name": decoded, "match": decoded, "route": decoded, "redirect": decoded, "direct_response": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "per_request_buffer_limit_bytes": decoded, "request_body_buffer_limit": decoded,
+		"typed_per_filter_config": decoded,
 
 		"metadata": noEffect, "decorator": noEffect, "tracing": noEffect, "stat_prefix": noEffect,
 	}
@@ -106,6 +107,7 @@ func (a *at) routeConfiguration(rc *routev3.RouteConfiguration) *config.RouteCon
 	out := &config.RouteConfiguration{
 		Name:                      rc.GetName(),
 		HeaderMutations:           a.headerMutations(rc),
+		Filters:                   a.filterConfigs(rc.GetTypedPerFilterConfig()),
 		InternalOnlyHeaders:       make([]string, 0, len(rc.GetInternalOnlyHeaders())),
 		IgnorePortInHostMatching:  rc.GetIgnorePortInHostMatching(),
 		MostSpecificMutationsWins: rc.GetMostSpecificHeaderMutationsWins(),
@@ -131,6 +133,7 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		Domains:                       make([]string, 0, len(vh.GetDomains())),
 		Routes:                        make([]*config.Route, 0, len(vh.GetRoutes())),
 		HeaderMutations:               a.headerMutations(vh),
+		Filters:                       a.filterConfigs(vh.GetTypedPerFilterConfig()),
 		RequireTLS:                    tlsRequirement(vh.GetRequireTls()),
 		IncludeRequestAttemptCount:    vh.GetIncludeRequestAttemptCount(),
 		IncludeAttemptCountInResponse: vh.GetIncludeAttemptCountInResponse(),
@@ -173,6 +176,7 @@ func (a *at) route(r *routev3.Route, maxBody uint32) *config.Route {
 		Name:            r.GetName(),
 		Match:           a.in("match").routeMatch(r.GetMatch()),
 		BodyBuffer:      a.bodyBuffer(r),
+		Filters:         a.filterConfigs(r.GetTypedPerFilterConfig()),
 		HeaderMutations: a.headerMutations(r),
 	}
 	switch action := r.GetAction().(type) {
