@@ -83,7 +83,7 @@ func (s *steppedLoop) layeredPair() (c *Conn, peer int) {
 }
 
 // give has the peer send b.
-func give(t *testing.T, peer int, b []byte) {
+func give(t testing.TB, peer int, b []byte) {
 	t.Helper()
 	for len(b) > 0 {
 		n, err := unix.Write(peer, b)
