@@ -133,6 +133,7 @@ func (w *Wire) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	if c.over.sealed.bytes > maxUnsentReplies {
+		c.fail(errUnread) // a layer may keep it to itself, as crypto/tls does when it answers a KeyUpdate
 		return 0, errUnread
 	}
 	c.over.sealed.add(&c.loop.chunks, b)
@@ -183,7 +184,7 @@ func (c *Conn) open(b []byte) (int, error) {
 			return 0, c.endOfInput()
 		default:
 			c.fail(err)
-			return 0, err
+			return 0, c.failure // the wire may have known better before
 		}
 	}
 	c.flags |= flagPending
