@@ -38,6 +38,24 @@ func goals() []goal {
 			scenario: h2Large, limit: growthLimit, what: fmt.Sprintf("memory grows at most %d bytes", growthLimit),
 			value: func(s Summary) (float64, bool) { return s.Growth, true },
 		},
+		updateGoal("ms until a push is served at most 1000", 1000, func(u *Update) float64 { return u.Applied.Seconds() * 1000 }),
+		updateGoal("p99 during the push at most 2 times that before", 2, func(u *Update) float64 { return float64(u.P99During) / float64(u.P99Before) }),
+		updateGoal("ms until one changed endpoint is reached at most 10", 10, func(u *Update) float64 { return u.Visible.Seconds() * 1000 }),
+		{
+			scenario: xds10k, limit: pushMemory, what: fmt.Sprintf("memory after the push at most %d bytes", int64(pushMemory)),
+			value: func(s Summary) (float64, bool) { return s.AfterRSS, true },
+		},
+	}
+}
+
+// pushMemory is the memory that the large configuration may take: what comes of 20,000
+// resources and 50,000 endpoints, and the process as it is without.
+const pushMemory = 400e6
+
+func updateGoal(what string, limit float64, value func(*Update) float64) goal {
+	return goal{
+		scenario: xds10k, limit: limit, what: what,
+		value: func(s Summary) (float64, bool) { return value(s.Update), s.Update.P99Before > 0 },
 	}
 }
 

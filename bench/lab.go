@@ -180,6 +180,10 @@ func (l *lab) entries(s Scenario) (entries []*entry, notes []string) {
 // it is looked at.
 func (l *lab) round(ctx context.Context, s Scenario, p Proxy, n int) (r Round, err error) {
 	r = Round{Proxy: p.Kind.Name, Round: n}
+	if s.Measure == Updated {
+		err := l.updateRound(ctx, s, p, &r)
+		return r, err
+	}
 	if n == 1 {
 		if err := l.inspect(ctx, p, s); err != nil {
 			return r, err

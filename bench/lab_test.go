@@ -18,11 +18,14 @@ func TestScenarios(t *testing.T) {
 			t.Errorf("%s: twice", s.Name)
 		}
 		seen[s.Name] = true
-		if n, ok := origin.ParseSize([]byte(s.Path)); !s.Traffic.GRPC && (!ok || n != s.Body) {
+		if n, ok := origin.ParseSize([]byte(s.Path)); !s.Traffic.GRPC && !s.Traffic.ControlPlane && (!ok || n != s.Body) {
 			t.Errorf("%s: %s is answered with %d bytes, the scenario says %d", s.Name, s.Path, n, s.Body)
 		}
 		if s.Connections < 1 || s.About == "" || s.Traffic.Upstream == "" || s.http2() != (s.Streams > 0 || s.Measure == Idle && s.Name != idle10k) {
 			t.Errorf("%s: %+v", s.Name, s)
+		}
+		if (s.Measure == Updated) != s.Traffic.ControlPlane || s.Traffic.ControlPlane == (s.Push == Push{}) {
+			t.Errorf("%s: %s with %+v", s.Name, s.Measure, s.Push)
 		}
 		if s.Streams > peer.MaxStreams || s.http2Origin() && s.inFlight() > peer.MaxStreams {
 			t.Errorf("%s: more requests at a time than an HTTP/2 origin takes on one connection", s.Name)

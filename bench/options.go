@@ -47,7 +47,8 @@ type Options struct {
 	Warmup time.Duration
 	// Load names the generator of HTTP/1.1.
 	Load Generator
-	// Self is the path of a program with the sub-commands origin, load, idle and stall.
+	// Self is the path of a program with the sub-commands origin, load, idle, stall and
+	// control-plane.
 	Self string
 	// Progress receives a line per round.
 	Progress io.Writer

@@ -33,15 +33,24 @@ type runningProxy struct {
 	answer  load.Answer // the first, to the scenario's question
 }
 
+// proxyAddresses is how many addresses a proxy gets: the listener's first.
+const proxyAddresses = 5
+
 // startProxy configures the proxy with the origin in a directory of its own, starts it
 // and waits until it answers.
 func (l *lab) startProxy(ctx context.Context, p Proxy, s Scenario, origin string) (*runningProxy, error) {
-	if need := uint64(s.Connections + spareFiles); l.files < need {
-		return nil, fmt.Errorf("limit on open files is %d, want at least %d: raise it with ulimit -n", l.files, need)
-	}
-	at, err := l.ports.addresses(5)
+	at, err := l.ports.addresses(proxyAddresses)
 	if err != nil {
 		return nil, err
+	}
+	return l.startProxyAt(ctx, p, s, at, origin, "")
+}
+
+// startProxyAt is startProxy on given addresses, with the address of a control plane for
+// traffic that has one.
+func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string, origin, controlPlane string) (*runningProxy, error) {
+	if need := uint64(s.Connections + spareFiles); l.files < need {
+		return nil, fmt.Errorf("limit on open files is %d, want at least %d: raise it with ulimit -n", l.files, need)
 	}
 	dir, err := os.MkdirTemp(l.dir, p.Kind.Name+"-")
 	if err != nil {
@@ -49,7 +58,7 @@ func (l *lab) startProxy(ctx context.Context, p Proxy, s Scenario, origin string
 	}
 	launch, err := p.Kind.Configure(peer.Spec{
 		Listen: at[0], Admin: at[1], GRPC: at[2], Metrics: at[3], Health: at[4],
-		Origin: origin, Traffic: s.Traffic, MaxConnections: max(s.Connections, loadConnections), MaxRequests: s.inFlight(),
+		Origin: origin, ControlPlane: controlPlane, Traffic: s.Traffic, MaxConnections: max(s.Connections, loadConnections), MaxRequests: s.inFlight(),
 		Dir: dir, Root: os.Geteuid() == 0,
 	})
 	if err != nil {

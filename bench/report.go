@@ -60,6 +60,10 @@ type Round struct {
 	BaseRSS  int64 `json:"base_rss"`
 	PeakRSS  int64 `json:"peak_rss,omitempty"`
 	AfterRSS int64 `json:"after_rss"`
+
+	// Update is of scenarios of updates, with CPU times and memory: TotalCPU is that of the
+	// push, AfterRSS after it.
+	Update *Update `json:"update,omitempty"`
 }
 
 // failed says whether the round has no result or lost requests.
@@ -119,6 +123,10 @@ type Summary struct {
 	AfterRSS        float64 `json:"after_rss"`
 	// Growth is what the peak of a download adds.
 	Growth float64 `json:"growth"`
+	// Update has medians of each.
+	Update *Update `json:"update,omitempty"`
+	// PushCPU is the CPU time of a push.
+	PushCPU time.Duration `json:"push_cpu_ns,omitempty"`
 	// MemoryRatio is the like of CPURatio for BytesEach.
 	MemoryRatio map[string]float64 `json:"memory_ratio,omitempty"`
 }
@@ -145,10 +153,14 @@ func (s *ScenarioReport) summarize(names []string) {
 				sum.count(r)
 			}
 		}
-		s.summarizeMemory(&sum)
+		if s.Scenario.Measure != Updated {
+			s.summarizeMemory(&sum)
+		}
 		switch s.Scenario.Measure {
 		case Idle, Stalled:
 			sum.MemoryRatio = s.ratios(name, names, s.bytesEach)
+		case Updated:
+			s.summarizeUpdate(&sum)
 		default:
 			s.summarizeThroughput(&sum)
 			sum.CPURatio = s.ratios(name, names, Round.cpuPerRequest)
@@ -190,6 +202,22 @@ func (s *ScenarioReport) summarizeMemory(sum *Summary) {
 	sum.PeakRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.PeakRSS) }))
 	sum.AfterRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.AfterRSS) }))
 	sum.Growth = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.PeakRSS - r.BaseRSS) }))
+}
+
+func (s *ScenarioReport) summarizeUpdate(sum *Summary) {
+	middle := func(value func(Round) time.Duration) time.Duration {
+		return time.Duration(median(s.values(sum.Proxy, func(r Round) float64 { return float64(value(r)) })))
+	}
+	sum.Update = &Update{
+		Applied:      middle(func(r Round) time.Duration { return r.Update.Applied }),
+		Acknowledged: middle(func(r Round) time.Duration { return r.Update.Acknowledged }),
+		Visible:      middle(func(r Round) time.Duration { return r.Update.Visible }),
+		P99Before:    middle(func(r Round) time.Duration { return r.Update.P99Before }),
+		P99During:    middle(func(r Round) time.Duration { return r.Update.P99During }),
+		Requests:     int(median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.Update.Requests) }))),
+	}
+	sum.PushCPU = middle(func(r Round) time.Duration { return r.TotalCPU })
+	sum.AfterRSS = median(s.values(sum.Proxy, func(r Round) float64 { return float64(r.AfterRSS) }))
 }
 
 func (s *ScenarioReport) bytesEach(r Round) float64 {

@@ -37,10 +37,37 @@ func downloaded(proxy string, elapsed time.Duration, growth int64) Round {
 	}
 }
 
+// updated makes a round of an update that took a multiple of what is good.
+func updated(n int, times time.Duration) Round {
+	return Round{
+		Proxy: peer.ProxyALB, Round: n, TotalCPU: times * 300 * time.Millisecond, AfterRSS: 200 << 20,
+		Update: &Update{
+			Applied: times * 400 * time.Millisecond, Acknowledged: times * 410 * time.Millisecond, Visible: times * 4 * time.Millisecond,
+			P99Before: 2 * time.Millisecond, P99During: times * 3 * time.Millisecond, Requests: 400,
+		},
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(100 - i)
+	}
+	for _, test := range []struct {
+		all  []time.Duration
+		q    float64
+		want time.Duration
+	}{{nil, 0.99, 0}, {[]time.Duration{7}, 0.99, 7}, {hundred, 0.99, 100}, {hundred, 0.5, 51}, {hundred, 0, 1}} {
+		if got := quantile(test.all, test.q); got != test.want {
+			t.Errorf("quantile %v of %d: %v, want %v", test.q, len(test.all), got, test.want)
+		}
+	}
+}
+
 // sampleReport has three rounds, in the second of which the machine was slow.
 func sampleReport(t *testing.T) Report {
 	t.Helper()
-	scenarios, err := FindScenarios([]string{h1Small, idle10k, h2Large, h2Stalled, h2ToH2})
+	scenarios, err := FindScenarios([]string{h1Small, idle10k, h2Large, h2Stalled, h2ToH2, xds10k})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +76,7 @@ func sampleReport(t *testing.T) Report {
 	large := ScenarioReport{Scenario: scenarios[2], Load: H2load, Notes: []string{"nginx lacks something: HTTP/1.1 to the origin"}}
 	stalled := ScenarioReport{Scenario: scenarios[3], Load: H2load}
 	absent := ScenarioReport{Scenario: scenarios[4], Notes: []string{"left out: no h2load on the PATH"}}
+	pushed := ScenarioReport{Scenario: scenarios[5], Notes: []string{"nginx has no xDS: left out"}}
 	names := []string{peer.ProxyALB, peer.Nginx, peer.HAProxy}
 	for i, slow := range []time.Duration{1, 10, 1} {
 		small.Rounds = append(small.Rounds,
@@ -63,6 +91,10 @@ func sampleReport(t *testing.T) Report {
 	idle.Rounds = append(idle.Rounds, Round{Proxy: peer.HAProxy, Round: 1, Error: "does not start"})
 	large.Rounds = []Round{downloaded(peer.ProxyALB, time.Second, 20<<20), downloaded(peer.Nghttpx, 2*time.Second, 500<<20)}
 	stalled.Rounds = []Round{{Proxy: peer.ProxyALB, Round: 1, BaseRSS: 10 << 20, AfterRSS: 210 << 20}}
+	for i := range 3 {
+		pushed.Rounds = append(pushed.Rounds, updated(i+1, time.Duration(1+i)))
+	}
+	pushed.summarize(names[:1])
 	small.summarize(names)
 	idle.summarize(names)
 	large.summarize([]string{peer.ProxyALB, peer.Nghttpx})
@@ -71,7 +103,7 @@ func sampleReport(t *testing.T) Report {
 		Machine:   Machine{Kernel: "6.1", Arch: "amd64", CPU: "Some CPU", ProxyCPUs: []int{0}, LoadCPUs: []int{1, 2}},
 		Tools:     []Program{{"h2load", "/bin/h2load", "1.52"}},
 		Proxies:   []Program{{peer.ProxyALB, "/bin/proxy-alb", "1.0"}, {peer.Nginx, "/bin/nginx", "1.22"}, {peer.HAProxy, "/bin/haproxy", "2.6"}},
-		Scenarios: []ScenarioReport{small, idle, large, stalled, absent},
+		Scenarios: []ScenarioReport{small, idle, large, stalled, absent, pushed},
 	}
 	r.Goals = r.judge()
 	return r
@@ -118,6 +150,10 @@ func TestGoals(t *testing.T) {
 		{Limit: 2048, Measured: true, Value: 1500, Met: true},
 		{Limit: 196608, Measured: true, Value: 209715.2},
 		{Limit: 32 << 20, Measured: true, Value: 20 << 20, Met: true},
+		{Limit: 1000, Measured: true, Value: 800, Met: true},
+		{Limit: 2, Measured: true, Value: 3},
+		{Limit: 10, Measured: true, Value: 8, Met: true},
+		{Limit: 400e6, Measured: true, Value: 200 << 20, Met: true},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d goals, want %d", len(got), len(want))

@@ -22,6 +22,9 @@ const (
 	// Stalled holds streams whose client reads nothing and measures the memory each
 	// costs.
 	Stalled Measure = "stalled"
+	// Updated has a control plane push a large configuration to a proxy with a little
+	// traffic, then one change of it, and measures time, memory and latency.
+	Updated Measure = "update"
 )
 
 // Scenario is a workload, the same for every proxy.
@@ -46,6 +49,8 @@ type Scenario struct {
 	Headers []string `json:"headers,omitempty"`
 	// Message is the size of each request's body; 0 is a GET.
 	Message int `json:"message,omitempty"`
+	// Push is what is pushed in scenarios of updates.
+	Push Push `json:"push,omitzero"`
 	// NewConnections opens a connection per request.
 	NewConnections bool `json:"new_connections,omitempty"`
 }
@@ -56,13 +61,13 @@ const (
 	smallBody = 16
 )
 
-// memoryRounds are enough for scenarios of memory only: it differs by a few percent
+// memoryRounds are enough for scenarios of memory and updates: it differs by a few percent
 // from round to round, where CPU time can differ by tens.
 const memoryRounds = 3
 
 // rounds is how many of the rounds asked for the scenario takes.
 func (s Scenario) rounds(asked int) int {
-	if s.Measure == Idle || s.Measure == Stalled {
+	if s.Measure == Idle || s.Measure == Stalled || s.Measure == Updated {
 		return min(asked, memoryRounds)
 	}
 	return asked

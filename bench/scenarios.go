@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/nghttpd"
@@ -39,10 +40,24 @@ const (
 	h2Large   = "h2-1g"
 	h2Stalled = "h2-stalled-1k"
 	idle10k   = "idle-10k"
+	xds10k    = "xds-10k"
 )
 
 // Scenarios lists every scenario.
-func Scenarios() []Scenario { return append(http1Scenarios(), http2Scenarios()...) }
+func Scenarios() []Scenario {
+	return slices.Concat(http1Scenarios(), http2Scenarios(), updateScenarios())
+}
+
+// updateScenarios are about control planes. A mesh of 10,000 services is what large users of
+// Envoy have.
+func updateScenarios() []Scenario {
+	return []Scenario{{
+		Name: xds10k, About: "10,000 clusters, 10,000 routes and 50,000 endpoints in one push over xDS, then one changed endpoint",
+		Measure: Updated, Traffic: peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1, ControlPlane: true},
+		Connections: 1, Path: "/0/", Body: len(bodyBefore),
+		Push: Push{Clusters: 10_000, EndpointsEach: 5, RoutesPerVirtual: 10},
+	}}
+}
 
 func http1Scenarios() []Scenario {
 	traffic := peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1}
@@ -114,8 +129,10 @@ func stalledBuffers() *peer.Buffers {
 }
 
 // DefaultScenarios are the names that run when none is asked for: those whose goals are
-// about CPU time, which every change can spoil, and idle-10k.
-func DefaultScenarios() []string { return []string{h1Small, h2ToH2, h2ToH1, grpcUnary, idle10k} }
+// about CPU time, which every change can spoil, idle-10k and xds-10k.
+func DefaultScenarios() []string {
+	return []string{h1Small, h2ToH2, h2ToH1, grpcUnary, idle10k, xds10k}
+}
 
 // FindScenarios returns the scenarios of the given names in that order.
 func FindScenarios(names []string) ([]Scenario, error) {

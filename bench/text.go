@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
@@ -23,6 +24,7 @@ func (r Report) WriteText(w io.Writer) error {
 	r.writeTable(&b, throughputHead(), throughputCells, Throughput)
 	r.writeTable(&b, downloadHead(), downloadCells, Download)
 	r.writeTable(&b, memoryHead(), memoryCells, Idle, Stalled)
+	r.writeTable(&b, updateHead(), updateCells, Updated)
 	r.writeNotes(&b)
 	r.writeDisturbances(&b)
 	r.writeFailures(&b)
@@ -127,6 +129,21 @@ func memoryCells(s Scenario, sum Summary) []string {
 	}, ratioCells(sum.MemoryRatio)...)
 }
 
+func updateHead() []string {
+	return []string{"push ms", "acknowledged ms", "CPU ms", "RSS", "p99 µs before", "during", "requests", "one endpoint ms", "errors"}
+}
+
+func updateCells(_ Scenario, sum Summary) []string {
+	u := sum.Update
+	return []string{
+		millis(u.Applied), millis(u.Acknowledged), millis(sum.PushCPU), mebibytes(sum.AfterRSS),
+		fmt.Sprintf("%.0f", micros(u.P99Before)), fmt.Sprintf("%.0f", micros(u.P99During)), fmt.Sprint(u.Requests),
+		millis(u.Visible), fmt.Sprint(sum.Errors.Total()),
+	}
+}
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
+
 // writeNotes says who did not take part as the others did.
 func (r Report) writeNotes(b *strings.Builder) {
 	for _, s := range r.Scenarios {
@@ -179,6 +196,10 @@ func (s ScenarioReport) describe(r Round) string {
 	case s.Scenario.Measure == Idle, s.Scenario.Measure == Stalled:
 		_, unit := s.Scenario.held()
 		return fmt.Sprintf("%.0f bytes/%s (RSS %s to %s)", s.bytesEach(r), unit, before, after)
+	case s.Scenario.Measure == Updated:
+		u := r.Update
+		return fmt.Sprintf("push applied in %s ms, %s ms of CPU, RSS %s, p99 %v, %v before, one endpoint in %s ms", millis(u.Applied),
+			millis(r.TotalCPU), after, u.P99During, u.P99Before, millis(u.Visible))
 	case s.Scenario.Measure == Download:
 		return fmt.Sprintf("%.2f Gbit/s, %.0f ms of CPU, RSS %s to %s, peak %s",
 			r.gigabits(), r.TotalCPU.Seconds()*1000, before, after, mebibytes(float64(r.PeakRSS)))

@@ -61,6 +61,9 @@ backend origin
 // does not read blocks the upstream connection, and with it the streams of others. The
 // responses of hundreds of stalled streams then do not even begin.
 func haproxyLacks(t Traffic) string {
+	if t.ControlPlane {
+		return lacksControlPlane
+	}
 	if t.Upstream == HTTP2 && t.Stalls {
 		return "holds up a whole HTTP/2 upstream connection for a client that does not read"
 	}

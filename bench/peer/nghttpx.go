@@ -46,6 +46,9 @@ backend-keep-alive-timeout=1h
 // nghttpxLacks leaves HTTP/1.1 clients out: it is there as the peer to beat on HTTP/2,
 // and a run has only so much time.
 func nghttpxLacks(t Traffic) string {
+	if t.ControlPlane {
+		return lacksControlPlane
+	}
 	if t.Downstream != HTTP2 {
 		return "is compared on HTTP/2 only"
 	}

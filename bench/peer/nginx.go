@@ -97,6 +97,9 @@ http {
 `))
 
 func nginxLacks(t Traffic) string {
+	if t.ControlPlane {
+		return lacksControlPlane
+	}
 	if t.Upstream == HTTP2 && !t.GRPC {
 		return "has no HTTP/2 upstreams but for gRPC"
 	}

@@ -19,6 +19,8 @@ type Spec struct {
 	// Listen is the address that takes the load, Origin that of the upstream:
 	// host:port, IPv4 or bracketed IPv6.
 	Listen, Origin string
+	// ControlPlane is the address of an ADS server, for traffic that has one.
+	ControlPlane string
 	// Admin, GRPC, Metrics and Health are free addresses for a proxy that has
 	// such listeners.
 	Admin, GRPC, Metrics, Health string

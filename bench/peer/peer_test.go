@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func spec(dir string) Spec {
 	return Spec{
 		Listen: "127.0.0.1:20001", Origin: "127.0.0.1:20000", Admin: "127.0.0.1:20002", GRPC: "127.0.0.1:20003",
-		Metrics: "127.0.0.1:20004", Health: "127.0.0.1:20005", MaxConnections: 10000, MaxRequests: 64, Dir: dir, Root: true,
+		ControlPlane: "127.0.0.1:20006", Metrics: "127.0.0.1:20004", Health: "127.0.0.1:20005", MaxConnections: 10000, MaxRequests: 64, Dir: dir, Root: true,
 		Traffic: Traffic{Downstream: HTTP1, Upstream: HTTP1},
 	}
 }
@@ -35,6 +35,8 @@ func traffics() map[string]Traffic {
 		"-bulk-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Bulk: true},
 
 		"-stalls": {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true, Stalls: true, Buffers: buffers},
+
+		"-managed": {Downstream: HTTP1, Upstream: HTTP1, ControlPlane: true},
 
 		"-stalls-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Stalls: true, Buffers: buffers},
 	}
@@ -94,6 +96,7 @@ func TestLacks(t *testing.T) {
 	}{
 		{ProxyALB, "", false}, {ProxyALB, "-h2-h2", false}, {ProxyALB, "-grpc", false},
 		{HAProxy, "", false}, {HAProxy, "-h2-h2", false}, {HAProxy, "-grpc", false},
+		{ProxyALB, "-managed", false}, {HAProxy, "-managed", true}, {Nginx, "-managed", true}, {Nghttpx, "-managed", true},
 		{HAProxy, "-stalls", true}, {HAProxy, "-stalls-h2-h1", false}, {Nghttpx, "-stalls", false},
 		{Nginx, "", false}, {Nginx, "-h2-h1", false}, {Nginx, "-h2-h2", true}, {Nginx, "-grpc", false},
 		{Nghttpx, "", true}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},

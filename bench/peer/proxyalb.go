@@ -84,13 +84,52 @@ static_resources:
               socket_address: {address: {{.OriginAt.Host}}, port_value: {{.OriginAt.Port}}}
 `))
 
+// managedProxyALBTemplate is a bootstrap that says where the control plane is.
+var managedProxyALBTemplate = template.Must(template.New("envoy.yaml").Parse(`node: {id: bench, cluster: bench}
+admin:
+  address:
+    socket_address: {address: {{.AdminAt.Host}}, port_value: {{.AdminAt.Port}}}
+dynamic_resources:
+  ads_config:
+    api_type: DELTA_GRPC
+    transport_api_version: V3
+    grpc_services: [{envoy_grpc: {cluster_name: control-plane}}]
+  cds_config: {ads: {}, resource_api_version: V3}
+  lds_config: {ads: {}, resource_api_version: V3}
+static_resources:
+  clusters:
+  - name: control-plane
+    type: STATIC
+    connect_timeout: 5s
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config:
+          http2_protocol_options: {}
+    load_assignment:
+      cluster_name: control-plane
+      endpoints:
+      - lb_endpoints:
+        - endpoint:
+            address:
+              socket_address: {address: {{.OriginAt.Host}}, port_value: {{.OriginAt.Port}}}
+`))
+
 func configureProxyALB(s Spec) (Launch, error) {
+	text := proxyALBTemplate
+	if s.Traffic.ControlPlane {
+		text, s.Origin = managedProxyALBTemplate, s.ControlPlane
+	}
+	return s.configureProxyALB(text)
+}
+
+func (s Spec) configureProxyALB(bootstrap *template.Template) (Launch, error) {
 	at, err := splitAll(s.Admin, s.Listen, s.Origin, s.GRPC, s.Metrics, s.Health)
 	if err != nil {
 		return Launch{}, err
 	}
 	var text strings.Builder
-	err = proxyALBTemplate.Execute(&text, struct {
+	err = bootstrap.Execute(&text, struct {
 		words
 		AdminAt, ListenAt, OriginAt hostPort
 	}{s.words(), at[0], at[1], at[2]})

@@ -24,10 +24,15 @@ type Traffic struct {
 	Bulk bool `json:"bulk,omitempty"`
 	// Stalls says that there are clients which do not read what they asked for.
 	Stalls bool `json:"stalls,omitempty"`
+	// ControlPlane says that listeners, routes and clusters come over xDS.
+	ControlPlane bool `json:"control_plane,omitempty"`
 	// Buffers bound what the proxy keeps of a stream; nil leaves it to its own
 	// settings.
 	Buffers *Buffers `json:"buffers,omitempty"`
 }
+
+// lacksControlPlane is what a proxy without xDS lacks.
+const lacksControlPlane = "has no xDS"
 
 // Headers that Traffic.AddHeaders asks for.
 const (

@@ -6,8 +6,8 @@
 //	alb-bench --proxy "" --scenario h2-h2,grpc-unary --rounds 3 --duration 2s
 //
 // HTTP/2 needs h2load and nghttpd of nghttp2: without them its scenarios are left out.
-// The lab starts further processes of itself by the sub-commands origin, load, idle and
-// stall, which are of use by hand as well. The exit status is 0 when all rounds went
+// The lab starts further processes of itself by the sub-commands origin, load, idle,
+// stall and control-plane, which are of use by hand as well. The exit status is 0 when all rounds went
 // through, 1 when any had errors or answers other than 2xx, 2 for wrong usage.
 package main
 
@@ -48,6 +48,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			command, args = runIdle, args[1:]
 		case "stall":
 			command, args = runStall, args[1:]
+		case "control-plane":
+			command, args = runControlPlane, args[1:]
 		}
 	}
 	err := command(ctx, args, stdin, stdout, stderr)
