@@ -13,6 +13,7 @@ const (
 	ClusterStatic ClusterType = iota
 	ClusterStrictDNS
 	ClusterEDS
+	ClusterAggregate  // no hosts of its own: requests go to Members
 	ClusterLogicalDNS // one host, whose connections go to the first address of the latest answer
 )
 
@@ -98,6 +99,9 @@ type Cluster struct {
 	TLS *UpstreamTLS
 	// Assignment is the inline load_assignment of a STATIC or STRICT_DNS cluster.
 	Assignment *ClusterLoadAssignment
+
+	// Members are the clusters that an aggregate sends its requests to, in the order of preference. They may not exist.
+	Members []string
 
 	ConnectTimeout time.Duration
 	BufferLimit    uint32

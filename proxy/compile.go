@@ -19,6 +19,7 @@ type compiled struct {
 	snapshot     *config.Snapshot
 	clusterNames []string
 	clusters     []compiledCluster    // by the index that routes use
+	aggregates   []int                // indexes of clusters of that type
 	hashPolicies []route.HashPolicies // of clusters, by that index; nil when none has any
 	changed      []int                // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener

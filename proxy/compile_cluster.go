@@ -99,6 +99,9 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 			c.changed = append(c.changed, i)
 		}
 		c.clusters[i] = k
+		if cfg.Type == config.ClusterAggregate {
+			c.aggregates = append(c.aggregates, i)
+		}
 		if k.hashPolicies != nil {
 			if c.hashPolicies == nil {
 				c.hashPolicies = make([]route.HashPolicies, len(c.clusterNames))

@@ -62,9 +62,10 @@ type exchangeState struct {
 	route      *route.Route
 	routeState *routeState
 	target     *route.Target
-	hash       route.Hash // made for a cluster of consistent hashing
-	overrides  int        // addresses that attempts have taken from the fields for override_host
-	cluster    *upstream.Cluster
+	hash       route.Hash        // made for a cluster of consistent hashing
+	overrides  int               // addresses that attempts have taken from the fields for override_host
+	routed     *upstream.Cluster // where the target leads
+	cluster    *upstream.Cluster // that serves the attempt: routed, or a member of it
 	up         upstream.Stream
 
 	retry retry

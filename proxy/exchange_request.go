@@ -164,7 +164,8 @@ func (x *exchange) chooseTarget() verdict {
 		http.Inc(stats.HTTPNoCluster)
 		return verdictNoCluster
 	}
-	x.cluster = x.clusters[x.target.Index]
+	x.routed = x.clusters[x.target.Index]
+	x.cluster = x.routed
 	x.setTimeout(forward)
 	x.setRetry()
 	if forward.IdleTimeout != nil {

@@ -262,7 +262,7 @@ func (x *exchange) allowRetry(wanted bool) bool {
 	if percent := x.route.Retry().Percent; percent < 100 && x.worker.random.Uint64()%100 >= percent {
 		return false
 	}
-	if !x.cluster.AcquireRetry() {
+	if !x.routed.AcquireRetry() {
 		k.Inc(stats.ClusterUpstreamRqRetryOverflow)
 		r.refused = FlagUpstreamOverflow
 		return false
@@ -277,7 +277,7 @@ func (x *exchange) allowRetry(wanted bool) bool {
 func (x *exchange) releaseRetry() {
 	if x.retry.counted {
 		x.retry.counted = false
-		x.cluster.ReleaseRetry()
+		x.routed.ReleaseRetry()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/ratelimit"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -53,6 +54,7 @@ func (w *worker) install(c *compiled) {
 	prev := w.serving
 	w.serving = c
 	w.installClusters(c, prev)
+	w.installAggregates(c)
 	w.installTables(c)
 	w.installChains(c)
 	w.installListeners(c)
@@ -94,6 +96,19 @@ func (w *worker) installClusters(c, prev *compiled) {
 			w.byName[name].Retire()
 			delete(w.byName, name)
 		}
+	}
+}
+
+// installAggregates gives the aggregates the clusters that they are made of, as far as there are.
+func (w *worker) installAggregates(c *compiled) {
+	for _, i := range c.aggregates {
+		var members []*upstream.Cluster
+		for _, name := range c.clusters[i].config.Members {
+			if m := w.byName[name]; m != nil && m.Config().Type != config.ClusterAggregate {
+				members = append(members, m)
+			}
+		}
+		w.clusters[i].Aggregate(members)
 	}
 }
 

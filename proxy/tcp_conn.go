@@ -18,7 +18,8 @@ type tcpConn struct {
 	config   *config.TCPProxy // what it began with
 	job      eventloop.Job
 	timer    eventloop.Timer
-	cluster  *upstream.Cluster
+	routed   *upstream.Cluster // nil when there is none
+	cluster  *upstream.Cluster // that serves the attempt: routed, or a member of it
 	lease    upstream.Lease
 	up       *eventloop.Conn // the host's side, once it is connected
 	state    tcpState
@@ -51,7 +52,7 @@ func newTCPConn(chain *chainState, accepted connection) {
 	chain.tcp.Inc(stats.TCPDownstreamCxTotal)
 	c.raw.SetWaker(&c.job)
 	if i := tcp.pickCluster(w.random.Uint64()); i >= 0 {
-		c.cluster = w.clusters[i]
+		c.routed = w.clusters[i]
 	}
 	c.setTimer()
 	c.job.Start(c.raw.Loop(), c)
@@ -101,11 +102,12 @@ func (c *tcpConn) advance() {
 
 // askHost picks a host and asks it for a connection. A client that no host can be found for is sent away.
 func (c *tcpConn) askHost() {
-	if c.cluster == nil {
+	if c.routed == nil {
 		c.chain.tcp.Inc(stats.TCPDownstreamCxNoRoute)
 		c.close((*eventloop.Conn).Close)
 		return
 	}
+	c.cluster = c.routed.Member(c.listener.worker.random.Uint64())
 	counts := c.cluster.Stats()
 	if c.attempts == c.config.MaxConnectAttempts {
 		counts.Inc(stats.ClusterUpstreamCxConnectAttemptsExceeded)

@@ -37,6 +37,8 @@ type Cluster struct {
 	hashes  balancer.HashPicker // instead of picker, where state has Hashing
 	permits requestPermits
 
+	aggregate *aggregate // of a cluster of type aggregate
+
 	// With a policy override_host: the fields that may name a host, and the hosts by their addresses.
 	overrideFields [][]byte
 	byAddress      map[string]*Host
@@ -100,6 +102,9 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 		BufferBytes:    int(cfg.BufferLimit),
 		FieldCount:     int(cfg.MaxHeaderCount),
 		EnableTrailers: cfg.EnableTrailers,
+	}
+	if cfg.Type != config.ClusterAggregate {
+		k.aggregate = nil
 	}
 	k.overrideFields = nil
 	for _, name := range cfg.OverrideHeaders {

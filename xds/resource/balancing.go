@@ -64,12 +64,16 @@ func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 		out.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
 		out.IgnoreNewHosts = common.GetIgnoreNewHostsUntilFirstHc()
 	}
+	if provided := a.providedBalancing(c, out); provided {
+		return
+	}
 	if policy := c.GetLoadBalancingPolicy(); policy != nil {
 		out.LocalityWeighted = false
 		a.in("load_balancing_policy").policy(policy, out, false)
 		return
 	}
 	switch c.GetLbPolicy() {
+	case clusterv3.Cluster_CLUSTER_PROVIDED: // refused already
 	case clusterv3.Cluster_ROUND_ROBIN:
 		out.LB = config.RoundRobin
 	case clusterv3.Cluster_LEAST_REQUEST:

@@ -102,6 +102,10 @@ func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
 	case out.Type == config.ClusterStrictDNS && c.GetLoadAssignment() == nil:
 		out.Type, out.EDSName = config.ClusterEDS, c.GetName()
 		out.EDS.FetchTimeout = config.DefaultInitialFetchExpiry
+	case out.Type == config.ClusterAggregate && c.GetLoadAssignment() != nil:
+		a.in("load_assignment").errorf("cannot be set on an aggregate, which has the endpoints of other clusters")
+	case out.Type == config.ClusterAggregate:
+		out.Assignment = &config.ClusterLoadAssignment{Name: c.GetName(), Overprovision: config.DefaultOverprovision}
 	case out.Type == config.ClusterLogicalDNS:
 		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), nameOrIP)
 		a.oneEndpoint(out.Assignment)

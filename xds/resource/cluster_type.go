@@ -2,6 +2,7 @@ package resource
 
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	aggregatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/aggregate/v3"
 	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -11,8 +12,7 @@ const dnsClusterMessage = "envoy.extensions.clusters.dns.v3.DnsCluster"
 
 var customTypeFields = fields{"name": noEffect, "typed_config": decoded}
 
-// customType decodes cluster_type. DnsCluster is the only one, and what it says about DNS replaces the cluster's own
-// fields.
+// customType decodes cluster_type: DnsCluster, whose fields replace the cluster's own, or an aggregate.
 func (a *at) customType(c *clusterv3.Cluster_CustomClusterType, out *config.Cluster) {
 	a.only(c, customTypeFields)
 	packed := c.GetTypedConfig()
@@ -20,15 +20,21 @@ func (a *at) customType(c *clusterv3.Cluster_CustomClusterType, out *config.Clus
 		a.in("typed_config").errorf("must be set")
 		return
 	}
-	if messageName(packed) != dnsClusterMessage {
-		a.unregistered(c.GetName(), packed)
-		return
-	}
-	out.Type = config.ClusterStrictDNS // also where it is wrong, so that names are no second mistake
-	var dns dnsv3.DnsCluster
 	place := a.in("typed_config")
-	if !place.unpack(packed, &dns) {
-		return
+	switch messageName(packed) {
+	case dnsClusterMessage:
+		out.Type = config.ClusterStrictDNS // also where it is wrong, so that names are no second mistake
+		var m dnsv3.DnsCluster
+		if place.unpack(packed, &m) {
+			place.dnsCluster(&m, out)
+		}
+	case aggregateMessage:
+		out.Type = config.ClusterAggregate
+		var m aggregatev3.ClusterConfig
+		if place.unpack(packed, &m) {
+			place.aggregate(&m, out)
+		}
+	default:
+		a.unregistered(c.GetName(), packed)
 	}
-	place.dnsCluster(&dns, out)
 }
