@@ -29,6 +29,12 @@ type Listener struct {
 	Address    Address
 	// BufferLimit is the soft limit in bytes of what is buffered per connection and direction.
 	BufferLimit uint32
+	// Filters look at connections, one after the other, before a filter chain is chosen.
+	Filters []ListenerFilter
+	// FiltersTimeout bounds the time that they take (listener_filters_timeout); 0 is no bound. A connection that is not through
+	// by then is closed or, with ContinueOnTimeout, gets the filter chain for what is known of it.
+	FiltersTimeout    time.Duration
+	ContinueOnTimeout bool
 	// Chains are filter_chains. Which of them a connection gets is what their matches say.
 	Chains []*FilterChain
 	// Default is default_filter_chain, for connections that no chain matches; nil closes them.

@@ -21,6 +21,7 @@ type compiledListener struct {
 	config   *config.Listener
 	sockets  *listener.Sockets
 	scope    *stats.Scope
+	filters  []compiledFilter
 	match    *match.Table
 	chains   []*compiledChain // by the index that match finds
 	fallback *compiledChain   // nil without a default chain
@@ -80,7 +81,10 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 		l.sockets = sockets
 	}
 	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
-	var err error
+	err := s.compileFilters(l, undo)
+	if err != nil {
+		return nil, err
+	}
 	if l.match, err = match.Compile(cfg.Chains); err != nil {
 		return nil, err
 	}
@@ -142,6 +146,11 @@ func (l *compiledListener) all() func(func(*compiledChain) bool) {
 
 func (l *compiledListener) release() {
 	l.scope.Release()
+	for i := range l.filters {
+		if scope := l.filters[i].scope; scope != nil {
+			scope.Release()
+		}
+	}
 	for chain := range l.all() {
 		chain.release()
 	}

@@ -20,9 +20,13 @@ type connection struct {
 
 	secure   *tls.Peer // what TLS knows of the client, nil in plaintext
 	accepted int64
+	asserted *assertedAddresses // nil where the addresses are those of the socket
 	counted  struct{ read, written uint64 }
 	peer     []byte // text of the client's address without port, made when first needed
 }
+
+// assertedAddresses are those that a connection is said to have: by a PROXY header, or by the kernel's address translation.
+type assertedAddresses struct{ remote, local netip.AddrPort }
 
 // connectionServer is who serves a connection: it changes when the protocol turns out to be another, and when all that is
 // left to do is to say goodbye.
@@ -112,10 +116,20 @@ func (c *connection) carried() (read, written uint64) {
 func (c *connection) draining() bool { return c.chain.draining || c.listener.worker.stopped }
 
 // remoteAddr returns the client's address.
-func (c *connection) remoteAddr() netip.AddrPort { return c.raw.RemoteAddr() }
+func (c *connection) remoteAddr() netip.AddrPort {
+	if c.asserted != nil {
+		return c.asserted.remote
+	}
+	return c.raw.RemoteAddr()
+}
 
 // localAddr returns the address that the client has connected to.
-func (c *connection) localAddr() netip.AddrPort { return c.raw.LocalAddr() }
+func (c *connection) localAddr() netip.AddrPort {
+	if c.asserted != nil {
+		return c.asserted.local
+	}
+	return c.raw.LocalAddr()
+}
 
 // peerText returns the client's address without port.
 func (c *connection) peerText() []byte {

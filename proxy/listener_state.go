@@ -18,6 +18,9 @@ type listenerState struct {
 	socket   *eventloop.Listener
 	load     *listener.Load // nil when connections are not steered
 	stats    *stats.Block
+
+	filterCounts []*stats.Block // of compiled.filters, nil for one that has none
+	inspections  connectionList // connections that the listener filters look at
 }
 
 func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
@@ -40,6 +43,12 @@ func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
 func (l *listenerState) update(c *compiledListener) {
 	l.compiled = c
 	l.stats = l.worker.shard.Block(c.scope)
+	l.filterCounts = make([]*stats.Block, len(c.filters))
+	for i := range c.filters {
+		if scope := c.filters[i].scope; scope != nil {
+			l.filterCounts[i] = l.worker.shard.Block(scope)
+		}
+	}
 	l.chains, l.fallback = make([]*chainState, len(c.chains)), nil
 	for i, chain := range c.chains {
 		l.chains[i] = l.worker.chains[chain.identity]
@@ -54,19 +63,28 @@ func (l *listenerState) Accepted(raw *eventloop.Conn) {
 	l.worker.connections++
 	l.load.Opened()
 	c := connection{listener: l, raw: raw, accepted: l.worker.loop.Now()}
-	seen := match.Connection{Remote: raw.RemoteAddr(), Direct: raw.RemoteAddr()}
-	chain := l.choose(&c, &seen)
+	if len(l.compiled.filters) > 0 {
+		l.inspect(c)
+		return
+	}
+	l.give(c, &match.Connection{Transport: transportRaw})
+}
+
+// give has the filter chain serve a connection that is for it, of which seen is known but for addresses.
+func (l *listenerState) give(c connection, seen *match.Connection) {
+	chain := l.choose(&c, seen)
 	if chain == nil {
 		l.stats.Inc(stats.ListenerNoFilterChainMatch)
-		raw.Close()
+		c.raw.Close()
 		l.forget()
 		return
 	}
 	chain.serve(c)
 }
 
-// choose returns the filter chain for a connection of which seen is known but for its local address, nil when there is none.
+// choose returns the filter chain for a connection, nil when there is none.
 func (l *listenerState) choose(c *connection, seen *match.Connection) *chainState {
+	seen.Remote, seen.Direct = c.remoteAddr(), c.raw.RemoteAddr()
 	if l.compiled.match.NeedsLocal() {
 		seen.Local = c.localAddr()
 	}
@@ -88,11 +106,12 @@ func (l *listenerState) AcceptFailed(err error) {
 	l.worker.log.Warn("cannot accept connections for the moment", zap.String("listener", l.compiled.config.Name), zap.Error(err))
 }
 
-// close accepts no more.
+// close accepts no more. Connections that have no filter chain yet end.
 func (l *listenerState) close() {
 	if l.socket != nil {
 		l.socket.Close()
 		l.load.Release()
 		l.socket = nil
 	}
+	l.inspections.each(func(c *connection) { c.server.leave() })
 }

@@ -71,6 +71,7 @@ func (s *Setup) SetRoutes(routes ...*config.Route) { s.VirtualHost().Routes = ro
 func Listener(routes ...*config.Route) *config.Listener {
 	return &config.Listener{
 		Name: ListenerName, Address: config.Address{IP: "127.0.0.1"}, BufferLimit: config.DefaultBufferLimit,
+		FiltersTimeout: config.DefaultListenerFiltersTimeout,
 		Default: &config.FilterChain{HTTP: &config.HTTPConnectionManager{
 			HTTP2:      config.DefaultHTTP2(),
 			StatPrefix: StatPrefix, ServerName: config.DefaultServerName, UseRemoteAddress: true, GenerateRequestID: true,

@@ -25,11 +25,12 @@ const compatibilityDoc = "docs/compatibility.md"
 // message's and its own. Where the decoder's table has a comment, that is the reason instead.
 var harmless = map[string]string{
 	"metadata":                   "nothing that reads it is supported: subsets, filters, access logs",
+	"ListenerFilter.name":        "extensions are found by the type of their configuration",
 	"Filter.name":                "extensions are found by the type of their configuration",
 	"CustomClusterType.name":     "extensions are found by the type of their configuration",
 	"unix_sockets":               "listeners are on TCP: no peer has a Unix socket",
 	"traffic_direction":          "a label for operators",
-	"drain_type":                 "a listener drains as a whole when it is changed, removed or the process ends",
+	"drain_type":                 "what is changed or removed drains, and everything when the process ends or `/drain_listeners` asks for it",
 	"reuse_port":                 "every worker has a socket of its own, always",
 	"enable_reuse_port":          "every worker has a socket of its own, always",
 	"connection_balance_config":  "the kernel spreads connections over the workers' sockets",

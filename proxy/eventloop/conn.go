@@ -39,6 +39,7 @@ const (
 	flagUrgent                            // the peer has sent urgent data: a read stops short of it (RFC 9293 section 3.8.5)
 	flagEOF                               // the end of the peer's bytes was read
 	flagPending                           // the layer may hold bytes that it has read
+	flagUnread                            // bytes that were given back are to be read first
 	flagHandshaking                       // the layer is being made: nothing but its handshake uses the wire
 	flagDirty                             // in loop.dirty
 	flagFIN                               // send FIN once everything is written
@@ -62,6 +63,8 @@ type Conn struct {
 	out       gathered // output, not sealed where there is a layer
 	over      *layered // nil without a layer
 	wakeBelow int      // wake once fewer bytes than this are gathered; 0: never
+
+	unread []byte // given back, with flagUnread
 
 	failure      error // why the connection can be neither written nor read any more
 	writeFailure error // why it cannot be written any more
@@ -133,7 +136,7 @@ func (c *Conn) EOF() bool { return c.flags&flagEOF != 0 }
 
 // Readable reports whether a read may find bytes, the end of input, or an error.
 func (c *Conn) Readable() bool {
-	return c.flags&(flagReadable|flagPending) != 0 && c.flags&flagHandshaking == 0 || c.failure != nil
+	return c.flags&(flagReadable|flagPending|flagUnread) != 0 && c.flags&flagHandshaking == 0 || c.failure != nil
 }
 
 // PeerGone reports whether the peer has closed its side or the connection, as far as the kernel has told.
@@ -230,6 +233,9 @@ func (c *Conn) receive(b []byte) (int, error) {
 	if c.failure != nil {
 		return 0, c.failure
 	}
+	if c.flags&flagUnread != 0 {
+		return c.receiveUnread(b), nil
+	}
 	if c.flags&flagReadable == 0 {
 		return 0, ErrWouldBlock
 	}
@@ -253,6 +259,26 @@ func (c *Conn) receive(b []byte) (int, error) {
 	}
 	c.bytesRead += uint64(n)
 	return n, nil
+}
+
+// Unread gives bytes back that were read, to be read again before all others, also by a layer that the connection gets now. It
+// keeps b, which must not be changed any more. Only one who has read all that was given back before may call it, and not at
+// the end of the peer's bytes.
+func (c *Conn) Unread(b []byte) {
+	if len(b) > 0 {
+		c.unread = b
+		c.flags |= flagUnread
+	}
+}
+
+// receiveUnread reads what was given back. It was counted when it was first read.
+func (c *Conn) receiveUnread(b []byte) int {
+	n := copy(b, c.unread)
+	if c.unread = c.unread[n:]; len(c.unread) == 0 {
+		c.unread = nil
+		c.flags &^= flagUnread
+	}
+	return n
 }
 
 // endOfInput tells the end of the peer's bytes from a connection that broke: the kernel reports a reset once, and if that

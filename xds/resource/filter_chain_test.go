@@ -3,6 +3,7 @@ package resource_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
@@ -42,7 +43,7 @@ func TestFilterChains(t *testing.T) {
 		{SourceType: config.SourceLocal},
 		{},
 	}
-	want := &config.Listener{Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20}
+	want := &config.Listener{Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20, FiltersTimeout: 15 * time.Second}
 	tcp := got.Default.TCP
 	for i, name := range []string{"one", "", ""} {
 		want.Chains = append(want.Chains, &config.FilterChain{Name: name, Match: matches[i], TCP: tcp})

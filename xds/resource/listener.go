@@ -9,14 +9,14 @@ import (
 var (
 	listenerFields = fields{
 		"name": decoded, "address": decoded, "stat_prefix": decoded, "filter_chains": decoded, "default_filter_chain": decoded,
-		"per_connection_buffer_limit_bytes": decoded,
+		"per_connection_buffer_limit_bytes": decoded, "listener_filters": decoded, "listener_filters_timeout": decoded,
+		"continue_on_listener_filters_timeout": decoded,
 
 		"metadata": noEffect, "traffic_direction": noEffect, "drain_type": noEffect, "reuse_port": noEffect,
 		"enable_reuse_port": noEffect, "connection_balance_config": noEffect, "tcp_backlog_size": noEffect,
 		"tcp_fast_open_queue_length": noEffect, "max_connections_to_accept_per_socket_event": noEffect,
-		// There is no global connection limit or overload manager to be excepted from, nor a listener filter to wait for.
-		"ignore_global_conn_limit": noEffect, "bypass_overload_manager": noEffect, "listener_filters_timeout": noEffect,
-		"continue_on_listener_filters_timeout": noEffect,
+		// There is no global connection limit or overload manager to be excepted from.
+		"ignore_global_conn_limit": noEffect, "bypass_overload_manager": noEffect,
 
 		"bind_to_port": onlyTrue, "use_original_dst": onlyFalse, "transparent": onlyFalse, "freebind": onlyFalse,
 	}
@@ -38,6 +38,7 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 		Address:     root.in("address").address(l.GetAddress(), onlyIP),
 		BufferLimit: orUint32(l.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
 	}
+	root.listenerFilters(l, out)
 	root.filterChains(l, out)
 	if root.failed() {
 		return nil, root.err()

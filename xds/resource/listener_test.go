@@ -37,7 +37,7 @@ const (
 
 func defaultListener() *config.Listener {
 	return &config.Listener{
-		Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20,
+		Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20, FiltersTimeout: 15 * time.Second,
 		Chains: []*config.FilterChain{{HTTP: &config.HTTPConnectionManager{
 			StatPrefix: "s", RouteConfigName: "rc", RDS: config.Discovery{FetchTimeout: 15 * time.Second}, ServerName: "envoy",
 			GenerateRequestID: true, MaxHeaderKB: 60, MaxHeaderCount: 100, ConnectionIdle: time.Hour,
@@ -190,19 +190,18 @@ use_original_dst: false
 func TestListenerRefused(t *testing.T) {
 	ok := managerWith(rds + router)
 	tests := map[string]struct{ text, want string }{
-		"listener filter": {ok + "listener_filters: [{name: envoy.filters.listener.tls_inspector, typed_config: {'@type': type.googleapis.com/no.T}}]", "listener_filters[0]: 'envoy.filters.listener.tls_inspector' with type URL 'type.googleapis.com/no.T' is not supported"},
-		"access log":      {ok + "access_log: [{name: f}]", "access_log[0]: is not supported"},
-		"more addresses":  {ok + "additional_addresses: [{}]", "additional_addresses[0]: is not supported"},
-		"socket options":  {ok + "socket_options: [{int_value: 1}]", "socket_options[0]: is not supported"},
-		"udp":             {ok + "udp_listener_config: {}", "udp_listener_config: is not supported"},
-		"transparent":     {ok + "transparent: true", "transparent: true is not supported, only false"},
-		"unbound":         {ok + "bind_to_port: false", "bind_to_port: false is not supported, only true"},
-		"no chain":        {listenerBase, "filter_chains: no filter chains specified: there must be one, or a default_filter_chain"},
-		"no address":      {"name: l\ndefault_filter_chain: {}", "address: must have a socket_address\nlistener \"l\": default_filter_chain.filters: must have an HTTP connection manager or a TCP proxy"},
-		"network filter":  {listenerBase + "filter_chains: [{filters: [{name: tcp, typed_config: {'@type': type.googleapis.com/no.Tcp}}]}]", "filter_chains[0].filters[0]: Didn't find a registered implementation for 'tcp' with type URL: 'type.googleapis.com/no.Tcp'"},
-		"two filters":     {listenerBase + "filter_chains: [{filters: [{name: a}, {name: rbac, typed_config: {'@type': type.googleapis.com/no.Rbac}}]}]", "filter_chains[0].filters[1]: 'rbac' with type URL 'type.googleapis.com/no.Rbac' is not supported, only one HTTP connection manager or TCP proxy"},
-		"tls":             {listenerBase + "default_filter_chain: {filters: [{name: a}], transport_socket: {name: t, typed_config: {'@type': type.googleapis.com/no.Tls}}}", "default_filter_chain.transport_socket: 't' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer\nlistener \"l\": default_filter_chain.filters[0].typed_config: must be set"},
-		"port":            {"name: l\naddress: {socket_address: {address: h, port_value: 1}}\ndefault_filter_chain: {filters: [{name: a}]}", "address.socket_address.address: malformed IP address: h (a name needs a cluster of type STRICT_DNS)\nlistener \"l\": default_filter_chain.filters[0].typed_config: must be set"},
+		"access log":     {ok + "access_log: [{name: f}]", "access_log[0]: is not supported"},
+		"more addresses": {ok + "additional_addresses: [{}]", "additional_addresses[0]: is not supported"},
+		"socket options": {ok + "socket_options: [{int_value: 1}]", "socket_options[0]: is not supported"},
+		"udp":            {ok + "udp_listener_config: {}", "udp_listener_config: is not supported"},
+		"transparent":    {ok + "transparent: true", "transparent: true is not supported, only false"},
+		"unbound":        {ok + "bind_to_port: false", "bind_to_port: false is not supported, only true"},
+		"no chain":       {listenerBase, "filter_chains: no filter chains specified: there must be one, or a default_filter_chain"},
+		"no address":     {"name: l\ndefault_filter_chain: {}", "address: must have a socket_address\nlistener \"l\": default_filter_chain.filters: must have an HTTP connection manager or a TCP proxy"},
+		"network filter": {listenerBase + "filter_chains: [{filters: [{name: tcp, typed_config: {'@type': type.googleapis.com/no.Tcp}}]}]", "filter_chains[0].filters[0]: Didn't find a registered implementation for 'tcp' with type URL: 'type.googleapis.com/no.Tcp'"},
+		"two filters":    {listenerBase + "filter_chains: [{filters: [{name: a}, {name: rbac, typed_config: {'@type': type.googleapis.com/no.Rbac}}]}]", "filter_chains[0].filters[1]: 'rbac' with type URL 'type.googleapis.com/no.Rbac' is not supported, only one HTTP connection manager or TCP proxy"},
+		"tls":            {listenerBase + "default_filter_chain: {filters: [{name: a}], transport_socket: {name: t, typed_config: {'@type': type.googleapis.com/no.Tls}}}", "default_filter_chain.transport_socket: 't' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer\nlistener \"l\": default_filter_chain.filters[0].typed_config: must be set"},
+		"port":           {"name: l\naddress: {socket_address: {address: h, port_value: 1}}\ndefault_filter_chain: {filters: [{name: a}]}", "address.socket_address.address: malformed IP address: h (a name needs a cluster of type STRICT_DNS)\nlistener \"l\": default_filter_chain.filters[0].typed_config: must be set"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

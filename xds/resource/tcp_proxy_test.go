@@ -36,7 +36,7 @@ func TestTCPProxy(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			want := &config.Listener{Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20, Chains: []*config.FilterChain{{TCP: &tcp{
+			want := &config.Listener{Name: "l", Address: config.Address{IP: "0.0.0.0", Port: 80}, BufferLimit: 1 << 20, FiltersTimeout: 15 * time.Second, Chains: []*config.FilterChain{{TCP: &tcp{
 				StatPrefix: "s", Clusters: []config.WeightedCluster{{Name: "c", Weight: 1}}, IdleTimeout: time.Hour, MaxConnectAttempts: 1,
 			}}}}
 			test.want(want.Chains[0].TCP)
