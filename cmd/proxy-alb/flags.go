@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -39,6 +40,7 @@ type flags struct {
 	statsTags                  []string // name:value
 
 	mutexTracing bool
+	drainTime    uint32 // seconds
 
 	// What follows has no function here, and /server_info shows it.
 
@@ -46,7 +48,7 @@ type flags struct {
 	useDynamicBaseID, disableHotRestart bool
 	skipNoParent, skipParentStats       bool
 	baseIDPath, socketPath, socketMode  string
-	drainTime, parentShutdownTime       uint32 // seconds
+	parentShutdownTime                  uint32 // seconds
 	drainStrategy                       string
 	cpusetThreads                       bool
 	logFormat                           string
@@ -98,6 +100,7 @@ func (f *flags) define() *pflag.FlagSet {
 	set.StringVar(&f.adminAddressPath, "admin-address-path", "", "`file` that the admin address is written to")
 	set.StringVar(&f.addressVersion, "local-address-ip-version", "v4", "v4 or v6: which address of this machine stands for a loopback client in x-forwarded-for")
 	set.StringArrayVar(&f.statsTags, "stats-tag", nil, "`name:value` that every statistic is tagged with; may be repeated")
+	set.Uint32Var(&f.drainTime, "drain-time-s", uint32(proxy.DefaultDrainTime/time.Second), "`seconds` that connections of a changed or removed listener may go on")
 	set.BoolVar(&f.mutexTracing, "enable-mutex-tracing", false, "count contention of mutexes, for /contention of the admin interface")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
 	set.BoolVar(&f.hotRestartVersion, "hot-restart-version", false, "print what this version can be hot restarted with, and exit")
@@ -137,7 +140,7 @@ func (f *flags) defineAccepted(set *pflag.FlagSet) {
 		byDefault uint32
 		value     *uint32
 	}{
-		{"base-id", 0, &f.baseID}, {"restart-epoch", 0, &f.restartEpoch}, {"drain-time-s", 600, &f.drainTime},
+		{"base-id", 0, &f.baseID}, {"restart-epoch", 0, &f.restartEpoch},
 		{"parent-shutdown-time-s", 900, &f.parentShutdownTime}, {"file-flush-interval-msec", 10_000, &f.fileFlushInterval},
 		{"file-flush-min-size-kb", 64, &f.fileFlushMinSize},
 	} {

@@ -104,6 +104,8 @@ func (p *process) prepare() error {
 	}
 	p.server, err = proxy.NewServer(proxy.Options{
 		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname,
+		// Without any time there is still a moment: 0 is the default there.
+		DrainTime:        max(time.Duration(p.settings.flags.drainTime)*time.Second, time.Nanosecond),
 		LocalAddress:     localAddress(p.settings.flags.addressVersion == "v6"),
 		NoAcceptSteering: p.settings.env.noAcceptSteering,
 	})
