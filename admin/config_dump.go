@@ -77,6 +77,9 @@ func (a *surface) selectConfigs(q *dumpQuery) (*adminv3.ConfigDump, error) {
 		if err != nil {
 			return nil, fmt.Errorf("config dump: %w", err)
 		}
+		if endpoints, ok := part.(*adminv3.EndpointsConfigDump); ok && a.Clusters != nil {
+			liveEndpoints(endpoints, a.Clusters())
+		}
 		if q.name != nil {
 			keepNamed(part.ProtoReflect(), q.name)
 		}
