@@ -86,7 +86,7 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 		if old == nil || old.config != cfg {
 			k.scopes.extend(s, cfg, undo)
 		}
-		if err := k.secure(old, c.snapshot); err != nil {
+		if err := s.secureCluster(&k, old, c.snapshot); err != nil {
 			return fmt.Errorf("cluster %q: transport_socket: %w", name, err)
 		}
 		k.stabilize(old)

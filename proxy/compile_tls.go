@@ -18,22 +18,26 @@ func secretsOf(s *config.Snapshot, refs []config.SecretRef) []*config.Secret {
 	return out
 }
 
-// secure gives the cluster its TLS: that of the generation before, where nothing of it has changed.
-func (k *compiledCluster) secure(old *compiledCluster, next *config.Snapshot) (err error) {
+// secureCluster gives a cluster its TLS: that of the generation before, where nothing of it has changed.
+func (s *Server) secureCluster(k, old *compiledCluster, next *config.Snapshot) (err error) {
 	cfg := k.config.TLS
 	if cfg == nil {
 		return nil
 	}
 	k.secrets = secretsOf(next, cfg.Secrets())
-	if old != nil && old.tls != nil && old.config.TLS == cfg && slices.Equal(old.secrets, k.secrets) {
+	make := func() (*tls.Upstream, error) { return tls.NewUpstream(cfg, next.Secrets, time.Now) }
+	switch {
+	case old == nil || old.tls == nil || old.config.TLS != cfg || !slices.Equal(old.secrets, k.secrets):
+		k.tls, err = make()
+	case s.stale(old.tls):
+		k.tls = renew(s, old.tls, make)
+	default:
 		k.tls = old.tls
-		return nil
 	}
-	k.tls, err = tls.NewUpstream(cfg, next.Secrets, time.Now)
 	return err
 }
 
-// secureChain gives a filter chain its TLS: that of the generation before, where nothing of it has changed.
+// secureChain is secureCluster for a filter chain.
 func (s *Server) secureChain(k, old *compiledChain, next *config.Snapshot, undo *cleanup) (err error) {
 	cfg := k.identity.config.TLS
 	if cfg == nil {
@@ -41,11 +45,15 @@ func (s *Server) secureChain(k, old *compiledChain, next *config.Snapshot, undo 
 	}
 	k.sslScope = s.scope(undo, k.listenerScope.Prefix()+"ssl.", stats.SSL)
 	k.secrets = secretsOf(next, cfg.Secrets())
-	if old != nil && old.tls != nil && slices.Equal(old.secrets, k.secrets) {
+	make := func() (*tls.Downstream, error) { return tls.NewDownstream(cfg, next.Secrets, time.Now) }
+	switch {
+	case old == nil || old.tls == nil || !slices.Equal(old.secrets, k.secrets):
+		k.tls, err = make()
+	case s.stale(old.tls):
+		k.tls = renew(s, old.tls, make)
+	default:
 		k.tls = old.tls
-		return nil
 	}
-	k.tls, err = tls.NewDownstream(cfg, next.Secrets, time.Now)
 	return err
 }
 

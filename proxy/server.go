@@ -16,6 +16,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/health"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // MaxWorkers bounds the worker threads; more than any machine has cores is a mistake in the configuration.
@@ -66,12 +67,15 @@ type Server struct {
 	steers       bool   // connections go to the worker with the fewest
 
 	// What follows is touched by install only, whose calls the store keeps apart.
-	buckets map[string]namedBucket
+	buckets      map[string]namedBucket
+	changedFiles []string // of TLS, in the install that takes them over
 
 	mu      sync.Mutex // guards current for readers
 	current *compiled
 
-	closing sync.Once
+	endWatch context.CancelFunc // of files
+	watching sync.WaitGroup
+	closing  sync.Once
 }
 
 // NewServer starts the workers, which listen on nothing until the Store is given listeners.
@@ -110,6 +114,9 @@ func NewServer(o Options) (*Server, error) {
 		}
 		s.workers = append(s.workers, w)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.endWatch = cancel
+	s.watching.Go(func() { tls.WatchFiles(ctx, s.tlsFiles, s.ReloadTLS) })
 	return s, nil
 }
 
@@ -129,6 +136,7 @@ const clustersPerTurn = 128
 func (s *Server) install(_, next *config.Snapshot) error {
 	prev := s.serving()
 	c, err := s.compile(prev, next)
+	s.changedFiles = nil
 	if err != nil {
 		return err
 	}
@@ -256,6 +264,10 @@ func (s *Server) Drain(ctx context.Context) error {
 // Close ends the workers and everything they hold.
 func (s *Server) Close() {
 	s.closing.Do(func() {
+		if s.endWatch != nil {
+			s.endWatch()
+			s.watching.Wait()
+		}
 		s.resolver.Close()
 		s.checker.Close()
 		for _, w := range s.workers {

@@ -28,6 +28,7 @@ type Downstream struct {
 	missing string
 	shown   []*shown
 	peers   *verifier
+	files   []string
 }
 
 // NewDownstream returns the context of c. The files that it names are read now. While one of the secrets that it names has
@@ -51,7 +52,7 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 	if m.missing != "" {
 		return &Downstream{missing: m.missing}, nil
 	}
-	d := &Downstream{}
+	d := &Downstream{files: filesOf(&m, keys)}
 	if d.config, err = parameters(&c.TLS, tls.VersionTLS13, now); err != nil {
 		return nil, err
 	}
@@ -170,6 +171,9 @@ func (d *Downstream) tickets(c *config.DownstreamTLS, sources []config.DataSourc
 	return nil
 }
 
+// Files returns the paths of the files that the context is made of. The slice is read-only.
+func (d *Downstream) Files() []string { return d.files }
+
 // Missing returns the name of a secret that has not come, empty when the context is ready.
 func (d *Downstream) Missing() string { return d.missing }
 
@@ -194,4 +198,24 @@ func certificatesOf(shown []*shown, peers *verifier, now time.Time) (out Certifi
 		out.CA = describe(peers.cas, peers.place, now)
 	}
 	return out
+}
+
+// DaysUntilFirstExpiring returns the least CertificateDetails.DaysUntilExpiration of Certificates, NoCertificate without any.
+func (d *Downstream) DaysUntilFirstExpiring(now time.Time) uint64 {
+	return daysUntilFirst(d.shown, d.peers, now)
+}
+
+func daysUntilFirst(shown []*shown, peers *verifier, now time.Time) uint64 {
+	days := uint64(NoCertificate)
+	for _, one := range shown {
+		for _, c := range one.chain {
+			days = min(days, daysUntil(c.NotAfter, now))
+		}
+	}
+	if peers != nil {
+		for _, c := range peers.cas {
+			days = min(days, daysUntil(c.NotAfter, now))
+		}
+	}
+	return days
 }

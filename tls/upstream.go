@@ -18,6 +18,7 @@ type Upstream struct {
 	asked   *config.UpstreamTLS
 	shown   []*shown
 	peers   *verifier // nil: any certificate is good
+	files   []string
 }
 
 // NewUpstream returns the context of c. The files that it names are read now. While one of the secrets that it names has not
@@ -30,7 +31,7 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 	if m.missing != "" {
 		return &Upstream{missing: m.missing}, nil
 	}
-	u := &Upstream{asked: c}
+	u := &Upstream{asked: c, files: filesOf(&m, nil)}
 	// Envoy's clients speak no more than TLS 1.2 unless they are told to.
 	if u.config, err = parameters(&c.TLS, tls.VersionTLS12, now); err != nil {
 		return nil, err
@@ -71,6 +72,9 @@ var errNameWithoutTrust = errors.New("auto_sni_san_validation needs trusted_ca")
 // maxSessions bounds the sessions kept of a cluster, whatever max_session_keys says: each has some KiB.
 const maxSessions = 1024
 
+// Files returns the paths of the files that the context is made of. The slice is read-only.
+func (u *Upstream) Files() []string { return u.files }
+
 // Missing returns the name of a secret that has not come, empty when the context is ready.
 func (u *Upstream) Missing() string { return u.missing }
 
@@ -101,4 +105,9 @@ func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, erro
 // Certificates returns what hosts are shown, and what theirs are verified against.
 func (u *Upstream) Certificates(now time.Time) Certificates {
 	return certificatesOf(u.shown, u.peers, now)
+}
+
+// DaysUntilFirstExpiring returns the least CertificateDetails.DaysUntilExpiration of Certificates, NoCertificate without any.
+func (u *Upstream) DaysUntilFirstExpiring(now time.Time) uint64 {
+	return daysUntilFirst(u.shown, u.peers, now)
 }

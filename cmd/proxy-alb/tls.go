@@ -50,21 +50,39 @@ func ofModuleService(err error) error {
 	return fmt.Errorf("TLS of ModuleService: %w", err)
 }
 
+// contexts are the certificates of every TLS context: of traffic, and of ModuleService.
+func (p *process) contexts() []tls.Certificates {
+	var all []tls.Certificates
+	if p.server != nil {
+		all = p.server.Certificates()
+	}
+	if p.tls != nil {
+		all = append(all, p.tls.Certificates())
+	}
+	return all
+}
+
 // daysUntilFirstCertificateExpires is server.days_until_first_cert_expiring.
 func (p *process) daysUntilFirstCertificateExpires() uint64 {
-	if p.tls == nil {
-		return tls.NoCertificate
+	days := uint64(tls.NoCertificate)
+	if p.server != nil {
+		days = p.server.DaysUntilFirstCertificateExpires()
 	}
-	return p.tls.DaysUntilFirstExpiring()
+	if p.tls != nil {
+		days = min(days, p.tls.DaysUntilFirstExpiring())
+	}
+	return days
 }
 
 // certificates are those of /certs.
 func (p *process) certificates() []*adminv3.Certificate {
-	if p.tls == nil {
-		return nil
+	var all []*adminv3.Certificate
+	for _, c := range p.contexts() {
+		if len(c.Chain)+len(c.CA) > 0 {
+			all = append(all, &adminv3.Certificate{CaCert: certificateDetails(c.CA), CertChain: certificateDetails(c.Chain)})
+		}
 	}
-	c := p.tls.Certificates()
-	return []*adminv3.Certificate{{CaCert: certificateDetails(c.CA), CertChain: certificateDetails(c.Chain)}}
+	return all
 }
 
 // certificateDetails has the alternative names in Envoy's order: DNS, URI, IP.

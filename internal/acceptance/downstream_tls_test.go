@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -233,5 +235,59 @@ func TestDownstreamTLSSecret(t *testing.T) {
 	}
 	if n := p.ListenerStat("ssl.handshake"); n < 2 {
 		t.Errorf("%d handshakes", n)
+	}
+}
+
+// TestDownstreamTLSFiles takes files over that have changed, keeps what is in force when they cannot be used, and lets those who
+// are connected go on.
+func TestDownstreamTLSFiles(t *testing.T) {
+	a := harness.NewAuthority(t)
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	rotate := func(names ...string) {
+		c, k := a.Issue(names...)
+		for path, text := range map[string][]byte{cert: c, key: k} {
+			if err := os.WriteFile(path, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rotate("proxy.test")
+	s := secured(harness.NewSetup(echoOrigin(t).Addr()), a, func(c *config.DownstreamTLS) {
+		c.Certificates = []config.TLSCertificate{{Chain: config.DataSource{File: cert}, Key: config.DataSource{File: key}}}
+	})
+	s.Quiet = true
+	p := s.Start(t)
+	get := func(c *http.Client) error {
+		r, err := c.Get("https://proxy.test/")
+		if err == nil {
+			_ = r.Body.Close()
+		}
+		return err
+	}
+	named := func(name string) *http.Client {
+		return tlsClient(t, p, a, false, func(c *tls.Config) { c.ServerName = name })
+	}
+	early := named("proxy.test")
+	if err := get(early); err != nil {
+		t.Fatal(err)
+	}
+	rotate("next.test")
+	if err := get(named("proxy.test")); err != nil {
+		t.Errorf("before the files are looked at: %v", err)
+	}
+	p.Server.ReloadTLS([]string{cert, key})
+	if err := get(named("next.test")); err != nil {
+		t.Errorf("after: %v", err)
+	}
+	if err := os.WriteFile(key, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.Server.ReloadTLS([]string{key})
+	if err := get(named("next.test")); err != nil {
+		t.Errorf("after files that cannot be used: %v", err)
+	}
+	if err := get(early); err != nil {
+		t.Errorf("a connection of before: %v", err)
 	}
 }

@@ -1,0 +1,83 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/tls"
+)
+
+// contexts calls f with every TLS context that new connections get.
+func (c *compiled) contexts(f func(tlsContext)) {
+	for i := range c.clusters {
+		if k := c.clusters[i].tls; k != nil {
+			f(k)
+		}
+	}
+	for _, l := range c.listeners {
+		for chain := range l.all() {
+			if chain.tls != nil {
+				f(chain.tls)
+			}
+		}
+	}
+}
+
+// tlsContext is a context of either side.
+type tlsContext interface {
+	Files() []string
+	Certificates(now time.Time) tls.Certificates
+	DaysUntilFirstExpiring(now time.Time) uint64
+}
+
+// tlsFiles returns the files that contexts are made of, each once.
+func (s *Server) tlsFiles() (paths []string) {
+	s.serving().contexts(func(c tlsContext) { paths = append(paths, c.Files()...) })
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// ReloadTLS makes the TLS contexts anew that one of the files is a part of. One that cannot be made stays as it is, and the
+// log says why.
+func (s *Server) ReloadTLS(files []string) {
+	err := s.store.Update(config.SourceFile, func(*config.Snapshot) (config.Delta, error) {
+		s.changedFiles = files
+		return config.Delta{}, nil
+	})
+	if err != nil {
+		s.log.Error("TLS files that have changed could not be taken over", zap.Strings("files", files), zap.Error(err))
+	}
+}
+
+// renew returns what make makes, for a context of which nothing but files has changed. Where that is not possible, old stays.
+func renew[C tlsContext](s *Server, old C, make func() (C, error)) C {
+	next, err := make()
+	if err != nil {
+		s.log.Error("TLS files have changed and cannot be used, those of before stay in force", zap.Error(err))
+		return old
+	}
+	s.log.Info("TLS files are taken over", zap.Strings("files", old.Files()))
+	return next
+}
+
+// stale reports whether one of the files of a context has changed.
+func (s *Server) stale(c tlsContext) bool {
+	return slices.ContainsFunc(c.Files(), func(path string) bool { return slices.Contains(s.changedFiles, path) })
+}
+
+// Certificates returns the certificates of every TLS context of traffic.
+func (s *Server) Certificates() (all []tls.Certificates) {
+	now := time.Now()
+	s.serving().contexts(func(c tlsContext) { all = append(all, c.Certificates(now)) })
+	return all
+}
+
+// DaysUntilFirstCertificateExpires returns the least days that a certificate of traffic has left, tls.NoCertificate without any.
+func (s *Server) DaysUntilFirstCertificateExpires() uint64 {
+	days, now := uint64(tls.NoCertificate), time.Now()
+	s.serving().contexts(func(c tlsContext) { days = min(days, c.DaysUntilFirstExpiring(now)) })
+	return days
+}
