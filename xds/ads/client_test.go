@@ -353,6 +353,13 @@ func TestUnknownAndUnwantedTypes(t *testing.T) {
 		s.Expect("world", request(worldURL, "", ""))
 		synctest.Wait()
 		s.Silent("no names would mean all resources on a new stream")
+
+		s.Send(namedURL, "v3")
+		s.Send(namedURL, "v4", named("x"))
+		synctest.Wait()
+		s.Silent("what this stream was not asked for is dropped")
+		c.Subscribe(namedURL, []string{"x"})
+		s.Expect("and leaves no trace in the first request", request(namedURL, "v2", "", "x"))
 	})
 }
 

@@ -161,7 +161,7 @@ func (c *Client) due(now time.Time) (wait time.Duration, next request, ok bool) 
 func (c *Client) take(ctx context.Context, r *response) {
 	s, wanted := c.noteResponse(r)
 	if s == nil {
-		c.log.Warn("response of a type that nobody subscribed to is dropped", zap.String("type_url", r.typeURL))
+		c.log.Warn("response of a type that was not asked for is dropped", zap.String("type_url", r.typeURL))
 		return
 	}
 	if !wanted {
@@ -194,7 +194,7 @@ func (c *Client) take(ctx context.Context, r *response) {
 	}
 }
 
-// noteResponse notes the nonce. It returns no subscription for a type that was never subscribed to, and wanted false
+// noteResponse notes the nonce. It returns no subscription for a type that this stream was not asked for, and wanted false
 // when no resource of it is wanted any more.
 func (c *Client) noteResponse(r *response) (s *subscription, wanted bool) {
 	c.mu.Lock()
@@ -204,7 +204,7 @@ func (c *Client) noteResponse(r *response) (s *subscription, wanted bool) {
 		c.state.Identifier = r.identifier
 	}
 	s = c.byURL[r.typeURL]
-	if s == nil || !s.subscribed {
+	if s == nil || !s.asked {
 		return nil, false
 	}
 	s.nonce, s.unanswered = r.nonce, true
