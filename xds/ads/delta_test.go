@@ -83,6 +83,7 @@ func TestDeltaAcknowledge(t *testing.T) {
 
 func TestDeltaNamesAreDifferences(t *testing.T) {
 	converse(t, incremental, func(t *testing.T, c *talk) {
+		c.server.Reasking()
 		c.Subscribe(namedURL, []string{"x", "y"})
 		s := c.server.AcceptDelta()
 		s.Expect("first", delta(namedURL, "", "x", "y"))

@@ -41,6 +41,7 @@ type Server struct {
 	grpc     *grpc.Server
 	dials    chan time.Time
 	down     atomic.Bool // connections are refused
+	rules    *rules
 
 	mu      sync.Mutex
 	streams map[string]chan *Stream      // by method
@@ -53,6 +54,7 @@ func New(t testing.TB, options ...grpc.ServerOption) *Server {
 		t:        t,
 		listener: bufconn.Listen(pipe),
 		dials:    make(chan time.Time, 1024),
+		rules:    newRules(),
 		streams:  make(map[string]chan *Stream),
 		deltas:   make(map[string]chan *DeltaStream),
 	}
@@ -65,6 +67,11 @@ func New(t testing.TB, options ...grpc.ServerOption) *Server {
 	t.Cleanup(func() {
 		s.grpc.Stop()
 		<-served
+		s.rules.mu.Lock()
+		defer s.rules.mu.Unlock()
+		for _, breach := range s.rules.found {
+			t.Error("a rule of the conversation is broken: " + breach)
+		}
 	})
 	return s
 }
@@ -104,13 +111,16 @@ func (s *Server) serve(_ any, rpc grpc.ServerStream) error {
 	if strings.HasPrefix(path.Base(method), "Delta") {
 		stream := &DeltaStream{rpc: &grpc.GenericServerStream[discoveryv3.DeltaDiscoveryRequest, discoveryv3.DeltaDiscoveryResponse]{ServerStream: rpc}}
 		stream.init(s.t, rpc.Context())
+		stream.rules = deltaStream{rules: s.rules, method: method, types: make(map[string]*deltaTurns)}
 		queue(s, s.deltas, method) <- stream
-		return stream.serve(stream.rpc.Recv)
+		return stream.serve(stream.rpc.Recv, stream.rules.request)
 	}
 	stream := &Stream{rpc: &grpc.GenericServerStream[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]{ServerStream: rpc}}
 	stream.init(s.t, rpc.Context())
+	stream.rules = worldStream{rules: s.rules, method: method, types: make(map[string]*worldTurns)}
 	queue(s, s.streams, method) <- stream
-	return stream.serve(stream.rpc.Recv)
+	defer stream.rules.ended()
+	return stream.serve(stream.rpc.Recv, stream.rules.request)
 }
 
 // queue returns the streams of a method that wait to be accepted.

@@ -3,6 +3,7 @@ package adstest
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,18 +21,21 @@ import (
 // Stream is one stream of a client in the state of the world.
 type Stream struct {
 	talk[*discoveryv3.DiscoveryRequest]
-	rpc grpc.BidiStreamingServer[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]
+	rpc   grpc.BidiStreamingServer[discoveryv3.DiscoveryRequest, discoveryv3.DiscoveryResponse]
+	rules worldStream
 }
 
 // DeltaStream is one stream of a client in the incremental variant.
 type DeltaStream struct {
 	talk[*discoveryv3.DeltaDiscoveryRequest]
-	rpc grpc.BidiStreamingServer[discoveryv3.DeltaDiscoveryRequest, discoveryv3.DeltaDiscoveryResponse]
+	rpc   grpc.BidiStreamingServer[discoveryv3.DeltaDiscoveryRequest, discoveryv3.DeltaDiscoveryResponse]
+	rules deltaStream
 }
 
 // request is a request of either variant.
 type request interface {
 	proto.Message
+	GetTypeUrl() string
 	GetErrorDetail() *statuspb.Status
 }
 
@@ -42,7 +46,8 @@ type talk[R request] struct {
 	end      chan error
 	ended    <-chan struct{}
 	metadata metadata.MD
-	sent     map[string]int // responses by type, for the nonces
+	asked    atomic.Pointer[string] // the type of the first request
+	sent     map[string]int         // responses by type, for the nonces
 }
 
 func (k *talk[R]) init(t testing.TB, ctx context.Context) {
@@ -54,14 +59,17 @@ func (k *talk[R]) init(t testing.TB, ctx context.Context) {
 	k.sent = make(map[string]int)
 }
 
-// serve takes requests until either side ends the stream.
-func (k *talk[R]) serve(receive func() (R, error)) error {
+// serve takes requests, and shows them to the rules, until either side ends the stream.
+func (k *talk[R]) serve(receive func() (R, error), look func(R)) error {
 	go func() {
 		for {
 			request, err := receive()
 			if err != nil {
 				return
 			}
+			url := request.GetTypeUrl()
+			k.asked.CompareAndSwap(nil, &url)
+			look(request)
 			k.requests <- request
 		}
 	}()
@@ -71,6 +79,14 @@ func (k *talk[R]) serve(receive func() (R, error)) error {
 	case <-k.ended:
 		return nil
 	}
+}
+
+// only returns the type of a response that may not say it, on a stream of one type.
+func (k *talk[R]) only(url string) string {
+	if first := k.asked.Load(); url == "" && first != nil {
+		return *first
+	}
+	return url
 }
 
 // Metadata returns what the client sent when it opened the stream, with :authority.
@@ -102,6 +118,17 @@ func (k *talk[R]) Expect(what string, want R) R {
 		k.t.Fatalf("%s:\n got %v\nwant %v", what, compared, want)
 	}
 	return got
+}
+
+// Drain throws away the requests that wait to be looked at.
+func (k *talk[R]) Drain() {
+	for {
+		select {
+		case <-k.requests:
+		default:
+			return
+		}
+	}
 }
 
 // Silent fails when a request is waiting to be looked at.
@@ -159,6 +186,7 @@ func (s *Stream) Send(url, version string, resources ...proto.Message) (nonce st
 // SendRaw sends a response as it is.
 func (s *Stream) SendRaw(r *discoveryv3.DiscoveryResponse) {
 	s.t.Helper()
+	s.rules.response(s.only(r.GetTypeUrl()), r.GetVersionInfo(), r.GetNonce())
 	if err := s.rpc.Send(r); err != nil {
 		s.t.Fatal(err)
 	}
@@ -190,6 +218,7 @@ func (s *DeltaStream) Send(url, version string, removed []string, resources ...C
 // SendRaw sends a response as it is.
 func (s *DeltaStream) SendRaw(r *discoveryv3.DeltaDiscoveryResponse) {
 	s.t.Helper()
+	s.rules.response(s.only(r.GetTypeUrl()), r)
 	if err := s.rpc.Send(r); err != nil {
 		s.t.Fatal(err)
 	}
