@@ -166,3 +166,40 @@ func TestRateLimitOfNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestChangeOfMindWhileWaiting holds that a request that has lost its meaning while it waited for the rate limit is not sent: one
+// without names would ask for all resources, and one with the names of before for nothing.
+func TestChangeOfMindWhileWaiting(t *testing.T) {
+	for _, variant := range []struct {
+		name  string
+		delta bool
+	}{{"world", false}, {"delta", true}} {
+		t.Run(variant.name, func(t *testing.T) {
+			change := func(_ *talk, o *ads.Options) {
+				o.Incremental = variant.delta
+				o.RateLimit = ads.RateLimit{MaxTokens: 1, FillRate: 0.1}
+			}
+			converse(t, change, func(t *testing.T, c *talk) {
+				c.server.Reasking()
+				c.Subscribe(worldURL, nil)
+				c.Subscribe(namedURL, []string{"x"})
+				requests := acceptPeer(c, false, variant.delta).(interface {
+					Silent(string)
+					Drain()
+				})
+				requests.Drain()
+				c.Subscribe(namedURL, nil)
+				wait(time.Minute)
+				requests.Silent("nothing is wanted any more")
+				c.Subscribe(namedURL, []string{"x"})
+				synctest.Wait()
+				requests.Drain()
+				c.Subscribe(namedURL, []string{"x", "y"})
+				synctest.Wait()
+				c.Subscribe(namedURL, []string{"x"})
+				wait(time.Minute)
+				requests.Silent("what is wanted is what the server knows")
+			})
+		})
+	}
+}

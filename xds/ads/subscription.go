@@ -95,6 +95,7 @@ type subscription struct {
 	asked      bool     // a request was sent
 	told       []string // names that the server knows to be wanted, sorted
 	dropped    []string // names that it has to hear are not, sorted
+	last       []string // names when the last request was made
 	queued     bool     // in Client.queue
 	refusal    *statuspb.Status
 	refused    string // what was refused last, with wasRefused
@@ -117,27 +118,33 @@ func (s *subscription) wants(name string) bool {
 // streamEnded forgets what belonged to the stream.
 func (s *subscription) streamEnded() {
 	s.nonce, s.unanswered, s.asked, s.queued = "", false, false, false
-	s.told, s.dropped = nil, nil
+	s.told, s.dropped, s.last = nil, nil, nil
 	s.refusal, s.refused, s.wasRefused = nil, "", false
 }
 
 // request makes the request that is due, the answer to the last response included. An error detail is sent once. ok is false
-// when there is nothing to say, which the incremental variant does not.
+// when there is nothing to say: what it was queued for may have been taken back since.
 func (s *subscription) request(incremental bool) (r request, ok bool) {
+	s.queued = false
+	if !s.worthAsking() {
+		return request{}, false
+	}
 	r = request{typeURL: s.URL, nonce: s.nonce, refusal: s.refusal}
+	ok = !s.asked || s.unanswered
 	if incremental {
 		r.subscribe, _ = difference(s.told, s.names)
 		_, r.unsubscribe = difference(s.dropped, s.names)
-		s.told, s.dropped = s.names, nil
+		ok = ok || len(r.subscribe)+len(r.unsubscribe) > 0
 		if !s.asked {
 			r.held = maps.Clone(s.held)
 		}
-		ok = !s.asked || s.unanswered || len(r.subscribe)+len(r.unsubscribe) > 0
 		s.nonce = "" // each response is answered once
 	} else {
-		r.version, r.names, ok = s.version, s.names, true
+		r.version, r.names = s.version, s.names
+		ok = ok || !slices.Equal(s.last, s.names)
 	}
-	s.refusal, s.queued, s.asked, s.unanswered = nil, false, true, false
+	s.told, s.dropped, s.last = s.names, nil, s.names
+	s.refusal, s.asked, s.unanswered = nil, true, false
 	return r, ok
 }
 
