@@ -171,6 +171,8 @@ type HTTPConnectionManager struct {
 	// RDS tells where RouteConfigName is asked for.
 	RDS    Discovery
 	Routes *RouteConfiguration
+	// Scopes takes the place of RouteConfigName and Routes (scoped_routes), nil otherwise.
+	Scopes *ScopedRoutes
 
 	// Filters are the HTTP filters in order, without the terminal router.
 	Filters []HTTPFilter

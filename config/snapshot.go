@@ -12,6 +12,7 @@ type Snapshot struct {
 	Generation uint64
 	Listeners  map[string]*Listener
 	Routes     map[string]*RouteConfiguration // by ConfigSource.Key of the RDS name; inline ones are in their listener
+	Scopes     map[string][]*Scope            // by ConfigSource.Key of no name
 	Clusters   map[string]*Cluster
 	Endpoints  map[string]*ClusterLoadAssignment // by ConfigSource.Key of the EDS name
 	Secrets    map[string]*Secret                // by SecretRef.Key
@@ -27,7 +28,7 @@ type Snapshot struct {
 
 // RouteConfiguration returns the routes that a connection manager uses now, nil while they are not known.
 func (s *Snapshot) RouteConfiguration(hcm *HTTPConnectionManager) *RouteConfiguration {
-	if hcm.RouteConfigName == "" {
+	if hcm.RouteConfigName == "" { // with scopes there are no routes for all requests
 		return hcm.Routes
 	}
 	return s.Routes[hcm.RDS.Source.Key(hcm.RouteConfigName)]

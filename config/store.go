@@ -35,6 +35,7 @@ type Changes[T any] struct {
 type Delta struct {
 	Listeners Changes[*Listener]
 	Routes    Changes[*RouteConfiguration]
+	Scopes    Changes[[]*Scope]
 	Clusters  Changes[*Cluster]
 	Endpoints Changes[*ClusterLoadAssignment]
 	Secrets   Changes[*Secret]
@@ -50,6 +51,7 @@ type Delta struct {
 type resources struct {
 	listeners map[string]*Listener
 	routes    map[string]*RouteConfiguration
+	scopes    map[string][]*Scope
 	clusters  map[string]*Cluster
 	endpoints map[string]*ClusterLoadAssignment
 	secrets   map[string]*Secret
@@ -95,6 +97,7 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 	r := &sources[src]
 	r.listeners = d.Listeners.apply(r.listeners)
 	r.routes = d.Routes.apply(r.routes)
+	r.scopes = d.Scopes.apply(r.scopes)
 	r.clusters = d.Clusters.apply(r.clusters)
 	r.endpoints = d.Endpoints.apply(r.endpoints)
 	r.secrets = d.Secrets.apply(r.secrets)
@@ -120,6 +123,9 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	}
 	if d.Routes.any() {
 		next.Routes = merge(sources, func(r *resources) map[string]*RouteConfiguration { return r.routes })
+	}
+	if d.Scopes.any() {
+		next.Scopes = merge(sources, func(r *resources) map[string][]*Scope { return r.scopes })
 	}
 	if d.Clusters.any() {
 		next.Clusters = merge(sources, func(r *resources) map[string]*Cluster { return r.clusters })

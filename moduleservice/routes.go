@@ -38,13 +38,14 @@ func routes(s *config.Snapshot) iter.Seq2[*config.VirtualHost, *config.Route] {
 		seen := make(map[*config.RouteConfiguration]bool)
 		for _, name := range s.ListenerNames() {
 			for hcm := range s.Listeners[name].Managers() {
-				rc := s.RouteConfiguration(hcm)
-				if rc == nil || seen[rc] {
-					continue
-				}
-				seen[rc] = true
-				if !eachRoute(rc, yield) {
-					return
+				for rc := range s.RouteConfigurations(hcm) {
+					if seen[rc] {
+						continue
+					}
+					seen[rc] = true
+					if !eachRoute(rc, yield) {
+						return
+					}
 				}
 			}
 		}

@@ -11,7 +11,8 @@ import (
 type chainState struct {
 	worker   *worker
 	compiled *compiledChain
-	table    *tableState // nil while the routes are not known
+	table    *tableState   // nil while the routes are not known
+	scopes   []*tableState // of scoped routes, by the index of the scope
 
 	listenerStats *stats.Block
 	http          *stats.Block   // nil with a TCP proxy
@@ -36,7 +37,7 @@ func (s *chainState) update(c *compiledChain) {
 		s.tcp = s.worker.shard.Block(c.tcp.scope)
 		return
 	}
-	s.http, s.table = s.worker.shard.Block(c.httpScope), nil
+	s.http, s.table, s.scopes = s.worker.shard.Block(c.httpScope), nil, nil
 	s.filters = make([]*stats.Block, len(c.filterScopes))
 	for i, scope := range c.filterScopes {
 		if scope != nil {
@@ -45,6 +46,9 @@ func (s *chainState) update(c *compiledChain) {
 	}
 	if c.manager.table != nil {
 		s.table = s.worker.tables[c.manager.table]
+	}
+	if c.manager.scopes != nil {
+		s.scopes = c.manager.scopes.states(s.worker)
 	}
 }
 

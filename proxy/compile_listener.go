@@ -64,7 +64,8 @@ type compiledManager struct {
 	serverName []byte
 	via        []byte
 	filters    []*filter.Entry
-	table      *compiledTable // nil while the routes are not known: every request finds no route
+	table      *compiledTable  // nil while the routes are not known: every request finds no route
+	scopes     *compiledScopes // instead of table, nil without
 }
 
 func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
@@ -195,6 +196,7 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 		k.filterScopes = append(k.filterScopes, scope)
 	}
 	k.manager.routes = c.snapshot.RouteConfiguration(id.config.HTTP)
+	k.manager.scopes = scopesOf(c.snapshot, id.config.HTTP.Scopes, prev.chain(id))
 	return k, s.compileRoutes(k, c, prev, undo)
 }
 
@@ -209,6 +211,9 @@ func (s *Server) newChain(id *chainIdentity, scope *stats.Scope, undo *cleanup) 
 func (s *Server) compileRoutes(k *compiledChain, c, prev *compiled, undo *cleanup) (err error) {
 	if k.manager.routes != nil {
 		k.manager.table, err = s.compileTable(c, prev, k.manager.routes, undo)
+	}
+	if err == nil && k.manager.scopes != nil {
+		err = s.compileScopeTables(k.manager.scopes, c, prev, undo)
 	}
 	return err
 }

@@ -85,6 +85,7 @@ func (s *Server) compileDraining(c, prev *compiled, old *compiledChain, undo *cl
 	if routes := c.snapshot.RouteConfiguration(old.manager.config); routes != nil {
 		k.manager.routes = routes
 	}
+	k.manager.scopes = old.manager.scopes.draining(c.snapshot, old.manager.config.Scopes)
 	return k, s.compileRoutes(k, c, prev, undo)
 }
 

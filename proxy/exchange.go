@@ -54,6 +54,7 @@ type exchangeState struct {
 	chain    *chainState
 	manager  *compiledManager
 	table    *tableState
+	scopes   []*tableState // table is one of them when the manager has scoped routes
 	clusters []*upstream.Cluster
 	// What clusters, by their index, hash requests by in place of the route; nil when none does.
 	hashPolicies []route.HashPolicies
@@ -128,7 +129,7 @@ type Outcome struct {
 func (x *exchange) begin(c *httpConnection, down downstream, waker eventloop.Waker) {
 	chain, w := c.chain, c.listener.worker
 	x.waker, x.conn, x.down, x.chain = waker, c, down, chain
-	x.manager, x.table, x.clusters = &chain.compiled.manager, chain.table, w.clusters
+	x.manager, x.table, x.scopes, x.clusters = &chain.compiled.manager, chain.table, chain.scopes, w.clusters
 	x.hashPolicies = w.serving.hashPolicies
 	x.started = w.loop.Now()
 	x.lastActivity = x.started

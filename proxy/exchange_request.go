@@ -86,6 +86,12 @@ func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
 
 // findRoute matches the request and readies the counters and limits of the route.
 func (x *exchange) findRoute() verdict {
+	if x.manager.scopes != nil {
+		x.table = nil
+		if i := x.manager.scopes.Find(&x.request); i >= 0 {
+			x.table = x.scopes[i]
+		}
+	}
 	if x.table == nil {
 		x.chain.http.Inc(stats.HTTPNoRoute)
 		return verdictNoRoute

@@ -93,10 +93,8 @@ func (t *table) complete(r *revision) error {
 		values = append(values, member.value)
 	}
 	var err error
-	if r.value, err = t.compose(values); err != nil {
-		return err
-	}
-	return t.m.checkNeeds(t.of(r.value, &need{}))
+	r.value, err = t.compose(values)
+	return err
 }
 
 // from returns the children that come from source, in order of their names.

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
@@ -24,8 +25,8 @@ type DumpOptions struct {
 	IncludeEDS bool
 }
 
-// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, listeners, scoped routes, of which
-// there are none, routes, secrets.
+// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, listeners, scoped routes,
+// routes, secrets.
 // The resources in it are shared with the Manager and read-only.
 func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	m.mu.Lock()
@@ -37,7 +38,7 @@ func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	if o.IncludeEDS {
 		parts = append(parts, m.dumpEndpoints())
 	}
-	parts = append(parts, m.dumpListeners(), &adminv3.ScopedRoutesConfigDump{}, m.dumpRoutes(), m.dumpSecrets())
+	parts = append(parts, m.dumpListeners(), m.dumpScopes(), m.dumpRoutes(), m.dumpSecrets())
 	dump := &adminv3.ConfigDump{}
 	for _, part := range parts {
 		packed, err := anypb.New(part)
@@ -228,6 +229,38 @@ func inlineAssignment(packed *anypb.Any) *anypb.Any {
 		return nil
 	}
 	return pack(c.GetLoadAssignment())
+}
+
+// dumpScopes has the scopes of every connection manager that asks for some.
+func (m *Manager) dumpScopes() *adminv3.ScopedRoutesConfigDump {
+	dump := &adminv3.ScopedRoutesConfigDump{}
+	add := func(value any) {
+		for hcm := range value.(*config.Listener).Managers() {
+			if hcm.Scopes == nil || hcm.Scopes.SRDS == nil {
+				continue
+			}
+			c := m.tables[resource.ScopeType].children[hcm.Scopes.SRDS.Source.Key("")]
+			if c == nil || c.held == nil {
+				continue
+			}
+			scopes := &adminv3.ScopedRoutesConfigDump_DynamicScopedRouteConfigs{
+				Name: hcm.Scopes.Name, VersionInfo: c.held.version, LastUpdated: stamp(c.held.updated), ErrorState: c.failure.dump(),
+			}
+			for _, member := range byName(c.held.members) {
+				scopes.ScopedRouteConfigs = append(scopes.ScopedRouteConfigs, member.packed)
+			}
+			dump.DynamicScopedRouteConfigs = append(dump.DynamicScopedRouteConfigs, scopes)
+		}
+	}
+	for _, value := range byName(m.listeners.static) {
+		add(value)
+	}
+	for _, p := range byName(m.listeners.parents) {
+		if p.active != nil {
+			add(p.active.value)
+		}
+	}
+	return dump
 }
 
 // dumpSecrets has the secrets as they came: who shows them hides what must not be seen.

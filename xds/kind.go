@@ -28,6 +28,8 @@ type kind struct {
 	// collection returns the name of the collection that a resource is part of, where collections are asked for instead of
 	// single resources. It is nil elsewhere.
 	collection func(resource string) string
+	// wildcard tells that all resources of the type are one collection, which is asked for without a name.
+	wildcard bool
 	// compose returns the value of a collection, given those of its resources in order of their names.
 	compose func([]any) (any, error)
 	// accepts reports why resources of the type cannot come from a source that other types can come from; nil where they can.
@@ -169,6 +171,9 @@ func listenerKind() *kind {
 				}
 			}
 			for hcm := range l.Managers() {
+				if hcm.Scopes != nil {
+					needs = append(needs, scopedNeeds(hcm)...)
+				}
 				if name := hcm.RouteConfigName; name != "" {
 					needs = append(needs, need{
 						url: resource.RouteType, name: name, Discovery: hcm.RDS,

@@ -49,6 +49,63 @@ func routeKind(m *Manager) *kind {
 	return k
 }
 
+// scopedRoutesField is the field that tells where the route configurations of scopes come from.
+const scopedRoutesField = "scoped_routes.rds_config_source"
+
+// scopedNeeds returns what a connection manager with scoped routes asks for.
+func scopedNeeds(hcm *config.HTTPConnectionManager) []need {
+	scope := "http." + hcm.StatPrefix + "."
+	if hcm.Scopes.SRDS == nil {
+		return scopeNeeds(hcm.Scopes.Inline, &need{scope: scope, routes: hcm.Scopes.RDS})
+	}
+	return []need{{
+		url: resource.ScopeType, Discovery: *hcm.Scopes.SRDS, field: "scoped_routes.scoped_rds.scoped_rds_config_source",
+		scope: scope, statPrefix: scope + "scoped_rds." + hcm.Scopes.Name + ".", routes: hcm.Scopes.RDS,
+	}}
+}
+
+// scopeNeeds returns the route configurations that scopes name.
+func scopeNeeds(scopes []*config.Scope, by *need) (needs []need) {
+	for _, s := range scopes {
+		if s.RouteConfigName != "" {
+			needs = append(needs, need{
+				url: resource.RouteType, name: s.RouteConfigName, Discovery: by.routes, field: scopedRoutesField,
+				scope: by.scope, statPrefix: by.scope + "rds." + s.RouteConfigName + ".",
+			})
+		}
+	}
+	return needs
+}
+
+// scopeKind is of scopes, of which all that come from a source are one collection (SRDS).
+func scopeKind() *kind {
+	return &kind{
+		noun: "scoped_route_configuration", url: resource.ScopeType, wildcard: true, countsReloads: true,
+		decode: guarded(func(message proto.Message) (any, error) {
+			return resource.Scope(message.(*routev3.ScopedRouteConfiguration))
+		}),
+		collection: func(string) string { return "" },
+		compose: func(members []any) (any, error) {
+			scopes := make([]*config.Scope, len(members))
+			for i, scope := range members {
+				scopes[i] = scope.(*config.Scope)
+			}
+			return resource.Scopes(scopes)
+		},
+		needs: func(value any, by *need) []need { return scopeNeeds(value.([]*config.Scope), by) },
+		change: func(d *config.Delta, set map[string]any, gone []string) error {
+			d.Scopes.Remove = append(d.Scopes.Remove, gone...)
+			for key, scopes := range set {
+				if d.Scopes.Set == nil {
+					d.Scopes.Set = make(map[string][]*config.Scope)
+				}
+				d.Scopes.Set[key] = scopes.([]*config.Scope)
+			}
+			return nil
+		},
+	}
+}
+
 // hostKind is of virtual hosts that are resources of their own. They are named "<route configuration>/<host>", and all of a
 // route configuration are asked for by its name (VHDS).
 func hostKind(m *Manager) *kind {

@@ -5,14 +5,17 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 // need is a resource that another asks for by discovery, and in general waits for.
 type need struct {
 	url, name string // type and name
 	config.Discovery
-	field      string // that asks, for errors
-	scope      string // of the statistics of who asks, where that is needed
+	field string // that asks, for errors
+	scope string // of the statistics of who asks, where that is needed
+	// routes tells where the route configurations of scopes are asked for.
+	routes     config.Discovery
 	statPrefix string // of the statistics of the subscription
 }
 
@@ -76,12 +79,11 @@ func (m *Manager) wanted() map[string]map[string]*need {
 		for i := range needs {
 			n := &needs[i]
 			key := n.key()
-			if wanted[n.url][key] != nil {
-				continue
+			if wanted[n.url][key] == nil {
+				wanted[n.url][key] = n
 			}
-			wanted[n.url][key] = n
 			t := m.tables[n.url]
-			if c := t.children[key]; c != nil && c.held != nil {
+			if c := t.children[key]; c != nil && c.held != nil && t.needs != nil {
 				want(t.of(c.held.value, n))
 			}
 		}
@@ -101,6 +103,12 @@ func (m *Manager) checkNeeds(needs []need) error {
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", n.field, err)
+		}
+		if n.url != resource.ScopeType {
+			continue
+		}
+		if err := m.sources.check(n.routes.Source, resource.RouteType); err != nil {
+			return fmt.Errorf("%s: %w", scopedRoutesField, err)
 		}
 	}
 	return nil

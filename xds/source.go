@@ -173,7 +173,7 @@ func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, e
 func (s *sources) typeOf(by *source, k *kind, from config.ConfigSource) ads.Type {
 	return ads.Type{
 		URL:        k.url,
-		Wildcard:   s.m.tables[k.url] == nil,
+		Wildcard:   s.m.tables[k.url] == nil || k.wildcard,
 		Namespaces: k.url == resource.HostType,
 		Decode:     func(packed *anypb.Any) (string, proto.Message, error) { return s.m.unknown.decode(k.url, packed) },
 		Handle: func(ctx context.Context, r ads.Response) error {
@@ -263,7 +263,8 @@ func (s *sources) subscribeAll(tables []*table) map[sourceKey]bool {
 	used := make(map[sourceKey]bool)
 	for _, t := range tables {
 		wanted := t.bySource()
-		if opened := s.aggregated(); opened != nil {
+		_, wants := wanted[config.ConfigSource{}]
+		if opened := s.aggregated(); opened != nil && (wants || !t.wildcard) {
 			opened.Subscribe(t.url, wanted[config.ConfigSource{}])
 		}
 		for _, from := range slices.SortedFunc(maps.Keys(wanted), compareSources) {

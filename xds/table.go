@@ -185,6 +185,10 @@ func (t *table) retain(wanted map[string]*need, now time.Time) {
 func (t *table) bySource() map[config.ConfigSource][]string {
 	names := make(map[config.ConfigSource][]string)
 	for _, c := range t.children {
+		if t.wildcard {
+			names[c.source] = nil
+			continue
+		}
 		names[c.source] = append(names[c.source], c.name)
 	}
 	for _, list := range names {

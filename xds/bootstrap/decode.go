@@ -231,6 +231,10 @@ func (b *Bootstrap) Check() error {
 			if hcm.RouteConfigName != "" {
 				check(fmt.Sprintf("listener %q: rds asks for %q", l.Name, hcm.RouteConfigName), hcm.RDS)
 			}
+			if scoped := hcm.Scopes; scoped != nil && scoped.SRDS != nil {
+				check(fmt.Sprintf("listener %q: scoped_rds asks for scopes", l.Name), *scoped.SRDS)
+				check(fmt.Sprintf("listener %q: scoped_routes asks for routes", l.Name), scoped.RDS)
+			}
 		}
 	}
 	for _, c := range b.Clusters {

@@ -11,7 +11,7 @@ import (
 
 var (
 	connectionManagerFields = fields{
-		"codec_type": decoded, "stat_prefix": decoded, "rds": decoded, "route_config": decoded, "http_filters": decoded,
+		"codec_type": decoded, "stat_prefix": decoded, "rds": decoded, "route_config": decoded, "scoped_routes": decoded, "http_filters": decoded,
 		"common_http_protocol_options": decoded, "http_protocol_options": decoded, "server_name": decoded,
 		"server_header_transformation": decoded, "via": decoded, "use_remote_address": decoded,
 		"xff_num_trusted_hops": decoded, "skip_xff_append": decoded, "internal_address_config": decoded,
@@ -113,7 +113,7 @@ func (a *at) codec(t hcmv3.HttpConnectionManager_CodecType) config.Codec {
 	return config.CodecAuto
 }
 
-// routesOf decodes where the routes come from: RDS or inline.
+// routesOf decodes where the routes come from: RDS, inline, or by scope.
 func (a *at) routesOf(hcm *hcmv3.HttpConnectionManager, out *config.HTTPConnectionManager) {
 	switch r := hcm.GetRouteSpecifier().(type) {
 	case *hcmv3.HttpConnectionManager_Rds:
@@ -127,9 +127,10 @@ func (a *at) routesOf(hcm *hcmv3.HttpConnectionManager, out *config.HTTPConnecti
 		out.RDS = place.in("config_source").configSource(r.Rds.GetConfigSource())
 	case *hcmv3.HttpConnectionManager_RouteConfig:
 		out.Routes = a.in("route_config").routeConfiguration(r.RouteConfig)
-	case *hcmv3.HttpConnectionManager_ScopedRoutes: // refused as a field
+	case *hcmv3.HttpConnectionManager_ScopedRoutes:
+		out.Scopes = a.in("scoped_routes").scopedRoutes(r.ScopedRoutes)
 	default:
-		a.errorf("must have rds or route_config")
+		a.errorf("must have rds, route_config or scoped_routes")
 	}
 }
 

@@ -146,7 +146,7 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"cidr length":       {"internal_address_config: {cidr_ranges: [{address_prefix: 1.2.3.4, prefix_len: 40}]}" + rds + router, "internal_address_config.cidr_ranges[0].prefix_len: 40 must be at most 32"},
 		"negative":          {"request_timeout: -1s" + rds + router, "request_timeout: must be from 0s to 87600h0m0s"},
 		"routes from file":  {"rds: {route_config_name: a, config_source: {path_config_source: {path: /x, poll_interval: 1s}}}" + router, "rds.config_source.path_config_source.poll_interval: is not supported"},
-		"scoped routes":     {"scoped_routes: {name: a, scope_key_builder: {fragments: [{header_value_extractor: {name: h}}]}, rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}" + router, "scoped_routes: is not supported"},
+		"scoped routes":     {"scoped_routes: {name: a, scope_key_builder: {fragments: [{header_value_extractor: {name: h}}]}, rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}" + router, "scoped_routes.scope_key_builder.fragments[0].header_value_extractor: must have index or element: HeaderValueExtractor extract_type not set."},
 		"no routes":         {router, "route_specifier: value is required"},
 		"inline route":      {"route_config: {virtual_hosts: [{name: v, domains: ['a*b']}]}" + router, `route_config.virtual_hosts[0].domains[0]: "a*b" may have one wildcard, at its beginning or its end`},
 	}
