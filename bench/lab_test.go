@@ -9,6 +9,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/bench/origin"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+	"github.com/penguintechinc/marchproxy-alb/internal/bulk"
 )
 
 func TestScenarios(t *testing.T) {
@@ -24,7 +25,7 @@ func TestScenarios(t *testing.T) {
 		if s.Connections < 1 || s.About == "" || s.Traffic.Upstream == "" || s.http2() != (s.Streams > 0 || s.Measure == Idle && s.Name != idle10k) {
 			t.Errorf("%s: %+v", s.Name, s)
 		}
-		if (s.Measure == Updated) != s.Traffic.ControlPlane || s.Traffic.ControlPlane == (s.Push == Push{}) {
+		if (s.Measure == Updated) != s.Traffic.ControlPlane || s.Traffic.ControlPlane == (s.Push == bulk.Size{}) {
 			t.Errorf("%s: %s with %+v", s.Name, s.Measure, s.Push)
 		}
 		if s.Streams > peer.MaxStreams || s.http2Origin() && s.inFlight() > peer.MaxStreams {

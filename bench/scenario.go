@@ -5,6 +5,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+	"github.com/penguintechinc/marchproxy-alb/internal/bulk"
 )
 
 // Measure is what a scenario measures.
@@ -50,7 +51,7 @@ type Scenario struct {
 	// Message is the size of each request's body; 0 is a GET.
 	Message int `json:"message,omitempty"`
 	// Push is what is pushed in scenarios of updates.
-	Push Push `json:"push,omitzero"`
+	Push bulk.Size `json:"push,omitzero"`
 	// NewConnections opens a connection per request.
 	NewConnections bool `json:"new_connections,omitempty"`
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/bench/nghttpd"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+	"github.com/penguintechinc/marchproxy-alb/internal/bulk"
 )
 
 // loadConnections is the number of connections of the throughput scenarios: enough
@@ -51,11 +52,11 @@ func Scenarios() []Scenario {
 // updateScenarios are about control planes. A mesh of 10,000 services is what large users of
 // Envoy have.
 func updateScenarios() []Scenario {
+	size := bulk.Size{Clusters: 10_000, Endpoints: 5, Routes: 10}
 	return []Scenario{{
 		Name: xds10k, About: "10,000 clusters, 10,000 routes and 50,000 endpoints in one push over xDS, then one changed endpoint",
 		Measure: Updated, Traffic: peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1, ControlPlane: true},
-		Connections: 1, Path: "/0/", Body: len(bodyBefore),
-		Push: Push{Clusters: 10_000, EndpointsEach: 5, RoutesPerVirtual: 10},
+		Connections: 1, Path: size.Path(0), Body: len(bulk.Before), Push: size,
 	}}
 }
 

@@ -13,18 +13,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/bench/child"
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
-)
-
-// The steps of the control plane, see the sub-command control-plane, and what its origin
-// answers before and after the last cluster has moved.
-const (
-	stepSmall   = "/small"
-	stepPrepare = "/prepare"
-	stepLarge   = "/large"
-	stepMove    = "/move"
-
-	bodyBefore = "before"
-	bodyAfter  = "after"
+	"github.com/penguintechinc/marchproxy-alb/internal/bulk"
 )
 
 const (
@@ -33,13 +22,6 @@ const (
 	// stepTimeout bounds a step of the control plane.
 	stepTimeout = time.Minute
 )
-
-// Push is the size of a configuration.
-type Push struct {
-	Clusters         int `json:"clusters"` // and routes
-	EndpointsEach    int `json:"endpoints_each"`
-	RoutesPerVirtual int `json:"routes_per_virtual_host"`
-}
 
 // Update is what an update of the configuration took.
 type Update struct {
@@ -88,7 +70,7 @@ func (l *lab) startControlPlane(s Scenario, listen, xds, steps string) (*child.C
 		Path: l.options.Self,
 		Args: []string{
 			"control-plane", "--proxy", listen, "--xds", xds, "--steps", steps, "--clusters", strconv.Itoa(s.Push.Clusters),
-			"--endpoints", strconv.Itoa(s.Push.EndpointsEach), "--routes", strconv.Itoa(s.Push.RoutesPerVirtual),
+			"--endpoints", strconv.Itoa(s.Push.Endpoints), "--routes", strconv.Itoa(s.Push.Routes),
 		},
 		CPUs:        l.machine.LoadCPUs,
 		DeathSignal: syscall.SIGTERM,
@@ -106,7 +88,7 @@ type updating struct {
 }
 
 func (u *updating) measure(ctx context.Context) (err error) {
-	if err := u.step(ctx, stepSmall); err != nil {
+	if err := u.step(ctx, bulk.Small); err != nil {
 		return err
 	}
 	if u.result.P99Before, err = u.before(ctx); err != nil {
@@ -115,7 +97,7 @@ func (u *updating) measure(ctx context.Context) (err error) {
 	if u.round.BaseRSS, err = u.proxy.rss(); err != nil {
 		return err
 	}
-	if err := u.step(ctx, stepPrepare); err != nil {
+	if err := u.step(ctx, bulk.Prepare); err != nil {
 		return err
 	}
 	cpu, err := u.proxy.sampleCPU()
@@ -165,11 +147,11 @@ func (u *updating) push(ctx context.Context) error {
 	began := time.Now()
 	acknowledged := make(chan error, 1)
 	go func() {
-		err := u.step(ctx, stepLarge)
+		err := u.step(ctx, bulk.Large)
 		u.result.Acknowledged = time.Since(began)
 		acknowledged <- err
 	}()
-	err := u.await(ctx, bodyBefore)
+	err := u.await(ctx, bulk.Before)
 	u.result.Applied = time.Since(began)
 	stop()
 	during := <-paced
@@ -181,10 +163,10 @@ func (u *updating) push(ctx context.Context) error {
 // move has one endpoint changed, and asks for its cluster until a request reaches it.
 func (u *updating) move(ctx context.Context) error {
 	began := time.Now()
-	if err := u.step(ctx, stepMove); err != nil {
+	if err := u.step(ctx, bulk.Move); err != nil {
 		return err
 	}
-	err := u.await(ctx, bodyAfter)
+	err := u.await(ctx, bulk.After)
 	u.result.Visible = time.Since(began)
 	return err
 }
@@ -194,11 +176,11 @@ func (u *updating) await(ctx context.Context, body string) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	last := u.scenario.Push.Clusters - 1
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/%d/", u.proxy.address, last), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+u.proxy.address+u.scenario.Push.Path(last), nil)
 	if err != nil {
 		return err
 	}
-	request.Host = fmt.Sprintf("host-%d.test", last/u.scenario.Push.RoutesPerVirtual)
+	request.Host = u.scenario.Push.Host(last)
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	for pause := time.NewTicker(awaitEvery); ; <-pause.C {

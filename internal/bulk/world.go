@@ -22,9 +22,9 @@ import (
 
 // Size is how large the configuration is.
 type Size struct {
-	Clusters  int // and routes, one to each
-	Endpoints int // of each cluster
-	Routes    int // of each virtual host
+	Clusters  int `json:"clusters"`  // and routes, one to each
+	Endpoints int `json:"endpoints"` // of each cluster
+	Routes    int `json:"routes"`    // of each virtual host
 }
 
 // connectTimeout is Envoy's default.

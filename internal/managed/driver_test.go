@@ -29,16 +29,21 @@ const driverPath = "MANAGED_DRIVER"
 type driverMode struct {
 	name  string // as the driver has it, and the bootstrap below testdata
 	flags []string
-	// mux has the mode driven with -mux, too. The driver crashes with it in the incremental modes: its cache does not say how
-	// to classify their requests.
+	// mux has the mode driven with -mux, too. In the incremental modes the driver crashes with it, because its cache does not
+	// say how to classify their requests, and by REST that cache cannot be asked.
 	mux bool
 }
 
-// driverModes are those that the proxy can be managed in. What the driver is told to leave out is what the proxy does not
-// have: the driver's connection managers have a gRPC access log. Nor is there -tls: traffic has no TLS.
+// without leaves out what the proxy does not have: the driver's connection managers have a gRPC access log.
+var without = []string{"-http", "0", "-scopedhttp", "0", "-vhdshttp", "0"}
+
+// driverModes are those that the proxy is managed in, with as many runtime layers as the bootstrap has. There is no -tls yet.
 var driverModes = []driverMode{
-	{name: "ads", flags: []string{"-http", "0", "-scopedhttp", "0", "-runtimes", "0"}, mux: true},
-	{name: "delta-ads", flags: []string{"-http", "0", "-scopedhttp", "0", "-runtimes", "0"}},
+	{name: "ads", flags: []string{"-runtimes", "2"}, mux: true},
+	{name: "delta-ads", flags: []string{"-runtimes", "1"}},
+	{name: "xds", flags: []string{"-runtimes", "1"}, mux: true},
+	{name: "delta", flags: []string{"-runtimes", "1"}},
+	{name: "rest", flags: []string{"-runtimes", "1"}},
 }
 
 // TestDriver has go-control-plane's own test driver, which its authors run against Envoy, manage proxy-alb: it serves snapshot
@@ -80,6 +85,7 @@ func (m driverMode) drive(t *testing.T, mux bool) {
 	const message = "Hi, there!\n"
 	upstream(t, message)
 	args := append([]string{"-xds", m.name, "-mux=" + strconv.FormatBool(mux), "-message", message, "-r", "8", "-delay", "150ms", "-debug"}, m.flags...)
+	args = append(args, without...)
 	d := process.Run(t, process.Command{Path: os.Getenv(driverPath), Args: args})
 	for _, port := range []int{driverADS, driverGateway, driverALS} {
 		d.WaitListening(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
