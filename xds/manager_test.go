@@ -602,6 +602,14 @@ func TestSilentControlPlane(t *testing.T) {
 		if p.stat("cluster_manager.cds.init_fetch_timeout") != 1 {
 			t.Error("the timeout is not counted")
 		}
+		// It is asked for listeners as well, and what it says an hour later counts.
+		s.Expect("listeners", request(listenerURL, "", ""))
+		time.Sleep(time.Hour)
+		n := s.Send(clusterURL, "1", staticCluster("c", 1))
+		s.Expect("clusters", request(clusterURL, "1", n))
+		n = s.Send(listenerURL, "1", plainListener("l", 80, "c"))
+		s.Expect("listeners", request(listenerURL, "1", n))
+		p.want("late answers", "c", "", "l", "")
 	})
 }
 
