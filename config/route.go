@@ -178,6 +178,8 @@ type CookieMatcher struct {
 type Forward struct {
 	// Clusters are the targets and their weights; a plain cluster is one entry of weight 1.
 	Clusters []WeightedCluster
+	// ClusterHeader is the field of a request that names its cluster, lower-case, in place of Clusters (cluster_header).
+	ClusterHeader string
 	// RuntimeKeyPrefix, a dot and the name of a cluster are the key of the runtime that may replace its weight; empty for none.
 	RuntimeKeyPrefix string
 	// HashPolicies are hash_policy: what clusters that balance by consistent hashing are given of a request.
@@ -256,6 +258,10 @@ type Redirect struct {
 type DirectResponse struct {
 	Status int
 	Body   []byte // at most 4096 bytes unless max_direct_response_body_size_bytes says otherwise
+	// Format takes the place of Body, with command operators (body_format); empty for none.
+	Format string
+	// ContentType is of what Format makes; empty for text/plain.
+	ContentType string
 }
 
 // AppendAction is HeaderValueOption.append_action.

@@ -67,6 +67,7 @@ type exchangeState struct {
 	overrides  int               // addresses that attempts have taken from the fields for override_host
 	routed     *upstream.Cluster // where the target leads
 	cluster    *upstream.Cluster // that serves the attempt: routed, or a member of it
+	named      route.Target      // by the request (cluster_header)
 	up         upstream.Stream
 
 	retry retry

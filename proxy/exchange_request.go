@@ -165,7 +165,11 @@ func (x *exchange) chooseTarget() verdict {
 		return verdictDirectResponse
 	}
 	forward := x.route.Config.Forward
-	x.target = x.route.PickCluster(x.splitValue())
+	if x.route.NamedCluster(&x.request, &x.named) {
+		x.target = &x.named
+	} else {
+		x.target = x.route.PickCluster(x.splitValue())
+	}
 	if x.target == nil || x.target.Index < 0 {
 		http.Inc(stats.HTTPNoCluster)
 		return verdictNoCluster

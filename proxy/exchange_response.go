@@ -158,7 +158,7 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 			resp.Fields.CopyFrom(r.Fields)
 		}
 	case verdictDirectResponse:
-		resp.Status, *body = x.route.Config.Direct.Status, directBody(x.route.Config.Direct)
+		*body = x.directReply(x.route.Config.Direct)
 	case verdictRedirect:
 		resp.Status = x.route.Config.Redirect.Status
 		x.addLocation(x.route.AppendRedirect(x.arena, &x.request))
@@ -169,9 +169,16 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 	}
 }
 
-// directBody returns the body without a copy: a configuration is never written to.
-func directBody(d *config.DirectResponse) string {
-	return unsafe.String(unsafe.SliceData(d.Body), len(d.Body))
+// directReply readies the answer that a route gives by itself, and returns its body without a copy: it is only read.
+func (x *exchange) directReply(d *config.DirectResponse) (body string) {
+	x.response.Status = d.Status
+	if d.ContentType != "" {
+		x.response.Fields.Add(message.NameContentType, x.arenaBytes([]byte(d.ContentType)))
+	}
+	ctx := x.mutationContext()
+	ctx.Response = &x.response
+	b := x.route.DirectBody(&ctx, &x.arena)
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // addLocation makes what was appended to the arena the location of the answer.
@@ -190,7 +197,7 @@ func (x *exchange) reply(body string, close bool) {
 	}
 	resp.ContentLength = int64(len(body))
 	resp.EndStream = len(body) == 0
-	if len(body) > 0 {
+	if len(body) > 0 && !resp.Fields.Has(message.NameContentType) {
 		resp.Fields.Add(message.NameContentType, valueTextPlain)
 	}
 	x.mutateReplyFields()

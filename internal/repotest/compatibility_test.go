@@ -81,6 +81,7 @@ var inPart = map[string]string{
 	"LbEndpoint.metadata":                                "`hash_key` of `envoy.lb`; nothing reads the rest",
 	"Listener.address":                                   "TCP on an IP address",
 	"Rds.config_source":                                  "`ads`, `self`",
+	"DirectResponseAction.body_format":                   "with the command operators listed above; `text_format`, `text_format_source`",
 	"RetryPolicy.retry_host_predicate":                   "`PreviousHostsPredicate`",
 	"RetryPolicy.retry_on":                               "every condition; `http3-post-connect-failure` never happens",
 	"RouteAction.upgrade_configs":                        "any protocol but `CONNECT-UDP`",

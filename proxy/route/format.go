@@ -20,6 +20,14 @@ const maxOperators = 64
 // parseFormat compiles a value with %OPERATOR%, %OPERATOR(arguments)% and %OPERATOR(arguments):length%; "%%" stands for
 // "%".
 func parseFormat(s string) (format, error) {
+	if !validValue(s) {
+		return format{}, errors.New("the value has a control character, want visible characters, spaces and tabs")
+	}
+	return parseText(s)
+}
+
+// parseText is parseFormat for text that may have any character.
+func parseText(s string) (format, error) {
 	var f format
 	var literal []byte
 	flush := func() {
@@ -47,9 +55,6 @@ func parseFormat(s string) (format, error) {
 		if len(f.operators) > maxOperators {
 			return format{}, fmt.Errorf("more than %d command operators and constants in one value", maxOperators)
 		}
-	}
-	if !validValue(s) {
-		return format{}, errors.New("the value has a control character, want visible characters, spaces and tabs")
 	}
 	if f.operators == nil {
 		return format{literal: literal}, nil

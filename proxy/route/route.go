@@ -23,8 +23,13 @@ type Route struct {
 	// HashPolicies make the hash that clusters of consistent hashing go by.
 	HashPolicies HashPolicies
 
-	retry     *Retry // of a route that forwards
-	filters   []FilterConfig
+	retry   *Retry // of a route that forwards
+	filters []FilterConfig
+	body    format // of a direct response with a format
+
+	clusterField requestField                  // cluster_header
+	clusterIndex func(name string) (int, bool) // nil without cluster_header
+
 	rewrite   rewriter
 	redirect  redirect
 	hostField requestField // host_rewrite_header; no name for none
@@ -86,6 +91,10 @@ func (c *compiler) action(r *Route) error {
 		}
 		r.rewrite, err = newRewriter(redirect.PrefixRewrite, redirect.RegexRewrite)
 		return err
+	}
+	var err error
+	if r.body, err = parseText(r.Config.Direct.Format); err != nil {
+		return fmt.Errorf("direct_response: body_format: %w", err)
 	}
 	return nil
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
 // Target is one cluster that a route forwards to.
@@ -44,6 +46,10 @@ func (c *compiler) targets(r *Route) error {
 		}
 		r.total += uint64(split[i].Weight)
 		target.end = r.total
+	}
+	if header := r.Config.Forward.ClusterHeader; header != "" && len(split) == 0 {
+		r.clusterField, r.clusterIndex = newRequestField(header), c.options.ClusterIndex
+		return nil
 	}
 	if r.total == 0 {
 		return errors.New("the weights of its clusters add up to 0, want at least 1")
@@ -87,6 +93,23 @@ func overlaySplit(split, overlay []config.WeightedCluster) []config.WeightedClus
 		}
 	}
 	return result
+}
+
+// named is the configuration of a cluster that a request names. It is never written.
+var named = &config.WeightedCluster{Weight: 1}
+
+// NamedCluster makes target the cluster that a request names, and reports whether the route is one that leads there
+// (cluster_header). target and what it has are valid as long as the request is.
+func (r *Route) NamedCluster(req *message.Request, target *Target) bool {
+	if r.clusterIndex == nil {
+		return false
+	}
+	name, _ := r.clusterField.values(req)
+	*target = Target{Name: unsafe.String(unsafe.SliceData(name), len(name)), Index: -1, Config: named}
+	if i, ok := r.clusterIndex(target.Name); ok {
+		target.Index = i
+	}
+	return true
 }
 
 // PickCluster returns the cluster that random falls on, each in proportion to its weight; those of weight 0 get nothing.

@@ -15,13 +15,14 @@ import (
 
 var (
 	forwardFields = fields{
-		"cluster": decoded, "weighted_clusters": decoded, "cluster_not_found_response_code": decoded, "prefix_rewrite": decoded,
+		"cluster": decoded, "weighted_clusters": decoded, "cluster_header": decoded, "cluster_not_found_response_code": decoded, "prefix_rewrite": decoded,
 		"regex_rewrite": decoded, "host_rewrite_literal": decoded, "auto_host_rewrite": decoded,
 		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
 		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded, "hash_policy": decoded,
 		"retry_policy": decoded,
 
-		"include_vh_rate_limits": noEffect, // there are no rate_limits to include
+		// They are for the filter of global rate limits, which there is none of.
+		"rate_limits": noEffect, "include_vh_rate_limits": noEffect,
 	}
 	streamDurationFields = fields{
 		"max_stream_duration": decoded, "grpc_timeout_header_max": decoded, "grpc_timeout_header_offset": decoded,
@@ -38,7 +39,8 @@ var (
 		"path_redirect": decoded, "prefix_rewrite": decoded, "regex_rewrite": decoded, "response_code": decoded,
 		"strip_query": decoded,
 	}
-	directResponseFields = fields{"status": decoded, "body": decoded}
+	directResponseFields = fields{"status": decoded, "body": decoded, "body_format": decoded}
+	bodyFormatFields     = fields{"text_format": decoded, "text_format_source": decoded, "content_type": decoded}
 )
 
 // forward decodes a route to clusters.
@@ -46,6 +48,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 	a.only(r, forwardFields)
 	out := &config.Forward{
 		Clusters:              a.targets(r),
+		ClusterHeader:         a.clusterHeader(r),
 		RuntimeKeyPrefix:      r.GetWeightedClusters().GetRuntimeKeyPrefix(),
 		HashPolicies:          a.hashPolicies(r.GetHashPolicy()),
 		HashSplit:             r.GetWeightedClusters().GetUseHashPolicy().GetValue(),
@@ -152,7 +155,7 @@ func (a *at) targets(r *routev3.RouteAction) []config.WeightedCluster {
 		return []config.WeightedCluster{{Name: c.Cluster, Weight: 1}}
 	case *routev3.RouteAction_WeightedClusters:
 		return a.in("weighted_clusters").weightedClusters(c.WeightedClusters)
-	default: // refused as a field
+	default: // cluster_header, or refused as a field
 		return nil
 	}
 }
@@ -238,18 +241,59 @@ func (a *at) directResponse(d *routev3.DirectResponseAction, maxBody uint32) *co
 	a.only(d, directResponseFields)
 	out := &config.DirectResponse{Status: int(d.GetStatus())}
 	place := a.in("body")
-	switch b := d.GetBody().GetSpecifier().(type) {
-	case *corev3.DataSource_InlineString:
-		out.Body = []byte(b.InlineString)
-	case *corev3.DataSource_InlineBytes:
-		out.Body = append([]byte(nil), b.InlineBytes...)
-	case *corev3.DataSource_Filename:
-		place.in("filename").errorf("is not supported, only inline_string and inline_bytes")
-	case *corev3.DataSource_EnvironmentVariable:
-		place.in("environment_variable").errorf("is not supported, only inline_string and inline_bytes")
-	}
+	out.Body = place.inline(d.GetBody())
 	if uint64(len(out.Body)) > uint64(maxBody) {
 		place.errorf("is %d bytes long, at most %d are allowed (max_direct_response_body_size_bytes)", len(out.Body), maxBody)
 	}
+	a.in("body_format").bodyFormat(d.GetBodyFormat(), out)
 	return out
+}
+
+// maxBodyFormat bounds body_format, which Envoy does not: it is held in memory, and compiled.
+const maxBodyFormat = 64 << 10
+
+// bodyFormat decodes a body with command operators.
+func (a *at) bodyFormat(f *corev3.SubstitutionFormatString, out *config.DirectResponse) {
+	if f == nil {
+		return
+	}
+	a.only(f, bodyFormatFields)
+	field := "text_format"
+	switch text := f.GetFormat().(type) {
+	case *corev3.SubstitutionFormatString_TextFormat:
+		out.Format = text.TextFormat
+	case *corev3.SubstitutionFormatString_TextFormatSource:
+		field = "text_format_source"
+		out.Format = string(a.in(field).inline(text.TextFormatSource))
+	}
+	out.ContentType = f.GetContentType()
+	a.in("content_type").fieldValue(out.ContentType)
+	if len(out.Format) > maxBodyFormat {
+		a.in(field).errorf("is %d bytes long, at most %d are allowed", len(out.Format), maxBodyFormat)
+		return
+	}
+	a.in(field).format(out.Format)
+}
+
+// inline decodes a data source that has its data in it.
+func (a *at) inline(d *corev3.DataSource) []byte {
+	switch b := d.GetSpecifier().(type) {
+	case *corev3.DataSource_InlineString:
+		return []byte(b.InlineString)
+	case *corev3.DataSource_InlineBytes:
+		return append([]byte(nil), b.InlineBytes...)
+	case *corev3.DataSource_Filename:
+		a.in("filename").errorf("is not supported, only inline_string and inline_bytes")
+	case *corev3.DataSource_EnvironmentVariable:
+		a.in("environment_variable").errorf("is not supported, only inline_string and inline_bytes")
+	}
+	return nil
+}
+
+// clusterHeader decodes the field by which a request names its cluster, empty for none.
+func (a *at) clusterHeader(r *routev3.RouteAction) string {
+	if h, ok := r.GetClusterSpecifier().(*routev3.RouteAction_ClusterHeader); ok {
+		return a.in("cluster_header").matchedName(h.ClusterHeader)
+	}
+	return ""
 }

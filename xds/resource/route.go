@@ -34,6 +34,7 @@ var (
 		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded,
 
 		"metadata": noEffect, "virtual_clusters": noEffect,
+		"rate_limits": noEffect, // they are for the filter of global rate limits, which there is none of
 	}
 	routeFields = fields{
 		"name": decoded, "match": decoded, "route": decoded, "redirect": decoded, "direct_response": decoded,

@@ -155,10 +155,16 @@ func TestRouteAction(t *testing.T) {
 		"redirect: {prefix_rewrite: /q, response_code: SEE_OTHER}":                                                                       redirect(config.Redirect{Status: 303, PrefixRewrite: "/q"}),
 		"redirect: {response_code: TEMPORARY_REDIRECT}":                                                                                  redirect(config.Redirect{Status: 307}),
 		"redirect: {response_code: PERMANENT_REDIRECT, regex_rewrite: {pattern: {regex: a}, substitution: b}}":                           redirect(config.Redirect{Status: 308, RegexRewrite: &config.Rewrite{Pattern: regexp.MustCompile("a"), Substitution: "b"}}),
-		"direct_response: {status: 200}":                                                                                                 {Direct: &config.DirectResponse{Status: 200}},
-		"direct_response: {status: 404, body: {inline_string: hello}}":                                                                   {Direct: &config.DirectResponse{Status: 404, Body: []byte("hello")}},
-		"direct_response: {status: 404, body: {inline_bytes: aGVsbG8=}}":                                                                 {Direct: &config.DirectResponse{Status: 404, Body: []byte("hello")}},
-		"direct_response: {status: 200}\nmetadata: {}\ndecorator: {operation: o}\ntracing: {}\nstat_prefix: s":                           {Direct: &config.DirectResponse{Status: 200}},
+		"route: {cluster_header: X-C}": forward(func(f *config.Forward) { f.Clusters, f.ClusterHeader = nil, "x-c" }),
+		"route: {cluster: c, include_vh_rate_limits: true, rate_limits: [{actions: [{remote_address: {}}]}]}": forward(func(*config.Forward) {}),
+		"direct_response: {status: 200, body_format: {text_format: '%PROTOCOL% 5%%', content_type: a/b}}": {
+			Direct: &config.DirectResponse{Status: 200, Format: "%PROTOCOL% 5%%", ContentType: "a/b"}},
+		"direct_response: {status: 200, body_format: {text_format_source: {inline_bytes: AAE=}}}": {
+			Direct: &config.DirectResponse{Status: 200, Format: "\x00\x01"}},
+		"direct_response: {status: 200}":                                                                       {Direct: &config.DirectResponse{Status: 200}},
+		"direct_response: {status: 404, body: {inline_string: hello}}":                                         {Direct: &config.DirectResponse{Status: 404, Body: []byte("hello")}},
+		"direct_response: {status: 404, body: {inline_bytes: aGVsbG8=}}":                                       {Direct: &config.DirectResponse{Status: 404, Body: []byte("hello")}},
+		"direct_response: {status: 200}\nmetadata: {}\ndecorator: {operation: o}\ntracing: {}\nstat_prefix: s": {Direct: &config.DirectResponse{Status: 200}},
 		"direct_response: {status: 200}\nrequest_headers_to_add: [{header: {key: X-A, value: '%REQ(:PATH?x-b):10% 5%%'}, append_action: ADD_IF_ABSENT}]\nrequest_headers_to_remove: [X-B]": {
 			Direct:          &config.DirectResponse{Status: 200},
 			HeaderMutations: config.HeaderMutations{RequestAdd: add("x-a", "%REQ(:PATH?x-b):10% 5%%", config.AddIfAbsent), RequestRemove: []string{"x-b"}},
@@ -188,9 +194,7 @@ func TestRouteAction(t *testing.T) {
 
 func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
-		all + "route: {cluster_header: x}":                                                                                                       "route.cluster_header: is not supported",
 		all + "route: {cluster: c, request_mirror_policies: [{cluster: d}]}":                                                                     "route.request_mirror_policies[0]: is not supported",
-		all + "route: {cluster: c, rate_limits: [{actions: [{remote_address: {}}]}]}":                                                            "route.rate_limits[0]: is not supported",
 		all + "route: {cluster: c, cors: {}}":                                                                                                    "route.cors: is not supported",
 		all + "route: {cluster: c, metadata_match: {}}":                                                                                          "route.metadata_match: is not supported",
 		all + "route: {cluster: c, priority: HIGH}":                                                                                              "route.priority: HIGH is not supported",
@@ -211,6 +215,11 @@ func TestRouteRefused(t *testing.T) {
 		all + "route: {weighted_clusters: {header_name: h, clusters: [{name: a, weight: 6}]}}":                                                   "route.weighted_clusters.header_name: is not supported",
 		all + "non_forwarding_action: {}":                                                                                                        "non_forwarding_action: is not supported",
 		all + "direct_response: {status: 200, body: {filename: /etc/passwd}}":                                                                    "direct_response.body.filename: is not supported, only inline_string and inline_bytes",
+		all + "direct_response: {status: 200, body_format: {json_format: {}}}":                                                                   "direct_response.body_format.json_format: is not supported",
+		all + "direct_response: {status: 200, body_format: {text_format: '%GRPC_STATUS%'}}":                                                      "direct_response.body_format.text_format: %GRPC_STATUS% is not supported",
+		all + "direct_response: {status: 200, body_format: {text_format: " + strings.Repeat("a", 64<<10+1) + "}}":                                "direct_response.body_format.text_format: is 65537 bytes long, at most 65536 are allowed",
+		all + "direct_response: {status: 200, body_format: {text_format_source: {filename: /f}}}":                                                "direct_response.body_format.text_format_source.filename: is not supported, only inline_string and inline_bytes",
+		all + "route: {cluster_header: ':status'}":                                                                                               `route.cluster_header: ":status" is not known, only :authority, :method, :path and :scheme`,
 		all + "direct_response: {status: 100}":                                                                                                   "direct_response.status: value must be inside range [200, 600)",
 		all + "direct_response: {status: 200, body: {inline_string: " + strings.Repeat("a", 4097) + "}}":                                         "direct_response.body: is 4097 bytes long, at most 4096 are allowed (max_direct_response_body_size_bytes)",
 		all + toC + "typed_per_filter_config: {f: {'@type': type.googleapis.com/no.F}}":                                                          `typed_per_filter_config["f"]: type URL 'type.googleapis.com/no.F' is not supported`,
@@ -299,7 +308,6 @@ func TestRouteConfigurationRefused(t *testing.T) {
 		"internal_only_headers: ['a b']": `internal_only_headers[0]: "a b" is not a field name`,
 		"ignore_path_parameters_in_path_matching: true":                                                          "ignore_path_parameters_in_path_matching: is not supported",
 		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]": "cluster_specifier_plugins[0]: is not supported",
-		"virtual_hosts: [{name: v, domains: [a], rate_limits: [{actions: [{remote_address: {}}]}]}]":             "virtual_hosts[0].rate_limits[0]: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], matcher: {}}]":                                                  "virtual_hosts[0].matcher: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], cors: {}}]":                                                     "virtual_hosts[0].cors: is not supported",
 		"virtual_hosts: [{name: v}]":                                                                             "virtual_hosts[0].domains: value must contain at least 1 item(s)",
