@@ -5,22 +5,23 @@ import (
 	"crypto/x509"
 	"slices"
 	"strings"
+	"time"
 )
 
 // chooser picks one of several certificates for a client: by the name that it asks for, exact before wildcard, then by the
 // kind of key that it can verify, and anything before RSA, which costs most. It does not change.
 type chooser struct {
-	all    []*tls.Certificate
-	byName map[string][]*tls.Certificate // by lower-case name; that of a wildcard begins with "*."
+	all    []*shown
+	byName map[string][]*shown // by lower-case name; that of a wildcard begins with "*."
+	now    func() time.Time
 }
 
-func newChooser(shown []*shown) *chooser {
-	out := &chooser{byName: make(map[string][]*tls.Certificate)}
-	for _, one := range shown {
-		out.all = append(out.all, &one.certificate)
+func newChooser(all []*shown, now func() time.Time) *chooser {
+	out := &chooser{all: slices.Clone(all), byName: make(map[string][]*shown), now: now}
+	for _, one := range all {
 		for _, name := range serverNames(one.chain[0]) {
 			name = strings.ToLower(name)
-			out.byName[name] = append(out.byName[name], &one.certificate)
+			out.byName[name] = append(out.byName[name], one)
 		}
 	}
 	for _, list := range out.byName {
@@ -40,28 +41,32 @@ func serverNames(leaf *x509.Certificate) []string {
 	return leaf.DNSNames
 }
 
-func rsaLast(list []*tls.Certificate) {
-	rank := func(c *tls.Certificate) int {
-		if c.Leaf.PublicKeyAlgorithm == x509.RSA {
+func rsaLast(list []*shown) {
+	rank := func(s *shown) int {
+		if s.chain[0].PublicKeyAlgorithm == x509.RSA {
 			return 1
 		}
 		return 0
 	}
-	slices.SortStableFunc(list, func(a, b *tls.Certificate) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(list, func(a, b *shown) int { return rank(a) - rank(b) })
 }
 
 // choose has the signature of tls.Config.GetCertificate.
 func (c *chooser) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return awaited(hello, c.pick(hello).stapled(c.now())), nil
+}
+
+func (c *chooser) pick(hello *tls.ClientHelloInfo) *shown {
 	name := strings.ToLower(hello.ServerName)
 	able := *hello
 	able.ServerName = "" // SupportsCertificate is to look at keys alone
 	_, parent, _ := strings.Cut(name, ".")
-	for _, list := range [][]*tls.Certificate{c.byName[name], c.byName["*."+parent], c.all} {
+	for _, list := range [][]*shown{c.byName[name], c.byName["*."+parent], c.all} {
 		for _, one := range list {
-			if able.SupportsCertificate(one) == nil {
-				return awaited(hello, one), nil
+			if able.SupportsCertificate(&one.certificate) == nil {
+				return one
 			}
 		}
 	}
-	return awaited(hello, c.all[0]), nil
+	return c.all[0]
 }

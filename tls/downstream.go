@@ -68,7 +68,7 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 	if len(d.shown) == 0 {
 		return nil, errNothingShown
 	}
-	d.config.GetCertificate = newChooser(d.shown).choose
+	d.config.GetCertificate = newChooser(d.shown, now).choose
 	if m.validation != nil {
 		if err := d.askClients(c.RequireClientCertificate, m.validation, now, identity); err != nil {
 			return nil, err

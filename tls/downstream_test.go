@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ocsp"
+
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
@@ -229,17 +231,55 @@ func TestRequireSNI(t *testing.T) {
 	}
 }
 
+// TestStaple shows an OCSP response for as long as it is good, and to those who ask for one.
 func TestStaple(t *testing.T) {
 	ours := newAuthority(t, "ours")
-	one := tlsCertificate(t, ours.issue(ecKey(t, elliptic.P256())))
-	one.OCSPStaple = inline([]byte("a response in DER"))
-	d := downstreamOf(t, &config.DownstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{one}}})
-	for _, version := range both {
-		client := ours.client()
-		client.MaxVersion = version
-		c, _ := visit(t, d, client)
-		if got := string(c.state.OCSPResponse); got != "a response in DER" || c.err != nil {
-			t.Errorf("%s: %q, %v", tls.VersionName(version), got, c.err)
+	one := ours.issue(ecKey(t, elliptic.P256()))
+	start := time.Now()
+	for name, test := range map[string]struct {
+		until time.Duration // of the response, 0 for ever
+		later time.Duration // when the client comes
+		shown bool
+	}{
+		"good":     {time.Hour, time.Minute, true},
+		"old":      {time.Hour, 61 * time.Minute, false},
+		"for ever": {0, 61 * time.Minute, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response := ours.vouches(one.cert, start, test.until)
+			certificate := tlsCertificate(t, one)
+			certificate.OCSPStaple = inline(response)
+			now := start
+			d, err := NewDownstream(&config.DownstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{certificate}}}, nil, func() time.Time { return now })
+			if err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(test.later)
+			for _, version := range both {
+				client := ours.client()
+				client.MaxVersion = version
+				c, _ := visit(t, d, client)
+				if c.err != nil || slices.Equal(c.state.OCSPResponse, response) != test.shown || test.shown != (c.state.OCSPResponse != nil) {
+					t.Errorf("%s: %d bytes, %v", tls.VersionName(version), len(c.state.OCSPResponse), c.err)
+				}
+			}
+		})
+	}
+}
+
+func TestStapleRefused(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	one, other := ours.issue(ecKey(t, elliptic.P256())), ours.issue(ecKey(t, elliptic.P256()))
+	for want, response := range map[string][]byte{
+		"OCSP staple <inline>: it is not about the certificate that it goes with":             ours.vouches(other.cert, time.Now(), time.Hour),
+		"OCSP staple <inline>: it cannot be parsed, want a response in DER: asn1: ":           []byte("response"),
+		"OCSP staple <inline>: it cannot be parsed, want a response in DER: ocsp: error from": ocsp.TryLaterErrorResponse,
+	} {
+		certificate := tlsCertificate(t, one)
+		certificate.OCSPStaple = inline(response)
+		_, err := NewDownstream(&config.DownstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{certificate}}}, nil, time.Now)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }

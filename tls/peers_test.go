@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ocsp"
+
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
@@ -177,4 +179,18 @@ func (a *authority) revokes(change func(*x509.RevocationList), revoked ...*x509.
 		a.t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: raw})
+}
+
+// vouches returns the authority's OCSP response for a certificate, good for some time; 0 is for ever.
+func (a *authority) vouches(c *x509.Certificate, from time.Time, until time.Duration) []byte {
+	a.t.Helper()
+	template := ocsp.Response{Status: ocsp.Good, SerialNumber: c.SerialNumber, ThisUpdate: from}
+	if until > 0 {
+		template.NextUpdate = from.Add(until)
+	}
+	response, err := ocsp.CreateResponse(a.cert, a.cert, template, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return response
 }

@@ -80,9 +80,10 @@ func merge(base, over *config.TLSValidation) *config.TLSValidation {
 
 // shown is a certificate that we show, and where it is from.
 type shown struct {
-	certificate tls.Certificate
+	certificate tls.Certificate // without a staple
 	chain       []*x509.Certificate
 	place       string
+	staple      *staple // nil for none
 }
 
 // show reads and checks a certificate and its key.
@@ -111,7 +112,7 @@ func show(c *config.TLSCertificate, now time.Time) (*shown, error) {
 		out.certificate.Certificate = append(out.certificate.Certificate, one.Raw)
 	}
 	if c.OCSPStaple.IsSet() {
-		if out.certificate.OCSPStaple, err = read("OCSP staple", c.OCSPStaple); err != nil {
+		if out.staple, err = readStaple(c.OCSPStaple, out); err != nil {
 			return nil, err
 		}
 	}
