@@ -160,6 +160,7 @@ func (s *sources) file(from config.ConfigSource, types []ads.Type) (transport, e
 		Types:               types,
 		Watcher:             s.watcher,
 		RejectUnknownFields: s.m.unknown.policy == RejectUnknownFields,
+		OnUnknownFields:     func(fields []string) { s.m.unknown.note(from.Path, fields) },
 		OnFailure:           func(error) { s.lost(keyOf(from, types[0].URL), true) },
 		Logger:              s.m.log,
 	})

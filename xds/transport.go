@@ -105,8 +105,11 @@ func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config
 		MaxReceiveBytes: server.MaxReceiveBytes,
 		HTTP2:           server.HTTP2,
 		Dial:            dial,
-		OnFailure:       func(error) { s.lost(keyOf(from, types[0].URL), false) },
-		Logger:          s.m.log,
+
+		RejectUnknownFields: s.m.unknown.policy == RejectUnknownFields,
+		OnUnknownFields:     func(fields []string) { s.m.unknown.note(server.Cluster, fields) },
+		OnFailure:           func(error) { s.lost(keyOf(from, types[0].URL), false) },
+		Logger:              s.m.log,
 	})
 	if err != nil {
 		return nil, err // not opened: a nil one would be a transport

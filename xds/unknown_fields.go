@@ -56,6 +56,13 @@ func (u *unknownFields) decode(url string, packed *anypb.Any) (string, proto.Mes
 	return name, message, nil
 }
 
+// note warns of fields of a text, which never come to be part of a message. name is where the text is from.
+func (u *unknownFields) note(name string, fields []string) {
+	if u.policy != IgnoreUnknownFields {
+		u.warn(name, fields)
+	}
+}
+
 func (u *unknownFields) warn(name string, fields []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,4 +72,17 @@ func TestUnknownFields(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUnknownFieldsOfTexts holds that those of files count too, although no message has them.
+func TestUnknownFieldsOfTexts(t *testing.T) {
+	dir := t.TempDir()
+	moveText(t, filepath.Join(dir, "cds.json"), []byte(`{"version_info": "1", "resources": [{"@type": "`+clusterURL+`", "name": "a", "colour": "red"}], "more": 1}`))
+	moveText(t, filepath.Join(dir, "lds.json"), []byte(`{"version_info": "1"}`))
+	files(t, dir, func(p *proxy, wait func(string, func() bool)) {
+		wait("a cluster", func() bool { return names(p.store.Current().Clusters) == "a" })
+		if got := p.stat("server.dynamic_unknown_fields"); got != 2 {
+			t.Errorf("counted %d, want 2", got)
+		}
+	})
 }

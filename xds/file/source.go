@@ -22,6 +22,8 @@ type Options struct {
 	Types []ads.Type
 	// RejectUnknownFields refuses a file with fields that the API does not have, instead of passing them over.
 	RejectUnknownFields bool
+	// OnUnknownFields, when not nil, is told of such fields otherwise, by their paths. It is called by the goroutine of Run.
+	OnUnknownFields func([]string)
 	// Watcher tells of moves. It outlives the Source.
 	Watcher *inotify.Watcher
 	// OnFailure, when not nil, is told why a file could not be read or decoded. It is called by the goroutine of Run.
@@ -99,8 +101,11 @@ func (s *Source) refresh(ctx context.Context) {
 		}
 		return
 	}
-	for _, note := range notes.All() {
+	for _, note := range notes.Dropped {
 		s.log.Warn("file of resources: " + note)
+	}
+	if s.opts.OnUnknownFields != nil && len(notes.Unknown) > 0 {
+		s.opts.OnUnknownFields(notes.Unknown)
 	}
 	if err := s.unary.Take(ctx, r); err != nil && ctx.Err() == nil {
 		s.log.Warn("file of resources is refused", zap.String("version", r.GetVersionInfo()), zap.Error(err))

@@ -44,6 +44,8 @@ type Options struct {
 	MaxReceiveBytes int
 	// RejectUnknownFields refuses a response with fields that the API does not have, instead of passing them over.
 	RejectUnknownFields bool
+	// OnUnknownFields, when not nil, is told of such fields otherwise, by their paths. It is called by the goroutine of Run.
+	OnUnknownFields func([]string)
 
 	// HTTP2 speaks HTTP/2 instead of HTTP/1.1.
 	HTTP2 bool
@@ -175,8 +177,11 @@ func (s *Source) poll(ctx context.Context) {
 		return
 	}
 	r, notes, err := decode(body, s.opts.RejectUnknownFields)
-	for _, note := range notes.All() {
+	for _, note := range notes.Dropped {
 		s.log.Warn("response of the control plane: " + note)
+	}
+	if s.opts.OnUnknownFields != nil && len(notes.Unknown) > 0 {
+		s.opts.OnUnknownFields(notes.Unknown)
 	}
 	if err != nil {
 		s.unary.Refused()

@@ -307,6 +307,28 @@ func TestFailures(t *testing.T) {
 	})
 }
 
+// TestUnknownFields holds that fields which the API does not have are told of, or refused.
+func TestUnknownFields(t *testing.T) {
+	for _, reject := range []bool{false, true} {
+		var told []string
+		change := func(_ *talk, o *rest.Options) {
+			o.RejectUnknownFields = reject
+			o.OnUnknownFields = func(fields []string) { told = append(told, fields...) }
+		}
+		converse(t, change, func(c *talk) {
+			c.Subscribe(clusterURL, nil)
+			c.next("first", "").status(http.StatusOK, `{"version_info": "v1", "colour": "red"}`)
+			stats := c.Stats(clusterURL)
+			if refused := stats.UpdateRejected == 1 && stats.VersionText == ""; refused != reject {
+				t.Errorf("reject %v: stats %+v", reject, stats)
+			}
+			if all := strings.Join(told, ", "); strings.Contains(all, "colour") == reject {
+				t.Errorf("reject %v: told of %q", reject, all)
+			}
+		})
+	}
+}
+
 func TestJitter(t *testing.T) {
 	change := func(_ *talk, o *rest.Options) { o.Jitter = func(n int64) int64 { return n - 1 } }
 	converse(t, change, func(c *talk) {
