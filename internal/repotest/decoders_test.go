@@ -76,9 +76,19 @@ func loadDecoders(t *testing.T, path string) *decoderSource {
 // tables returns the tables that calls of a method are given: only(message, table), fields(path, message, table). The
 // message is the argument before the table.
 func (s *decoderSource) tables(method string) []fieldTable {
+	tables, used := s.callTables(method)
+	for object := range s.literals() {
+		if !used[object] {
+			s.t.Errorf("%s: no call of %s uses the table %s", s.fset.Position(object.Pos()), method, object.Name())
+		}
+	}
+	return tables
+}
+
+// callTables returns the tables that calls of a method are given, and the variables that hold them.
+func (s *decoderSource) callTables(method string) (tables []fieldTable, used map[types.Object]bool) {
 	literals := s.literals()
-	used := make(map[types.Object]bool)
-	var tables []fieldTable
+	used = make(map[types.Object]bool)
 	for _, file := range s.files {
 		ast.Inspect(file, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
@@ -98,12 +108,7 @@ func (s *decoderSource) tables(method string) []fieldTable {
 			return true
 		})
 	}
-	for object := range literals {
-		if !used[object] {
-			s.t.Errorf("%s: no call of %s uses the table %s", s.fset.Position(object.Pos()), method, object.Name())
-		}
-	}
-	return tables
+	return tables, used
 }
 
 // literals returns the tables of the package: its variables that are maps by protoreflect.Name.

@@ -16,7 +16,7 @@ var (
 		"max_consecutive_inbound_frames_with_empty_payload":    decoded,
 		"max_inbound_priority_frames_per_stream":               decoded,
 		"max_inbound_window_update_frames_per_data_frame_sent": decoded,
-		"stream_error_on_invalid_http_messaging":               decoded,
+		"stream_error_on_invalid_http_messaging":               onlyTrue, // false cannot be told from nothing
 		"override_stream_error_on_invalid_http_message":        decoded,
 		"connection_keepalive":                                 decoded,
 

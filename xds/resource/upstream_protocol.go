@@ -25,7 +25,8 @@ var (
 		"upstream_http_protocol_options": decoded,
 	}
 	serverNameFields = fields{
-		"auto_sni": decoded, "auto_san_validation": decoded, "override_auto_sni_header": decoded,
+		"auto_sni": decoded, "auto_san_validation": decoded,
+		"override_auto_sni_header": noEffect, // without auto_sni, which is refused
 	}
 	upstreamOptionFields = fields{
 		"idle_timeout": decoded, "max_connection_duration": decoded, "max_headers_count": decoded,
