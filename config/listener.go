@@ -182,6 +182,9 @@ type HTTPConnectionManager struct {
 	ServerHeader ServerHeader
 	Via          string
 
+	ForwardClientCert ForwardClientCert
+	ClientCertDetails ClientCertDetails
+
 	UseRemoteAddress          bool
 	XFFNumTrustedHops         uint32
 	SkipXFFAppend             bool

@@ -158,3 +158,19 @@ type Secret struct {
 // DefaultTransportSocketTimeout is transport_socket_connect_timeout of a filter chain with TLS that does not set it. Envoy has
 // none, and a client that does not shake hands holds memory.
 const DefaultTransportSocketTimeout = 15 * time.Second
+
+// ForwardClientCert tells what becomes of x-forwarded-client-cert in requests (forward_client_cert_details).
+type ForwardClientCert uint8
+
+// What may become of it. Without a client certificate, it is taken out, but for the last.
+const (
+	ClientCertSanitize          ForwardClientCert = iota // taken out
+	ClientCertForwardOnly                                // passed on as it is
+	ClientCertAppendForward                              // and the client's certificate added
+	ClientCertSanitizeSet                                // replaced by the client's certificate
+	ClientCertAlwaysForwardOnly                          // passed on as it is, whoever sends it
+)
+
+// ClientCertDetails are what x-forwarded-client-cert has of a client's certificate beside its hash
+// (set_current_client_cert_details).
+type ClientCertDetails struct{ Cert, Chain, Subject, URI, DNS bool }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -18,7 +19,7 @@ type connection struct {
 	server     connectionServer
 	next, prev *connection // in the list of the chain
 
-	secure   *tls.Peer // what TLS knows of the client, nil in plaintext
+	secure   *secure // what TLS knows of the client, nil in plaintext
 	accepted int64
 	asserted *assertedAddresses // nil where the addresses are those of the socket
 	counted  struct{ read, written uint64 }
@@ -27,6 +28,21 @@ type connection struct {
 
 // assertedAddresses are those that a connection is said to have: by a PROXY header, or by the kernel's address translation.
 type assertedAddresses struct{ remote, local netip.AddrPort }
+
+// secure is what TLS knows of a client.
+type secure struct {
+	tls.Peer
+	text    []byte // of its certificate in x-forwarded-client-cert, made when first needed
+	details config.ClientCertDetails
+}
+
+// clientCertText returns what x-forwarded-client-cert has of the client's certificate, which must be there.
+func (c *connection) clientCertText(details config.ClientCertDetails) []byte {
+	if s := c.secure; s.text == nil || s.details != details {
+		s.text, s.details = []byte(s.ForwardedClientCert(details)), details
+	}
+	return c.secure.text
+}
 
 // connectionServer is who serves a connection: it changes when the protocol turns out to be another, and when all that is
 // left to do is to say goodbye.

@@ -270,6 +270,9 @@ func (x *exchange) mutationContext() route.MutationContext {
 		DownstreamLocal:        x.conn.localAddr(),
 		Hostname:               x.worker.server.options.Hostname,
 	}
+	if s := x.conn.secure; s != nil {
+		ctx.DownstreamTLSVersion, ctx.DownstreamTLSCipher, ctx.RequestedServerName = s.Version, s.CipherSuite, s.ServerName
+	}
 	if h := x.lease.Host(); h != nil {
 		ctx.UpstreamRemote = h.Addr()
 	}

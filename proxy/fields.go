@@ -38,8 +38,7 @@ var (
 		message.NameXEnvoyDecoratorOperation,
 	)
 	// always are taken from every request.
-	always = message.NewNameSet(message.NameXEnvoyInternal, message.NameXForwardedClientCert,
-		message.NameKeepAlive, message.NameProxyConnection)
+	always = message.NewNameSet(message.NameXEnvoyInternal, message.NameKeepAlive, message.NameProxyConnection)
 )
 
 // mutateRequestFields makes the request's fields what the connection manager wants them to be: who the client is, whether
@@ -47,6 +46,7 @@ var (
 func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
 	fields := &x.request.Fields
 	fields.DelSet(&always)
+	x.setForwardedClientCert(m)
 	x.setForwardedFor(m)
 	x.setForwardedProto(m)
 	if x.internal {
@@ -65,6 +65,23 @@ func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
 	}
 	if x.request.ExpectContinue && m.Proxy100Continue {
 		fields.Add(message.NameExpect, valueContinue) // the codec took it out
+	}
+}
+
+// setForwardedClientCert makes x-forwarded-client-cert what the connection manager wants it to be. Only a client that has shown a
+// certificate may have one, unless it is believed in any case.
+func (x *exchange) setForwardedClientCert(m *config.HTTPConnectionManager) {
+	fields, secure := &x.request.Fields, x.conn.secure
+	shown := secure != nil && secure.Certificate != nil
+	switch {
+	case m.ForwardClientCert == config.ClientCertAlwaysForwardOnly:
+	case !shown || m.ForwardClientCert == config.ClientCertSanitize:
+		fields.Del(message.NameXForwardedClientCert)
+	case m.ForwardClientCert == config.ClientCertForwardOnly:
+	case m.ForwardClientCert == config.ClientCertAppendForward:
+		x.appendToList(message.NameXForwardedClientCert, x.conn.clientCertText(m.ClientCertDetails))
+	default:
+		fields.Set(message.NameXForwardedClientCert, x.conn.clientCertText(m.ClientCertDetails))
 	}
 }
 

@@ -41,8 +41,7 @@ func newHandshaking(chain *chainState, accepted connection) {
 			return nil, err
 		}
 		tls.Count(block, conn, nil, false)
-		peer := conn.Peer()
-		h.secure = &peer
+		h.secure = &secure{Peer: conn.Peer()}
 		return conn, nil
 	})
 }

@@ -7,7 +7,10 @@ import (
 )
 
 // Conn is a connection under TLS. It reads and writes on what it was made on, and blocks where that blocks.
-type Conn struct{ *tls.Conn }
+type Conn struct {
+	*tls.Conn
+	own []string // URIs of the certificate that is shown
+}
 
 // Handshake shakes hands. On an error the peer has been told why, as far as it is to know; [RefusalOf] tells whether it was
 // its certificate.
@@ -24,6 +27,8 @@ type Peer struct {
 	ServerName string
 	// Certificate is the peer's, nil when it has shown none.
 	Certificate *x509.Certificate
+	chain       []*x509.Certificate // as it was shown, Certificate first
+	own         []string            // URIs of our own certificate
 }
 
 // Peer returns how hands were shaken.
@@ -32,9 +37,10 @@ func (c Conn) Peer() Peer {
 	out := Peer{
 		Version: versionName(state.Version), CipherSuite: suiteName(state.CipherSuite), Curve: curveName(state.CurveID),
 		Resumed: state.DidResume, Protocol: state.NegotiatedProtocol, ServerName: state.ServerName,
+		own: c.own,
 	}
 	if len(state.PeerCertificates) > 0 {
-		out.Certificate = state.PeerCertificates[0]
+		out.Certificate, out.chain = state.PeerCertificates[0], state.PeerCertificates
 	}
 	return out
 }

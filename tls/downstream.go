@@ -29,6 +29,7 @@ type Downstream struct {
 	shown   []*shown
 	peers   *verifier
 	files   []string
+	own     []string // URIs of the certificate, where there is only one
 }
 
 // NewDownstream returns the context of c. The files that it names are read now. While one of the secrets that it names has
@@ -67,6 +68,11 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 	}
 	if len(d.shown) == 0 {
 		return nil, errNothingShown
+	}
+	if len(d.shown) == 1 {
+		for _, uri := range d.shown[0].chain[0].URIs {
+			d.own = append(d.own, uri.String())
+		}
 	}
 	d.config.GetCertificate = newChooser(d.shown, now).choose
 	if m.validation != nil {
@@ -182,7 +188,7 @@ func (d *Downstream) Server(wire net.Conn) (Conn, error) {
 	if d.config == nil {
 		return Conn{}, fmt.Errorf("secret %q: %w", d.missing, ErrNotReady)
 	}
-	return Conn{tls.Server(wire, d.config)}, nil
+	return Conn{tls.Server(wire, d.config), d.own}, nil
 }
 
 // Certificates returns what clients are shown, and what theirs are verified against.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -320,14 +321,14 @@ func TestPeer(t *testing.T) {
 			if got.Certificate == nil || !got.Certificate.Equal(shown.cert) {
 				t.Errorf("certificate %v", got.Certificate)
 			}
-			got.Certificate = nil
+			got.Certificate, got.chain, got.own = nil, nil, nil
 			test.want.Protocol, test.want.ServerName = "h2", "proxy.test"
-			if got != test.want {
+			if !reflect.DeepEqual(got, test.want) {
 				t.Errorf("%+v, want %+v", got, test.want)
 			}
 		})
 	}
-	if got := (Conn{tls.Client(nil, &tls.Config{})}).Peer(); got.Certificate != nil || got.Version != "unknown" || got.Curve != "unknown" {
+	if got := (Conn{Conn: tls.Client(nil, &tls.Config{})}).Peer(); got.Certificate != nil || got.Version != "unknown" || got.Curve != "unknown" {
 		t.Errorf("before the handshake: %+v", got)
 	}
 }

@@ -99,7 +99,7 @@ func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, erro
 	if u.peers != nil {
 		own.VerifyConnection = func(state tls.ConnectionState) error { return u.peers.verify(state.PeerCertificates, must) }
 	}
-	return Conn{tls.Client(wire, own)}, nil
+	return Conn{tls.Client(wire, own), nil}, nil
 }
 
 // Certificates returns what hosts are shown, and what theirs are verified against.

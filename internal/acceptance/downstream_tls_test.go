@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -150,9 +151,9 @@ func TestDownstreamTLSRefused(t *testing.T) {
 }
 
 // show has a client show a certificate.
-func show(t *testing.T, c *tls.Config, a *harness.Authority, name string) {
+func show(t *testing.T, c *tls.Config, a *harness.Authority, names ...string) {
 	t.Helper()
-	cert, key := a.Issue(name)
+	cert, key := a.Issue(names...)
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
@@ -291,3 +292,62 @@ func TestDownstreamTLSFiles(t *testing.T) {
 		t.Errorf("a connection of before: %v", err)
 	}
 }
+
+// TestForwardedClientCert holds what becomes of x-forwarded-client-cert, by the modes and by whether the client has shown a
+// certificate.
+func TestForwardedClientCert(t *testing.T) {
+	a := harness.NewAuthority(t)
+	all := config.ClientCertDetails{Subject: true, URI: true, DNS: true}
+	own := `Hash=*;Subject="CN=client.test";URI=spiffe://a/b;DNS=client.test`
+	for _, test := range []struct {
+		mode          config.ForwardClientCert
+		shown, absent string // what the host sees when the client has shown a certificate, and when not
+	}{
+		{config.ClientCertSanitize, "", ""},
+		{config.ClientCertForwardOnly, "theirs", ""},
+		{config.ClientCertAppendForward, "theirs," + own, ""},
+		{config.ClientCertSanitizeSet, own, ""},
+		{config.ClientCertAlwaysForwardOnly, "theirs", "theirs"},
+	} {
+		origin := harness.NewOrigin(t, func(p *harness.Peer) {
+			for {
+				r, ok := p.ReadRequest()
+				if !ok || !p.Write("HTTP/1.1 200 OK\r\nx-seen: ", r.Fields.Get("x-forwarded-client-cert"), "\r\ncontent-length: 0\r\n\r\n") {
+					return
+				}
+			}
+		})
+		s := secured(harness.NewSetup(origin.Addr()), a, func(c *config.DownstreamTLS) {
+			c.Validation = &config.TLSValidation{CA: config.DataSource{Inline: a.CA()}, MaxDepth: -1}
+		})
+		s.HTTP().ForwardClientCert, s.HTTP().ClientCertDetails = test.mode, all
+		p := s.Start(t)
+		for _, shows := range []bool{true, false} {
+			client := tlsClient(t, p, a, false, func(c *tls.Config) {
+				if shows {
+					show(t, c, a, "client.test", "spiffe://a/b")
+				}
+			})
+			r, err := http.NewRequest(http.MethodGet, "https://proxy.test/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("x-forwarded-client-cert", "theirs")
+			answer, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			want := test.absent
+			if shows {
+				want = test.shown
+			}
+			got := hashes.ReplaceAllString(answer.Header.Get("x-seen"), "Hash=*")
+			if got != want {
+				t.Errorf("mode %d, shown: %t: %q, want %q", test.mode, shows, got, want)
+			}
+		}
+	}
+}
+
+var hashes = regexp.MustCompile("Hash=[0-9a-f]{64}")

@@ -21,7 +21,8 @@ var (
 		"strip_any_host_port": decoded, "strip_trailing_host_dot": decoded, "max_request_headers_kb": decoded,
 		"stream_idle_timeout": decoded, "request_timeout": decoded, "request_headers_timeout": decoded,
 		"drain_timeout": decoded, "delayed_close_timeout": decoded, "http2_protocol_options": decoded,
-		"stream_error_on_invalid_http_message": decoded,
+		"stream_error_on_invalid_http_message": decoded, "forward_client_cert_details": decoded,
+		"set_current_client_cert_details": decoded,
 
 		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
 		"add_proxy_protocol_connection_state": noEffect, "record_route_resolution_stats": noEffect,
@@ -40,6 +41,7 @@ var (
 	}
 	rdsFields             = fields{"config_source": decoded, "route_config_name": decoded}
 	internalAddressFields = fields{"cidr_ranges": decoded, "unix_sockets": noEffect}
+	clientCertFields      = fields{"subject": decoded, "cert": decoded, "chain": decoded, "dns": decoded, "uri": decoded}
 	upgradeFields         = fields{"upgrade_type": decoded, "enabled": decoded}
 	routeUpgradeFields    = fields{"upgrade_type": decoded, "enabled": decoded, "connect_config": decoded}
 	connectFields         = fields{"allow_post": onlyFalse}
@@ -55,6 +57,9 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 		ServerName:   hcm.GetServerName(),
 		ServerHeader: serverHeader(hcm.GetServerHeaderTransformation()),
 		Via:          hcm.GetVia(),
+
+		ForwardClientCert: a.in("forward_client_cert_details").forwardClientCert(hcm.GetForwardClientCertDetails()),
+		ClientCertDetails: a.in("set_current_client_cert_details").clientCertDetails(hcm.GetSetCurrentClientCertDetails()),
 
 		UseRemoteAddress:          hcm.GetUseRemoteAddress().GetValue(),
 		XFFNumTrustedHops:         hcm.GetXffNumTrustedHops(),
@@ -131,6 +136,34 @@ func (a *at) routesOf(hcm *hcmv3.HttpConnectionManager, out *config.HTTPConnecti
 		out.Scopes = a.in("scoped_routes").scopedRoutes(r.ScopedRoutes)
 	default:
 		a.errorf("must have rds, route_config or scoped_routes")
+	}
+}
+
+func (a *at) forwardClientCert(f hcmv3.HttpConnectionManager_ForwardClientCertDetails) config.ForwardClientCert {
+	switch f {
+	case hcmv3.HttpConnectionManager_SANITIZE:
+		return config.ClientCertSanitize
+	case hcmv3.HttpConnectionManager_FORWARD_ONLY:
+		return config.ClientCertForwardOnly
+	case hcmv3.HttpConnectionManager_APPEND_FORWARD:
+		return config.ClientCertAppendForward
+	case hcmv3.HttpConnectionManager_SANITIZE_SET:
+		return config.ClientCertSanitizeSet
+	case hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY:
+		return config.ClientCertAlwaysForwardOnly
+	default:
+		a.errorf("%s is not supported", f)
+		return config.ClientCertSanitize
+	}
+}
+
+func (a *at) clientCertDetails(d *hcmv3.HttpConnectionManager_SetCurrentClientCertDetails) config.ClientCertDetails {
+	if d == nil {
+		return config.ClientCertDetails{}
+	}
+	a.only(d, clientCertFields)
+	return config.ClientCertDetails{
+		Cert: d.GetCert(), Chain: d.GetChain(), Subject: d.GetSubject().GetValue(), URI: d.GetUri(), DNS: d.GetDns(),
 	}
 }
 

@@ -130,7 +130,7 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported"},
 		"tracing":           {"tracing: {}" + rds + router, "tracing: is not supported"},
 		"local replies":     {"local_reply_config: {}" + rds + router, "local_reply_config: is not supported"},
-		"client certs":      {"forward_client_cert_details: SANITIZE_SET" + rds + router, "forward_client_cert_details: SANITIZE_SET is not supported"},
+		"client certs":      {"set_current_client_cert_details: {issuer: true}" + rds + router, "set_current_client_cert_details.issuer: is not supported"},
 		"http3":             {"http3_protocol_options: {}" + rds + router, "http3_protocol_options: is not supported"},
 		"scheme":            {"scheme_header_transformation: {scheme_to_overwrite: http}" + rds + router, "scheme_header_transformation: is not supported"},
 		"preserve case":     {"http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}}" + rds + router, "http_protocol_options.header_key_format: is not supported"},
