@@ -44,3 +44,10 @@ type CORSPolicy struct {
 	// of the most specific policy alone count.
 	Enabled, Shadow RuntimeFraction
 }
+
+// HealthCheckFilter is envoy.extensions.filters.http.health_check.v3.HealthCheck.
+type HealthCheckFilter struct {
+	// PassThrough passes health checks on to the hosts; otherwise they are answered here.
+	PassThrough bool
+	Headers     []HeaderMatcher // all of which a health check matches
+}

@@ -46,7 +46,7 @@ func (x *exchange) openFilters() verdict {
 		return verdictNone
 	}
 	o := &x.worker.opening
-	*o = filter.Opening{Request: &x.request, Random: x.random}
+	*o = filter.Opening{Request: &x.request, Random: x.random, Process: &x.worker.server.process}
 	if x.filterReplied = x.filters.Open(x.manager.filters, x.route, o, x.chain.filters); x.filterReplied != nil {
 		return verdictFilterReply
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/health"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -35,6 +36,8 @@ type Options struct {
 	Clock func() int64
 	// Lookup resolves the names of STRICT_DNS and LOGICAL_DNS clusters; nil means the system's resolver.
 	Lookup upstream.Lookup
+	// ServiceCluster is the name of the cluster that this proxy is of (node.cluster).
+	ServiceCluster string
 	// Hostname is what %HOSTNAME% stands for.
 	Hostname string
 	// LocalAddress is this machine's address, which x-forwarded-for has in place of a loopback address. The zero value
@@ -60,7 +63,9 @@ type Server struct {
 	draining atomic.Bool
 	panics   *stats.AtomicCounter
 
-	manager    *stats.Scope // listener_manager.
+	manager *stats.Scope   // listener_manager.
+	process filter.Process // what filters know of it
+
 	http2Stats *stats.Scope // of the codec on the side of clients
 
 	localAddress []byte // text of Options.LocalAddress, nil when there is none
@@ -91,6 +96,7 @@ func NewServer(o Options) (*Server, error) {
 		buckets: make(map[string]namedBucket),
 		current: &compiled{snapshot: &config.Snapshot{}},
 	}
+	s.process.ServiceCluster = []byte(o.ServiceCluster)
 	if o.LocalAddress.IsValid() {
 		s.localAddress = o.LocalAddress.AppendTo(nil)
 	}
@@ -213,6 +219,9 @@ func (s *Server) countLookup(cluster string, statistic int) {
 
 // WaitResolved waits until the names of all clusters have been looked up once, or ctx ends.
 func (s *Server) WaitResolved(ctx context.Context) { s.resolver.WaitFirst(ctx) }
+
+// FailHealthChecks has the filter health_check answer that this proxy is not healthy, or is again.
+func (s *Server) FailHealthChecks(fail bool) { s.process.HealthCheckFailed.Store(fail) }
 
 // Alive returns an error when a worker thread has ended, which only a restart of the process mends.
 func (s *Server) Alive() error {

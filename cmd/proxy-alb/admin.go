@@ -50,7 +50,7 @@ func (p *process) adminOptions() admin.Options {
 		Level:            &p.level,
 		Quit:             p.requestQuit,
 		Drain:            p.drainListeners,
-		FailHealthChecks: p.health.failed.Store,
+		FailHealthChecks: p.failHealthChecks,
 		ReopenLogs:       p.logFile.reopen,
 		Logger:           p.log.Named("admin"),
 	}
@@ -61,7 +61,7 @@ func (p *process) adminOptions() admin.Options {
 func (p *process) drainListeners(d admin.Drain) {
 	p.log.Info("draining listeners", zap.Bool("graceful", d.Graceful), zap.Bool("skip_exit", d.SkipExit))
 	if d.SkipExit {
-		p.health.failed.Store(true)
+		p.failHealthChecks(true)
 		return
 	}
 	if !d.Graceful {

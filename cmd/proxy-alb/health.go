@@ -44,3 +44,9 @@ func (p *process) state() (state, reason string) {
 	}
 	return statePreInitializing, reason
 }
+
+// failHealthChecks has everybody who asks told that the process is not healthy, or is again.
+func (p *process) failHealthChecks(fail bool) {
+	p.health.failed.Store(fail)
+	p.server.FailHealthChecks(fail)
+}

@@ -4,9 +4,11 @@ package filter
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter/cors"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter/healthcheck"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -25,8 +27,17 @@ type Opening struct {
 	Configs []any
 	// Forwards says that there is a route and that it leads to a host.
 	Forwards bool
-	Random   uint64       // decides on shares of requests
+	Random   uint64 // decides on shares of requests
+	Process  *Process
 	Stats    *stats.Block // of the filter's schema
+}
+
+// Process is what filters know of the process.
+type Process struct {
+	// HealthCheckFailed says that health checks are to fail (/healthcheck/fail).
+	HealthCheckFailed atomic.Bool
+	// ServiceCluster is the name of the cluster that this proxy is of (node.cluster).
+	ServiceCluster []byte
 }
 
 // Stream is a filter at work on one request and its response. It belongs to the exchange. Bytes that it returns are valid
@@ -69,11 +80,17 @@ type Entry struct {
 // New returns the filter that a configuration asks for.
 func New(f *config.HTTPFilter) (*Entry, error) {
 	e := &Entry{Name: f.Name, Disabled: f.Disabled}
-	switch f.Config.(type) {
+	switch c := f.Config.(type) {
 	case config.GRPCWeb:
 		e.Filter = grpcWeb{}
 	case config.CORS:
 		e.Filter, e.StatPrefix, e.Schema = corsFilter{}, "cors.", stats.CORS
+	case *config.HealthCheckFilter:
+		check, err := healthcheck.Compile(c)
+		if err != nil {
+			return nil, fmt.Errorf("filter %q: %w", f.Name, err)
+		}
+		e.Filter = healthCheck{check}
 	default:
 		return nil, fmt.Errorf("filter %q: there is no filter with a configuration of type %T", f.Name, f.Config)
 	}

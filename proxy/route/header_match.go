@@ -37,6 +37,22 @@ func compileHeader(m *config.HeaderMatcher) (headerMatcher, error) {
 	return h, err
 }
 
+// HeaderMatchers are compiled matchers of the fields of requests.
+type HeaderMatchers []headerMatcher
+
+// CompileHeaders compiles list.
+func CompileHeaders(list []config.HeaderMatcher) (HeaderMatchers, error) { return compileHeaders(list) }
+
+// All reports whether all of them match.
+func (l HeaderMatchers) All(req *message.Request) bool {
+	for i := range l {
+		if !l[i].match(req) {
+			return false
+		}
+	}
+	return true
+}
+
 // match asks a request. A field that is absent matches no question about its value, inverted or not, unless the
 // configuration says to treat it as empty.
 func (m *headerMatcher) match(r *message.Request) bool {

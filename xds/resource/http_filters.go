@@ -3,6 +3,7 @@ package resource
 import (
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	grpcwebv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
+	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
@@ -10,17 +11,19 @@ import (
 )
 
 const (
-	routerMessage  = "envoy.extensions.filters.http.router.v3.Router"
-	routerName     = "envoy.filters.http.router"
-	grpcWebMessage = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb"
-	corsMessage    = "envoy.extensions.filters.http.cors.v3.Cors"
+	routerMessage      = "envoy.extensions.filters.http.router.v3.Router"
+	routerName         = "envoy.filters.http.router"
+	grpcWebMessage     = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb"
+	healthCheckMessage = "envoy.extensions.filters.http.health_check.v3.HealthCheck"
+	corsMessage        = "envoy.extensions.filters.http.cors.v3.Cors"
 )
 
 var (
 	httpFilterFields = fields{
 		"name": decoded, "typed_config": decoded, "is_optional": decoded, "disabled": decoded, "config_discovery": decoded,
 	}
-	routerFields = fields{
+	healthCheckFilterFields = fields{"pass_through_mode": decoded, "headers": decoded}
+	routerFields            = fields{
 		"suppress_envoy_headers": decoded,
 		// Statistics that the API leaves to the implementation, and data before a TLS handshake, which there is none of.
 		"dynamic_stats": noEffect, "suppress_grpc_request_failure_code_stats": noEffect,
@@ -82,6 +85,11 @@ func (a *at) filter(list []config.HTTPFilter, f *hcmv3.HttpFilter) []config.HTTP
 		if a.in("typed_config").unpack(packed, &m) {
 			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: config.CORS{}, Disabled: f.GetDisabled()})
 		}
+	case healthCheckMessage:
+		var m healthcheckv3.HealthCheck
+		if place := a.in("typed_config"); place.unpack(packed, &m) {
+			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: place.healthCheckFilter(&m), Disabled: f.GetDisabled()})
+		}
 	default:
 		if !f.GetIsOptional() {
 			a.unknownFilter(f)
@@ -115,4 +123,14 @@ func (a *at) router(f *hcmv3.HttpFilter) config.Router {
 		a.only(&r, routerFields)
 	}
 	return config.Router{SuppressEnvoyHeaders: r.GetSuppressEnvoyHeaders()}
+}
+
+// healthCheckFilter decodes which requests are health checks of this proxy.
+func (a *at) healthCheckFilter(m *healthcheckv3.HealthCheck) *config.HealthCheckFilter {
+	a.only(m, healthCheckFilterFields)
+	out := &config.HealthCheckFilter{PassThrough: m.GetPassThroughMode().GetValue()}
+	for i, h := range m.GetHeaders() {
+		out.Headers = append(out.Headers, a.item("headers", i).headerMatcher(h))
+	}
+	return out
 }

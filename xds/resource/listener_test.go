@@ -47,6 +47,8 @@ func defaultListener() *config.Listener {
 	}
 }
 
+const healthCheckFilter = "'@type': type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck"
+
 func TestConnectionManager(t *testing.T) {
 	type hcm = config.HTTPConnectionManager
 	tests := map[string]struct {
@@ -101,7 +103,15 @@ func TestConnectionManager(t *testing.T) {
 		"router":                {"http_filters: [{name: any, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers: true, dynamic_stats: false}}]" + rds, func(h *hcm) { h.Router.SuppressEnvoyHeaders = true }},
 		"router without config": {"http_filters: [{name: envoy.filters.http.router}]" + rds, func(*hcm) {}},
 		"router as JSON":        {"http_filters: [{name: r, typed_config: {'@type': type.googleapis.com/xds.type.v3.TypedStruct, type_url: type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, value: {suppressEnvoyHeaders: true}}}]" + rds, func(h *hcm) { h.Router.SuppressEnvoyHeaders = true }},
-		"optional filter":       {"http_filters: [{name: o, is_optional: true, typed_config: {'@type': type.googleapis.com/no.Such, a: 1}}, " + routerFilter + "]" + rds, func(*hcm) {}},
+		"health check filter": {"http_filters: [{name: hc, typed_config: {" + healthCheckFilter + ", pass_through_mode: false, headers: [{name: ':path', string_match: {exact: /ready}}]}}, " + routerFilter + "]" + rds, func(h *hcm) {
+			h.Filters = []config.HTTPFilter{{Name: "hc", Config: &config.HealthCheckFilter{Headers: []config.HeaderMatcher{
+				{Name: ":path", Kind: config.HeaderString, String: config.StringMatcher{Value: "/ready"}},
+			}}}}
+		}},
+		"health check filter that passes on": {"http_filters: [{name: hc, disabled: true, typed_config: {" + healthCheckFilter + ", pass_through_mode: true}}, " + routerFilter + "]" + rds, func(h *hcm) {
+			h.Filters = []config.HTTPFilter{{Name: "hc", Config: &config.HealthCheckFilter{PassThrough: true}, Disabled: true}}
+		}},
+		"optional filter": {"http_filters: [{name: o, is_optional: true, typed_config: {'@type': type.googleapis.com/no.Such, a: 1}}, " + routerFilter + "]" + rds, func(*hcm) {}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
