@@ -14,6 +14,27 @@ import (
 // Secrets are what SDS has delivered, by config.SecretRef.Key.
 type Secrets map[string]*config.Secret
 
+// CheckSecret reads what a secret has, and says what of it cannot be used. Whether it fits what names it is not looked at: a
+// validation context may be a part of one.
+func CheckSecret(s *config.Secret, now func() time.Time) error {
+	switch {
+	case s.Certificate != nil:
+		if _, err := show(s.Certificate, now()); err != nil {
+			return fmt.Errorf("tls_certificate: %w", err)
+		}
+	case s.Validation != nil:
+		v := &verifier{v: s.Validation, now: now}
+		if err := v.read(); err != nil {
+			return fmt.Errorf("validation_context: %w", err)
+		}
+	default:
+		if _, err := ticketKeys(s.TicketKeys, [sha256.Size]byte{}); err != nil {
+			return fmt.Errorf("session_ticket_keys: %w", err)
+		}
+	}
+	return nil
+}
+
 // material is what a context is made of, with the secrets that it names.
 type material struct {
 	certificates []config.TLSCertificate

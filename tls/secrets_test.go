@@ -21,6 +21,33 @@ import (
 // ref is the name of a secret of the aggregated stream.
 func ref(name string) config.SecretRef { return config.SecretRef{Name: name} }
 
+// TestCheckSecret holds that a secret is refused for what it has, and not for what only what names it can tell.
+func TestCheckSecret(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	good, other := tlsCertificate(t, ours.issue(ecKey(t, elliptic.P256()))), tlsCertificate(t, ours.issue(ecKey(t, elliptic.P256())))
+	mixed := config.TLSCertificate{Chain: good.Chain, Key: other.Key}
+	text := config.DataSource{Inline: []byte("cert-data")}
+	names := config.TLSValidation{SANs: trusting(ours.cert).SANs, MaxDepth: -1}
+	for _, test := range []struct {
+		name, refused string
+		secret        config.Secret
+	}{
+		{"certificate", "", config.Secret{Certificate: &good}},
+		{"no certificate", "tls_certificate: ", config.Secret{Certificate: &config.TLSCertificate{Chain: text, Key: good.Key}}},
+		{"another's key", "tls_certificate: ", config.Secret{Certificate: &mixed}},
+		{"CA", "", config.Secret{Validation: trusting(ours.cert)}},
+		{"names without a CA", "", config.Secret{Validation: &names}},
+		{"no CA", "validation_context: ", config.Secret{Validation: &config.TLSValidation{CA: text}}},
+		{"keys", "", config.Secret{TicketKeys: []config.DataSource{ticketKey(1)}}},
+		{"no keys", "session_ticket_keys: ", config.Secret{TicketKeys: []config.DataSource{text}}},
+	} {
+		err := CheckSecret(&test.secret, time.Now)
+		if refused := err != nil; refused != (test.refused != "") || refused && !strings.HasPrefix(err.Error(), test.refused) {
+			t.Errorf("%s: got %v, want %q", test.name, err, test.refused)
+		}
+	}
+}
+
 // TestNotReady holds what is missing for how long, and that nobody shakes hands before.
 func TestNotReady(t *testing.T) {
 	ours := newAuthority(t, "ours")

@@ -65,37 +65,45 @@ func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() tim
 	if err := checkTrust(v); err != nil {
 		return nil, err
 	}
-	switch {
-	case v.SystemRoots:
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("the roots of the operating system: %w", err)
-		}
-		out.roots = roots
-	case v.CA.IsSet():
-		if err := out.trust(v.CA); err != nil {
-			return nil, err
-		}
-	}
-	if err := out.readRevocations(); err != nil {
+	if err := out.read(); err != nil {
 		return nil, err
 	}
-	out.spki, out.hashes = make(map[[sha256.Size]byte]bool), make(map[[sha256.Size]byte]bool)
-	for _, pin := range v.SPKI {
+	return out, nil
+}
+
+// read reads what the validation context has.
+func (v *verifier) read() error {
+	switch {
+	case v.v.SystemRoots:
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			return fmt.Errorf("the roots of the operating system: %w", err)
+		}
+		v.roots = roots
+	case v.v.CA.IsSet():
+		if err := v.trust(v.v.CA); err != nil {
+			return err
+		}
+	}
+	if err := v.readRevocations(); err != nil {
+		return err
+	}
+	v.spki, v.hashes = make(map[[sha256.Size]byte]bool), make(map[[sha256.Size]byte]bool)
+	for _, pin := range v.v.SPKI {
 		sum, err := base64.StdEncoding.DecodeString(pin)
 		if err != nil || len(sum) != sha256.Size {
-			return nil, fmt.Errorf("%q is no SHA-256 in base64", pin)
+			return fmt.Errorf("%q is no SHA-256 in base64", pin)
 		}
-		out.spki[[sha256.Size]byte(sum)] = true
+		v.spki[[sha256.Size]byte(sum)] = true
 	}
-	for _, pin := range v.Hashes {
+	for _, pin := range v.v.Hashes {
 		sum, err := hex.DecodeString(pin)
 		if err != nil || len(sum) != sha256.Size {
-			return nil, fmt.Errorf("%q is no SHA-256 in hexadecimal", pin)
+			return fmt.Errorf("%q is no SHA-256 in hexadecimal", pin)
 		}
-		out.hashes[[sha256.Size]byte(sum)] = true
+		v.hashes[[sha256.Size]byte(sum)] = true
 	}
-	return out, nil
+	return nil
 }
 
 // checkTrust returns what of v would be of no use without a CA, as Envoy refuses it, or nil.

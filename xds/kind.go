@@ -126,9 +126,20 @@ func assignmentKind() *kind {
 		func(d *config.Delta) *config.Changes[*config.ClusterLoadAssignment] { return &d.Endpoints }, nil)
 }
 
-func secretKind() *kind {
+// secretKind is of secrets that check, which may be nil, has nothing against: one that cannot be used must not be
+// acknowledged, and what names it then fail without a word to the server.
+func secretKind(check func(*config.Secret) error) *kind {
 	return kindOf("secret", resource.SecretType,
-		func(message *tlsv3.Secret) (*config.Secret, error) { return resource.Secret(message) },
+		func(message *tlsv3.Secret) (*config.Secret, error) {
+			s, err := resource.Secret(message)
+			if err != nil || check == nil {
+				return s, err
+			}
+			if err := check(s); err != nil {
+				return nil, fmt.Errorf("secret %q: %w", s.Name, err)
+			}
+			return s, nil
+		},
 		func(d *config.Delta) *config.Changes[*config.Secret] { return &d.Secrets }, nil)
 }
 

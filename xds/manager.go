@@ -30,6 +30,8 @@ type Options struct {
 	// Runtime takes the values of a Runtime resource by its name, nil when it is gone. It is required when a layer of the
 	// runtime is such a resource, and must not call the Manager.
 	Runtime func(resource string, texts map[string]string) error
+	// CheckSecret says what of a secret cannot be used, beside what its decoder knows; nil checks nothing.
+	CheckSecret func(*config.Secret) error
 	// UnknownFields is what becomes of resources with fields that the API does not have; the zero value warns.
 	UnknownFields UnknownFields
 	// DialOptions are those of the connection to the control plane, after the Manager's own.
@@ -86,7 +88,7 @@ func New(o Options) (*Manager, error) {
 	}
 	m.clusters = newWorld(m, clusterKind(), o.Bootstrap.CDS)
 	m.listeners = newWorld(m, listenerKind(), o.Bootstrap.LDS)
-	for _, k := range []*kind{runtimeKind(o.Runtime), assignmentKind(), secretKind(), scopeKind(), routeKind(m), hostKind(m)} {
+	for _, k := range []*kind{runtimeKind(o.Runtime), assignmentKind(), secretKind(o.CheckSecret), scopeKind(), routeKind(m), hostKind(m)} {
 		m.tables[k.url] = &table{kind: k, m: m, children: make(map[string]*child)}
 	}
 	if m.sources, err = newSources(m, &o); err != nil {

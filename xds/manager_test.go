@@ -43,10 +43,11 @@ type proxy struct {
 	server *adstest.Server
 	boot   *bootstrap.Bootstrap
 
-	installs int
-	runtime  func(name string, texts map[string]string) error // nil for none
-	refuse   func(next *config.Snapshot) error
-	stop     func()
+	installs    int
+	runtime     func(name string, texts map[string]string) error // nil for none
+	refuse      func(next *config.Snapshot) error
+	stop        func()
+	checkSecret func(*config.Secret) error
 }
 
 func target(boot *bootstrap.Bootstrap) {
@@ -80,7 +81,7 @@ func run(t *testing.T, change func(*proxy), script func(*proxy)) {
 // startWith runs a Manager with o; bootstrap and store are the proxy's.
 func (p *proxy) startWith(o xds.Options) {
 	p.t.Helper()
-	o.Bootstrap, o.Store, o.Runtime = p.boot, p.store, p.runtime
+	o.Bootstrap, o.Store, o.Runtime, o.CheckSecret = p.boot, p.store, p.runtime, p.checkSecret
 	var err error
 	p.Manager, err = xds.New(o)
 	if err != nil {

@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -106,6 +107,33 @@ func TestFailedSecretEndsTheWait(t *testing.T) {
 		s.Expect("refusal", refusal(secretURL, "", n, "", "s"))
 		if !p.initialized() {
 			t.Errorf("state %+v", p.State())
+		}
+	})
+}
+
+// TestUnusableSecret holds that a secret whose content is no good is refused by its name, and others beside it are not.
+func TestUnusableSecret(t *testing.T) {
+	check := func(p *proxy) {
+		p.checkSecret = func(s *config.Secret) error {
+			if s.Name == "bad" {
+				return errors.New("tls_certificate: it is none")
+			}
+			return nil
+		}
+	}
+	run(t, check, func(p *proxy) {
+		s := p.server.Accept()
+		s.Next()
+		s.Send(clusterURL, "1", secureCluster(t, "b", "bad"), secureCluster(t, "g", "good"))
+		s.Next()
+		s.Next()
+		n := s.Send(secretURL, "1", certificate("bad"), certificate("good"))
+		want := refusal(secretURL, "", n, `Error updating secret(s) bad: secret "bad": tls_certificate: it is none`, "bad", "good")
+		s.Expect("the listeners that come after clusters", request(listenerURL, "", ""))
+		s.Expect("secrets", want)
+		p.want("the clusters", "b g", "", "", "")
+		if got := names(p.store.Current().Secrets); got != "good" {
+			t.Errorf("secrets %q", got)
 		}
 	})
 }

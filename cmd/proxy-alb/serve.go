@@ -123,6 +123,7 @@ func (p *process) prepare() error {
 	}
 	p.manager, err = xds.New(xds.Options{
 		Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds"), Runtime: p.runtime.SetRTDS,
+		CheckSecret:   func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
 		UnknownFields: p.settings.flags.unknownDynamicFields(),
 	})
 	if err != nil {

@@ -23,6 +23,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 	"github.com/penguintechinc/marchproxy-alb/xds"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
@@ -179,7 +181,10 @@ func (s *Setup) StartBootstrap(t testing.TB, yaml string) *Proxy {
 	p := &Proxy{t: t}
 	p.run(s)
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	m, err := xds.New(xds.Options{Bootstrap: b, Store: p.Server.Store(), Logger: log})
+	m, err := xds.New(xds.Options{
+		Bootstrap: b, Store: p.Server.Store(), Logger: log,
+		CheckSecret: func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
