@@ -15,6 +15,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
@@ -30,7 +31,7 @@ const (
 	Routes    = "routes"
 	Clusters  = "clusters"
 	Endpoints = "endpoints"
-	Secrets   = "secrets" // only counted: there is no message for them
+	Secrets   = "secrets"
 )
 
 // Kinds are all of them, in the order in which their lists are shown.
@@ -40,7 +41,6 @@ var Kinds = []string{Listeners, Routes, Clusters, Endpoints, Secrets}
 type Scenario struct {
 	Name      string
 	Resources map[string][]proto.Message // by kind
-	Secrets   int
 }
 
 // Load returns the scenarios, by name. root is the top directory of the repository as seen from the test, which is
@@ -81,11 +81,7 @@ func (s *Scenario) read(t testing.TB, file, kind string) {
 	}
 	for _, item := range items {
 		m := newMessage(kind)
-		switch {
-		case kind == Secrets:
-			s.Secrets++
-			continue
-		case m == nil:
+		if m == nil {
 			t.Fatalf("%s: resources of the kind %q are not known", file, kind)
 		}
 		if _, err := protofile.Unmarshal(item, protofile.JSON, m, protofile.Options{}); err != nil {
@@ -105,6 +101,8 @@ func newMessage(kind string) proto.Message {
 		return &clusterv3.Cluster{}
 	case Endpoints:
 		return &endpointv3.ClusterLoadAssignment{}
+	case Secrets:
+		return &tlsv3.Secret{}
 	default:
 		return nil
 	}

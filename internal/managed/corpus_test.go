@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -28,17 +30,18 @@ import (
 // nouns are what errors call the resources of each kind.
 var nouns = map[string]string{
 	corpus.Listeners: "listener", corpus.Routes: "route configuration", corpus.Clusters: "cluster", corpus.Endpoints: "cluster load assignment",
+	corpus.Secrets: "secret",
 }
 
 // tally counts what became of the corpus.
 type tally struct {
-	scenarios        int
-	served, accepted map[string]int
-	reasons          map[string]map[string]int // of refusals, by kind
+	scenarios                 int
+	served, accepted, refused map[string]int
+	reasons                   map[string]map[string]int // of refusals, by kind
 }
 
 func newTally() *tally {
-	n := &tally{served: make(map[string]int), accepted: make(map[string]int), reasons: make(map[string]map[string]int)}
+	n := &tally{served: make(map[string]int), accepted: make(map[string]int), refused: make(map[string]int), reasons: make(map[string]map[string]int)}
 	for _, kind := range corpus.Kinds {
 		n.reasons[kind] = make(map[string]int)
 	}
@@ -87,20 +90,50 @@ func (n *tally) serve(t *testing.T, s *corpus.Scenario, api string) {
 			answered[a.TypeURL+name] = true
 		}
 	}
+
+	refused := make(map[string]bool)
+	var waiting []proto.Message
 	for kind, messages := range s.Resources {
 		for _, m := range messages {
-			n.served[kind]++
 			r := management.Pack(m)
-			if !answered[r.TypeURL+r.Name] {
+			n.served[kind]++
+			switch {
+			case !answered[r.TypeURL+r.Name] && askable(m):
 				t.Errorf("%s %q was never asked for", nouns[kind], r.Name)
-			}
-			accepted := n.note(t, kind, r.Name, refusals[r.TypeURL])
-			if in := inForce(now(), m); in != accepted && !(accepted && waits(now(), m)) {
-				t.Errorf("%s %q is in force: %v, want %v", nouns[kind], r.Name, in, accepted)
+			case !answered[r.TypeURL+r.Name]:
+			case !n.note(t, kind, r.Name, refusals[r.TypeURL]):
+				refused[r.Name] = true
+				if inForce(now(), m) {
+					t.Errorf("%s %q is refused and in force", nouns[kind], r.Name)
+				}
+			case !inForce(now(), m):
+				waiting = append(waiting, m)
 			}
 		}
 	}
-	n.served[corpus.Secrets] += s.Secrets
+	for _, m := range waiting {
+		if !refersTo(m, refused) {
+			t.Errorf("%T %q is accepted and not in force", m, resource.Name(m))
+		}
+	}
+}
+
+// askable reports whether anything asks for resources of the kind: nothing does for secrets that are neither a certificate
+// nor what certificates are held against.
+func askable(m proto.Message) bool {
+	s, ok := m.(*tlsv3.Secret)
+	return !ok || s.GetTlsCertificate() != nil || s.GetValidationContext() != nil
+}
+
+// refersTo reports whether a resource has one of the names in it.
+func refersTo(m proto.Message, names map[string]bool) bool {
+	text := protojson.Format(m)
+	for name := range names {
+		if strings.Contains(text, strconv.Quote(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // note finds in the text of a refusal what it says about a resource, and reports whether that is nothing.
@@ -124,6 +157,8 @@ func (n *tally) note(t *testing.T, kind, name, refusal string) (accepted bool) {
 	case reasons == 0:
 		n.accepted[kind]++
 		return true
+	default:
+		n.refused[kind]++
 	}
 	return false
 }
@@ -140,24 +175,10 @@ func inForce(now *config.Snapshot, m proto.Message) (in bool) {
 		in = now.Clusters[name] != nil
 	case *endpointv3.ClusterLoadAssignment:
 		in = now.Endpoints[name] != nil
+	case *tlsv3.Secret:
+		in = now.Secrets[name] != nil
 	}
 	return in
-}
-
-var rds = regexp.MustCompile(`"route_?[cC]onfig_?[nN]ame": *"([^"]*)"`)
-
-// waits reports whether a listener waits for routes that are not in force.
-func waits(now *config.Snapshot, m proto.Message) bool {
-	l, ok := m.(*listenerv3.Listener)
-	if !ok {
-		return false
-	}
-	for _, found := range rds.FindAllStringSubmatch(protojson.Format(l), -1) {
-		if now.Routes[found[1]] == nil {
-			return true
-		}
-	}
-	return false
 }
 
 var (
@@ -186,6 +207,10 @@ func served(t *testing.T, s *corpus.Scenario) (all []management.Resource) {
 				bindAnywhere(m.(*listenerv3.Listener))
 			case corpus.Endpoints:
 				all = append(all, management.Pack(clusterOf(t, resource.Name(m))))
+			case corpus.Secrets:
+				if askable(m) {
+					all = append(all, management.Pack(userOf(t, m.(*tlsv3.Secret))))
+				}
 			case corpus.Routes:
 				all = append(all, management.Pack(listenerOf(t, resource.Name(m))))
 			}
@@ -214,6 +239,23 @@ func clusterOf(t *testing.T, endpoints string) proto.Message {
 	return c
 }
 
+// userOf is a cluster with TLS that uses a secret.
+func userOf(t *testing.T, s *tlsv3.Secret) proto.Message {
+	use := "tls_certificate_sds_secret_configs:"
+	if s.GetValidationContext() != nil {
+		use = "validation_context_sds_secret_config:"
+	}
+	return harness.Resource[clusterv3.Cluster](t, fmt.Sprintf(`
+name: parent of %[1]s
+type: STATIC
+transport_socket:
+  name: tls
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+    common_tls_context: {%[2]s {name: %[1]s, sds_config: {ads: {}, resource_api_version: V3}}}
+`, s.GetName(), use))
+}
+
 func listenerOf(t *testing.T, routes string) proto.Message {
 	l := harness.Resource[listenerv3.Listener](t, fmt.Sprintf(`
 name: parent of %[1]s
@@ -234,13 +276,10 @@ filter_chains:
 func (n *tally) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d scenarios:\n\n", n.scenarios)
-	b.WriteString("| resources | served | acknowledged | refused |\n|---|---|---|---|\n")
+	b.WriteString("| resources | served | acknowledged | refused | of no use here |\n|---|---|---|---|---|\n")
 	for _, kind := range corpus.Kinds {
-		if kind == corpus.Secrets {
-			fmt.Fprintf(&b, "| %s | %d | not asked for | |\n", kind, n.served[kind])
-			continue
-		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", kind, n.served[kind], n.accepted[kind], n.served[kind]-n.accepted[kind])
+		refused := n.refused[kind]
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", kind, n.served[kind], n.accepted[kind], refused, n.served[kind]-n.accepted[kind]-refused)
 	}
 	b.WriteString("\nRefused, and how often (a resource may have several reasons):\n\n")
 	for _, kind := range corpus.Kinds {

@@ -8,6 +8,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/internal/corpus"
@@ -49,6 +50,9 @@ func decode(m proto.Message) (noun string, err error) {
 	case *endpointv3.ClusterLoadAssignment:
 		_, err = resource.Assignment(m)
 		return "cluster load assignment", err
+	case *tlsv3.Secret:
+		_, err = resource.Secret(m)
+		return "secret", err
 	default:
 		panic("BUG: a message that is no resource")
 	}

@@ -7,7 +7,7 @@
 //	s.Settle()
 //	for _, a := range s.Answers() { ... }
 //
-// It serves resources in the order clusters, endpoints, listeners, routes, each type only when something of it changed for
+// It serves resources in the order clusters, endpoints, secrets, listeners, routes, each type only when something of it changed for
 // the one who asks, and sends nothing again that was refused. So it knows when the proxy has answered everything: a proxy asks for
 // what follows from a response before it answers that.
 //

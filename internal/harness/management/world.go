@@ -12,7 +12,7 @@ import (
 )
 
 // order is how resource types follow each other when a world changes: what is referred to goes before what refers to it.
-var order = []string{resource.ClusterType, resource.AssignmentType, resource.ListenerType, resource.RouteType}
+var order = []string{resource.ClusterType, resource.AssignmentType, resource.SecretType, resource.ListenerType, resource.RouteType}
 
 // wildcard are the types of which a request without names asks for everything.
 var wildcard = map[string]bool{resource.ClusterType: true, resource.ListenerType: true}
