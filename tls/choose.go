@@ -53,7 +53,7 @@ func rsaLast(list []*shown) {
 
 // choose has the signature of tls.Config.GetCertificate.
 func (c *chooser) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return awaited(hello, c.pick(hello).stapled(c.now())), nil
+	return awaited(hello.Conn, c.pick(hello).stapled(c.now())), nil
 }
 
 func (c *chooser) pick(hello *tls.ClientHelloInfo) *shown {

@@ -5,16 +5,17 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"io"
+	"net"
 )
 
 // Awaiter is a wire whose user must not compute for long: what takes its time is done elsewhere, and waited for.
 type Awaiter interface{ Await(f func()) }
 
-// awaited returns a certificate as it is shown to a client: one whose key takes long to sign with signs where the wire says.
-func awaited(hello *tls.ClientHelloInfo, shown *tls.Certificate) *tls.Certificate {
+// awaited returns a certificate as it is shown over a wire: one whose key takes long to sign with signs where the wire says.
+func awaited(over net.Conn, shown *tls.Certificate) *tls.Certificate {
 	// Signing takes a millisecond and more with RSA, some 30 µs with the others.
 	key, slow := shown.PrivateKey.(*rsa.PrivateKey)
-	wire, waits := hello.Conn.(Awaiter)
+	wire, waits := over.(Awaiter)
 	if !slow || !waits {
 		return shown
 	}

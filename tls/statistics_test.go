@@ -150,3 +150,30 @@ func TestSlowKeyWaits(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowClientKeyWaits is TestSlowKeyWaits for the certificate that a host is shown.
+func TestSlowClientKeyWaits(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	for _, test := range []struct {
+		one   issued
+		waits int
+	}{{ours.issue(rsaKey(t)), 1}, {ours.issue(ecKey(t, elliptic.P256())), 0}} {
+		for _, version := range []config.TLSVersion{config.TLS12, config.TLS13} {
+			u := upstreamOf(t, &config.UpstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{tlsCertificate(t, test.one)}, MaxVersion: version}})
+			server := ours.issue(ecKey(t, elliptic.P256())).server()
+			server.ClientAuth = tls.RequireAnyClientCert
+			wire := new(waitingWire)
+			c, s := meet(t, func(end net.Conn) (*tls.Conn, error) {
+				wire.Conn = end
+				conn, err := u.Client(wire, "", nil)
+				return conn.Conn, err
+			}, func(wire net.Conn) (*tls.Conn, error) { return tls.Server(wire, server), nil })
+			if c.err != nil || s.err != nil || wire.waits != test.waits {
+				t.Errorf("%s: waited %d times, %v, %v", test.one.cert.PublicKeyAlgorithm, wire.waits, c.err, s.err)
+			}
+			if c, s := reach(t, u, "", server); c.err != nil || s.err != nil {
+				t.Errorf("on a wire that cannot wait: %v, %v", c.err, s.err)
+			}
+		}
+	}
+}

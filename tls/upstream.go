@@ -43,12 +43,6 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 		}
 		u.shown = append(u.shown, one)
 	}
-	if len(u.shown) > 0 {
-		// Not Certificates: of those a client of crypto/tls shows only what the host says that it would take, and one that is
-		// told what is missing is easier to help than one that sees nothing.
-		own := &u.shown[0].certificate
-		u.config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
-	}
 	if m.validation != nil {
 		if u.peers, err = newVerifier(m.validation, x509.ExtKeyUsageServerAuth, now); err != nil {
 			return nil, err
@@ -91,6 +85,12 @@ func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, erro
 	}
 	if len(own.NextProtos) == 0 {
 		own.NextProtos = alpn
+	}
+	if len(u.shown) > 0 {
+		// Not Certificates: of those a client of crypto/tls shows only what the host says that it would take, and one that is
+		// told what is missing is easier to help than one that sees nothing.
+		shown := awaited(wire, &u.shown[0].certificate)
+		own.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return shown, nil }
 	}
 	must := ""
 	if u.asked.AutoSANValidation {
