@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
@@ -93,6 +94,10 @@ func FuzzTLS(f *testing.F) {
 	seed(0, &tlsv3.Secret{Name: "s", Type: &tlsv3.Secret_SessionTicketKeys{SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{Keys: []*corev3.DataSource{bytesOf("short")}}}})
 	seed(1, &tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: "a", AutoSniSanValidation: true})
 	seed(2, &tlsv3.DownstreamTlsContext{CommonTlsContext: common})
+	plain := new(listenerv3.Listener)
+	if _, err := protofile.Unmarshal([]byte(chainsWith("name: f")), protofile.YAML, plain, protofile.Options{}); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
 		switch kind % 3 {
 		case 0:
@@ -119,14 +124,22 @@ func FuzzTLS(f *testing.F) {
 				t.Fatalf("a client with several certificates: %+v", c.TLS)
 			}
 		case 2:
-			d, err := resource.DownstreamSocket(&corev3.TransportSocket{Name: "t", ConfigType: &corev3.TransportSocket_TypedConfig{
+			socket := &corev3.TransportSocket{Name: "t", ConfigType: &corev3.TransportSocket_TypedConfig{
 				TypedConfig: &anypb.Any{TypeUrl: tlsTypes + "DownstreamTlsContext", Value: data},
-			}})
-			if (d == nil) != (err != nil) {
-				t.Fatalf("%v beside %v", d, err)
+			}}
+			l := proto.CloneOf(plain)
+			l.FilterChains[0].TransportSocket = socket
+			got, err := resource.Listener(l)
+			if (got == nil) != (err != nil) {
+				t.Fatalf("%v beside %v", got, err)
 			}
-			if d != nil && len(d.Certificates)+len(d.CertificateSecrets) == 0 {
-				t.Fatalf("a server without a certificate: %+v", d)
+			if got == nil {
+				return
+			}
+			for chain := range got.FilterChains() {
+				if d := chain.TLS; len(d.Certificates)+len(d.CertificateSecrets) == 0 {
+					t.Fatalf("a server without a certificate: %+v", d)
+				}
 			}
 		}
 	})

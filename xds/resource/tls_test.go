@@ -6,7 +6,7 @@ import (
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
@@ -35,7 +35,20 @@ func upstreamTLS(t *testing.T, fields string) (*config.UpstreamTLS, error) {
 // downstreamTLS decodes the TLS of a filter chain with the fields.
 func downstreamTLS(t *testing.T, fields string) (*config.DownstreamTLS, error) {
 	t.Helper()
-	return resource.DownstreamSocket(parse(t, strings.TrimPrefix(tlsSocket("Downstream", fields), "transport_socket: "), &corev3.TransportSocket{}))
+	return chainTLS(t, tlsSocket("Downstream", fields))
+}
+
+// chainTLS decodes a listener with one filter chain, which has a transport socket.
+func chainTLS(t *testing.T, socket string) (*config.DownstreamTLS, error) {
+	t.Helper()
+	l, err := resource.Listener(parse(t, chainsWith("name: f, "+socket), &listenerv3.Listener{}))
+	if err != nil {
+		return nil, err
+	}
+	for chain := range l.FilterChains() {
+		return chain.TLS, nil
+	}
+	return nil, nil
 }
 
 func sds(name string) config.SecretRef {
@@ -187,7 +200,7 @@ func TestCommonTLSRefused(t *testing.T) {
 				return
 			}
 			_, err = downstreamTLS(t, "common_tls_context: {"+certificateTLS+", "+text+"}")
-			check(err, `filter chain "f": `)
+			check(err, `listener "l": filter_chains[0].`)
 		})
 	}
 }
@@ -223,7 +236,7 @@ func TestDownstreamTLSRefused(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			_, err := downstreamTLS(t, text)
-			checkError(t, err, `filter chain "f": transport_socket.typed_config.`+want)
+			checkError(t, err, `listener "l": filter_chains[0].transport_socket.typed_config.`+want)
 		})
 	}
 }
@@ -256,7 +269,7 @@ func TestTLSAsJSON(t *testing.T) {
 				t.Errorf("the error has bytes of the key: %v", err)
 			}
 		}
-		down, err := resource.DownstreamSocket(parse(t, strings.TrimPrefix(socket("Downstream", "common_tls_context: {"+certificateTLS+"}"), "transport_socket: "), &corev3.TransportSocket{}))
+		down, err := chainTLS(t, socket("Downstream", "common_tls_context: {"+certificateTLS+"}"))
 		checkEqual(t, down, &config.DownstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{
 			{Chain: config.DataSource{File: "/chain"}, Key: config.DataSource{File: "/key"}},
 		}}}, err)
