@@ -63,6 +63,9 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 		BackoffMax:  x.BackoffMax,
 		DialOptions: s.dial,
 	}
+	if x.Credential != nil {
+		server.Sign = credentials.Header(x.Credential)
+	}
 	if x.TLS != nil {
 		secured, err := s.secured(x)
 		if err != nil {

@@ -89,6 +89,7 @@ var inPart = map[string]string{
 	"RetryPolicy.retry_on":                               "every condition; `http3-post-connect-failure` never happens",
 	"RouteAction.upgrade_configs":                        "any protocol but `CONNECT-UDP`",
 	"SocketAddress.protocol":                             "`TCP`",
+	"StaticResources.secrets":                            "`generic_secret`, as the credential for a control plane; others have no effect",
 	"StatsConfig.stats_tags":                             "`fixed_value`; others have no effect",
 	"HttpProtocolOptions.use_downstream_protocol_config": "HTTP/1, HTTP/2",
 }
@@ -102,6 +103,10 @@ var sides = map[string]string{
 	"http1Fields":            "of a listener",
 	"upstreamOptionFields":   "of a cluster",
 	"upstreamHTTP1Fields":    "of a cluster",
+	"serverOptionFields":     "of a control plane's cluster",
+	"serverFilterFields":     "of a control plane's cluster",
+	"serverSecretFields":     "of a control plane's credential",
+	"staticSecretFields":     "of a control plane's credential",
 }
 
 // TestCompatibility compares the generated parts of docs/compatibility.md with the decoders.

@@ -24,6 +24,8 @@ type Server struct {
 	Targets []string
 	// Metadata is sent when a stream is opened (initial_metadata). It is read-only from here on.
 	Metadata metadata.MD
+	// Sign, when not nil, makes of Metadata what is sent, anew for each stream. Its error ends the attempt.
+	Sign func(metadata.MD) (metadata.MD, error)
 	// Authority overrides the :authority of the stream when not empty.
 	Authority string
 	// ConnectTimeout bounds one attempt to connect; 0 means DefaultConnectTimeout.
@@ -73,6 +75,14 @@ func (s *Server) dialOptions(target string) []grpc.DialOption {
 		dial = append(dial, grpc.WithKeepaliveParams(s.Keepalive))
 	}
 	return append(dial, s.DialOptions...)
+}
+
+// sent returns what is sent when a stream is opened.
+func (s *Server) sent() (metadata.MD, error) {
+	if s.Sign == nil {
+		return s.Metadata, nil
+	}
+	return s.Sign(s.Metadata)
 }
 
 // What rate_limit_settings means where it does not say.

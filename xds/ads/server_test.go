@@ -1,6 +1,7 @@
 package ads_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -202,4 +203,33 @@ func TestChangeOfMindWhileWaiting(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSign holds that what is sent is made anew for each stream, and that a stream is not opened without it.
+func TestSign(t *testing.T) {
+	streams := 0 // of the goroutine of Run
+	change := func(_ *talk, o *ads.Options) {
+		o.Servers[0].Metadata = metadata.Pairs("who", "me")
+		o.Servers[0].Sign = func(sent metadata.MD) (metadata.MD, error) {
+			if streams++; streams > 2 {
+				return nil, errors.New("no token")
+			}
+			return metadata.Join(sent, metadata.Pairs("token", fmt.Sprint(streams))), nil
+		}
+	}
+	converse(t, change, func(t *testing.T, c *talk) {
+		c.Subscribe(worldURL, nil)
+		for _, token := range []string{"1", "2"} {
+			s := c.server.Accept()
+			if md := s.Metadata(); md.Get("who")[0] != "me" || md.Get("token")[0] != token {
+				t.Errorf("metadata %v, want the token %s", md, token)
+			}
+			s.Close("again")
+		}
+		wait(time.Minute)
+		c.server.NoStream()
+		if got := c.State().LastError; got != "no token" {
+			t.Errorf("the attempt failed with %q", got)
+		}
+	})
 }

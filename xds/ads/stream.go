@@ -22,12 +22,16 @@ type received struct {
 
 // serve opens a stream to a target and keeps it until it ends. It reports whether any response came, and why it ended.
 func (c *Client) serve(ctx context.Context, at *place) (heard bool, err error) {
+	sent, err := c.opts.Servers[at.server].sent()
+	if err != nil {
+		return false, err
+	}
 	conn, err := grpc.NewClient(at.target, at.dial...)
 	if err != nil {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, c.opts.Servers[at.server].Metadata))
+	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(ctx, sent))
 	defer cancel()
 	rpc, err := c.openStream(ctx, conn)
 	if err != nil {

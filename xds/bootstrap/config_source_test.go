@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -168,4 +169,76 @@ dynamic_resources:
 	wantError(t, err, place+`"ca" of a control plane must come from a file, by path_config_source`)
 	_, err = parse("common_tls_context: {validation_context_sds_secret_config: {name: ca, sds_config: {path: /no}}}")
 	wantError(t, err, place+`"ca": paths must refer to an existing path in the system: '/no' does not exist (stat /no: no such file or directory)`)
+}
+
+// injected is a bootstrap whose control plane is told a credential, as %s and %s say: the HTTP filters of its cluster, and the secrets.
+const injected = `
+node: {id: n1, cluster: c1}
+static_resources:
+  secrets: [%s]
+  clusters:
+  - name: xds
+    load_assignment: {cluster_name: xds, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {connection_keepalive: {interval: 30s, timeout: 5s}}}
+        http_filters: [%s]
+dynamic_resources:
+  ads_config: {api_type: DELTA_GRPC, grpc_services: [{envoy_grpc: {cluster_name: xds}}]}
+`
+
+// generic is a credential_injector with a Generic credential, codec the filter that ends the chain.
+func generic(injector, fields string) string {
+	return "{name: i, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector, " + injector +
+		"credential: {name: g, typed_config: {'@type': type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic, " + fields + "}}}}"
+}
+
+const codec = ", {name: c, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec}}"
+
+func TestCredential(t *testing.T) {
+	for _, test := range []struct {
+		secrets, filters string
+		want             *Credential
+	}{
+		{"{name: token, generic_secret: {secret: {filename: /token}}}", generic("overwrite: true, ", "credential: {name: token}") + codec,
+			&Credential{Header: "authorization", Value: config.DataSource{File: "/token"}, Overwrite: true}},
+		{"{name: a, generic_secret: {secret: {inline_string: x}}}, {name: b, generic_secret: {secret: {environment_variable: Y}}}",
+			generic("allow_request_without_credential: true, ", "credential: {name: b}, header: X-Token, header_value_prefix: 'Bearer '"),
+			&Credential{Header: "x-token", Prefix: "Bearer ", Value: config.DataSource{Variable: "Y"}, Optional: true}},
+		{"", "{name: off, disabled: true, typed_config: {'@type': type.googleapis.com/no.Filter}}" + codec, nil},
+		{"", "{name: may be, is_optional: true, typed_config: {'@type': type.googleapis.com/no.Filter}}", nil},
+	} {
+		b, err := Parse("f", fmt.Appendf(nil, injected, test.secrets, test.filters), protofile.YAML, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", test.filters, err)
+			continue
+		}
+		equal(t, b.ADS.Servers[0].Credential, test.want)
+		equal(t, b.ADS.Servers[0].KeepaliveInterval, 30*time.Second)
+	}
+}
+
+func TestCredentialRefused(t *testing.T) {
+	const (
+		filter = "f: static_resources.clusters[0].typed_extension_protocol_options.http_filters[0]"
+		config = filter + ".typed_config.credential.typed_config"
+		secret = "{name: token, generic_secret: {secret: {inline_string: a}}}"
+	)
+	for _, test := range []struct{ secrets, filters, want string }{
+		{"", "{name: buffer, typed_config: {'@type': type.googleapis.com/no.Filter}}",
+			filter + ": 'buffer' with type URL 'type.googleapis.com/xds.type.v3.TypedStruct' is not supported for a control plane, only credential_injector and upstream_codec"},
+		{"", generic("", "credential: {name: token}"), config + `.credential.name: "token" is not among static_resources.secrets`},
+		{"{name: token, generic_secret: {}}", generic("", "credential: {name: token}"),
+			"f: static_resources.secrets[0].generic_secret.secret: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one"},
+		{secret, generic("", "credential: {name: token, sds_config: {ads: {}}}"), config + ".credential.sds_config: is not supported"},
+		{secret, generic("", "credential: {name: token}, header: ':path'"),
+			config + `.header: ":path" must be a name of letters, digits, '_', '-' and '.', and not begin with grpc- or end in -bin`},
+		{secret, generic("", "credential: {name: token}, header_value_prefix: 'ü'"), config + ".header_value_prefix: must be of at most 256 characters of printable ASCII"},
+		{secret, generic("", "credential: {name: token}") + ", " + generic("", "credential: {name: token}"),
+			strings.TrimSuffix(filter, "[0]") + "[1]: is a second credential, a control plane is told one"},
+	} {
+		_, err := Parse("f", fmt.Appendf(nil, injected, test.secrets, test.filters), protofile.YAML, Options{})
+		wantError(t, err, test.want)
+	}
 }

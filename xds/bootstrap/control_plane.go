@@ -50,6 +50,8 @@ type Server struct {
 	BackoffBase, BackoffMax time.Duration
 	// TLS is that of the connections, nil for plaintext. Its secrets come from files.
 	TLS *config.UpstreamTLS
+	// Credential is nil for none. A control plane that is polled has none.
+	Credential *Credential
 	// HTTP2 tells that the cluster is configured for HTTP/2. A stream speaks that in any case.
 	HTTP2 bool
 }
@@ -134,6 +136,9 @@ func (d *decoder) controlPlane(path string, api *corev3.ApiConfigSource, written
 		}
 		if x.Servers[i].Cluster != "" {
 			d.backing(named, written, &x.Servers[i])
+		}
+		if x.Polls != nil && x.Servers[i].Credential != nil {
+			d.errorf(named, "the credential_injector of cluster %q is not supported for polls, only for streams", x.Servers[i].Cluster)
 		}
 	}
 	return x

@@ -64,8 +64,7 @@ var (
 		"enable_deferred_cluster_creation": allAtOnce,
 	}
 	staticFields = map[protoreflect.Name]string{
-		"listeners": handled, "clusters": handled,
-		"secrets": "has no effect: nothing that uses a secret is supported",
+		"listeners": handled, "clusters": handled, "secrets": handled,
 	}
 )
 
@@ -89,6 +88,7 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	d.stats(written.GetStatsConfig())
 	d.runtime(written.GetLayeredRuntime(), written)
 	d.fields("static_resources", written.GetStaticResources(), staticFields)
+	d.unusedSecrets(written)
 	d.dynamicResources(written)
 	d.listeners(written.GetStaticResources().GetListeners())
 	d.clusters(written)

@@ -81,7 +81,7 @@ func (d *decoder) metadata(path string, m *corev3.HeaderValue) Metadata {
 			d.errorf(path, "the value of %q must be base64, as the name ends in -bin: %v", m.GetKey(), err)
 		}
 		out.Value = string(decoded)
-	case strings.ContainsFunc(out.Value, func(r rune) bool { return r < 0x20 || r > 0x7e }):
+	case !isPrintable(out.Value):
 		d.errorf(path, "the value of %q must be of printable ASCII; other values need a name that ends in -bin", m.GetKey())
 	}
 	return out
@@ -93,6 +93,10 @@ func isMetadataKey(key string) bool {
 	return !strings.ContainsFunc(key, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
 	})
+}
+
+func isPrintable(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
 
 // retryBackOff decodes the wait before a new stream. As in Envoy, a max_interval that is not given is ten times base_interval.

@@ -76,6 +76,7 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 	x.ConnectTimeout = cluster.ConnectTimeout
 	x.TLS = d.serverTLS(path, cluster.TLS)
 	x.HTTP2 = speaksHTTP2(clusters[i])
+	d.serverFilters(path, clusters[i], written, x)
 	x.Targets = targets(cluster.Assignment)
 	if len(x.Targets) == 0 {
 		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
