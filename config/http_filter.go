@@ -1,12 +1,44 @@
 package config
 
+import "slices"
+
 // HTTPFilter is one entry of http_filters that is not the router.
 type HTTPFilter struct {
 	Name string
-	// Config is the filter's own decoded configuration.
-	Config any
+	// Config is the filter's own decoded configuration, nil when Discovery tells where it comes from.
+	Config    any
+	Discovery *FilterDiscovery
 	// Disabled says that the filter is for routes that have a configuration for it only.
 	Disabled bool
+}
+
+// FilterDiscovery tells where the configuration of a filter comes from (ExtensionConfigSource).
+type FilterDiscovery struct {
+	Discovery
+	// Types are the full names of the messages that it may be.
+	Types []string
+	// Default is in force until one comes, nil for none: then requests are answered with 500.
+	Default any
+	// WithoutWarming puts Default into force at once (apply_default_config_without_warming), instead of waiting for another.
+	WithoutWarming bool
+}
+
+// Extension is a decoded configuration of a filter that is a resource of its own.
+type Extension struct {
+	Type   string // the full name of the message that it was
+	Config any
+}
+
+// FilterConfig returns the configuration of a filter that is in force, nil while there is none.
+func (s *Snapshot) FilterConfig(f *HTTPFilter) any {
+	d := f.Discovery
+	if d == nil {
+		return f.Config
+	}
+	if e := s.Extensions[d.Source.Key(f.Name)]; e != nil && slices.Contains(d.Types, e.Type) {
+		return e.Config
+	}
+	return d.Default
 }
 
 // FilterConfigs is typed_per_filter_config: what a route or something above it says to filters, by their names in http_filters.

@@ -13,6 +13,7 @@ type Snapshot struct {
 	Listeners  map[string]*Listener
 	Routes     map[string]*RouteConfiguration // by ConfigSource.Key of the RDS name; inline ones are in their listener
 	Scopes     map[string][]*Scope            // by ConfigSource.Key of no name
+	Extensions map[string]*Extension          // by ConfigSource.Key of the name of the filter
 	Clusters   map[string]*Cluster
 	Endpoints  map[string]*ClusterLoadAssignment // by ConfigSource.Key of the EDS name
 	Secrets    map[string]*Secret                // by SecretRef.Key

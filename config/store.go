@@ -36,11 +36,13 @@ type Delta struct {
 	Listeners Changes[*Listener]
 	Routes    Changes[*RouteConfiguration]
 	Scopes    Changes[[]*Scope]
-	Clusters  Changes[*Cluster]
-	Endpoints Changes[*ClusterLoadAssignment]
-	Secrets   Changes[*Secret]
-	Resolved  Changes[*ClusterLoadAssignment]
-	Health    Changes[*ClusterHealth]
+	// Extensions are configurations of filters.
+	Extensions Changes[*Extension]
+	Clusters   Changes[*Cluster]
+	Endpoints  Changes[*ClusterLoadAssignment]
+	Secrets    Changes[*Secret]
+	Resolved   Changes[*ClusterLoadAssignment]
+	Health     Changes[*ClusterHealth]
 	// Overlay replaces the overlay when it is not nil.
 	Overlay *Overlay
 	// Runtime replaces the runtime when it is not nil.
@@ -49,14 +51,15 @@ type Delta struct {
 
 // resources are what one source has given.
 type resources struct {
-	listeners map[string]*Listener
-	routes    map[string]*RouteConfiguration
-	scopes    map[string][]*Scope
-	clusters  map[string]*Cluster
-	endpoints map[string]*ClusterLoadAssignment
-	secrets   map[string]*Secret
-	resolved  map[string]*ClusterLoadAssignment
-	health    map[string]*ClusterHealth
+	listeners  map[string]*Listener
+	routes     map[string]*RouteConfiguration
+	scopes     map[string][]*Scope
+	extensions map[string]*Extension
+	clusters   map[string]*Cluster
+	endpoints  map[string]*ClusterLoadAssignment
+	secrets    map[string]*Secret
+	resolved   map[string]*ClusterLoadAssignment
+	health     map[string]*ClusterHealth
 }
 
 // Store holds the current Snapshot. Every change goes through Apply, one at a time.
@@ -98,6 +101,7 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 	r.listeners = d.Listeners.apply(r.listeners)
 	r.routes = d.Routes.apply(r.routes)
 	r.scopes = d.Scopes.apply(r.scopes)
+	r.extensions = d.Extensions.apply(r.extensions)
 	r.clusters = d.Clusters.apply(r.clusters)
 	r.endpoints = d.Endpoints.apply(r.endpoints)
 	r.secrets = d.Secrets.apply(r.secrets)
@@ -126,6 +130,9 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	}
 	if d.Scopes.any() {
 		next.Scopes = merge(sources, func(r *resources) map[string][]*Scope { return r.scopes })
+	}
+	if d.Extensions.any() {
+		next.Extensions = merge(sources, func(r *resources) map[string]*Extension { return r.extensions })
 	}
 	if d.Clusters.any() {
 		next.Clusters = merge(sources, func(r *resources) map[string]*Cluster { return r.clusters })

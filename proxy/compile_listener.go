@@ -244,7 +244,9 @@ func compileManager(m *compiledManager, snapshot *config.Snapshot, id *chainIden
 		m.internal = append(m.internal, prefix.Masked())
 	}
 	for i := range cfg.Filters {
-		f, err := filter.New(&cfg.Filters[i])
+		found := cfg.Filters[i]
+		found.Config = snapshot.FilterConfig(&found)
+		f, err := filter.New(&found)
 		if err != nil {
 			return err
 		}

@@ -25,8 +25,8 @@ type DumpOptions struct {
 	IncludeEDS bool
 }
 
-// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, listeners, scoped routes,
-// routes, secrets.
+// ConfigDump returns what Envoy's /config_dump shows: bootstrap, clusters, endpoints when asked for, configurations of filters
+// when there are any, listeners, scoped routes, routes, secrets.
 // The resources in it are shared with the Manager and read-only.
 func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	m.mu.Lock()
@@ -37,6 +37,9 @@ func (m *Manager) ConfigDump(o DumpOptions) (*adminv3.ConfigDump, error) {
 	}
 	if o.IncludeEDS {
 		parts = append(parts, m.dumpEndpoints())
+	}
+	if extensions := m.dumpExtensions(); len(extensions.GetEcdsFilters()) > 0 {
+		parts = append(parts, extensions)
 	}
 	parts = append(parts, m.dumpListeners(), m.dumpScopes(), m.dumpRoutes(), m.dumpSecrets())
 	dump := &adminv3.ConfigDump{}
@@ -258,6 +261,19 @@ func (m *Manager) dumpScopes() *adminv3.ScopedRoutesConfigDump {
 	for _, p := range byName(m.listeners.parents) {
 		if p.active != nil {
 			add(p.active.value)
+		}
+	}
+	return dump
+}
+
+// dumpExtensions has the configurations of filters that came by ECDS.
+func (m *Manager) dumpExtensions() *adminv3.EcdsConfigDump {
+	dump := &adminv3.EcdsConfigDump{}
+	for _, c := range byName(m.tables[resource.ExtensionType].children) {
+		if r := c.held; r != nil {
+			dump.EcdsFilters = append(dump.EcdsFilters, &adminv3.EcdsConfigDump_EcdsFilterConfig{
+				VersionInfo: r.version, EcdsFilter: r.packed, LastUpdated: stamp(r.updated), ErrorState: c.failure.dump(),
+			})
 		}
 	}
 	return dump

@@ -36,6 +36,10 @@ type kind struct {
 	accepts func(config.ConfigSource) error
 	// deliver takes a resource by its name instead of change, nil when the resource is gone. It is nil where the store takes it.
 	deliver func(name string, value any) error
+	// removable tells that a resource that the server removes is gone. Others stay until nothing refers to them.
+	removable bool
+	// check reports why a resource is not what those that ask for it can use, nil where any is.
+	check func(key string, value any) error
 	// countsReloads tells that Envoy counts the changes taken, as config_reload.
 	countsReloads bool
 }
@@ -185,6 +189,7 @@ func listenerKind() *kind {
 				if hcm.Scopes != nil {
 					needs = append(needs, scopedNeeds(hcm)...)
 				}
+				needs = append(needs, filterNeeds(hcm)...)
 				if name := hcm.RouteConfigName; name != "" {
 					needs = append(needs, need{
 						url: resource.RouteType, name: name, Discovery: hcm.RDS,

@@ -88,7 +88,7 @@ func New(o Options) (*Manager, error) {
 	}
 	m.clusters = newWorld(m, clusterKind(), o.Bootstrap.CDS)
 	m.listeners = newWorld(m, listenerKind(), o.Bootstrap.LDS)
-	for _, k := range []*kind{runtimeKind(o.Runtime), assignmentKind(), secretKind(o.CheckSecret), scopeKind(), routeKind(m), hostKind(m)} {
+	for _, k := range []*kind{runtimeKind(o.Runtime), assignmentKind(), secretKind(o.CheckSecret), extensionKind(m), scopeKind(), routeKind(m), hostKind(m)} {
 		m.tables[k.url] = &table{kind: k, m: m, children: make(map[string]*child)}
 	}
 	if m.sources, err = newSources(m, &o); err != nil {
@@ -118,7 +118,7 @@ func (m *Manager) worlds() [3]*world { return [...]*world{m.layers, m.clusters, 
 // asked returns the types that are asked for by name, in the order in which they are asked for.
 func (m *Manager) asked() []*table {
 	return []*table{
-		m.tables[resource.RuntimeType], m.tables[resource.AssignmentType], m.tables[resource.SecretType],
+		m.tables[resource.RuntimeType], m.tables[resource.AssignmentType], m.tables[resource.SecretType], m.tables[resource.ExtensionType],
 		m.tables[resource.ScopeType], m.tables[resource.RouteType],
 		m.tables[resource.HostType],
 	}

@@ -14,6 +14,10 @@ type need struct {
 	config.Discovery
 	field string // that asks, for errors
 	scope string // of the statistics of who asks, where that is needed
+	// types are the messages that the configuration of a filter may be, nil for other resources.
+	types []string
+	// unawaited tells that who asks does not wait.
+	unawaited bool
 	// routes tells where the route configurations of scopes are asked for.
 	routes     config.Discovery
 	statPrefix string // of the statistics of the subscription
@@ -45,6 +49,9 @@ type missing struct {
 // arrive count as held.
 func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revision) (found []missing) {
 	for _, n := range needs {
+		if n.unawaited {
+			continue
+		}
 		t := m.tables[n.url]
 		c := m.child(&n)
 		if c == nil {

@@ -45,26 +45,29 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 		decode = t.gather
 	}
 	arriving, faults := decode(source, r, now)
-	for _, name := range r.Removed {
-		if c := t.children[source.Key(name)]; c != nil {
-			c.absent = true
-		}
-	}
+	gone := t.absent(source, r.Removed)
 	if t.deliver != nil {
 		faults = append(faults, t.deliverAll(source, r.Removed, arriving, now)...)
 	}
 	var base func(*config.Delta) error
-	if len(arriving) > 0 && t.deliver == nil {
+	if len(arriving)+len(gone) > 0 && t.deliver == nil {
 		base = func(d *config.Delta) error {
 			set := make(map[string]any, len(arriving))
 			for c, next := range arriving {
 				set[source.Key(c.name)] = next.value
 			}
-			return t.change(d, set, nil)
+			return t.change(d, set, gone)
 		}
 	}
 	ready := t.m.ready(arriving, now)
 	_, err := t.m.commit(base, ready, now)
+	for _, key := range gone {
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("removal of %s: %v", t.children[key].name, err))
+			continue
+		}
+		t.children[key].held = nil
+	}
 	for _, c := range slices.SortedFunc(maps.Keys(arriving), byChildName) {
 		if err != nil {
 			faults = append(faults, c.refuse(arriving[c].packed, arriving[c].version, now, err))
@@ -86,6 +89,22 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 		return &rejection{"updating", t.noun, faults}
 	}
 	return nil
+}
+
+// absent notes which children the server has told that there are none of, and returns the keys of those that go for that.
+func (t *table) absent(source config.ConfigSource, removed []string) (gone []string) {
+	for _, name := range removed {
+		key := source.Key(name)
+		c := t.children[key]
+		if c == nil {
+			continue
+		}
+		c.absent = true
+		if t.removable && c.held != nil {
+			gone = append(gone, key)
+		}
+	}
+	return gone
 }
 
 // deliverAll hands over what arrives, and that which is gone, and takes from arriving what is refused. It returns the faults.
@@ -128,6 +147,9 @@ func (t *table) decodeAll(source config.ConfigSource, r ads.Response, now time.T
 		value, err := t.decode(res.Message)
 		if err == nil {
 			err = t.m.checkNeeds(t.of(value, &need{}))
+		}
+		if err == nil && t.check != nil {
+			err = t.check(source.Key(res.Name), value)
 		}
 		if err != nil {
 			faults = append(faults, c.refuse(res.Packed, res.Version, now, err))

@@ -81,6 +81,8 @@ type Entry struct {
 func New(f *config.HTTPFilter) (*Entry, error) {
 	e := &Entry{Name: f.Name, Disabled: f.Disabled}
 	switch c := f.Config.(type) {
+	case nil:
+		e.Filter = missing{}
 	case config.GRPCWeb:
 		e.Filter = grpcWeb{}
 	case config.CORS:

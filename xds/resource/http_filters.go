@@ -6,6 +6,7 @@ import (
 	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -45,10 +46,6 @@ func (a *at) httpFilters(list []*hcmv3.HttpFilter) ([]config.HTTPFilter, config.
 	for i, f := range list {
 		place, last := a.item("http_filters", i), i == len(list)-1
 		place.only(f, httpFilterFields)
-		if f.GetConfigDiscovery() != nil {
-			place.in("config_discovery").errorf("is not supported, only typed_config")
-			continue
-		}
 		isRouter := isRouter(f)
 		switch {
 		case isRouter && last && f.GetDisabled():
@@ -69,33 +66,54 @@ func (a *at) httpFilters(list []*hcmv3.HttpFilter) ([]config.HTTPFilter, config.
 
 // filter appends what a filter other than the router is decoded to.
 func (a *at) filter(list []config.HTTPFilter, f *hcmv3.HttpFilter) []config.HTTPFilter {
+	out := config.HTTPFilter{Name: f.GetName(), Disabled: f.GetDisabled()}
+	if discovery := f.GetConfigDiscovery(); discovery != nil {
+		a.in("name").asked(f.GetName())
+		out.Discovery = a.in("config_discovery").filterDiscovery(discovery)
+		return append(list, out)
+	}
 	packed := f.GetTypedConfig()
 	if packed == nil {
 		a.unknownFilter(f)
 		return list
 	}
-	switch messageName(packed) {
-	case grpcWebMessage:
-		var m grpcwebv3.GrpcWeb
-		if a.in("typed_config").unpack(packed, &m) {
-			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: config.GRPCWeb{}, Disabled: f.GetDisabled()})
-		}
-	case corsMessage:
-		var m corsv3.Cors
-		if a.in("typed_config").unpack(packed, &m) {
-			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: config.CORS{}, Disabled: f.GetDisabled()})
-		}
-	case healthCheckMessage:
-		var m healthcheckv3.HealthCheck
-		if place := a.in("typed_config"); place.unpack(packed, &m) {
-			list = append(list, config.HTTPFilter{Name: f.GetName(), Config: place.healthCheckFilter(&m), Disabled: f.GetDisabled()})
-		}
-	default:
+	decode := filterTypes[messageName(packed)]
+	if decode == nil {
 		if !f.GetIsOptional() {
 			a.unknownFilter(f)
 		}
+		return list
+	}
+	if out.Config = decode(a.in("typed_config"), packed); out.Config != nil {
+		list = append(list, out)
 	}
 	return list
+}
+
+// filterTypes are the filters other than the router by the full names of their messages. Each decodes a configuration, and returns
+// nil when that is bad.
+var filterTypes = map[string]func(*at, *anypb.Any) any{
+	grpcWebMessage: func(a *at, packed *anypb.Any) any {
+		var m grpcwebv3.GrpcWeb
+		if !a.unpack(packed, &m) {
+			return nil
+		}
+		return config.GRPCWeb{}
+	},
+	corsMessage: func(a *at, packed *anypb.Any) any {
+		var m corsv3.Cors
+		if !a.unpack(packed, &m) {
+			return nil
+		}
+		return config.CORS{}
+	},
+	healthCheckMessage: func(a *at, packed *anypb.Any) any {
+		var m healthcheckv3.HealthCheck
+		if !a.unpack(packed, &m) {
+			return nil
+		}
+		return a.healthCheckFilter(&m)
+	},
 }
 
 // unknownFilter refuses a filter.

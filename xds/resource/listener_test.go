@@ -134,7 +134,7 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"no router":         {"http_filters: [{name: o, is_optional: true, typed_config: {'@type': type.googleapis.com/no.Such}}]" + rds, "http_filters[0]: the last one in http_filters must be a router filter " + last},
 		"disabled router":   {"http_filters: [{name: envoy.filters.http.router, disabled: true}]" + rds, "http_filters[0].disabled: true is not supported on the router filter"},
 		"by name alone":     {"http_filters: [{name: envoy.filters.http.cors}, " + routerFilter + "]" + rds, "http_filters[0].typed_config: must be set on filter 'envoy.filters.http.cors'"},
-		"discovered filter": {"http_filters: [{name: d, config_discovery: {config_source: {ads: {}}, type_urls: [x]}}, " + routerFilter + "]" + rds, "http_filters[0].config_discovery: is not supported, only typed_config"},
+		"discovered filter": {"http_filters: [{name: d, config_discovery: {config_source: {ads: {}}, type_urls: [x]}}, " + routerFilter + "]" + rds, "http_filters[0].config_discovery.type_urls[0]: Error: no factory found for a required type URL x."},
 		"upstream_log":      {"http_filters: [{name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, upstream_log: [{name: a}]}}]" + rds, "http_filters[0].typed_config.upstream_log[0]: is not supported"},
 		"codec":             {"codec_type: HTTP3" + rds + router, "codec_type: HTTP3 is not supported, only AUTO, HTTP1 and HTTP2"},
 		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported"},
