@@ -28,16 +28,15 @@ func (c *compiled) contexts(f func(tlsContext)) {
 
 // tlsContext is a context of either side.
 type tlsContext interface {
-	Files() []string
+	Files() []tls.File
 	Certificates(now time.Time) tls.Certificates
 	DaysUntilFirstExpiring(now time.Time) uint64
 }
 
-// tlsFiles returns the files that contexts are made of, each once.
-func (s *Server) tlsFiles() (paths []string) {
-	s.serving().contexts(func(c tlsContext) { paths = append(paths, c.Files()...) })
-	slices.Sort(paths)
-	return slices.Compact(paths)
+// tlsFiles returns the files that contexts are made of.
+func (s *Server) tlsFiles() (files []tls.File) {
+	s.serving().contexts(func(c tlsContext) { files = append(files, c.Files()...) })
+	return files
 }
 
 // ReloadTLS makes the TLS contexts anew that one of the files is a part of. One that cannot be made stays as it is, and the
@@ -59,13 +58,20 @@ func renew[C tlsContext](s *Server, old C, make func() (C, error)) C {
 		s.log.Error("TLS files have changed and cannot be used, those of before stay in force", zap.Error(err))
 		return old
 	}
-	s.log.Info("TLS files are taken over", zap.Strings("files", old.Files()))
+	s.log.Info("TLS files are taken over", zap.Strings("files", paths(old)))
 	return next
 }
 
 // stale reports whether one of the files of a context has changed.
 func (s *Server) stale(c tlsContext) bool {
-	return slices.ContainsFunc(c.Files(), func(path string) bool { return slices.Contains(s.changedFiles, path) })
+	return slices.ContainsFunc(c.Files(), func(f tls.File) bool { return slices.Contains(s.changedFiles, f.Path) })
+}
+
+func paths(c tlsContext) (out []string) {
+	for _, file := range c.Files() {
+		out = append(out, file.Path)
+	}
+	return out
 }
 
 // Certificates returns the certificates of every TLS context of traffic.

@@ -28,7 +28,7 @@ type Downstream struct {
 	missing string
 	shown   []*shown
 	peers   *verifier
-	files   []string
+	files   []File
 	own     []string // URIs of the certificate, where there is only one
 }
 
@@ -177,8 +177,8 @@ func (d *Downstream) tickets(c *config.DownstreamTLS, sources []config.DataSourc
 	return nil
 }
 
-// Files returns the paths of the files that the context is made of. The slice is read-only.
-func (d *Downstream) Files() []string { return d.files }
+// Files returns the files that the context is made of. The slice is read-only.
+func (d *Downstream) Files() []File { return d.files }
 
 // Missing returns the name of a secret that has not come, empty when the context is ready.
 func (d *Downstream) Missing() string { return d.missing }

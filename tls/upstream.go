@@ -18,7 +18,7 @@ type Upstream struct {
 	asked   *config.UpstreamTLS
 	shown   []*shown
 	peers   *verifier // nil: any certificate is good
-	files   []string
+	files   []File
 }
 
 // NewUpstream returns the context of c. The files that it names are read now. While one of the secrets that it names has not
@@ -66,8 +66,8 @@ var errNameWithoutTrust = errors.New("auto_sni_san_validation needs trusted_ca")
 // maxSessions bounds the sessions kept of a cluster, whatever max_session_keys says: each has some KiB.
 const maxSessions = 1024
 
-// Files returns the paths of the files that the context is made of. The slice is read-only.
-func (u *Upstream) Files() []string { return u.files }
+// Files returns the files that the context is made of. The slice is read-only.
+func (u *Upstream) Files() []File { return u.files }
 
 // Missing returns the name of a secret that has not come, empty when the context is ready.
 func (u *Upstream) Missing() string { return u.missing }
