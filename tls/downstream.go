@@ -59,7 +59,7 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 	}
 	identity := sha256.New()
 	for i := range m.certificates {
-		one, err := show(&m.certificates[i], now())
+		one, err := show(&m.certificates[i])
 		if err != nil {
 			return nil, err
 		}

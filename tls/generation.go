@@ -65,7 +65,7 @@ type generation struct {
 func (f Files) build(c contents, now time.Time) (*generation, error) {
 	g := &generation{identity: c.identity(), config: baseConfig()}
 	var err error
-	if g.chain, err = parseChain(c.cert, now); err != nil {
+	if g.chain, err = parseCurrentChain(c.cert, now); err != nil {
 		return nil, &fileError{roleCert, f.Cert, err}
 	}
 	key, err := parseKey(c.key)
@@ -94,15 +94,12 @@ func (f Files) build(c contents, now time.Time) (*generation, error) {
 	return g, nil
 }
 
-// parseChain returns the certificates to send, leaf first. The leaf must be valid now; of those after it clients may know
+// parseCurrentChain is parseChain of a leaf that must be valid now; of those after it clients may know
 // better ones, so their time is theirs to judge.
-func parseChain(data []byte, now time.Time) ([]*x509.Certificate, error) {
-	chain, err := parseCertificates(data)
+func parseCurrentChain(data []byte, now time.Time) ([]*x509.Certificate, error) {
+	chain, err := parseChain(data)
 	if err != nil {
 		return nil, err
-	}
-	if len(chain) > maxChain {
-		return nil, fmt.Errorf("it has %d certificates, want at most %d: the server's, then its chain", len(chain), maxChain)
 	}
 	if leaf := chain[0]; now.After(leaf.NotAfter) {
 		return nil, fmt.Errorf("the certificate expired at %s, want one that is valid now", moment(leaf.NotAfter))
@@ -110,6 +107,15 @@ func parseChain(data []byte, now time.Time) ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("the certificate is not valid before %s, want one that is valid now", moment(leaf.NotBefore))
 	}
 	return chain, nil
+}
+
+// parseChain returns the certificates to send, leaf first.
+func parseChain(data []byte) ([]*x509.Certificate, error) {
+	chain, err := parseCertificates(data)
+	if err == nil && len(chain) > maxChain {
+		err = fmt.Errorf("it has %d certificates, want at most %d: the server's, then its chain", len(chain), maxChain)
+	}
+	return chain, err
 }
 
 // parseAuthorities returns the certificates of a CA bundle for clients.

@@ -19,7 +19,7 @@ type Secrets map[string]*config.Secret
 func CheckSecret(s *config.Secret, now func() time.Time) error {
 	switch {
 	case s.Certificate != nil:
-		if _, err := show(s.Certificate, now()); err != nil {
+		if _, err := show(s.Certificate); err != nil {
 			return fmt.Errorf("tls_certificate: %w", err)
 		}
 	case s.Validation != nil:
@@ -107,8 +107,9 @@ type shown struct {
 	staple      *staple // nil for none
 }
 
-// show reads and checks a certificate and its key.
-func show(c *config.TLSCertificate, now time.Time) (*shown, error) {
+// show reads and checks a certificate and its key. One that has expired is shown, as by Envoy: peers judge that, and a control
+// plane that cannot give a better one may serve peers that do not.
+func show(c *config.TLSCertificate) (*shown, error) {
 	chainBytes, err := read(roleCert, c.Chain)
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func show(c *config.TLSCertificate, now time.Time) (*shown, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := parseChain(chainBytes, now)
+	chain, err := parseChain(chainBytes)
 	if err != nil {
 		return nil, within(roleCert, c.Chain, err)
 	}

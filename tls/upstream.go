@@ -37,7 +37,7 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 		return nil, err
 	}
 	for i := range m.certificates {
-		one, err := show(&m.certificates[i], now())
+		one, err := show(&m.certificates[i])
 		if err != nil {
 			return nil, err
 		}

@@ -121,7 +121,7 @@ func checkTrust(v *config.TLSValidation) error {
 	return nil
 }
 
-// trust reads the CA bundle.
+// trust reads the CA bundle. One in which all has expired is taken: it verifies nobody, which shows in the handshakes.
 func (v *verifier) trust(source config.DataSource) error {
 	const role = "trusted CA"
 	data, err := read(role, source)
@@ -130,9 +130,6 @@ func (v *verifier) trust(source config.DataSource) error {
 	}
 	if v.cas, err = parseCertificates(data); err == nil {
 		_, err = v.parseRevocations(data)
-	}
-	if err == nil && !v.v.AllowExpired {
-		err = checkCurrent(v.cas, v.now())
 	}
 	if err != nil {
 		return within(role, source, err)
