@@ -1,7 +1,6 @@
 package managed
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -37,7 +36,8 @@ type driverMode struct {
 // without leaves out what the proxy does not have: the driver's connection managers have a gRPC access log.
 var without = []string{"-http", "0", "-scopedhttp", "0", "-vhdshttp", "0"}
 
-// driverModes are those that the proxy is managed in, with as many runtime layers as the bootstrap has. There is no -tls yet.
+// driverModes are those that the proxy is managed in, with as many runtime layers as the bootstrap has, and each with
+// -tls, too.
 var driverModes = []driverMode{
 	{name: "ads", flags: []string{"-runtimes", "2"}, mux: true},
 	{name: "delta-ads", flags: []string{"-runtimes", "1"}},
@@ -54,14 +54,14 @@ func TestDriver(t *testing.T) {
 		programs = []string{driverPath + "=" + driver(t), process.BinaryVariable + "=" + process.Binary(t)}
 	}
 	for _, mode := range driverModes {
-		for _, mux := range []bool{false, true} {
-			if mux && !mode.mux {
+		for _, extra := range []string{"-mux=false", "-mux", "-tls"} {
+			if extra == "-mux" && !mode.mux {
 				continue
 			}
-			t.Run(fmt.Sprintf("%s,mux=%v", mode.name, mux), func(t *testing.T) {
+			t.Run(mode.name+extra, func(t *testing.T) {
 				t.Parallel()
 				if inNamespace(t, programs...) {
-					mode.drive(t, mux)
+					mode.drive(t, extra)
 				}
 			})
 		}
@@ -81,10 +81,10 @@ func driver(t *testing.T) string {
 }
 
 // drive runs the driver against a proxy to its end. Everything that it serves has to be accepted.
-func (m driverMode) drive(t *testing.T, mux bool) {
+func (m driverMode) drive(t *testing.T, extra string) {
 	const message = "Hi, there!\n"
 	upstream(t, message)
-	args := append([]string{"-xds", m.name, "-mux=" + strconv.FormatBool(mux), "-message", message, "-r", "8", "-delay", "150ms", "-debug"}, m.flags...)
+	args := append([]string{"-xds", m.name, extra, "-message", message, "-r", "8", "-delay", "150ms", "-debug"}, m.flags...)
 	args = append(args, without...)
 	d := process.Run(t, process.Command{Path: os.Getenv(driverPath), Args: args})
 	for _, port := range []int{driverADS, driverGateway, driverALS} {
