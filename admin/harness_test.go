@@ -191,6 +191,6 @@ func testClusters() []proxy.ClusterStatus {
 func testListeners() []proxy.ListenerStatus {
 	return []proxy.ListenerStatus{
 		{Name: "http", Address: netip.MustParseAddrPort("0.0.0.0:10000")},
-		{Name: "http6", Address: netip.MustParseAddrPort("[::]:10080")},
+		{Name: "http6", Address: netip.MustParseAddrPort("[::]:10080"), Additional: []netip.AddrPort{netip.MustParseAddrPort("[::1]:10081")}},
 	}
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
@@ -13,16 +14,20 @@ func (a *surface) listeners(r *request) {
 	if r.wantsJSON() {
 		list := &adminv3.Listeners{}
 		for _, l := range all {
-			list.ListenerStatuses = append(list.ListenerStatuses, &adminv3.ListenerStatus{
-				Name: l.Name, LocalAddress: socketAddress(l.Address.String()),
-			})
+			status := &adminv3.ListenerStatus{Name: l.Name, LocalAddress: socketAddress(l.Address.String())}
+			for _, address := range l.Additional {
+				status.AdditionalLocalAddresses = append(status.AdditionalLocalAddresses, socketAddress(address.String()))
+			}
+			list.ListenerStatuses = append(list.ListenerStatuses, status)
 		}
 		r.json(list, omitDefaults)
 		return
 	}
 	var b strings.Builder
 	for _, l := range all {
-		fmt.Fprintf(&b, "%s::%s\n", visible(l.Name), l.Address)
+		for _, address := range append([]netip.AddrPort{l.Address}, l.Additional...) {
+			fmt.Fprintf(&b, "%s::%s\n", visible(l.Name), address)
+		}
 	}
 	r.ok(b.String())
 }

@@ -27,6 +27,8 @@ type Listener struct {
 	Name       string
 	StatPrefix string // stat_prefix, empty: derived from the address
 	Address    Address
+	Socket     SocketSettings  // of Address
+	Additional []ListenAddress // additional_addresses
 	// BufferLimit is the soft limit in bytes of what is buffered per connection and direction.
 	BufferLimit uint32
 	// Filters look at connections, one after the other, before a filter chain is chosen.

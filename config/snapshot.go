@@ -77,13 +77,15 @@ func (s *Snapshot) check() error {
 	taken := make(map[Address]string, len(s.Listeners))
 	for _, name := range s.ListenerNames() {
 		l := s.Listeners[name]
-		if l.Address.Port == 0 {
-			continue
+		for _, a := range l.Addresses() {
+			if a.Port == 0 {
+				continue
+			}
+			if other, ok := taken[a.Address]; ok {
+				return fmt.Errorf("listener %q: address %s is taken by listener %q", name, a.Address, other)
+			}
+			taken[a.Address] = name
 		}
-		if other, ok := taken[l.Address]; ok {
-			return fmt.Errorf("listener %q: address %s is taken by listener %q", name, l.Address, other)
-		}
-		taken[l.Address] = name
 	}
 	return nil
 }

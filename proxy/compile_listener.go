@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -19,7 +20,7 @@ import (
 // compiledListener is a listener with its sockets and scope, which outlive changes of its other settings.
 type compiledListener struct {
 	config   *config.Listener
-	sockets  *listener.Sockets
+	sockets  []*listener.Sockets // by config.Addresses
 	scope    *stats.Scope
 	filters  []compiledFilter
 	match    *match.Table
@@ -71,15 +72,8 @@ type compiledManager struct {
 func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
 	l := &compiledListener{config: cfg}
 	old := prev.listeners[cfg.Name]
-	if old != nil && old.config.Address == cfg.Address {
-		l.sockets = old.sockets
-	} else {
-		sockets, err := listener.Bind(cfg.Address, len(s.workers), prev.listensOn(cfg.Address))
-		if err != nil {
-			return nil, err
-		}
-		undo.add(sockets.Close)
-		l.sockets = sockets
+	if err := s.bindListener(l, c, prev, undo); err != nil {
+		return nil, err
 	}
 	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
 	err := s.compileFilters(l, undo)
@@ -103,6 +97,42 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 		}
 	}
 	return l, nil
+}
+
+// bindListener gives l a socket per address and worker. Those that there are go on: of the listener itself, or of one that has
+// gone.
+func (s *Server) bindListener(l *compiledListener, c, prev *compiled, undo *cleanup) error {
+	for _, a := range l.config.Addresses() {
+		sockets := prev.socketsFor(l.config, a, c.snapshot)
+		if sockets == nil || slices.Contains(l.sockets, sockets) {
+			var err error
+			if sockets, err = listener.Bind(a, len(s.workers), prev.listensOn(a.Address)); err != nil {
+				return err
+			}
+			undo.add(sockets.Close)
+		}
+		l.sockets = append(l.sockets, sockets)
+	}
+	return nil
+}
+
+// socketsFor returns the sockets of an address of l, nil when there are none that can be taken over in next. Where a port is
+// chosen freely, no other listener's do.
+func (prev *compiled) socketsFor(l *config.Listener, a config.ListenAddress, next *config.Snapshot) *listener.Sockets {
+	if old := prev.listeners[l.Name]; old != nil {
+		if i := slices.IndexFunc(old.sockets, func(s *listener.Sockets) bool { return s.Are(a) }); i >= 0 {
+			return old.sockets[i]
+		}
+	}
+	for name, other := range prev.listeners {
+		if a.Port == 0 || next.Listeners[name] != nil {
+			continue
+		}
+		if i := slices.IndexFunc(other.sockets, func(s *listener.Sockets) bool { return s.Are(a) }); i >= 0 {
+			return other.sockets[i]
+		}
+	}
+	return nil
 }
 
 // identities are the chains of a listener in the generation before. They are taken out as they are found again.
@@ -258,7 +288,7 @@ func compileManager(m *compiledManager, snapshot *config.Snapshot, id *chainIden
 // listensOn reports whether some listener has the address.
 func (c *compiled) listensOn(a config.Address) bool {
 	for _, l := range c.listeners {
-		if l.config.Address == a {
+		if slices.ContainsFunc(l.sockets, func(s *listener.Sockets) bool { return s.On(a) }) {
 			return true
 		}
 	}
@@ -270,7 +300,7 @@ func listenerStatName(l *compiledListener) string {
 	if l.config.StatPrefix != "" {
 		return statName(l.config.StatPrefix)
 	}
-	a := l.sockets.Address()
+	a := l.sockets[0].Address()
 	if a.Addr().Is6() {
 		return statName("[" + a.Addr().String() + "]_" + strconv.FormatUint(uint64(a.Port()), 10))
 	}

@@ -14,6 +14,7 @@ import (
 // list, and it is counted, from accept to close.
 type connection struct {
 	listener   *listenerState
+	via        *acceptor
 	chain      *chainState // nil until it is known
 	raw        *eventloop.Conn
 	server     connectionServer
@@ -112,7 +113,7 @@ func (c *connection) handOver(to *connection, server connectionServer) {
 func (c *connection) closed() (micros uint64) {
 	chain := c.chain
 	chain.unlink(c)
-	c.listener.forget()
+	c.via.forget()
 	micros = uint64(c.listener.worker.loop.Now()-c.accepted) / uint64(time.Microsecond)
 	chain.listenerStats.Dec(stats.ListenerDownstreamCxActive)
 	chain.listenerStats.Inc(stats.ListenerDownstreamCxDestroy)

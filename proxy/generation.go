@@ -3,8 +3,6 @@ package proxy
 import (
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/ratelimit"
@@ -162,21 +160,18 @@ func (w *worker) drainChains(c *compiled) {
 
 func (w *worker) installListeners(c *compiled) {
 	for name, live := range w.listeners {
-		if next := c.listeners[name]; next == nil || next.sockets != live.compiled.sockets {
+		if c.listeners[name] == nil {
 			live.close()
 			delete(w.listeners, name)
 		}
 	}
 	for name, next := range c.listeners {
-		if live := w.listeners[name]; live != nil {
-			live.update(next)
-			continue
+		live := w.listeners[name]
+		if live == nil {
+			live = &listenerState{worker: w}
+			w.listeners[name] = live
 		}
-		live, err := newListenerState(w, next)
-		if err != nil {
-			w.log.Error("listener cannot accept on this worker", zap.String("listener", name), zap.Error(err))
-			continue
-		}
-		w.listeners[name] = live
+		live.update(next)
 	}
+	w.installAcceptors(c)
 }

@@ -1,42 +1,20 @@
 package proxy
 
 import (
-	"go.uber.org/zap"
-
-	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
-	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener/match"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// listenerState is a listener on one worker: the socket, and which filter chain its connections get.
+// listenerState is a listener on one worker: which filter chain the connections get that its acceptors accept.
 type listenerState struct {
 	worker   *worker
 	compiled *compiledListener
 	chains   []*chainState // by the index that compiled.match finds
 	fallback *chainState   // nil without a default chain
-	socket   *eventloop.Listener
-	load     *listener.Load // nil when connections are not steered
 	stats    *stats.Block
 
 	filterCounts []*stats.Block // of compiled.filters, nil for one that has none
 	inspections  connectionList // connections that the listener filters look at
-}
-
-func newListenerState(w *worker, c *compiledListener) (*listenerState, error) {
-	l := &listenerState{worker: w}
-	l.update(c)
-	if w.server.draining.Load() {
-		return l, nil
-	}
-	fd, load := c.sockets.Take(w.id)
-	socket, err := w.loop.Listen(fd, l)
-	if err != nil {
-		load.Release()
-		return nil, err
-	}
-	l.socket, l.load = socket, load
-	return l, nil
 }
 
 // update gives the listener a new configuration, whose chains the worker has.
@@ -58,11 +36,8 @@ func (l *listenerState) update(c *compiledListener) {
 	}
 }
 
-// Accepted implements eventloop.AcceptHandler.
-func (l *listenerState) Accepted(raw *eventloop.Conn) {
-	l.worker.connections++
-	l.load.Opened()
-	c := connection{listener: l, raw: raw, accepted: l.worker.loop.Now()}
+// accepted has a connection served that was accepted.
+func (l *listenerState) accepted(c connection) {
 	if len(l.compiled.filters) > 0 {
 		l.inspect(c)
 		return
@@ -76,7 +51,7 @@ func (l *listenerState) give(c connection, seen *match.Connection) {
 	if chain == nil {
 		l.stats.Inc(stats.ListenerNoFilterChainMatch)
 		c.raw.Close()
-		l.forget()
+		c.via.forget()
 		return
 	}
 	chain.serve(c)
@@ -94,24 +69,5 @@ func (l *listenerState) choose(c *connection, seen *match.Connection) *chainStat
 	return l.fallback
 }
 
-// forget takes off a connection that Accepted has counted.
-func (l *listenerState) forget() {
-	l.worker.connections--
-	l.load.Closed()
-}
-
-// AcceptFailed implements eventloop.AcceptHandler.
-func (l *listenerState) AcceptFailed(err error) {
-	l.stats.Inc(stats.ListenerDownstreamCxOverflow)
-	l.worker.log.Warn("cannot accept connections for the moment", zap.String("listener", l.compiled.config.Name), zap.Error(err))
-}
-
-// close accepts no more. Connections that have no filter chain yet end.
-func (l *listenerState) close() {
-	if l.socket != nil {
-		l.socket.Close()
-		l.load.Release()
-		l.socket = nil
-	}
-	l.inspections.each(func(c *connection) { c.server.leave() })
-}
+// close ends the connections that have no filter chain yet.
+func (l *listenerState) close() { l.inspections.each(func(c *connection) { c.server.leave() }) }

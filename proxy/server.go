@@ -156,7 +156,9 @@ func (s *Server) install(_, next *config.Snapshot) error {
 	s.current = c
 	s.mu.Unlock()
 	for _, l := range c.listeners {
-		l.sockets.Close() // those of workers that have gone
+		for _, sockets := range l.sockets {
+			sockets.Close() // those of workers that have gone
+		}
 	}
 	prev.release(c)
 	s.resolver.Update(next.Clusters)

@@ -33,8 +33,9 @@ type HostStatus struct {
 
 // ListenerStatus is a listener that accepts connections.
 type ListenerStatus struct {
-	Name    string
-	Address netip.AddrPort
+	Name       string
+	Address    netip.AddrPort
+	Additional []netip.AddrPort // additional_addresses
 }
 
 // Clusters returns the clusters by name. Each worker copies its numbers between two turns of its loop.
@@ -86,7 +87,12 @@ func (s *Server) Listeners() []ListenerStatus {
 	c := s.serving()
 	var all []ListenerStatus
 	for _, name := range c.snapshot.ListenerNames() {
-		all = append(all, ListenerStatus{Name: name, Address: c.listeners[name].sockets.Address()})
+		sockets := c.listeners[name].sockets
+		status := ListenerStatus{Name: name, Address: sockets[0].Address()}
+		for _, s := range sockets[1:] {
+			status.Additional = append(status.Additional, s.Address())
+		}
+		all = append(all, status)
 	}
 	return all
 }

@@ -29,8 +29,10 @@ func (s *Server) steer(c *compiled) {
 		return
 	}
 	for name, l := range c.listeners {
-		if err := l.sockets.Steer(); err != nil {
-			s.log.Warn("connections of a listener are spread by the kernel's hash", zap.String("listener", name), zap.Error(err))
+		for _, sockets := range l.sockets {
+			if err := sockets.Steer(); err != nil {
+				s.log.Warn("connections of a listener are spread by the kernel's hash", zap.String("listener", name), zap.Error(err))
+			}
 		}
 	}
 }

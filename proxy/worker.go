@@ -12,6 +12,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
+	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -34,6 +35,7 @@ type worker struct {
 	byName    map[string]*upstream.Cluster
 	tables    map[*compiledTable]*tableState
 	listeners map[string]*listenerState
+	acceptors map[*listener.Sockets]*acceptor
 	chains    map[*chainIdentity]*chainState
 	stopped   bool // nothing is accepted any more, and connections end as they become idle
 
@@ -54,6 +56,7 @@ func newWorker(s *Server, id int) (*worker, error) {
 		byName:    make(map[string]*upstream.Cluster),
 		tables:    make(map[*compiledTable]*tableState),
 		listeners: make(map[string]*listenerState),
+		acceptors: make(map[*listener.Sockets]*acceptor),
 		chains:    make(map[*chainIdentity]*chainState),
 	}
 	var seed [48]byte
@@ -78,8 +81,8 @@ func (w *worker) run() {
 	if err := w.loop.Run(); err != nil {
 		w.log.Error("worker ended", zap.Error(err))
 	}
-	for _, l := range w.listeners {
-		l.load.Release()
+	for _, a := range w.acceptors {
+		a.load.Release()
 	}
 	w.shard.Close()
 }
@@ -116,6 +119,9 @@ func (w *worker) stopListening() {
 		return
 	}
 	w.stopped = true
+	for _, a := range w.acceptors {
+		a.close()
+	}
 	for _, l := range w.listeners {
 		l.close()
 	}

@@ -33,8 +33,6 @@ var harmless = map[string]string{
 	"drain_type":                 "what is changed or removed drains, and everything when the process ends or `/drain_listeners` asks for it",
 	"reuse_port":                 "every worker has a socket of its own, always",
 	"enable_reuse_port":          "every worker has a socket of its own, always",
-	"connection_balance_config":  "the kernel spreads connections over the workers' sockets",
-	"tcp_backlog_size":           "the backlog is the kernel's largest",
 	"tcp_fast_open_queue_length": "a first packet without data is always possible",
 	"virtual_clusters":           "statistics beside those of the virtual host's clusters",
 	"decorator":                  "there is no tracing",
@@ -82,6 +80,8 @@ var inPart = map[string]string{
 	"HttpFilter.disabled":                                "not on the router",
 	"HttpProtocolOptions.explicit_http_config":           "HTTP/1, HTTP/2",
 	"LbEndpoint.metadata":                                "`hash_key` of `envoy.lb`; nothing reads the rest",
+	"Listener.connection_balance_config":                 "`exact_balance`",
+	"SocketOption.type":                                  "those of datagrams alone are left out",
 	"Listener.address":                                   "TCP on an IP address",
 	"Rds.config_source":                                  "`ads`, `self`",
 	"DirectResponseAction.body_format":                   "with the command operators listed above; `text_format`, `text_format_source`",
@@ -107,6 +107,8 @@ var sides = map[string]string{
 	"serverFilterFields":     "of a control plane's cluster",
 	"serverSecretFields":     "of a control plane's credential",
 	"staticSecretFields":     "of a control plane's credential",
+	"listenSocketFields":     "of a listener",
+	"socketAddressFields":    "of others",
 }
 
 // TestCompatibility compares the generated parts of docs/compatibility.md with the decoders.

@@ -14,7 +14,7 @@ func TestDial(t *testing.T) {
 	for _, text := range []string{"127.0.0.1:0", "[::1]:0"} {
 		t.Run(text, func(t *testing.T) {
 			s := newSteppedLoop(t)
-			fd, err := ListenSocket(netip.MustParseAddrPort(text), true)
+			fd, err := ListenSocket(netip.MustParseAddrPort(text), ListenOptions{IPv6Only: true})
 			if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
 				t.Skip("no IPv6 here")
 			}

@@ -222,7 +222,7 @@ var anyPort = netip.MustParseAddrPort("127.0.0.1:0")
 // listenSocket returns a listening socket on loopback and its address.
 func listenSocket(t testing.TB) (fd int, address netip.AddrPort) {
 	t.Helper()
-	fd, err := ListenSocket(anyPort, false)
+	fd, err := ListenSocket(anyPort, ListenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

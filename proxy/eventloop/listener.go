@@ -36,9 +36,18 @@ type Listener struct {
 	closed  bool
 }
 
+// ListenOptions are what a listening socket has besides its address.
+type ListenOptions struct {
+	IPv6Only bool // a socket on an IPv6 address takes no connections over IPv4
+	// Backlog bounds the connections that wait to be accepted; 0 means as many as the kernel allows.
+	Backlog int
+	// Set is called with the descriptor before it is bound, after that, and once it listens, in this order; nil is not.
+	Set [3]func(fd int) error
+}
+
 // ListenSocket binds a listening TCP socket with SO_REUSEPORT. Several sockets may listen on the same address, one per
 // worker. It may be called on any goroutine; the caller owns the descriptor.
-func ListenSocket(address netip.AddrPort, ipv6Only bool) (fd int, err error) {
+func ListenSocket(address netip.AddrPort, o ListenOptions) (fd int, err error) {
 	family := unix.AF_INET6
 	if address.Addr().Is4() {
 		family = unix.AF_INET
@@ -47,14 +56,14 @@ func ListenSocket(address netip.AddrPort, ipv6Only bool) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("listen on %s: socket: %w", address, err)
 	}
-	if err = bindAndListen(fd, address, family == unix.AF_INET6, ipv6Only); err != nil {
+	if err = bindAndListen(fd, address, family == unix.AF_INET6, o); err != nil {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("listen on %s: %w", address, err)
 	}
 	return fd, nil
 }
 
-func bindAndListen(fd int, address netip.AddrPort, ipv6, ipv6Only bool) error {
+func bindAndListen(fd int, address netip.AddrPort, ipv6 bool, o ListenOptions) error {
 	options := []struct {
 		level, name, value int
 		text               string
@@ -70,18 +79,32 @@ func bindAndListen(fd int, address netip.AddrPort, ipv6, ipv6Only bool) error {
 	}
 	if ipv6 {
 		only := 0
-		if ipv6Only {
+		if o.IPv6Only {
 			only = 1
 		}
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
 			return fmt.Errorf("setsockopt IPV6_V6ONLY: %w", err)
 		}
 	}
-	if err := unix.Bind(fd, Sockaddr(address)); err != nil {
-		return fmt.Errorf("bind: %w", err)
+	backlog := listenBacklog
+	if o.Backlog > 0 {
+		backlog = o.Backlog
 	}
-	if err := unix.Listen(fd, listenBacklog); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	steps := [...]func() error{
+		func() error { return nil },
+		func() error { return unix.Bind(fd, Sockaddr(address)) },
+		func() error { return unix.Listen(fd, backlog) },
+	}
+	for i, name := range [...]string{"socket", "bind", "listen"} {
+		if err := steps[i](); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if o.Set[i] == nil {
+			continue
+		}
+		if err := o.Set[i](fd); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -226,7 +226,7 @@ func TestReusePort(t *testing.T) {
 		l := startLoop(t, Options{})
 		if i > 0 {
 			var err error
-			if fd, err = ListenSocket(address, false); err != nil {
+			if fd, err = ListenSocket(address, ListenOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -264,7 +264,7 @@ func TestListenSocketErrors(t *testing.T) {
 		netip.MustParseAddrPort(taken.Addr().String()),
 		netip.MustParseAddrPort("192.0.2.1:0"), // not ours (RFC 5737)
 	} {
-		fd, err := ListenSocket(address, false)
+		fd, err := ListenSocket(address, ListenOptions{})
 		if err == nil {
 			_ = unix.Close(fd)
 			t.Errorf("%v: no error", address)
@@ -283,7 +283,7 @@ func TestListenSocketErrors(t *testing.T) {
 func TestListenBothFamilies(t *testing.T) {
 	for _, only := range []bool{false, true} {
 		s := newSteppedLoop(t)
-		fd, err := ListenSocket(netip.MustParseAddrPort("[::]:0"), only)
+		fd, err := ListenSocket(netip.MustParseAddrPort("[::]:0"), ListenOptions{IPv6Only: only})
 		if errors.Is(err, syscall.EAFNOSUPPORT) {
 			t.Skip("no IPv6 here")
 		}

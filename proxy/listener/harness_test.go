@@ -83,7 +83,7 @@ func listen(t testing.TB, workers int, steer bool) *group {
 
 func listenOn(t testing.TB, a config.Address, workers int, steer bool) *group {
 	t.Helper()
-	s, err := Bind(a, workers, true)
+	s, err := Bind(config.ListenAddress{Address: a}, workers, true)
 	if err != nil {
 		t.Fatal(err)
 	}

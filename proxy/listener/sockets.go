@@ -9,6 +9,7 @@ package listener
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
@@ -18,6 +19,7 @@ import (
 // Sockets are the listening sockets of one address, one per worker. They belong to whoever bound them until Take hands
 // them out.
 type Sockets struct {
+	asked   config.ListenAddress
 	address netip.AddrPort
 	fds     []int
 	loads   []*Load // by worker; nil when connections are not steered
@@ -26,7 +28,7 @@ type Sockets struct {
 
 // Bind opens the sockets of an address for so many workers. Nothing stays open when it fails. Port 0 means a free port,
 // the same for all workers. With shared the address may be in use by sockets of this process that are about to go.
-func Bind(a config.Address, workers int, shared bool) (*Sockets, error) {
+func Bind(a config.ListenAddress, workers int, shared bool) (*Sockets, error) {
 	ip, err := netip.ParseAddr(a.IP)
 	if err != nil {
 		return nil, fmt.Errorf("address %q is not an IP address", a.IP)
@@ -34,14 +36,14 @@ func Bind(a config.Address, workers int, shared bool) (*Sockets, error) {
 	if a.Port > 65535 {
 		return nil, fmt.Errorf("port %d is not a port (0-65535)", a.Port)
 	}
-	s := &Sockets{address: netip.AddrPortFrom(ip.WithZone(""), uint16(a.Port))}
+	s := &Sockets{asked: a, address: netip.AddrPortFrom(ip.WithZone(""), uint16(a.Port))}
 	if s.address.Port() != 0 && !shared {
 		if err := s.checkFree(); err != nil {
 			return nil, err
 		}
 	}
 	for range workers {
-		fd, err := eventloop.ListenSocket(s.address, true)
+		fd, err := eventloop.ListenSocket(s.address, listenOptions(&a.SocketSettings))
 		if err != nil {
 			s.Close()
 			return nil, err
@@ -72,6 +74,12 @@ func (s *Sockets) checkFree() error {
 	}
 	return nil
 }
+
+// Are reports whether the sockets are what Bind would make for a.
+func (s *Sockets) Are(a config.ListenAddress) bool { return reflect.DeepEqual(s.asked, a) }
+
+// On reports whether the sockets were asked for on a.
+func (s *Sockets) On(a config.Address) bool { return s.asked.Address == a }
 
 // Address returns the address with the port that was bound.
 func (s *Sockets) Address() netip.AddrPort { return s.address }

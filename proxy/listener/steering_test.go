@@ -245,7 +245,7 @@ func TestSteerReplaced(t *testing.T) {
 func TestSteerIPv6(t *testing.T) {
 	const workers = 2
 	requireSteering(t, workers)
-	s, err := Bind(config.Address{IP: "::1"}, workers, false)
+	s, err := Bind(config.ListenAddress{Address: config.Address{IP: "::1"}}, workers, false)
 	if err != nil {
 		t.Skipf("no IPv6 here: %v", err)
 	}
@@ -276,7 +276,7 @@ func TestSteerHoldsNothing(t *testing.T) {
 	const workers = 3
 	requireSteering(t, workers)
 	mapped := mappedLoads()
-	s, err := Bind(config.Address{IP: "127.0.0.1"}, workers, false)
+	s, err := Bind(config.ListenAddress{Address: config.Address{IP: "127.0.0.1"}}, workers, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,7 +408,7 @@ func TestSteerWithoutPrivileges(t *testing.T) {
 		t.Errorf("CheckSteering: %v, want EPERM", err)
 	}
 	g := listen(t, 2, false)
-	s, err := Bind(config.Address{IP: "127.0.0.1"}, 2, false)
+	s, err := Bind(config.ListenAddress{Address: config.Address{IP: "127.0.0.1"}}, 2, false)
 	if err != nil {
 		t.Fatal(err)
 	}

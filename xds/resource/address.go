@@ -52,6 +52,11 @@ func (a *at) address(addr *corev3.Address, allowed hosts) config.Address {
 // socketAddress decodes an IP address or, where they are allowed, a name.
 func (a *at) socketAddress(s *corev3.SocketAddress, allowed hosts) config.Address {
 	a.only(s, socketAddressFields)
+	return a.host(s, allowed)
+}
+
+// host decodes an IP address or name and port.
+func (a *at) host(s *corev3.SocketAddress, allowed hosts) config.Address {
 	if s.GetProtocol() != corev3.SocketAddress_TCP {
 		a.in("protocol").errorf("%s is not supported, only TCP", s.GetProtocol())
 	}

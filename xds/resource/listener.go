@@ -7,18 +7,23 @@ import (
 )
 
 var (
+	balanceFields = fields{
+		"exact_balance": noEffect, // connections are spread exactly wherever the kernel lets them be steered
+	}
 	listenerFields = fields{
 		"name": decoded, "address": decoded, "stat_prefix": decoded, "filter_chains": decoded, "default_filter_chain": decoded,
-		"per_connection_buffer_limit_bytes": decoded, "listener_filters": decoded, "listener_filters_timeout": decoded,
+		"per_connection_buffer_limit_bytes": decoded, "additional_addresses": decoded,
+		"socket_options": decoded, "tcp_keepalive": decoded, "tcp_backlog_size": decoded, "freebind": decoded, "transparent": decoded,
+		"listener_filters": decoded, "listener_filters_timeout": decoded,
 		"continue_on_listener_filters_timeout": decoded,
 
 		"metadata": noEffect, "traffic_direction": noEffect, "drain_type": noEffect, "reuse_port": noEffect,
-		"enable_reuse_port": noEffect, "connection_balance_config": noEffect, "tcp_backlog_size": noEffect,
+		"enable_reuse_port": noEffect, "connection_balance_config": decoded,
 		"tcp_fast_open_queue_length": noEffect, "max_connections_to_accept_per_socket_event": noEffect,
 		// There is no global connection limit or overload manager to be excepted from.
 		"ignore_global_conn_limit": noEffect, "bypass_overload_manager": noEffect,
 
-		"bind_to_port": onlyTrue, "use_original_dst": onlyFalse, "transparent": onlyFalse, "freebind": onlyFalse,
+		"bind_to_port": onlyTrue, "use_original_dst": onlyFalse,
 	}
 )
 
@@ -35,13 +40,25 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 	out := &config.Listener{
 		Name:        l.GetName(),
 		StatPrefix:  l.GetStatPrefix(),
-		Address:     root.in("address").address(l.GetAddress(), onlyIP),
 		BufferLimit: orUint32(l.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
 	}
+	root.in("connection_balance_config").balance(l.GetConnectionBalanceConfig())
+	root.listenAddresses(l, out)
 	root.listenerFilters(l, out)
 	root.filterChains(l, out)
 	if root.failed() {
 		return nil, root.err()
 	}
 	return out, nil
+}
+
+// balance refuses what would spread connections over workers otherwise than it is done anyway.
+func (a *at) balance(b *listenerv3.Listener_ConnectionBalanceConfig) {
+	if extension := b.GetExtendBalance(); extension.GetTypedConfig() != nil {
+		a.in("extend_balance").unregistered(extension.GetName(), extension.GetTypedConfig())
+		return
+	}
+	if b != nil {
+		a.only(b, balanceFields)
+	}
 }

@@ -180,10 +180,11 @@ tcp_backlog_size: 5
 tcp_fast_open_queue_length: 5
 bypass_overload_manager: true
 bind_to_port: true
+connection_balance_config: {exact_balance: {}}
 use_original_dst: false
 `
 	want := defaultListener()
-	want.StatPrefix, want.BufferLimit = "p", 32768
+	want.StatPrefix, want.BufferLimit, want.Socket.Backlog = "p", 32768, 5
 	got, err := resource.Listener(parse(t, text, &listenerv3.Listener{}))
 	checkEqual(t, got, want, err)
 
@@ -201,10 +202,8 @@ func TestListenerRefused(t *testing.T) {
 	ok := managerWith(rds + router)
 	tests := map[string]struct{ text, want string }{
 		"access log":     {ok + "access_log: [{name: f}]", "access_log[0]: is not supported"},
-		"more addresses": {ok + "additional_addresses: [{}]", "additional_addresses[0]: is not supported"},
-		"socket options": {ok + "socket_options: [{int_value: 1}]", "socket_options[0]: is not supported"},
 		"udp":            {ok + "udp_listener_config: {}", "udp_listener_config: is not supported"},
-		"transparent":    {ok + "transparent: true", "transparent: true is not supported, only false"},
+		"balance":        {ok + "connection_balance_config: {extend_balance: {name: x, typed_config: {'@type': type.googleapis.com/no.B}}}", "connection_balance_config.extend_balance: Didn't find a registered implementation for 'x' with type URL: 'type.googleapis.com/no.B'"},
 		"unbound":        {ok + "bind_to_port: false", "bind_to_port: false is not supported, only true"},
 		"no chain":       {listenerBase, "filter_chains: no filter chains specified: there must be one, or a default_filter_chain"},
 		"no address":     {"name: l\ndefault_filter_chain: {}", "address: must have a socket_address\nlistener \"l\": default_filter_chain.filters: must have an HTTP connection manager or a TCP proxy"},

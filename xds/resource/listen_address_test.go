@@ -1,0 +1,80 @@
+package resource_test
+
+import (
+	"strings"
+	"testing"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
+)
+
+// onAddress returns a listener on an address, with more fields.
+func onAddress(address, fields string) string {
+	return "name: l\naddress: {socket_address: {" + address + "}}\ndefault_filter_chain: {" + tcpFilters + "}\n" + fields
+}
+
+func TestListenAddresses(t *testing.T) {
+	got, err := resource.Listener(parse(t, onAddress("address: '::', port_value: 80, ipv4_compat: true", `
+tcp_backlog_size: 7
+freebind: true
+transparent: false
+socket_options:
+- {level: 1, name: 9, int_value: 1, description: keep alive}
+- {level: 6, name: 13, buf_value: YWI=, state: STATE_LISTENING}
+- {level: 6, name: 1, int_value: -1, state: STATE_BOUND, type: {stream: {}}}
+- {level: 6, name: 2, int_value: 1, type: {datagram: {}}}
+- {level: 6, name: 3, int_value: 1, ip_version: SOCKET_IP_VERSION_IPV4}
+tcp_keepalive: {keepalive_probes: 3, keepalive_time: 60}
+additional_addresses:
+- {address: {socket_address: {address: 127.0.0.1, port_value: 81}}}
+- address: {socket_address: {address: 127.0.0.1, port_value: 82}}
+  socket_options: {socket_options: [{level: 1, name: 2, int_value: 4294967295}]}
+  tcp_keepalive: {}
+`), &listenerv3.Listener{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []config.SocketOption{
+		{Level: 1, Name: 9, Int: 1}, {Level: 6, Name: 13, Bytes: []byte("ab"), State: config.SocketListening}, {Level: 6, Name: 1, Int: -1, State: config.SocketBound},
+	}
+	v4 := append(all[:3:3], config.SocketOption{Level: 6, Name: 3, Int: 1})
+	keep := []config.SocketOption{{Level: 1, Name: 9, Int: 1}, {Level: 6, Name: 6, Int: 3}, {Level: 6, Name: 4, Int: 60}}
+	at := func(ip string, port uint32, compat bool, options ...config.SocketOption) config.ListenAddress {
+		return config.ListenAddress{Address: config.Address{IP: ip, Port: port},
+			SocketSettings: config.SocketSettings{IPv4Compat: compat, Backlog: 7, Freebind: true, Options: options}}
+	}
+	want := []config.ListenAddress{
+		at("::", 80, true, append(all[:3:3], keep...)...), at("127.0.0.1", 81, false, append(v4[:4:4], keep...)...),
+		at("127.0.0.1", 82, false, config.SocketOption{Level: 1, Name: 2, Int: -1}, config.SocketOption{Level: 1, Name: 9, Int: 1}),
+	}
+	checkEqual(t, got.Addresses(), want, nil)
+}
+
+func TestListenAddressesRefused(t *testing.T) {
+	const v4 = "address: 127.0.0.1, port_value: 80"
+	for name, tt := range map[string]struct{ text, want string }{
+		"pipe":              {"name: l\naddress: {pipe: {path: /x}}\ndefault_filter_chain: {" + tcpFilters + "}", "address.pipe: is not supported, only socket_address"},
+		"UDP":               {onAddress(v4+", protocol: UDP", ""), "address.socket_address.protocol: UDP is not supported, only TCP"},
+		"named port":        {onAddress("address: 127.0.0.1, named_port: http", ""), "address.socket_address.named_port: is not supported"},
+		"resolver":          {onAddress(v4+", resolver_name: r", ""), "address.socket_address.resolver_name: is not supported"},
+		"namespace":         {onAddress(v4+", network_namespace_filepath: /n", ""), "address.socket_address.network_namespace_filepath: is not supported"},
+		"not bound":         {onAddress(v4, "bind_to_port: false"), "bind_to_port: false is not supported, only true"},
+		"no address":        {onAddress(v4, "additional_addresses: [{}]"), "additional_addresses[0].address: must have a socket_address"},
+		"additional pipe":   {onAddress(v4, "additional_addresses: [{address: {pipe: {path: /x}}}]"), "additional_addresses[0].address.pipe: is not supported, only socket_address"},
+		"many addresses":    {onAddress(v4, "additional_addresses: ["+strings.Repeat("{},", 65)+"]"), "additional_addresses: there are 65, there may be 64"},
+		"level":             {onAddress(v4, "socket_options: [{level: -1, int_value: 1}]"), "socket_options[0]: level and name must be from 0 to 2147483647"},
+		"int":               {onAddress(v4, "socket_options: [{int_value: 4294967296}]"), "socket_options[0].int_value: 4294967296 does not fit into 32 bits"},
+		"empty buffer":      {onAddress(v4, "socket_options: [{buf_value: ''}]"), "socket_options[0].buf_value: has 0 bytes, it must have 1 to 4096"},
+		"option without":    {onAddress(v4, "socket_options: [{level: 1}]"), "socket_options[0].value: value is required"},
+		"many options":      {onAddress(v4, "socket_options: ["+strings.Repeat("{int_value: 1},", 65)+"]"), "socket_options: there are 65, there may be 64"},
+		"additional option": {onAddress(v4, "additional_addresses: [{address: {socket_address: {address: '::1', port_value: 1}}, socket_options: {socket_options: [{level: -1, int_value: 1}]}}]"), "additional_addresses[0].socket_options.socket_options[0]: level and name must be from 0 to 2147483647"},
+		"keepalive":         {onAddress(v4, "tcp_keepalive: {keepalive_time: 0}"), "tcp_keepalive.keepalive_time: 0 must be from 1 to 32767"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := resource.Listener(parse(t, tt.text, &listenerv3.Listener{}))
+			checkError(t, err, `listener "l": `+tt.want)
+		})
+	}
+}
