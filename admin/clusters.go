@@ -95,6 +95,7 @@ func healthFlags(h *proxy.HostStatus) string {
 		name string
 	}{
 		{h.ActiveHealth.Has(config.FailedActiveHC), "failed_active_hc"},
+		{h.ActiveHealth.Has(config.FailedOutlierCheck), "failed_outlier_check"},
 		{failedEDS(h.EDSHealth), "failed_eds_health"},
 		{h.ActiveHealth.Has(config.DegradedActiveHC), "degraded_active_hc"},
 		{h.EDSHealth == config.HealthDegraded, "degraded_eds_health"},
@@ -122,6 +123,7 @@ func healthStatus(h *proxy.HostStatus) *adminv3.HostHealthStatus {
 	status := &adminv3.HostHealthStatus{
 		FailedActiveHealthCheck:    h.ActiveHealth.Has(config.FailedActiveHC),
 		FailedActiveDegradedCheck:  h.ActiveHealth.Has(config.DegradedActiveHC),
+		FailedOutlierCheck:         h.ActiveHealth.Has(config.FailedOutlierCheck),
 		PendingDynamicRemoval:      h.PendingRemoval,
 		PendingActiveHc:            h.ActiveHealth.Has(config.PendingActiveHC),
 		ExcludedViaImmediateHcFail: h.ActiveHealth.Has(config.ExcludedViaImmediateHCFail),

@@ -147,6 +147,8 @@ type Cluster struct {
 	MaxConnectionDuration    time.Duration
 	EnableTrailers           bool
 
+	// Outlier is outlier_detection; nil when no host is ejected.
+	Outlier *OutlierDetection
 	// HealthCheck is the one of health_checks; nil means that hosts are not checked.
 	HealthCheck *HealthCheck
 	// IgnoreNewHosts leaves hosts whose first check is still to come out of balancing and of the count for panic

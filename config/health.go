@@ -88,7 +88,7 @@ type EndpointHealthCheck struct {
 	Disabled bool   // disable_active_health_check
 }
 
-// HostHealth is what active health checks say of a host, a set of Envoy's health flags. The zero value is a host that is
+// HostHealth is what active health checks and outlier detection say of a host, a set of Envoy's health flags. The zero value is a host that is
 // well, or that nobody checks.
 type HostHealth uint8
 
@@ -101,6 +101,8 @@ const (
 	// counted where panic is decided on.
 	ExcludedViaImmediateHCFail
 	ActiveHCTimeout // the last probe failed because it took too long
+	// FailedOutlierCheck is of a host that outlier detection has ejected.
+	FailedOutlierCheck
 )
 
 // Has reports whether h has one of the flags.
@@ -112,22 +114,29 @@ func (h HostHealth) Excluded() bool { return h.Has(PendingActiveHC | ExcludedVia
 // ClusterHealth is the health of a cluster's hosts by address. A host that is not listed has not been checked yet.
 type ClusterHealth struct {
 	Hosts map[Address]HostHealth
+	// Ejected are the hosts that outlier detection has taken out.
+	Ejected map[Address]bool
 }
 
-// HealthOf returns the active health of an endpoint of c, given that of all that were checked, which may be nil.
+// HealthOf returns the health of an endpoint of c as checks and outlier detection find it, given what they find of all, which may
+// be nil.
 func (c *Cluster) HealthOf(checked *ClusterHealth, e *Endpoint) HostHealth {
+	flags := HostHealth(0)
+	if c.Outlier != nil && checked != nil && checked.Ejected[e.Address] {
+		flags = FailedOutlierCheck
+	}
 	if c.HealthCheck == nil || e.HealthCheck.Disabled {
-		return 0
+		return flags
 	}
 	if checked != nil {
 		if h, ok := checked.Hosts[e.Address]; ok {
-			return h
+			return flags | h
 		}
 	}
 	if c.IgnoreNewHosts {
-		return FailedActiveHC | PendingActiveHC
+		return flags | FailedActiveHC | PendingActiveHC
 	}
-	return FailedActiveHC
+	return flags | FailedActiveHC
 }
 
 // CheckedAt returns the address that health checks of the endpoint go to.

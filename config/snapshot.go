@@ -19,6 +19,7 @@ type Snapshot struct {
 	Secrets    map[string]*Secret                // by SecretRef.Key
 	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
 	Health     map[string]*ClusterHealth         // of clusters with health checks, by cluster name
+	Ejected    map[string]map[Address]bool       // hosts that outlier detection has taken out, by cluster name
 	Overlay    Overlay
 	// Runtime is the values of the layered runtime, nil for defaults only.
 	Runtime *Runtime

@@ -17,6 +17,7 @@ const (
 	SourceXDS
 	SourceDNS
 	SourceHealth
+	SourceOutlier
 	SourceModuleService
 	SourceRuntime // it has the runtime only
 
@@ -43,6 +44,7 @@ type Delta struct {
 	Secrets    Changes[*Secret]
 	Resolved   Changes[*ClusterLoadAssignment]
 	Health     Changes[*ClusterHealth]
+	Ejected    Changes[map[Address]bool]
 	// Overlay replaces the overlay when it is not nil.
 	Overlay *Overlay
 	// Runtime replaces the runtime when it is not nil.
@@ -60,6 +62,7 @@ type resources struct {
 	secrets    map[string]*Secret
 	resolved   map[string]*ClusterLoadAssignment
 	health     map[string]*ClusterHealth
+	ejected    map[string]map[Address]bool
 }
 
 // Store holds the current Snapshot. Every change goes through Apply, one at a time.
@@ -107,6 +110,7 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 	r.secrets = d.Secrets.apply(r.secrets)
 	r.resolved = d.Resolved.apply(r.resolved)
 	r.health = d.Health.apply(r.health)
+	r.ejected = d.Ejected.apply(r.ejected)
 	next := s.build(&sources, &d)
 	if err := next.check(); err != nil {
 		return err
@@ -151,6 +155,9 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	}
 	if d.Health.any() {
 		next.Health = merge(sources, func(r *resources) map[string]*ClusterHealth { return r.health })
+	}
+	if d.Ejected.any() {
+		next.Ejected = merge(sources, func(r *resources) map[string]map[Address]bool { return r.ejected })
 	}
 	if d.Overlay != nil {
 		next.Overlay = *d.Overlay

@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"maps"
+
 	"fmt"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -16,7 +19,10 @@ type compiledCluster struct {
 	config       *config.Cluster
 	asked        *config.ClusterLoadAssignment // what discovery lists
 	assignment   *config.ClusterLoadAssignment // what is served: see stabilize
-	health       *config.ClusterHealth
+	health       *config.ClusterHealth         // of checked and ejected
+	checked      *config.ClusterHealth
+	ejected      map[config.Address]bool
+	monitors     *outlier.Monitors  // nil without outlier detection
 	hashing      *balancer.Hashing  // nil unless the cluster balances by consistent hashing
 	hashPolicies route.HashPolicies // instead of those of the route
 	tls          *tls.Upstream      // nil for plaintext
@@ -32,6 +38,7 @@ type clusterScopes struct {
 	health   *stats.Scope // with a health check
 	ringHash *stats.Scope
 	maglev   *stats.Scope
+	outlier  *stats.Scope // with outlier detection
 	ssl      *stats.Scope // with TLS
 }
 
@@ -50,6 +57,7 @@ func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
 		{&c.ringHash, cfg.LB == config.RingHash, name + "ring_hash_lb.", stats.RingHash},
 		{&c.ssl, cfg.TLS != nil, name + "ssl.", stats.SSL},
 		{&c.maglev, cfg.LB == config.Maglev, name + "maglev_lb.", stats.Maglev},
+		{&c.outlier, cfg.Outlier != nil, name + "outlier_detection.", stats.OutlierDetection},
 	} {
 		if want.asked && *want.scope == nil {
 			*want.scope = s.scope(undo, want.prefix, want.schema)
@@ -58,7 +66,7 @@ func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
 }
 
 func (c *clusterScopes) release() {
-	for _, scope := range []*stats.Scope{c.cluster, c.http2, c.health, c.ringHash, c.maglev, c.ssl} {
+	for _, scope := range []*stats.Scope{c.cluster, c.http2, c.health, c.ringHash, c.maglev, c.outlier, c.ssl} {
 		if scope != nil {
 			scope.Release()
 		}
@@ -67,7 +75,7 @@ func (c *clusterScopes) release() {
 
 // state returns what the workers' clusters are made of.
 func (k *compiledCluster) state() upstream.State {
-	return upstream.State{Config: k.config, Assignment: k.assignment, Health: k.health, Hashing: k.hashing}
+	return upstream.State{Config: k.config, Assignment: k.assignment, Health: k.health, Monitors: k.monitors, Hashing: k.hashing}
 }
 
 // compileClusters takes over what did not change and notes what did.
@@ -76,7 +84,7 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 	c.clusters = make([]compiledCluster, len(c.clusterNames))
 	for i, name := range c.clusterNames {
 		cfg := c.snapshot.Clusters[name]
-		k := compiledCluster{config: cfg, asked: c.snapshot.Assignment(cfg), health: c.snapshot.Health[name]}
+		k := compiledCluster{config: cfg, asked: c.snapshot.Assignment(cfg)}
 		old := before(i)
 		if old == nil {
 			k.shared = upstream.NewShared(len(s.workers))
@@ -89,6 +97,7 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 		if err := s.secureCluster(&k, old, c.snapshot); err != nil {
 			return fmt.Errorf("cluster %q: transport_socket: %w", name, err)
 		}
+		k.known(c.snapshot, old)
 		k.stabilize(old)
 		if old != nil && old.tls == k.tls && old.config == cfg && old.assignment == k.assignment && old.health == k.health {
 			k.hashing, k.hashPolicies = old.hashing, old.hashPolicies
@@ -122,6 +131,33 @@ func (prev *compiled) finder(c *compiled) func(i int) *compiledCluster {
 		byName[prev.clusterNames[i]] = &prev.clusters[i]
 	}
 	return func(i int) *compiledCluster { return byName[c.clusterNames[i]] }
+}
+
+// known gathers what health checks and outlier detection have found of the hosts, in the value of before where that is all the
+// same, and readies what watches them.
+func (k *compiledCluster) known(s *config.Snapshot, old *compiledCluster) {
+	name := k.config.Name
+	k.checked, k.ejected = s.Health[name], s.Ejected[name]
+	k.health = k.checked
+	switch {
+	case k.config.Outlier == nil:
+		return
+	case old != nil && old.monitors != nil:
+		k.monitors = old.monitors
+		k.monitors.Configure(k.config.Outlier)
+	default:
+		k.monitors = outlier.NewMonitors(k.config.Outlier)
+	}
+	switch {
+	case len(k.ejected) == 0:
+	case old != nil && old.checked == k.checked && maps.Equal(old.ejected, k.ejected) && old.health != old.checked:
+		k.health = old.health
+	default:
+		k.health = &config.ClusterHealth{Ejected: k.ejected}
+		if k.checked != nil {
+			k.health.Hosts = k.checked.Hosts
+		}
+	}
 }
 
 // hash makes ready what a cluster of consistent hashing needs.

@@ -26,6 +26,7 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	if x.opensTunnel() {
 		resp.EndStream = false // bytes follow, where a body would not
 	}
+	x.answered()
 	x.passFailureOn()
 	if x.retryResponse() {
 		return false, verdictNone

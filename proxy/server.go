@@ -15,6 +15,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/health"
+	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -60,6 +61,7 @@ type Server struct {
 	workers  []*worker
 	resolver *upstream.Resolver
 	checker  *health.Checker
+	outliers *outlier.Detector
 	draining atomic.Bool
 	panics   *stats.AtomicCounter
 
@@ -111,6 +113,7 @@ func NewServer(o Options) (*Server, error) {
 	s.resolver = upstream.NewResolver(o.Lookup, upstream.ResolverEvents{
 		Publish: s.publishResolved, Failed: s.resolveFailed, Count: s.countLookup,
 	})
+	s.outliers = outlier.New(s.sampleHosts, s.publishEjected)
 	s.checker = health.New(o.Logger, s.publishHealth)
 	for id := range o.Workers {
 		w, err := newWorker(s, id)
@@ -163,6 +166,7 @@ func (s *Server) install(_, next *config.Snapshot) error {
 	prev.release(c)
 	s.resolver.Update(next.Clusters)
 	s.checker.Update(c.checkTargets())
+	s.outliers.Update(c.outlierTargets())
 	return nil
 }
 
@@ -280,6 +284,7 @@ func (s *Server) Close() {
 			s.watching.Wait()
 		}
 		s.resolver.Close()
+		s.outliers.Close()
 		s.checker.Close()
 		for _, w := range s.workers {
 			w.loop.Stop()

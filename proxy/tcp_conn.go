@@ -140,6 +140,7 @@ func (c *tcpConn) awaitHost() (waits bool) {
 		done, err := c.lease.Stream.Connected()
 		if done {
 			c.up, c.state = c.lease.TCP(), tcpRelaying
+			c.lease.Answered(200) // that it can be reached is all there is to know
 			c.activeAt = c.raw.Loop().Now()
 			return false
 		}

@@ -65,6 +65,7 @@ func TestNoAllocations(t *testing.T) {
 		{"CORS preflight", harness.Head("OPTIONS /", "Origin: http://a.test", "Access-Control-Request-Method: PUT"), "", corsOnRoute},
 		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
 		{"hashed", harness.Get("/?q=1", "X-A: 1", "X-A: 2"), harness.OK("x"), hashed},
+		{"watched", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) { s.Clusters[0].Outlier = outliers() }},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},

@@ -10,6 +10,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
@@ -71,6 +72,8 @@ type State struct {
 	Config     *config.Cluster
 	Assignment *config.ClusterLoadAssignment // nil while none is known
 	Health     *config.ClusterHealth         // nil while no host has been checked
+	// Monitors watch what the hosts answer; nil without outlier detection.
+	Monitors *outlier.Monitors
 	// Hashing is what NewHashing makes of the others, of a cluster that balances by consistent hashing.
 	Hashing *balancer.Hashing
 }
@@ -84,7 +87,7 @@ func (k *Cluster) Update(s State) {
 	before := k.state
 	replaced := s.Assignment != before.Assignment
 	rechecked := s.Health != before.Health || s.Config.HealthCheck != k.config.HealthCheck ||
-		s.Config.IgnoreNewHosts != k.config.IgnoreNewHosts
+		s.Config.IgnoreNewHosts != k.config.IgnoreNewHosts || s.Monitors != before.Monitors
 	k.configure(s.Config)
 	k.state = s
 	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
@@ -180,6 +183,10 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	h.ActiveHealth = h.cluster.config.HealthOf(h.cluster.state.Health, e)
 	describe(&h.Host, locality, e, h.ActiveHealth)
 	h.EDSHealth, h.PendingRemoval, h.logical = e.Health, e.PendingRemoval, e.Logical
+	h.monitor = nil
+	if monitors := h.cluster.state.Monitors; monitors != nil {
+		h.monitor = monitors.Of(h.address)
+	}
 	h.reported = false
 	if h.HealthySince == 0 || before.Has(config.FailedActiveHC) && !h.ActiveHealth.Has(config.FailedActiveHC) {
 		h.HealthySince = h.cluster.loop.Now()
@@ -202,7 +209,7 @@ func describe(h *balancer.Host, locality *config.LocalityEndpoints, e *config.En
 // healthy.
 func HealthOf(eds config.HealthStatus, active config.HostHealth) balancer.Health {
 	switch {
-	case eds == config.HealthUnhealthy, eds == config.HealthTimeout, active.Has(config.FailedActiveHC):
+	case eds == config.HealthUnhealthy, eds == config.HealthTimeout, active.Has(config.FailedActiveHC | config.FailedOutlierCheck):
 		return balancer.Unhealthy
 	case eds == config.HealthDegraded, active.Has(config.DegradedActiveHC):
 		return balancer.Degraded

@@ -5,6 +5,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 )
 
 // Host is an endpoint with the connections that one worker has to it.
@@ -17,7 +18,11 @@ type Host struct {
 	// PendingRemoval tells of a host that discovery no longer lists, which stays while it passes its checks.
 	PendingRemoval bool
 
+	// Counts are the requests to the host that outlier detection goes by, where there is any.
+	Counts outlier.Counts
+
 	cluster     *Cluster
+	monitor     *outlier.Monitor // nil without outlier detection
 	address     netip.AddrPort
 	idle        []*Conn       // HTTP/1 connections, the most recently used last
 	shared      []*sharedConn // HTTP/2 connections that take streams

@@ -52,6 +52,8 @@ type Lease struct {
 	cut   bool // the host has failed its health checks, and what it has of TCP ends with that
 	place int  // in host.tcp, of one that has a connection of its own
 	open  bool // counted as a request in flight
+
+	answered bool // outlier detection knows the status
 }
 
 // Acquire asks for a connection to h for a request; w is woken by what happens to that. After any verdict but Overflow the
@@ -225,6 +227,7 @@ func (l *Lease) Release(outcome Outcome, reuse bool) {
 	}
 	l.leaveQueue()
 	l.host.Stats.count(outcome)
+	l.unanswered(outcome)
 	h, c, stream := l.host, l.conn, l.http2
 	l.finish()
 	switch {

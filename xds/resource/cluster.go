@@ -18,7 +18,7 @@ var (
 		"max_requests_per_connection": decoded, "common_http_protocol_options": decoded, "http_protocol_options": decoded,
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
 		"dns_failure_refresh_rate": decoded, "dns_jitter": decoded, "respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
-		"health_checks": decoded, "ignore_health_on_host_removal": decoded,
+		"health_checks": decoded, "outlier_detection": decoded, "ignore_health_on_host_removal": decoded,
 		"close_connections_on_host_health_failure": decoded,
 
 		"metadata":                       noEffect,
@@ -65,6 +65,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 	root.in("circuit_breakers").circuitBreakers(c.GetCircuitBreakers(), out)
 	root.upstreamProtocol(c, out)
 	out.HealthCheck = root.healthChecks(c, out.Protocol)
+	out.Outlier = root.in("outlier_detection").outlier(c.GetOutlierDetection())
 	out.RemoveHealthyHosts = c.GetIgnoreHealthOnHostRemoval()
 	out.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	if root.failed() {

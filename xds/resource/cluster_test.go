@@ -131,7 +131,6 @@ func TestClusterRefused(t *testing.T) {
 		"type: ORIGINAL_DST":       "type: ORIGINAL_DST is not supported, only STATIC, STRICT_DNS, LOGICAL_DNS and EDS",
 		"type: EDS":                "eds_cluster_config: must be set on a cluster of type EDS",
 		"eds_cluster_config: {}":   "eds_cluster_config: cannot be set on a cluster that is not of type EDS",
-		"outlier_detection: {}":    "outlier_detection: is not supported",
 		"lb_subset_config: {}":     "lb_subset_config: is not supported",
 		"upstream_bind_config: {}": "upstream_bind_config: is not supported",
 		"preconnect_policy: {}":    "preconnect_policy: is not supported",

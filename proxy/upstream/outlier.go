@@ -1,0 +1,31 @@
+package upstream
+
+// Answered takes note of the status that the host has answered with, for outlier detection. It is called once for a request; one
+// that was not answered is taken note of by Release.
+func (l *Lease) Answered(status int) {
+	h := l.host
+	if h.monitor == nil || l.answered {
+		return
+	}
+	l.answered = true
+	h.Counts.Total++
+	h.Counts.LocalTotal++
+	h.Counts.LocalSuccess++
+	if status < 500 {
+		h.Counts.Success++
+	}
+	h.monitor.Answered(status)
+}
+
+// unanswered takes note of a request that ended without an answer. One that the client has given up says nothing of the host.
+func (l *Lease) unanswered(outcome Outcome) {
+	h := l.host
+	if h.monitor == nil || l.answered || outcome != ServerError && outcome != TimedOut {
+		return
+	}
+	h.Counts.LocalTotal++
+	if !h.monitor.Split() {
+		h.Counts.Total++
+	}
+	h.monitor.Unanswered(outcome == TimedOut)
+}
