@@ -151,7 +151,7 @@ func goCamelCase(s string) string {
 			if i == 0 {
 				b.WriteByte('X')
 			}
-		case (i == 0 || s[i-1] == '_') && c >= 'a' && c <= 'z':
+		case (i == 0 || s[i-1] == '_' || s[i-1] >= '0' && s[i-1] <= '9') && c >= 'a' && c <= 'z':
 			b.WriteByte(c - 'a' + 'A')
 		default:
 			b.WriteByte(c)
