@@ -9,24 +9,30 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
-// TestBoundOfSources holds that what would need one source too many is refused, and what can share one is not.
+// TestBoundOfSources holds that what would need one source too many is refused, also when the others of the response are not open
+// yet, and that what can share one is not.
 func TestBoundOfSources(t *testing.T) {
-	s := &sources{boot: &bootstrap.Bootstrap{ADS: &bootstrap.ControlPlane{}}, open: make(map[sourceKey]*source)}
-	for i := range maxSources - 1 {
-		s.open[sourceKey{url: strings.Repeat("x", i+1)}] = &source{}
+	s := &sources{boot: &bootstrap.Bootstrap{}, open: make(map[sourceKey]*source), promised: make(map[sourceKey]bool)}
+	dir := t.TempDir()
+	// Many ways to write the same directory, which must exist.
+	file := func(i int) config.ConfigSource { return config.ConfigSource{Path: dir + strings.Repeat("/", i)} }
+	for i := range maxSources / 2 {
+		s.open[keyOf(file(i), resource.AssignmentType)] = &source{}
 	}
-	aggregated := config.ConfigSource{}
-	if err := s.check(aggregated, resource.RouteType); err != nil {
-		t.Errorf("below the bound: %v", err)
+	for i := range maxSources {
+		if err := s.check(file(i), resource.AssignmentType); err != nil {
+			t.Fatalf("source %d: %v", i, err)
+		}
 	}
-	s.open[sourceKey{}] = &source{}
-	if err := s.check(aggregated, resource.RouteType); err != nil {
-		t.Errorf("one that is open: %v", err)
-	}
-	delete(s.open, sourceKey{})
-	s.open[sourceKey{url: "other"}] = &source{}
-	err := s.check(aggregated, resource.RouteType)
+	err := s.check(file(maxSources), resource.AssignmentType)
 	if err == nil || err.Error() != "would be the config source number 1025, at most 1024 are possible" {
 		t.Errorf("at the bound: %v", err)
+	}
+	if err := s.check(file(maxSources-1), resource.AssignmentType); err != nil {
+		t.Errorf("one that is to be opened: %v", err)
+	}
+	s.keep(nil)
+	if err := s.check(file(maxSources), resource.AssignmentType); err != nil {
+		t.Errorf("below the bound again: %v", err)
 	}
 }

@@ -66,16 +66,18 @@ type sources struct {
 	dial []grpc.DialOption
 	boot *bootstrap.Bootstrap // that the process was started with
 
-	open    map[sourceKey]*source
-	ctx     context.Context  // of Run, nil before
-	ended   bool             // nothing begins to run any more
-	running sync.WaitGroup   // of the transports
-	watcher *inotify.Watcher // of files, nil before the first
+	open map[sourceKey]*source
+	// promised are those that resources ask for which were accepted since keep was called.
+	promised map[sourceKey]bool
+	ctx      context.Context  // of Run, nil before
+	ended    bool             // nothing begins to run any more
+	running  sync.WaitGroup   // of the transports
+	watcher  *inotify.Watcher // of files, nil before the first
 }
 
 // newSources opens the aggregated stream if there is one.
 func newSources(m *Manager, o *Options) (*sources, error) {
-	s := &sources{m: m, dial: o.DialOptions, boot: o.Bootstrap, open: make(map[sourceKey]*source)}
+	s := &sources{m: m, dial: o.DialOptions, boot: o.Bootstrap, open: make(map[sourceKey]*source), promised: make(map[sourceKey]bool)}
 	if o.Bootstrap.ADS == nil {
 		return s, nil
 	}
@@ -96,14 +98,20 @@ func newSources(m *Manager, o *Options) (*sources, error) {
 // aggregated returns the aggregated stream, nil when there is none.
 func (s *sources) aggregated() *source { return s.open[sourceKey{}] }
 
-// check reports why resources of type url cannot be asked of from.
+// check reports why resources of type url cannot be asked of from. Until the next call of keep there is room for a source that
+// can be.
 func (s *sources) check(from config.ConfigSource, url string) error {
+	key := keyOf(from, url)
+	if s.open[key] != nil || s.promised[key] {
+		return nil
+	}
 	if err := s.boot.CheckSource(from); err != nil {
 		return err
 	}
-	if key := keyOf(from, url); s.open[key] == nil && len(s.open) >= maxSources {
-		return fmt.Errorf("would be the config source number %d, at most %d are possible", len(s.open)+1, maxSources)
+	if n := len(s.open) + len(s.promised); n >= maxSources {
+		return fmt.Errorf("would be the config source number %d, at most %d are possible", n+1, maxSources)
 	}
+	s.promised[key] = true
 	return nil
 }
 
@@ -123,6 +131,7 @@ func (s *sources) get(from config.ConfigSource, url string) *source {
 		return nil
 	}
 	s.open[key] = opened
+	delete(s.promised, key)
 	s.start(opened)
 	return opened
 }
@@ -233,6 +242,7 @@ func (s *sources) start(opened *source) {
 
 // keep ends every source that is not in use, except for the aggregated stream.
 func (s *sources) keep(used map[sourceKey]bool) {
+	clear(s.promised)
 	for key, opened := range s.open {
 		if used[key] || key == (sourceKey{}) {
 			continue
