@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"slices"
 	"testing"
 	"time"
 
@@ -181,6 +182,33 @@ func TestTicketEnds(t *testing.T) {
 		now = now.Add(days * 24 * time.Hour)
 		if c, s := visit(t, d, client); c.err != nil || s.err != nil || s.state.DidResume != (days < 7) {
 			t.Errorf("after %d days: resumed: %t: %v, %v", days, s.state.DidResume, c.err, s.err)
+		}
+	}
+}
+
+// TestTicketWithoutProtocol has clients resume whose protocols the server does not know, or knows by then: which of its
+// configurations a handshake goes by is not theirs to see.
+func TestTicketWithoutProtocol(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	server := tlsCertificate(t, ours.issue(ecKey(t, elliptic.P256())))
+	for _, keys := range [][]config.DataSource{nil, {ticketKey(1)}} {
+		for _, protocols := range [][2][]string{{{"x"}, {"x"}}, {nil, nil}, {{"x"}, {"h2"}}, {{"h2"}, {"x"}}} {
+			for _, version := range both {
+				d := downstreamOf(t, &config.DownstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{server}, ALPN: []string{"h2"}}, TicketKeys: keys})
+				client := ours.client()
+				client.MaxVersion, client.ClientSessionCache = version, tls.NewLRUClientSessionCache(1)
+				for i, offered := range protocols {
+					client.NextProtos = offered
+					want := ""
+					if slices.Contains(offered, "h2") {
+						want = "h2"
+					}
+					c, s := visit(t, d, client)
+					if c.err != nil || s.err != nil || s.state.DidResume != (i == 1) || s.state.NegotiatedProtocol != want {
+						t.Errorf("%d keys, %s, %q: resumed: %t, protocol %q: %v, %v", len(keys), tls.VersionName(version), offered, s.state.DidResume, s.state.NegotiatedProtocol, c.err, s.err)
+					}
+				}
+			}
 		}
 	}
 }
