@@ -172,6 +172,31 @@ func nulName(t *testing.T, tag int, name string) func(*x509.Certificate) {
 	}
 }
 
+// otherName gives a certificate a name of a kind that nobody asks for, a user principal name.
+func otherName(t *testing.T, name string) func(*x509.Certificate) {
+	t.Helper()
+	value, err := asn1.MarshalWithParams(name, "utf8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := asn1.Marshal(asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	explicit, err := asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: append(id, explicit...)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *x509.Certificate) {
+		c.DNSNames = nil
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: raw}}
+	}
+}
+
 func TestNamesOfClients(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	key := ecKey(t, elliptic.P256())
@@ -215,6 +240,7 @@ func TestNamesOfClients(t *testing.T) {
 		{"NUL and a prefix", san(config.SANDNS, kind(config.StringPrefix, "a.test")), of(nulName(t, dnsTag, "a.test\x00.evil.test")), WrongName, none},
 		{"NUL and a suffix", san(config.SANDNS, kind(config.StringSuffix, ".a.test")), of(nulName(t, dnsTag, "evil.test\x00.a.test")), WrongName, none},
 		{"NUL in an address", san(config.SANEmail, kind(config.StringSuffix, "@a.test")), of(nulName(t, emailTag, "evil\x00@a.test")), WrongName, none},
+		{"other name", dns("a.test"), of(otherName(t, "a.test")), WrongName, none},
 		{"URI", san(config.SANURI, exact("spiffe://a.test/ns/x")), of(uris(t, "spiffe://a.test/ns/x")), NotRefused, ""},
 		{"another URI", san(config.SANURI, exact("spiffe://a.test/ns/x")), of(uris(t, "spiffe://a.test/ns/y")), WrongName, none},
 		{"URI as DNS", san(config.SANURI, exact("a.test")), of(names("a.test")), WrongName, none},
