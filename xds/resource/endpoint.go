@@ -17,7 +17,7 @@ import (
 const maxPriority = 127
 
 var (
-	assignmentFields = fields{"cluster_name": decoded, "endpoints": decoded, "policy": decoded}
+	assignmentFields = fields{"cluster_name": decoded, "endpoints": decoded, "named_endpoints": decoded, "policy": decoded}
 	policyFields     = fields{"overprovisioning_factor": decoded}
 	localityFields   = fields{
 		"locality": decoded, "lb_endpoints": decoded, "load_balancer_endpoints": decoded, "load_balancing_weight": decoded,
@@ -26,7 +26,7 @@ var (
 		"metadata": noEffect, "proximity": noEffect,
 	}
 	lbEndpointFields = fields{
-		"endpoint": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": decoded,
+		"endpoint": decoded, "endpoint_name": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": decoded,
 	}
 	endpointFields = fields{
 		"address": decoded, "hostname": decoded, "health_check_config": decoded,
@@ -67,7 +67,10 @@ func (a *at) assignment(cla *endpointv3.ClusterLoadAssignment, allowed hosts) *c
 		}
 	}
 	index := make(map[localityKey]int)
-	seen := make(map[config.Address]bool)
+	d := endpointDecoder{allowed: allowed, seen: make(map[config.Address]bool), named: make(map[string]config.Endpoint)}
+	for _, name := range slices.Sorted(maps.Keys(cla.GetNamedEndpoints())) {
+		d.named[name] = a.key("named_endpoints", name).hostEndpoint(cla.GetNamedEndpoints()[name], allowed)
+	}
 	for i, l := range cla.GetEndpoints() {
 		place := a.item("endpoints", i)
 		place.only(l, localityFields)
@@ -82,15 +85,22 @@ func (a *at) assignment(cla *endpointv3.ClusterLoadAssignment, allowed hosts) *c
 		}
 		locality := &out.Localities[at]
 		locality.Weight = l.GetLoadBalancingWeight().GetValue()
-		locality.Endpoints = place.endpoints(l, locality.Endpoints, seen, allowed)
+		locality.Endpoints = place.endpoints(l, locality.Endpoints, &d)
 	}
 	a.checkPriorities(out)
 	a.checkWeights(out)
 	return out
 }
 
-// endpoints appends the endpoints of a locality that are not in seen.
-func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint, seen map[config.Address]bool, allowed hosts) []config.Endpoint {
+// endpointDecoder is what the endpoints of an assignment have in common.
+type endpointDecoder struct {
+	allowed hosts
+	seen    map[config.Address]bool
+	named   map[string]config.Endpoint // named_endpoints
+}
+
+// endpoints appends the endpoints of a locality that were not seen before.
+func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint, d *endpointDecoder) []config.Endpoint {
 	field, endpoints := "lb_endpoints", l.GetLbEndpoints()
 	place := a
 	if grouped := l.GetLoadBalancerEndpoints(); grouped != nil {
@@ -100,34 +110,45 @@ func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint
 		place, endpoints = a.in("load_balancer_endpoints"), grouped.GetLbEndpoints()
 	}
 	for i, e := range endpoints {
-		decodedEndpoint := place.item(field, i).endpoint(e, allowed)
-		if !seen[decodedEndpoint.Address] {
-			seen[decodedEndpoint.Address] = true
+		decodedEndpoint := place.item(field, i).endpoint(e, d)
+		if !d.seen[decodedEndpoint.Address] {
+			d.seen[decodedEndpoint.Address] = true
 			list = append(list, decodedEndpoint)
 		}
 	}
 	return list
 }
 
-// endpoint decodes one endpoint.
-func (a *at) endpoint(e *endpointv3.LbEndpoint, allowed hosts) config.Endpoint {
+// endpoint decodes one endpoint of a locality, which may be one of named_endpoints.
+func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpoint {
 	a.only(e, lbEndpointFields)
-	if e.GetEndpoint() == nil {
-		if e.GetHostIdentifier() == nil { // or else it is refused as a field
-			a.in("endpoint").errorf("must be set")
+	var out config.Endpoint
+	switch e.GetHostIdentifier().(type) {
+	case *endpointv3.LbEndpoint_EndpointName:
+		known := false
+		if out, known = d.named[e.GetEndpointName()]; !known {
+			a.in("endpoint_name").errorf("%q is not among named_endpoints", e.GetEndpointName())
+			return config.Endpoint{}
 		}
+	case *endpointv3.LbEndpoint_Endpoint:
+		out = a.in("endpoint").hostEndpoint(e.GetEndpoint(), d.allowed)
+	default:
+		a.in("endpoint").errorf("must be set")
 		return config.Endpoint{}
 	}
-	place := a.in("endpoint")
-	place.only(e.GetEndpoint(), endpointFields)
-	return config.Endpoint{
-		Address:  place.in("address").address(e.GetEndpoint().GetAddress(), allowed),
-		Hostname: e.GetEndpoint().GetHostname(),
-		Weight:   max(e.GetLoadBalancingWeight().GetValue(), 1),
-		Health:   healthStatus(e.GetHealthStatus()),
-		HashKey:  hashKey(e.GetMetadata()),
+	out.Weight = max(e.GetLoadBalancingWeight().GetValue(), 1)
+	out.Health = healthStatus(e.GetHealthStatus())
+	out.HashKey = hashKey(e.GetMetadata())
+	return out
+}
 
-		HealthCheck: place.in("health_check_config").endpointHealthCheck(e.GetEndpoint().GetHealthCheckConfig()),
+// hostEndpoint decodes what an endpoint is, wherever it is listed.
+func (a *at) hostEndpoint(e *endpointv3.Endpoint, allowed hosts) config.Endpoint {
+	a.only(e, endpointFields)
+	return config.Endpoint{
+		Address:     a.in("address").address(e.GetAddress(), allowed),
+		Hostname:    e.GetHostname(),
+		HealthCheck: a.in("health_check_config").endpointHealthCheck(e.GetHealthCheckConfig()),
 	}
 }
 

@@ -58,6 +58,30 @@ endpoints:
 	checkEqual(t, got, want, err)
 }
 
+// TestNamedEndpoints holds that an endpoint which is named is like one that is written out, with the weight and health of each place
+// that names it.
+func TestNamedEndpoints(t *testing.T) {
+	got, err := resource.Assignment(parse(t, `
+cluster_name: c
+named_endpoints:
+  a: {hostname: h, address: {socket_address: {address: 10.0.0.1, port_value: 80}}, health_check_config: {port_value: 81}}
+  unused: {address: {socket_address: {address: 10.0.0.9, port_value: 80}}}
+endpoints:
+- lb_endpoints:
+  - {endpoint_name: a, load_balancing_weight: 3, health_status: DEGRADED, metadata: {filter_metadata: {envoy.lb: {hash_key: k}}}}
+  - {endpoint_name: a, load_balancing_weight: 9}
+  - {endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}
+`, &endpointv3.ClusterLoadAssignment{}))
+	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 140, Localities: []config.LocalityEndpoints{{Endpoints: []config.Endpoint{
+		{
+			Address: config.Address{IP: "10.0.0.1", Port: 80}, Hostname: "h", Weight: 3, Health: config.HealthDegraded, HashKey: "k",
+			HealthCheck: config.EndpointHealthCheck{Port: 81},
+		},
+		{Address: config.Address{IP: "10.0.0.2", Port: 80}, Weight: 1},
+	}}}}
+	checkEqual(t, got, want, err)
+}
+
 func TestAssignmentRefused(t *testing.T) {
 	const address = "endpoints[0].lb_endpoints[0].endpoint.address."
 	one := func(address string) string {
@@ -81,9 +105,10 @@ func TestAssignmentRefused(t *testing.T) {
 		one("socket_address: {address: 1.1.1.1, port_value: 1, resolver_name: r}"):                          address + "socket_address.resolver_name: is not supported",
 		one("socket_address: {address: 1.1.1.1, port_value: 1, ipv4_compat: true}"):                         address + "socket_address.ipv4_compat: true is not supported, only false",
 		one("socket_address: {address: 1.1.1.1, port_value: 70000}"):                                        address + "socket_address.port_value: value must be less than or equal to 65535",
-		"endpoints: [{lb_endpoints: [{endpoint_name: e}]}]":                                                 "endpoints[0].lb_endpoints[0].endpoint_name: is not supported",
+		"endpoints: [{lb_endpoints: [{endpoint_name: e}]}]":                                                 `endpoints[0].lb_endpoints[0].endpoint_name: "e" is not among named_endpoints`,
 		"endpoints: [{lb_endpoints: [{}]}]":                                                                 "endpoints[0].lb_endpoints[0].endpoint: must be set",
-		"named_endpoints: {b: {}, a: {}}":                                                                   `named_endpoints["a"]: is not supported`,
+		"named_endpoints: {a: {address: {pipe: {path: /x}}}}":                                               `named_endpoints["a"].address.pipe: is not supported, only socket_address`,
+		"named_endpoints: {a: {}}":                                                                          `named_endpoints["a"].address: must have a socket_address`,
 		"policy: {drop_overloads: [{category: x}]}":                                                         "policy.drop_overloads[0]: is not supported",
 		"policy: {weighted_priority_health: true}":                                                          "policy.weighted_priority_health: is not supported",
 		"policy: {overprovisioning_factor: 0}":                                                              "policy.overprovisioning_factor: value must be greater than 0",
