@@ -39,6 +39,7 @@ func (w *worker) installAcceptors(c *compiled) {
 			if a == nil && !w.server.draining.Load() {
 				var err error
 				if a, err = w.accept(l, sockets); err != nil {
+					w.server.manager.Inc(stats.ListenerManagerListenerCreateFailure)
 					w.log.Error("listener cannot accept on this worker", zap.String("listener", name), zap.Error(err))
 				}
 			}

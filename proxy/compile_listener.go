@@ -22,6 +22,7 @@ type compiledListener struct {
 	config   *config.Listener
 	sockets  []*listener.Sockets // by config.Addresses
 	scope    *stats.Scope
+	workers  []*stats.Scope // by worker
 	filters  []compiledFilter
 	match    *match.Table
 	chains   []*compiledChain // by the index that match finds
@@ -76,6 +77,9 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 		return nil, err
 	}
 	l.scope = s.scope(undo, "listener."+listenerStatName(l)+".", stats.Listener)
+	for id := range s.workers {
+		l.workers = append(l.workers, s.scope(undo, l.scope.Prefix()+"worker_"+strconv.Itoa(id)+".", stats.ListenerWorker))
+	}
 	err := s.compileFilters(l, undo)
 	if err != nil {
 		return nil, err
@@ -177,6 +181,9 @@ func (l *compiledListener) all() func(func(*compiledChain) bool) {
 
 func (l *compiledListener) release() {
 	l.scope.Release()
+	for _, scope := range l.workers {
+		scope.Release()
+	}
 	for i := range l.filters {
 		if scope := l.filters[i].scope; scope != nil {
 			scope.Release()

@@ -99,6 +99,8 @@ func (c *connection) open(chain *chainState, server connectionServer) {
 	}
 	chain.listenerStats.Inc(stats.ListenerDownstreamCxTotal)
 	chain.listenerStats.Inc(stats.ListenerDownstreamCxActive)
+	c.listener.own.Inc(stats.ListenerWorkerDownstreamCxTotal)
+	c.listener.own.Inc(stats.ListenerWorkerDownstreamCxActive)
 }
 
 // handOver gives the connection to another server.
@@ -116,6 +118,7 @@ func (c *connection) closed() (micros uint64) {
 	c.via.forget()
 	micros = uint64(c.listener.worker.loop.Now()-c.accepted) / uint64(time.Microsecond)
 	chain.listenerStats.Dec(stats.ListenerDownstreamCxActive)
+	c.listener.own.Dec(stats.ListenerWorkerDownstreamCxActive)
 	chain.listenerStats.Inc(stats.ListenerDownstreamCxDestroy)
 	chain.listenerStats.Record(stats.ListenerDownstreamCxLengthMs, micros)
 	return micros

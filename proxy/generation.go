@@ -171,6 +171,9 @@ func (w *worker) installListeners(c *compiled) {
 			live = &listenerState{worker: w}
 			w.listeners[name] = live
 		}
+		if live.compiled == nil || live.compiled.config != next.config {
+			w.server.manager.Inc(stats.ListenerManagerListenerCreateSuccess)
+		}
 		live.update(next)
 	}
 	w.installAcceptors(c)

@@ -12,6 +12,7 @@ type listenerState struct {
 	chains   []*chainState // by the index that compiled.match finds
 	fallback *chainState   // nil without a default chain
 	stats    *stats.Block
+	own      *stats.Block // of this worker alone
 
 	filterCounts []*stats.Block // of compiled.filters, nil for one that has none
 	inspections  connectionList // connections that the listener filters look at
@@ -21,6 +22,7 @@ type listenerState struct {
 func (l *listenerState) update(c *compiledListener) {
 	l.compiled = c
 	l.stats = l.worker.shard.Block(c.scope)
+	l.own = l.worker.shard.Block(c.workers[l.worker.id])
 	l.filterCounts = make([]*stats.Block, len(c.filters))
 	for i := range c.filters {
 		if scope := c.filters[i].scope; scope != nil {

@@ -37,8 +37,14 @@ func TestListenerAddresses(t *testing.T) {
 		}
 		kept = append(kept, c)
 	}
-	if got := listenerStat(p, "downstream_cx_active"); got != 3 {
-		t.Errorf("%d connections, want 3", got)
+	for _, name := range []string{"downstream_cx_active", "downstream_cx_total"} {
+		one, other := listenerStat(p, "worker_0."+name), listenerStat(p, "worker_1."+name)
+		if got := listenerStat(p, name); got != 3 || one+other != 3 {
+			t.Errorf("%s is %d, %d and %d of the workers, want 3", name, got, one, other)
+		}
+	}
+	if got := p.Stat("listener_manager.listener_create_success"); got != 2 {
+		t.Errorf("the listener was put into force %d times, want 2: once per worker", got)
 	}
 	next := *s.Listener
 	next.Additional = []config.ListenAddress{more("127.0.0.3"), more("127.0.0.4")}
