@@ -5,7 +5,7 @@
 // absent is removed; in the incremental variant it names what is new, changed or removed. They are applied one by one: good
 // ones take effect, bad ones do not, and the response is refused with the reasons of all bad ones. What they refer to, such
 // as a route configuration or a cluster's endpoints, is asked for by name while they do; its absence from a response means
-// nothing, its removal that nobody waits for it, and it is dropped with its last referrer. A refused resource leaves the one
+// nothing, its removal in general that nobody waits for it, and it is dropped with its last referrer. A refused resource leaves the one
 // before it in force, and so does the loss of a control plane.
 //
 // A cluster or listener that refers to something warms: it is applied once that is held, or once its initial_fetch_timeout
@@ -14,10 +14,13 @@
 //
 // # Sources
 //
-// Each resource that refers to another says where it comes from, a config.ConfigSource: the aggregated stream, or a stream,
-// of one type, to some control plane. A source is opened when the first resource asks for something there, is shared by all
+// Each resource that refers to another says where it comes from, a config.ConfigSource: the aggregated stream, or a stream or
+// polls of one type at some control plane, or a file. A source is opened when the first resource asks for something there, is shared by all
 // that ask equal ones, and ends with the last. A name is a resource of its own in each source. Resources that ask for a
 // source that cannot be are refused.
+//
+// Some resources come as collections, of which a server tells the parts: the virtual hosts of a route configuration (VHDS), and
+// the scopes of a source (SRDS). A collection is held as one, with the last good state of each part.
 //
 // # Ownership
 //

@@ -17,6 +17,7 @@ import (
 	routeservice "github.com/envoyproxy/go-control-plane/envoy/service/route/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
@@ -220,5 +221,29 @@ func TestEndsWithOpenSources(t *testing.T) {
 		p.server.Refuse()
 		p.RestartStream()
 		time.Sleep(time.Second)
+	})
+}
+
+// TestReloadAsksTheControlPlanesOfTheStart holds that a reload whose resources ask a control plane which was not there at the start is
+// refused as a whole.
+func TestReloadAsksTheControlPlanesOfTheStart(t *testing.T) {
+	run(t, own, func(p *proxy) {
+		p.server.AcceptMethod(streamClusters).Next()
+		reloaded := func(from *corev3.ConfigSource) *bootstrap.Bootstrap {
+			return &bootstrap.Bootstrap{
+				Proto: p.boot.Proto, Node: p.boot.Node,
+				Clusters: []*config.Cluster{{Name: "plain"}, {Name: "e", Type: config.ClusterEDS, EDSName: "e", EDS: *p.discovery(from)}},
+			}
+		}
+		err := p.ReloadFile(reloaded(ownStream("nowhere", corev3.ApiConfigSource_GRPC)))
+		if err == nil || !strings.HasPrefix(err.Error(), `cluster "e": eds_cluster_config.eds_config: api_config_source.grpc_services[0].envoy_grpc.cluster_name: `) {
+			t.Errorf("err = %v", err)
+		}
+		p.want("nothing changed", "", "", "", "")
+		if err := p.ReloadFile(reloaded(ownStream("other", corev3.ApiConfigSource_GRPC))); err != nil {
+			t.Fatal(err)
+		}
+		p.server.AcceptMethod(streamEndpoints).Expect("endpoints of a static cluster", request(endpointURL, "", "", "e"))
+		p.want("in force", "e plain", "", "", "")
 	})
 }

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -16,13 +17,17 @@ func (m *Manager) Static() error {
 }
 
 // ReloadFile replaces the listeners and clusters of the bootstrap by those of b, all at once or none. What else b says has
-// no effect before a restart of the process; /config_dump shows b from then on.
+// no effect before a restart of the process, so the control planes that they ask are those of the start; /config_dump shows b
+// from then on.
 func (m *Manager) ReloadFile(b *bootstrap.Bootstrap) error {
 	if b == nil {
 		return errors.New("xds: reload without a bootstrap")
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.checkFile(b); err != nil {
+		return err
+	}
 	if err := m.applyFile(b); err != nil {
 		return err
 	}
@@ -34,6 +39,22 @@ func (m *Manager) ReloadFile(b *bootstrap.Bootstrap) error {
 	default: // it will, after what is in the queue
 	}
 	return nil
+}
+
+// checkFile reports what the static resources of b ask for where nothing can be asked.
+func (m *Manager) checkFile(b *bootstrap.Bootstrap) error {
+	var errs []error
+	for _, c := range b.Clusters {
+		if err := m.checkNeeds(m.clusters.of(c, nil)); err != nil {
+			errs = append(errs, fmt.Errorf("cluster %q: %w", c.Name, err))
+		}
+	}
+	for _, l := range b.Listeners {
+		if err := m.checkNeeds(m.listeners.of(l, nil)); err != nil {
+			errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // applyFile makes the static resources of b those of the store, and b the bootstrap in force.
