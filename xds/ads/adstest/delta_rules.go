@@ -55,10 +55,8 @@ func (s *deltaStream) response(url string, response *discoveryv3.DeltaDiscoveryR
 	s.rules.mu.Lock()
 	defer s.rules.mu.Unlock()
 	t, d := s.of(url), s.delta(url)
-	if !t.asked {
-		return // what nobody asked for is dropped
-	}
-	t.nonces, t.responses = append(t.nonces, response.GetNonce()), append(t.responses, response)
+	t.sent(response.GetNonce())
+	t.responses = append(t.responses, response)
 	for _, resource := range response.GetResources() {
 		d.sent[resource.GetName()] = append(d.sent[resource.GetName()], resource.GetVersion())
 	}

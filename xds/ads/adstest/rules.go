@@ -49,6 +49,16 @@ type turns struct {
 	asked    bool
 	nonces   []string // sent
 	answered int      // how many of them
+	// crossed are those that were sent before a request was seen: one may have been under way, and the client may answer them or not.
+	crossed int
+}
+
+// sent notes that a response is sent.
+func (t *turns) sent(nonce string) {
+	t.nonces = append(t.nonces, nonce)
+	if !t.asked {
+		t.crossed = len(t.nonces)
+	}
 }
 
 // answers notes which response a request with this nonce answers, -1 for none. last tells that it may name the last one that was
@@ -74,8 +84,9 @@ func (t *turns) answers(r *rules, nonce string, last bool) int {
 	case i < t.answered:
 		r.violated(t.url, "the response %q is answered again, or after a later one", nonce)
 		return -1
-	case i > t.answered:
-		r.violated(t.url, "the response %q is not answered, but a later one is, %q", t.nonces[t.answered], nonce)
+	}
+	if skipped := max(t.answered, t.crossed); i > skipped {
+		r.violated(t.url, "the response %q is not answered, but a later one is, %q", t.nonces[skipped], nonce)
 	}
 	t.answered = i + 1
 	return i
@@ -146,10 +157,8 @@ func (s *worldStream) response(url, version, nonce string) {
 	s.rules.mu.Lock()
 	defer s.rules.mu.Unlock()
 	t := s.of(url)
-	if !t.asked {
-		return // what nobody asked for is dropped
-	}
-	t.nonces, t.versions = append(t.nonces, nonce), append(t.versions, version)
+	t.sent(nonce)
+	t.versions = append(t.versions, version)
 }
 
 func (s *worldStream) request(q *discoveryv3.DiscoveryRequest) {

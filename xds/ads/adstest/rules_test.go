@@ -64,6 +64,18 @@ func TestRulesOfTheWorld(t *testing.T) {
 			newWorldStream(r).request(q)
 		}
 	}
+	// crossing has a response on its way when the first request comes.
+	crossing := func(list ...*discoveryv3.DiscoveryRequest) conversation {
+		return func(_ *rules, s *worldStream) {
+			s.response(url, "v1", "1")
+			s.request(ask("", ""))
+			s.response(url, "v2", "2")
+			s.response(url, "v3", "3")
+			for _, q := range list {
+				s.request(q)
+			}
+		}
+	}
 	without := func(q *discoveryv3.DiscoveryRequest) *discoveryv3.DiscoveryRequest {
 		q.Node = nil
 		return q
@@ -72,31 +84,33 @@ func TestRulesOfTheWorld(t *testing.T) {
 		run  conversation
 		want []string
 	}{
-		"good":                          {requests(ask("", "", "a"), ask("v1", "1", "a"), ask("v1", "1", "a", "b"), ask("v2", "2", "a", "b")), nil},
-		"refused":                       {requests(ask("", ""), nack("", "1", 13, "no"), ask("v2", "2")), nil},
-		"refused later":                 {requests(ask("", ""), ask("v1", "1"), nack("v1", "2", 13, "no")), nil},
-		"nothing wanted":                {requests(ask("", "", "a"), ask("", "", "a", "b"), ask("", ""), ask("", "1"), ask("v2", "2")), nil},
-		"no nonce":                      {requests(ask("", ""), ask("v1", "1"), ask("v1", "", "a")), []string{`a request has no nonce, want that of the last response, "1"`}},
-		"nonce at first":                {requests(ask("", "0")), []string{`the first request of a stream has the nonce "0"`}},
-		"unknown nonce":                 {requests(ask("", ""), ask("v1", "9", "a")), []string{`the nonce "9" was never sent`, "want the one that was accepted last"}},
-		"unanswered":                    {requests(ask("", ""), ask("v2", "2")), []string{`the response "1" is not answered`}},
-		"back":                          {requests(ask("", ""), ask("v1", "1"), ask("v2", "2"), ask("v2", "1", "a")), []string{`the response "1" is answered again`}},
-		"storm":                         {requests(ask("", "", "a"), ask("v1", "1", "a"), ask("v1", "1", "a")), []string{"says nothing new"}},
-		"new version in a refusal":      {requests(ask("", ""), nack("v1", "1", 13, "no")), []string{`version "v1", want the one that was accepted last, ""`}},
-		"old version in an acceptance":  {requests(ask("", ""), ask("v1", "1"), ask("v1", "2")), []string{`version "v1" in an acknowledgement, want that of the response, "v2"`}},
-		"version of a change":           {requests(ask("", ""), ask("v1", "1"), ask("v2", "1", "a")), []string{`version "v2", want the one that was accepted last, "v1"`}},
-		"code":                          {requests(ask("", ""), nack("", "1", 3, "no")), []string{"want code 13"}},
-		"no reason":                     {requests(ask("", ""), nack("", "1", 13, "")), []string{"and a message"}},
-		"error twice":                   {requests(ask("", ""), nack("", "1", 13, "no"), nack("", "1", 13, "no", "a")), []string{"an error is told that answers nothing"}},
-		"name twice":                    {requests(ask("", "", "a", "a")), []string{"have one twice"}},
-		"no node":                       {requests(without(ask("", ""))), []string{"0 of 1 requests"}},
-		"node at first":                 {requests(ask("", ""), without(ask("v1", "1")), without(ask("v2", "2"))), nil},
-		"node now and then":             {requests(ask("", ""), without(ask("v1", "1")), ask("v2", "2")), []string{"2 of 3 requests"}},
-		"version kept":                  {again(ask("v1", "")), nil},
-		"version that nobody heard of":  {again(ask("v2", "")), nil},
-		"version lost":                  {again(ask("", "")), []string{`version "", want the one that was accepted last, "v1"`}},
-		"nonce of another stream":       {again(ask("v1", "1")), []string{`the first request of a stream has the nonce "1"`}},
-		"what nobody asked for, at all": {func(_ *rules, s *worldStream) { s.response(url, "v1", "1"); s.request(ask("", "")) }, nil},
+		"good":                         {requests(ask("", "", "a"), ask("v1", "1", "a"), ask("v1", "1", "a", "b"), ask("v2", "2", "a", "b")), nil},
+		"refused":                      {requests(ask("", ""), nack("", "1", 13, "no"), ask("v2", "2")), nil},
+		"refused later":                {requests(ask("", ""), ask("v1", "1"), nack("v1", "2", 13, "no")), nil},
+		"nothing wanted":               {requests(ask("", "", "a"), ask("", "", "a", "b"), ask("", ""), ask("", "1"), ask("v2", "2")), nil},
+		"no nonce":                     {requests(ask("", ""), ask("v1", "1"), ask("v1", "", "a")), []string{`a request has no nonce, want that of the last response, "1"`}},
+		"nonce at first":               {requests(ask("", "0")), []string{`the first request of a stream has the nonce "0"`}},
+		"unknown nonce":                {requests(ask("", ""), ask("v1", "9", "a")), []string{`the nonce "9" was never sent`, "want the one that was accepted last"}},
+		"unanswered":                   {requests(ask("", ""), ask("v2", "2")), []string{`the response "1" is not answered`}},
+		"back":                         {requests(ask("", ""), ask("v1", "1"), ask("v2", "2"), ask("v2", "1", "a")), []string{`the response "1" is answered again`}},
+		"storm":                        {requests(ask("", "", "a"), ask("v1", "1", "a"), ask("v1", "1", "a")), []string{"says nothing new"}},
+		"new version in a refusal":     {requests(ask("", ""), nack("v1", "1", 13, "no")), []string{`version "v1", want the one that was accepted last, ""`}},
+		"old version in an acceptance": {requests(ask("", ""), ask("v1", "1"), ask("v1", "2")), []string{`version "v1" in an acknowledgement, want that of the response, "v2"`}},
+		"version of a change":          {requests(ask("", ""), ask("v1", "1"), ask("v2", "1", "a")), []string{`version "v2", want the one that was accepted last, "v1"`}},
+		"code":                         {requests(ask("", ""), nack("", "1", 3, "no")), []string{"want code 13"}},
+		"no reason":                    {requests(ask("", ""), nack("", "1", 13, "")), []string{"and a message"}},
+		"error twice":                  {requests(ask("", ""), nack("", "1", 13, "no"), nack("", "1", 13, "no", "a")), []string{"an error is told that answers nothing"}},
+		"name twice":                   {requests(ask("", "", "a", "a")), []string{"have one twice"}},
+		"no node":                      {requests(without(ask("", ""))), []string{"0 of 1 requests"}},
+		"node at first":                {requests(ask("", ""), without(ask("v1", "1")), without(ask("v2", "2"))), nil},
+		"node now and then":            {requests(ask("", ""), without(ask("v1", "1")), ask("v2", "2")), []string{"2 of 3 requests"}},
+		"version kept":                 {again(ask("v1", "")), nil},
+		"version that nobody heard of": {again(ask("v2", "")), nil},
+		"version lost":                 {again(ask("", "")), []string{`version "", want the one that was accepted last, "v1"`}},
+		"nonce of another stream":      {again(ask("v1", "1")), []string{`the first request of a stream has the nonce "1"`}},
+		"dropped":                      {crossing(ask("v2", "2")), nil},
+		"crossed":                      {crossing(ask("v1", "1"), ask("v2", "2")), nil},
+		"crossed, and then unanswered": {crossing(ask("v3", "3")), []string{`the response "2" is not answered`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRules()
