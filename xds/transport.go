@@ -78,7 +78,7 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 
 // secured returns the TLS of the connections to a server.
 func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
-	c, err := credentials.New(x.TLS, s.m.log.With(zap.String("cluster", x.Cluster)))
+	c, err := credentials.New(x.TLS, x.Hostnames, s.m.log.With(zap.String("cluster", x.Cluster)))
 	if err != nil {
 		return nil, fmt.Errorf("cluster %q: transport_socket: %w", x.Cluster, err)
 	}

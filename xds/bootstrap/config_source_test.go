@@ -146,7 +146,7 @@ static_resources:
   clusters:
   - name: xds
     http2_protocol_options: {}
-    load_assignment: {cluster_name: xds, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}
+    load_assignment: {cluster_name: xds, endpoints: [{lb_endpoints: [{endpoint: {hostname: cp.test, address: {socket_address: {address: 10.0.0.1, port_value: 80}}}}]}]}
     transport_socket:
       name: dummy
       typed_config: {"@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, `+context+`}
@@ -161,6 +161,7 @@ dynamic_resources:
 	}
 	got := b.ADS.Servers[0].TLS
 	equal(t, got.SNI, "cp.test")
+	equal(t, b.ADS.Servers[0].Hostnames, map[string]string{"10.0.0.1:80": "cp.test"})
 	equal(t, got.Validation.CA, config.DataSource{File: "/ca"})
 	equal(t, len(got.CertificateSecrets) == 1 && got.CertificateSecrets[0].Name == "own" && got.CertificateSecrets[0].SDS.Source.Path == "/", true)
 

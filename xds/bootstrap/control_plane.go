@@ -36,6 +36,8 @@ type Server struct {
 	// Targets are the addresses of its endpoints in order of priority, at least one. IP holds a host name in a cluster
 	// that is resolved by DNS.
 	Targets []config.Address
+	// Hostnames are the host names of endpoints that have one of their own, by the texts of their Targets; nil for none.
+	Hostnames map[string]string
 	// Authority is sent as :authority, empty for the target's.
 	Authority string
 	// InitialMetadata is sent when a stream is opened.

@@ -77,7 +77,7 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 	x.TLS = d.serverTLS(path, cluster.TLS)
 	x.HTTP2 = speaksHTTP2(clusters[i])
 	d.serverFilters(path, clusters[i], written, x)
-	x.Targets = targets(cluster.Assignment)
+	x.Targets, x.Hostnames = targets(cluster.Assignment)
 	if len(x.Targets) == 0 {
 		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
 	}
@@ -123,17 +123,23 @@ func (d *decoder) clientCluster(path string, c *clusterv3.Cluster) *clusterv3.Cl
 	return out
 }
 
-// targets returns the addresses of an assignment by priority.
-func targets(a *config.ClusterLoadAssignment) []config.Address {
+// targets returns the addresses of an assignment by priority, and the host names that endpoints have of their own.
+func targets(a *config.ClusterLoadAssignment) (out []config.Address, hostnames map[string]string) {
 	localities := slices.Clone(a.Localities)
 	slices.SortStableFunc(localities, func(x, y config.LocalityEndpoints) int { return cmp.Compare(x.Priority, y.Priority) })
-	var out []config.Address
 	for _, l := range localities {
 		for _, e := range l.Endpoints {
 			out = append(out, e.Address)
+			if e.Hostname == "" {
+				continue
+			}
+			if hostnames == nil {
+				hostnames = make(map[string]string)
+			}
+			hostnames[e.Address.String()] = e.Hostname
 		}
 	}
-	return out
+	return out, hostnames
 }
 
 // keepalive decodes the pings that keep a connection to the control plane alive. Without an interval there are none.

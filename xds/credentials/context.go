@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 // Context makes the TLS of connections to one control plane. Its methods may be called from any goroutine.
 type Context struct {
 	asked *config.UpstreamTLS
+	names map[string]string
 	log   *zap.Logger
 
 	mu      sync.Mutex    // guards all below
@@ -29,10 +31,10 @@ type Context struct {
 	refused string        // why none could be made, as it was logged last
 }
 
-// New returns a Context of what the cluster asks for, which is read-only from here on. Without secrets, everything must be there
-// already; secrets may come later, and connections fail until then.
-func New(asked *config.UpstreamTLS, log *zap.Logger) (*Context, error) {
-	c := &Context{asked: asked, log: log}
+// New returns a Context of what the cluster asks for. names are the host names of targets that do not begin with theirs; both are
+// read-only from here on. Without secrets, everything must be there already; secrets may come later, and connections fail until then.
+func New(asked *config.UpstreamTLS, names map[string]string, log *zap.Logger) (*Context, error) {
+	c := &Context{asked: asked, names: names, log: log}
 	for _, ref := range asked.Secrets() {
 		if ref.SDS.Source.Path == "" {
 			return nil, fmt.Errorf("secret %q of a control plane must come from a file (path_config_source)", ref.Name)
@@ -107,7 +109,7 @@ func (c *Context) handshake(ctx context.Context, wire net.Conn, target string, a
 	if err != nil {
 		return nil, err
 	}
-	conn, err := made.Client(wire, hostName(target), alpn)
+	conn, err := made.Client(wire, cmp.Or(c.names[target], hostName(target)), alpn)
 	if err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func converse(t *testing.T, a *authority, asked *config.UpstreamTLS, script func
 			return nil
 		}
 		c.server = adstest.New(t, grpc.Creds(grpccredentials.NewTLS(serverTLS)))
-		secured, err := credentials.New(asked, zap.NewNop())
+		secured, err := credentials.New(asked, nil, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,6 +196,49 @@ func TestUntrustedControlPlane(t *testing.T) {
 	}
 }
 
+// TestHostNames holds which name a control plane is asked for and must have, where the cluster leaves that to its endpoints.
+func TestHostNames(t *testing.T) {
+	a, dir := newAuthority(t), t.TempDir()
+	put(t, filepath.Join(dir, "ca.crt"), a.pem())
+	a.client(dir, "client")
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", a.server("h2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*tls.Conn).HandshakeContext(t.Context()) // a client that refuses ends it
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-served
+	})
+	target := listener.Addr().String()
+	asked := files(dir)
+	asked.SNI, asked.AutoHostSNI = "", true
+	for name, good := range map[string]bool{"control-plane.test": true, "other.test": false} {
+		secured, err := credentials.New(asked, map[string]string{target: name}, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := secured.Dial(t.Context(), target, true)
+		if (err == nil) != good {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			_ = conn.Close()
+		}
+	}
+}
+
 // TestAnotherProtocol holds that a control plane that agrees on another protocol than the one that will be spoken is left.
 func TestAnotherProtocol(t *testing.T) {
 	a, dir := newAuthority(t), t.TempDir()
@@ -219,7 +262,7 @@ func TestAnotherProtocol(t *testing.T) {
 	})
 	asked := files(dir)
 	asked.ALPN = []string{"h2", "http/1.1"}
-	secured, err := credentials.New(asked, zap.NewNop())
+	secured, err := credentials.New(asked, nil, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,12 +274,12 @@ func TestAnotherProtocol(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := credentials.New(files(dir), zap.NewNop()); err == nil || !strings.Contains(err.Error(), "tls.crt") {
+	if _, err := credentials.New(files(dir), nil, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "tls.crt") {
 		t.Errorf("error %v, want one that names the file that is missing", err)
 	}
 	streamed := secrets(t, dir)
 	streamed.ValidationSecret.SDS.Source = config.ConfigSource{}
-	if _, err := credentials.New(streamed, zap.NewNop()); err == nil || !strings.Contains(err.Error(), `secret "xds_trusted_ca"`) {
+	if _, err := credentials.New(streamed, nil, zap.NewNop()); err == nil || !strings.Contains(err.Error(), `secret "xds_trusted_ca"`) {
 		t.Errorf("error %v, want one that names the secret", err)
 	}
 }
@@ -269,7 +312,7 @@ func TestPolls(t *testing.T) {
 				_ = server.Close()
 				<-served
 			})
-			secured, err := credentials.New(files(dir), zap.NewNop())
+			secured, err := credentials.New(files(dir), nil, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)
 			}
