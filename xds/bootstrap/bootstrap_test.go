@@ -166,7 +166,7 @@ func TestParseRefused(t *testing.T) {
 		"static_resources: {clusters: [{name: é}, {name: c, connect_timeout: 5}]}":  "f: static_resources.clusters[1].connect_timeout: 5 is not a duration, it must be like 5s",
 		"static_resources: {clusters: [{name: c, type: STATI}]}":                    `f: static_resources.clusters[0].type: "STATI" is not a value of envoy.config.cluster.v3.Cluster.DiscoveryType (STATIC, STRICT_DNS, LOGICAL_DNS, EDS, ORIGINAL_DST)`,
 		"static_resources: {clusters: [{name: c, metadata: {filter_metadta: {}}}]}": "f: static_resources.clusters[0].metadata.filter_metadta: unknown field of envoy.config.core.v3.Metadata",
-		"static_resources: {clusters: [{name: c, outlier_detection: {}}, {name: c}, {name: d, health_checks: [{}]}]}": `f: static_resources.clusters[0]: cluster "c": outlier_detection: is not supported
+		"static_resources: {clusters: [{name: c, lrs_server: {self: {}}}, {name: c}, {name: d, health_checks: [{}]}]}": `f: static_resources.clusters[0]: cluster "c": lrs_server: is not supported
 f: static_resources.clusters[1].name: "c" is the name of clusters[0] too
 f: static_resources.clusters[2]: cluster "d": health_checks[0].timeout: value is required
 f: static_resources.clusters[2]: cluster "d": health_checks[0].interval: value is required
