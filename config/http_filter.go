@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // HTTPFilter is one entry of http_filters that is not the router.
 type HTTPFilter struct {
@@ -82,4 +85,18 @@ type HealthCheckFilter struct {
 	// PassThrough passes health checks on to the hosts; otherwise they are answered here.
 	PassThrough bool
 	Headers     []HeaderMatcher // all of which a health check matches
+}
+
+// Fault is envoy.extensions.filters.http.fault.v3.HTTPFault.
+type Fault struct {
+	Headers   []HeaderMatcher // all of which a request matches that a fault is for
+	MaxActive uint64          // faults at a time in one listener's filter, over all workers
+
+	// Delay is how long requests of DelayShare wait, 0 for none.
+	Delay      time.Duration
+	DelayShare RuntimeFraction
+	// Status answers requests of AbortShare, 0 for none.
+	Status     int
+	GRPCStatus int64 // for clients of gRPC, 0 where it follows from Status
+	AbortShare RuntimeFraction
 }

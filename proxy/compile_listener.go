@@ -283,7 +283,7 @@ func compileManager(m *compiledManager, snapshot *config.Snapshot, id *chainIden
 	for i := range cfg.Filters {
 		found := cfg.Filters[i]
 		found.Config = snapshot.FilterConfig(&found)
-		f, err := filter.New(&found)
+		f, err := filter.New(&found, snapshot.Runtime.Fraction)
 		if err != nil {
 			return err
 		}

@@ -100,6 +100,8 @@ type exchangeState struct {
 	verdict       verdict
 	refused       refusal       // with verdictCodecError
 	filterReplied *filter.Reply // with verdictFilterReply
+	routeVerdict  verdict       // what finding the route has come to
+	resumeAt      int64         // when the filters go on, with stageFilters
 	timeoutStatus int           // the answer to a route timeout that the client asked for, 0 for the usual
 	informational int
 	attempts      int  // to get a response

@@ -30,8 +30,11 @@ func (x *exchange) deadlines(f func(at int64, v verdict)) {
 func (x *exchange) nextDeadline() int64 {
 	next := int64(math.MaxInt64)
 	x.deadlines(func(at int64, _ verdict) { next = min(next, at) })
-	if x.stage == stageBackOff {
+	switch x.stage {
+	case stageBackOff:
 		next = min(next, x.retry.at)
+	case stageFilters:
+		next = min(next, x.resumeAt)
 	}
 	return next
 }

@@ -31,26 +31,51 @@ func (x *exchange) prepare() verdict {
 		x.chain.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)
 		return verdictUpgradeForbidden
 	}
-	if replied := x.openFilters(); replied != verdictNone {
-		return replied
-	}
-	if v != verdictNone {
+	x.routeVerdict = v
+	if v := x.filtered(x.filters.Open); v != verdictNone || x.stage == stageFilters {
 		return v
+	}
+	return x.afterFilters()
+}
+
+// resumeFilters goes on when a filter has had the request wait for long enough.
+func (x *exchange) resumeFilters() verdict {
+	x.stage = stageHost
+	if v := x.filtered(x.filters.Resume); v != verdictNone {
+		return v
+	}
+	return x.afterFilters()
+}
+
+// afterFilters does what the route asks for, once the filters have seen the request.
+func (x *exchange) afterFilters() verdict {
+	if x.routeVerdict != verdictNone {
+		return x.routeVerdict
 	}
 	return x.chooseTarget()
 }
 
-// openFilters passes the head through the filters, which the answer to a request without a route passes as well.
-func (x *exchange) openFilters() verdict {
+// filtered passes the head through the filters, which the answer to a request without a route passes as well.
+func (x *exchange) filtered(
+	pass func([]*filter.Entry, *route.Route, *filter.Opening, []*stats.Block) *filter.Reply,
+) verdict {
 	if len(x.manager.filters) == 0 {
 		return verdictNone
 	}
 	o := &x.worker.opening
 	*o = filter.Opening{Request: &x.request, Random: x.random, Process: &x.worker.server.process}
-	if x.filterReplied = x.filters.Open(x.manager.filters, x.route, o, x.chain.filters); x.filterReplied != nil {
-		return verdictFilterReply
+	reply := pass(x.manager.filters, x.route, o, x.chain.filters)
+	switch {
+	case reply == nil:
+		return verdictNone
+	case reply.Wait > 0:
+		x.flags |= FlagDelayInjected
+		x.resumeAt = x.worker.loop.Now() + int64(reply.Wait)
+		x.stage = stageFilters
+		return verdictNone
 	}
-	return verdictNone
+	x.filterReplied = reply
+	return verdictFilterReply
 }
 
 // checkPath refuses targets that no route can match and brings the others into their one form.

@@ -115,8 +115,11 @@ func (x *exchange) replyVerdict(v verdict) {
 func (x *exchange) filterReply(body string) string {
 	resp := &x.response
 	x.filters.ResponseHead(resp)
-	if resp.EndStream {
+	switch {
+	case resp.EndStream:
 		return ""
+	case x.filters.LeavesBodies():
+		return body
 	}
 	data := append([]byte(nil), x.filters.ResponseBody([]byte(body))...)
 	last, _ := x.filters.ResponseEnd(resp, nil)
@@ -155,6 +158,9 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 	case verdictFilterReply:
 		r := x.filterReplied
 		resp.Status, *body, x.details = r.Status, r.Body, r.Details
+		if r.Fault {
+			x.flags |= FlagFaultInjected
+		}
 		if r.Fields != nil {
 			resp.Fields.CopyFrom(r.Fields)
 		}

@@ -12,6 +12,9 @@ import (
 
 // stage is what an exchange does next.
 //
+//	filters
+//	  ▲ │
+//	  │ ▼
 //	request ──▶ host ──▶ lease ──▶ bodies ──▶ over
 //	   │         ▲ ▲                 │ │       ▲
 //	   │         │ └───── again ─────┘ │       │
@@ -25,6 +28,7 @@ const (
 	stageLease                // the connection may have to be waited for
 	stageBodies               // the request goes up and the response comes down
 	stageBackOff              // the next attempt is waited for
+	stageFilters              // a filter has the request wait
 	stageOver
 )
 
@@ -64,6 +68,11 @@ func (x *exchange) advance() (v verdict, waits bool) {
 		}
 		x.stage = stageBodies
 		return x.sendRequest(), false
+	case stageFilters:
+		if x.worker.loop.Now() < x.resumeAt {
+			return verdictNone, true
+		}
+		return x.resumeFilters(), false
 	case stageBackOff:
 		if x.worker.loop.Now() < x.retry.at {
 			return verdictNone, true

@@ -24,10 +24,12 @@ const (
 	FlagLocalReset                                        // LR
 	FlagDownstreamRemoteReset                             // DR
 	FlagUpstreamRetryLimitExceeded                        // URX
+	FlagDelayInjected                                     // DI
+	FlagFaultInjected                                     // FI
 )
 
 // flagNames are the short names in the order of the bits. It is never written.
-var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR", "URX"}
+var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR", "URX", "DI", "FI"}
 
 // String returns the short names joined by commas, "-" for none, as Envoy's %RESPONSE_FLAGS% does.
 func (f Flags) String() string {

@@ -20,6 +20,9 @@ func (x *exchange) makeGRPC(body string) {
 	resp := &x.response
 	resp.Fields.Set(message.NameContentType, valueGRPC)
 	status := answers[x.verdict].grpc
+	if x.verdict == verdictFilterReply {
+		status = x.filterReplied.GRPCStatus
+	}
 	if status == 0 {
 		status = message.GRPCStatus(resp.Status)
 	}

@@ -26,6 +26,7 @@ func TestEveryConstantHasADefinition(t *testing.T) {
 		{"SSL", SSL, SSLSigAlgRSAPkcs1Sha512},
 		{"SSLSocketFactory", SSLSocketFactory, SSLSocketFactoryUpstreamContextSecretsNotReady},
 		{"CORS", CORS, CORSOriginValid},
+		{"Fault", Fault, FaultActive},
 		{"Server", Server, ServerInitializationTimeMs},
 		{"Runtime", Runtime, RuntimeNumLayers},
 		{"Filesystem", Filesystem, FilesystemWriteTotalBuffered},

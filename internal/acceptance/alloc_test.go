@@ -62,6 +62,9 @@ func TestNoAllocations(t *testing.T) {
 		{"retries of a client's wish", harness.Get("/", "X-Envoy-Retry-On: 5xx,reset", "X-Envoy-Retry-Grpc-On: cancelled", "X-Envoy-Max-Retries: 3"),
 			harness.OK("x"), loopback},
 		{"CORS", harness.Get("/", "Origin: http://a.test"), harness.OK("x"), corsOnRoute},
+		{"fault", harness.Get("/"), "", func(s *harness.Setup) {
+			s.HTTP().Filters = []config.HTTPFilter{{Name: "f", Config: &config.Fault{MaxActive: 9, Status: 503, AbortShare: everyRequest}}}
+		}},
 		{"CORS preflight", harness.Head("OPTIONS /", "Origin: http://a.test", "Access-Control-Request-Method: PUT"), "", corsOnRoute},
 		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
 		{"hashed", harness.Get("/?q=1", "X-A: 1", "X-A: 2"), harness.OK("x"), hashed},

@@ -13,26 +13,20 @@ import (
 type Chain struct {
 	streams []Stream
 	kept    []Stream // of earlier requests, by the place of their filters
+	next    int      // place of the filter that the request comes to next
 	holder  int      // the filter that holds the response head, with held
 	held    bool
 }
 
 // Open makes c the chain of a request, and passes its head through the filters up to one that answers it, whose answer it
-// returns. r is nil for a request without a route; count has a block for each filter that has a schema.
+// returns. r is nil for a request without a route; count has a block for each filter that has a schema. An answer that has to be
+// waited for is had from Resume, with the same arguments, when the time has passed.
 func (c *Chain) Open(filters []*Entry, r *route.Route, o *Opening, count []*stats.Block) *Reply {
 	o.Forwards = r != nil && r.Config.Forward != nil
-	for i, f := range filters {
-		o.Configs, o.Stats = nil, count[i]
-		disabled := f.Disabled
-		if r != nil {
-			if said := r.Filter(f.Name); said != nil {
-				o.Configs, disabled = said.Configs, said.Disabled
-			}
-		}
-		if disabled {
-			continue
-		}
-		if s := f.Open(o, c.keptAt(i)); s != nil {
+	for c.next < len(filters) {
+		i := c.next
+		c.next++
+		if s := c.open(filters[i], i, r, o, count[i]); s != nil {
 			c.streams = append(c.streams, s)
 			c.kept[i] = s
 			if reply := s.RequestHead(o.Request); reply != nil {
@@ -41,6 +35,29 @@ func (c *Chain) Open(filters []*Entry, r *route.Route, o *Opening, count []*stat
 		}
 	}
 	return nil
+}
+
+// Resume goes on with the filter that has had the request wait, and with those after it.
+func (c *Chain) Resume(filters []*Entry, r *route.Route, o *Opening, count []*stats.Block) *Reply {
+	if reply := c.streams[len(c.streams)-1].(Waiter).Waited(o.Request); reply != nil {
+		return reply
+	}
+	return c.Open(filters, r, o, count)
+}
+
+// open opens the filter in place i, unless it is off.
+func (c *Chain) open(f *Entry, i int, r *route.Route, o *Opening, count *stats.Block) Stream {
+	o.Configs, o.Stats = nil, count
+	disabled := f.Disabled
+	if r != nil {
+		if said := r.Filter(f.Name); said != nil {
+			o.Configs, disabled = said.Configs, said.Disabled
+		}
+	}
+	if disabled {
+		return nil
+	}
+	return f.Open(o, c.keptAt(i))
 }
 
 // keptAt returns what the filter in place i returned for an earlier request, nil when there was none. Another chain had another
@@ -59,6 +76,16 @@ func (c *Chain) Close() {
 	}
 	clear(c.streams)
 	*c = Chain{streams: c.streams[:0], kept: c.kept}
+}
+
+// LeavesBodies reports whether bodies and trailers pass the filters as they are.
+func (c *Chain) LeavesBodies() bool {
+	for _, s := range c.streams {
+		if _, ok := s.(interface{ leavesBodies() }); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // Empty reports whether no filter has anything to do with the request.

@@ -5,9 +5,11 @@ package filter
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter/cors"
+	"github.com/penguintechinc/marchproxy-alb/proxy/filter/fault"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter/healthcheck"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -64,6 +66,18 @@ type Reply struct {
 	Body    string          // plain text
 	Details string          // response code details
 	Fields  *message.Fields // further fields, nil for none
+	// GRPCStatus is for a client of gRPC, 0 where it follows from Status.
+	GRPCStatus int64
+	Fault      bool // it was injected
+
+	// Wait says that there is no answer yet: when that time has passed, the Stream, which is a Waiter, is asked again.
+	Wait time.Duration
+}
+
+// Waiter is a Stream that may have a request wait.
+type Waiter interface {
+	// Waited is RequestHead after Reply.Wait has passed. It does not ask for another wait.
+	Waited(req *message.Request) *Reply
 }
 
 // Entry is a filter in its place in http_filters.
@@ -77,8 +91,8 @@ type Entry struct {
 	Schema     *stats.Schema
 }
 
-// New returns the filter that a configuration asks for.
-func New(f *config.HTTPFilter) (*Entry, error) {
+// New returns the filter that a configuration asks for. fraction says what shares of requests are now.
+func New(f *config.HTTPFilter, fraction func(config.RuntimeFraction) uint32) (*Entry, error) {
 	e := &Entry{Name: f.Name, Disabled: f.Disabled}
 	switch c := f.Config.(type) {
 	case nil:
@@ -93,6 +107,12 @@ func New(f *config.HTTPFilter) (*Entry, error) {
 			return nil, fmt.Errorf("filter %q: %w", f.Name, err)
 		}
 		e.Filter = healthCheck{check}
+	case *config.Fault:
+		faults, err := fault.Compile(c, fraction)
+		if err != nil {
+			return nil, fmt.Errorf("filter %q: %w", f.Name, err)
+		}
+		e.Filter, e.StatPrefix, e.Schema = faultFilter{faults, new(atomic.Uint64)}, "fault.", stats.Fault
 	default:
 		return nil, fmt.Errorf("filter %q: there is no filter with a configuration of type %T", f.Name, f.Config)
 	}
@@ -104,6 +124,8 @@ func CompileConfig(c any, fraction func(config.RuntimeFraction) uint32) (any, er
 	switch c := c.(type) {
 	case *config.CORSPolicy:
 		return cors.Compile(c, fraction)
+	case *config.Fault:
+		return fault.Compile(c, fraction)
 	default:
 		return nil, fmt.Errorf("there is no filter that takes a configuration of type %T", c)
 	}

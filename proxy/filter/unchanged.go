@@ -5,6 +5,8 @@ import "github.com/penguintechinc/marchproxy-alb/proxy/message"
 // unchanged is the part of a Stream that leaves bodies and trailers as they are.
 type unchanged struct{}
 
+func (unchanged) leavesBodies() {}
+
 // RequestBody implements Stream.
 func (unchanged) RequestBody(data []byte, _ bool) ([]byte, bool) { return data, true }
 

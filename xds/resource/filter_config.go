@@ -6,6 +6,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -67,6 +68,12 @@ func (a *at) filterConfig(packed *anypb.Any, optional bool) (c any, ok bool) {
 			return nil, false
 		}
 		return a.corsPolicy(&m), true
+	case faultMessage:
+		var m faultv3.HTTPFault
+		if !a.unpack(packed, &m) {
+			return nil, false
+		}
+		return a.fault(&m), true
 	default:
 		if !optional {
 			a.errorf("type URL '%s' is not supported", typeOf(packed))

@@ -1,7 +1,9 @@
 package resource_test
 
 import (
+	"math"
 	"testing"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -40,5 +42,38 @@ func TestFilterConfigs(t *testing.T) {
 	} {
 		_, err := decodeRoute(t, all+toC+"typed_per_filter_config: "+text)
 		checkError(t, err, `route configuration "rc": virtual_hosts[0].routes[0].`+want)
+	}
+}
+
+func TestFault(t *testing.T) {
+	const fault = "{f: {'@type': type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, "
+	for text, want := range map[string]*config.Fault{
+		"headers: [{name: x}]": {MaxActive: math.MaxUint64, Headers: []config.HeaderMatcher{{Name: "x", Present: true}}},
+		"max_active_faults: 3, disable_downstream_cluster_stats: true, delay: {fixed_delay: 5.4s, percentage: {numerator: 8, denominator: MILLION}}": {
+			MaxActive: 3, Delay: 5400 * time.Millisecond, DelayShare: config.RuntimeFraction{Default: 8, Key: "fault.http.delay.fixed_delay_percent"},
+		},
+		"abort: {http_status: 503, percentage: {numerator: 1}}, abort_percent_runtime: mine": {
+			MaxActive: math.MaxUint64, Status: 503, AbortShare: config.RuntimeFraction{Default: 10_000, Key: "mine"},
+		},
+		"abort: {grpc_status: 14}": {
+			MaxActive: math.MaxUint64, Status: 200, GRPCStatus: 14, AbortShare: config.RuntimeFraction{Key: "fault.http.abort.abort_percent"},
+		},
+	} {
+		got, err := decodeRoute(t, all+toC+"typed_per_filter_config: "+fault+text+"}}")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		checkEqual(t, got.Filters, config.FilterConfigs{"f": {Config: want}}, nil)
+	}
+	for text, want := range map[string]string{
+		"delay: {header_delay: {}}":      "delay.header_delay: is not supported",
+		"abort: {header_abort: {}}":      "abort.header_abort: is not supported",
+		"abort: {grpc_status: 17}":       "abort.grpc_status: is 17, it must be from 1 to 16",
+		"upstream_cluster: c":            "upstream_cluster: is not supported",
+		"max_active_faults_runtime: key": "max_active_faults_runtime: is not supported",
+	} {
+		_, err := decodeRoute(t, all+toC+"typed_per_filter_config: "+fault+text+"}}")
+		checkError(t, err, `route configuration "rc": virtual_hosts[0].routes[0].typed_per_filter_config["f"].`+want)
 	}
 }

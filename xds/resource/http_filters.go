@@ -2,6 +2,7 @@ package resource
 
 import (
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	grpcwebv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_web/v3"
 	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -106,6 +107,13 @@ var filterTypes = map[string]func(*at, *anypb.Any) any{
 			return nil
 		}
 		return config.CORS{}
+	},
+	faultMessage: func(a *at, packed *anypb.Any) any {
+		var m faultv3.HTTPFault
+		if !a.unpack(packed, &m) {
+			return nil
+		}
+		return a.fault(&m)
 	},
 	healthCheckMessage: func(a *at, packed *anypb.Any) any {
 		var m healthcheckv3.HealthCheck
