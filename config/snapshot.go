@@ -26,6 +26,7 @@ type Snapshot struct {
 
 	// clusterNames are the keys of Clusters, sorted: made with them, so that who asks again sees that nothing changed.
 	clusterNames []string
+	clusterList  []*Cluster // of the names, so that a change of something else looks up none of 10,000
 }
 
 // RouteConfiguration returns the routes that a connection manager uses now, nil while they are not known.
@@ -56,6 +57,22 @@ func (s *Snapshot) ClusterNames() []string {
 		return s.clusterNames
 	}
 	return slices.Sorted(maps.Keys(s.Clusters))
+}
+
+// ClusterList returns all clusters in the order of ClusterNames. The slice must not be changed.
+func (s *Snapshot) ClusterList() []*Cluster {
+	if len(s.clusterList) == len(s.Clusters) {
+		return s.clusterList
+	}
+	return listClusters(s.Clusters, s.ClusterNames())
+}
+
+func listClusters(clusters map[string]*Cluster, names []string) []*Cluster {
+	list := make([]*Cluster, len(names))
+	for i, name := range names {
+		list[i] = clusters[name]
+	}
+	return list
 }
 
 // ListenerNames returns the names of all listeners, sorted.

@@ -143,6 +143,7 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 		if names := slices.Sorted(maps.Keys(next.Clusters)); !slices.Equal(names, next.clusterNames) {
 			next.clusterNames = names
 		}
+		next.clusterList = listClusters(next.Clusters, next.clusterNames)
 	}
 	if d.Endpoints.any() {
 		next.Endpoints = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.endpoints })

@@ -82,8 +82,8 @@ func (k *compiledCluster) state() upstream.State {
 func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 	before := prev.finder(c)
 	c.clusters = make([]compiledCluster, len(c.clusterNames))
-	for i, name := range c.clusterNames {
-		cfg := c.snapshot.Clusters[name]
+	for i, cfg := range c.snapshot.ClusterList() {
+		name := c.clusterNames[i]
 		k := compiledCluster{config: cfg, asked: c.snapshot.Assignment(cfg)}
 		old := before(i)
 		if old == nil {
