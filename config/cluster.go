@@ -147,6 +147,8 @@ type Cluster struct {
 	MaxConnectionDuration    time.Duration
 	EnableTrailers           bool
 
+	// SocketOptions are those of connections to hosts, each a number (upstream_connection_options.tcp_keepalive).
+	SocketOptions []SocketOption
 	// Outlier is outlier_detection; nil when no host is ejected.
 	Outlier *OutlierDetection
 	// HealthCheck is the one of health_checks; nil means that hosts are not checked.

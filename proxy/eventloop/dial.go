@@ -7,9 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dial begins to connect to a TCP address. What is written meanwhile is gathered; Connected tells how it went, and the
-// connection's waker is woken when there is news.
-func (l *Loop) Dial(address netip.AddrPort) (*Conn, error) {
+// DialOption is a socket option that holds a number, as for setsockopt(2).
+type DialOption struct{ Level, Name, Value int }
+
+// Dial begins to connect to a TCP address, from a socket with the options. What is written meanwhile is gathered; Connected tells
+// how it went, and the connection's waker is woken when there is news.
+func (l *Loop) Dial(address netip.AddrPort, options ...DialOption) (*Conn, error) {
 	family := unix.AF_INET6
 	if address.Addr().Is4() {
 		family = unix.AF_INET
@@ -21,6 +24,12 @@ func (l *Loop) Dial(address netip.AddrPort) (*Conn, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("connect to %s: setsockopt TCP_NODELAY: %w", address, err)
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, o.Level, o.Name, o.Value); err != nil {
+			_ = unix.Close(fd)
+			return nil, fmt.Errorf("connect to %s: setsockopt level %d, name %d to %d: %w", address, o.Level, o.Name, o.Value, err)
+		}
 	}
 	flags := connFlags(0)
 	switch err := unix.Connect(fd, Sockaddr(address)); err {

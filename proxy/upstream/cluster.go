@@ -38,6 +38,8 @@ type Cluster struct {
 	hashes  balancer.HashPicker // instead of picker, where state has Hashing
 	permits requestPermits
 
+	dialOptions []eventloop.DialOption // of sockets to hosts
+
 	aggregate *aggregate // of a cluster of type aggregate
 
 	// With a policy override_host: the fields that may name a host, and the hosts by their addresses.
@@ -108,6 +110,10 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 	}
 	if cfg.Type != config.ClusterAggregate {
 		k.aggregate = nil
+	}
+	k.dialOptions = nil
+	for _, o := range cfg.SocketOptions {
+		k.dialOptions = append(k.dialOptions, eventloop.DialOption{Level: o.Level, Name: o.Name, Value: o.Int})
 	}
 	k.overrideFields = nil
 	for _, name := range cfg.OverrideHeaders {

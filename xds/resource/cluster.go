@@ -18,7 +18,7 @@ var (
 		"max_requests_per_connection": decoded, "common_http_protocol_options": decoded, "http_protocol_options": decoded,
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
 		"dns_failure_refresh_rate": decoded, "dns_jitter": decoded, "respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
-		"health_checks": decoded, "outlier_detection": decoded, "ignore_health_on_host_removal": decoded,
+		"health_checks": decoded, "outlier_detection": decoded, "upstream_connection_options": decoded, "ignore_health_on_host_removal": decoded,
 		"close_connections_on_host_health_failure": decoded,
 
 		"metadata":                       noEffect,
@@ -30,6 +30,8 @@ var (
 		"wait_for_warm_on_init": onlyTrue, "use_tcp_for_dns_lookups": onlyFalse,
 		"connection_pool_per_downstream_connection": onlyFalse,
 	}
+	connectionOptionFields = fields{"tcp_keepalive": decoded, "set_local_interface_name_on_upstream_connections": onlyFalse}
+
 	edsFields         = fields{"eds_config": decoded, "service_name": decoded}
 	retryBudgetFields = fields{"budget_percent": decoded, "min_retry_concurrency": decoded}
 	breakerFields     = fields{"thresholds": decoded}
@@ -65,6 +67,11 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 	root.in("circuit_breakers").circuitBreakers(c.GetCircuitBreakers(), out)
 	root.upstreamProtocol(c, out)
 	out.HealthCheck = root.healthChecks(c, out.Protocol)
+	if o := c.GetUpstreamConnectionOptions(); o != nil {
+		place := root.in("upstream_connection_options")
+		place.only(o, connectionOptionFields)
+		out.SocketOptions = place.tcpKeepalive("tcp_keepalive", o.GetTcpKeepalive())
+	}
 	out.Outlier = root.in("outlier_detection").outlier(c.GetOutlierDetection())
 	out.RemoveHealthyHosts = c.GetIgnoreHealthOnHostRemoval()
 	out.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()

@@ -1,6 +1,7 @@
 package resource_test
 
 import (
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,6 +87,12 @@ func TestCluster(t *testing.T) {
 			c.Breakers.RetryBudget = &config.RetryBudget{Percent: 20, MinConcurrency: 3}
 			c.HighBreakers.RetryBudget = &config.RetryBudget{Percent: 12.5, MinConcurrency: 7}
 		}},
+		"tcp_keepalive": {"upstream_connection_options: {tcp_keepalive: {keepalive_probes: 3, keepalive_time: 4, keepalive_interval: 5}}", func(c *config.Cluster) {
+			c.SocketOptions = []config.SocketOption{
+				{Level: syscall.SOL_SOCKET, Name: syscall.SO_KEEPALIVE, Int: 1}, {Level: syscall.IPPROTO_TCP, Name: syscall.TCP_KEEPCNT, Int: 3},
+				{Level: syscall.IPPROTO_TCP, Name: syscall.TCP_KEEPIDLE, Int: 4}, {Level: syscall.IPPROTO_TCP, Name: syscall.TCP_KEEPINTVL, Int: 5},
+			}
+		}},
 		"breakers": {"circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 2, max_requests: 3, max_retries: 4, track_remaining: true}, {priority: HIGH, max_retries: 5}]}", func(c *config.Cluster) {
 			c.Breakers = config.Thresholds{MaxConnections: 1, MaxPending: 2, MaxRequests: 3, MaxRetries: 4}
 			c.HighBreakers.MaxRetries = 5
@@ -135,7 +142,9 @@ func TestClusterRefused(t *testing.T) {
 		"upstream_bind_config: {}": "upstream_bind_config: is not supported",
 		"preconnect_policy: {}":    "preconnect_policy: is not supported",
 		"dns_resolvers: [{socket_address: {address: 1.1.1.1, port_value: 53}}]":                          "dns_resolvers[0]: is not supported",
-		"upstream_connection_options: {tcp_keepalive: {}}":                                               "upstream_connection_options: is not supported",
+		"upstream_connection_options: {happy_eyeballs_config: {}}":                                       "upstream_connection_options.happy_eyeballs_config: is not supported",
+		"upstream_connection_options: {set_local_interface_name_on_upstream_connections: true}":          "upstream_connection_options.set_local_interface_name_on_upstream_connections: true is not supported, only false",
+		"upstream_connection_options: {tcp_keepalive: {keepalive_time: 40000}}":                          "upstream_connection_options.tcp_keepalive.keepalive_time: 40000 must be from 1 to 32767",
 		"connection_pool_per_downstream_connection: true":                                                "connection_pool_per_downstream_connection: true is not supported, only false",
 		"wait_for_warm_on_init: false":                                                                   "wait_for_warm_on_init: false is not supported, only true",
 		"lb_policy: LOAD_BALANCING_POLICY_CONFIG":                                                        "load_balancing_policy: must be set with lb_policy LOAD_BALANCING_POLICY_CONFIG",
