@@ -31,6 +31,9 @@ type Listener struct {
 	Additional []ListenAddress // additional_addresses
 	// BufferLimit is the soft limit in bytes of what is buffered per connection and direction.
 	BufferLimit uint32
+	// IgnoreGlobalConnLimit lets connections in beyond the limit on all listeners together (ignore_global_conn_limit,
+	// bypass_overload_manager).
+	IgnoreGlobalConnLimit bool
 	// Filters look at connections, one after the other, before a filter chain is chosen.
 	Filters []ListenerFilter
 	// FiltersTimeout bounds the time that they take (listener_filters_timeout); 0 is no bound. A connection that is not through

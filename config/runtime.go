@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -138,6 +139,9 @@ func (r *Runtime) Fraction(f RuntimeFraction) uint32 {
 const (
 	KeyMaxPrematureResets = "overload.premature_reset_total_stream_count"
 	KeyPrematureResetAge  = "overload.premature_reset_min_stream_lifetime_seconds"
+	KeyMaxConnections     = "overload.global_downstream_max_connections"
+
+	listenerLimitPrefix, listenerLimitSuffix = "envoy.resource_limits.listener.", ".connection_limit"
 )
 
 // Their defaults: a reset before the answer costs its sender nothing and us a request (CVE-2023-44487, CVE-2025-8671).
@@ -156,6 +160,23 @@ func (r *Runtime) MaxPrematureResets() int {
 		return DefaultPrematureResets
 	}
 	return int(n)
+}
+
+// NoConnectionLimit stands for no limit on connections, which is Envoy's default.
+const NoConnectionLimit = math.MaxUint64
+
+// MaxConnections returns how many connections of clients there may be at a time.
+func (r *Runtime) MaxConnections() uint64 { return r.Integer(KeyMaxConnections, NoConnectionLimit) }
+
+// ListenerMaxConnections returns how many connections of clients a listener may have at a time.
+func (r *Runtime) ListenerMaxConnections(listener string) uint64 {
+	return r.Integer(listenerLimitPrefix+listener+listenerLimitSuffix, NoConnectionLimit)
+}
+
+// IsListenerLimit reports whether a key is that of ListenerMaxConnections for some listener.
+func IsListenerLimit(key string) bool {
+	return strings.HasPrefix(key, listenerLimitPrefix) && strings.HasSuffix(key, listenerLimitSuffix) &&
+		len(key) > len(listenerLimitPrefix)+len(listenerLimitSuffix)
 }
 
 // PrematureResetAge returns how long a stream must have lived not to count as reset early.

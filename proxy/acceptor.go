@@ -60,6 +60,10 @@ func (w *worker) installAcceptors(c *compiled) {
 // Accepted implements eventloop.AcceptHandler.
 func (a *acceptor) Accepted(raw *eventloop.Conn) {
 	l := a.listener
+	if !l.admit() {
+		raw.Close()
+		return
+	}
 	l.worker.connections++
 	a.load.Opened()
 	l.accepted(connection{listener: l, via: a, raw: raw, accepted: l.worker.loop.Now()})
@@ -72,9 +76,10 @@ func (a *acceptor) AcceptFailed(err error) {
 	l.worker.log.Warn("cannot accept connections for the moment", zap.String("listener", l.compiled.config.Name), zap.Error(err))
 }
 
-// forget takes off a connection that Accepted has counted.
-func (a *acceptor) forget() {
-	a.listener.worker.connections--
+// forget takes off a connection that Accepted has counted, for the listener that it had then.
+func (a *acceptor) forget(l *listenerState) {
+	l.worker.connections--
+	l.dismiss()
 	a.load.Closed()
 }
 

@@ -23,6 +23,7 @@ type compiled struct {
 	hashPolicies []route.HashPolicies // of clusters, by that index; nil when none has any
 	changed      []int                // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener
+	connections  connectionLimit  // of all listeners
 	drains       []*compiledChain // which no listener has any more, and some connections still do
 	tables       map[*config.RouteConfiguration]*compiledTable
 }
@@ -64,6 +65,7 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot) (*compiled, erro
 	if err := s.compileDrains(c, prev, undo); err != nil {
 		return nil, err
 	}
+	s.limitConnections(c, prev)
 	undo.forget()
 	return c, nil
 }

@@ -28,6 +28,8 @@ type compiledListener struct {
 	chains   []*compiledChain // by the index that match finds
 	fallback *compiledChain   // nil without a default chain
 
+	connections connectionLimit // of the listener
+
 	updatedInPlace bool // what has changed since the generation before is chains only
 }
 

@@ -115,7 +115,7 @@ func (c *connection) handOver(to *connection, server connectionServer) {
 func (c *connection) closed() (micros uint64) {
 	chain := c.chain
 	chain.unlink(c)
-	c.via.forget()
+	c.via.forget(c.listener)
 	micros = uint64(c.listener.worker.loop.Now()-c.accepted) / uint64(time.Microsecond)
 	chain.listenerStats.Dec(stats.ListenerDownstreamCxActive)
 	c.listener.own.Dec(stats.ListenerWorkerDownstreamCxActive)

@@ -144,7 +144,7 @@ func (i *inspection) Expired(*eventloop.Timer) {
 func (i *inspection) end() {
 	i.leaveList()
 	i.raw.Close()
-	i.via.forget()
+	i.via.forget(i.listener)
 }
 
 // leaveList ends what an inspection is counted by.

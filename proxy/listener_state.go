@@ -53,7 +53,7 @@ func (l *listenerState) give(c connection, seen *match.Connection) {
 	if chain == nil {
 		l.stats.Inc(stats.ListenerNoFilterChainMatch)
 		c.raw.Close()
-		c.via.forget()
+		c.via.forget(c.listener)
 		return
 	}
 	chain.serve(c)

@@ -44,6 +44,9 @@ type Options struct {
 	// LocalAddress is this machine's address, which x-forwarded-for has in place of a loopback address. The zero value
 	// leaves loopback addresses as they are.
 	LocalAddress netip.Addr
+	// MaxConnections bounds the connections of clients, of all listeners together; 0 leaves it to the runtime, which has no bound by
+	// default.
+	MaxConnections uint64
 	// NoAcceptSteering leaves it to the kernel's hash which worker gets a connection, even where it could be the one with
 	// the fewest.
 	NoAcceptSteering bool
@@ -63,6 +66,7 @@ type Server struct {
 	checker  *health.Checker
 	outliers *outlier.Detector
 	draining atomic.Bool
+	open     atomic.Int64 // connections of clients
 	panics   *stats.AtomicCounter
 
 	manager *stats.Scope   // listener_manager.

@@ -53,6 +53,7 @@ var inPart = map[string]string{
 	"LeastRequestLbConfig.active_request_bias":           "`default_value`: the runtime is not asked",
 	"LeastRequest.active_request_bias":                   "`default_value`: the runtime is not asked",
 	"SlowStartConfig.aggression":                         "`default_value`: the runtime is not asked",
+	"ResourceMonitor.typed_config":                       "`DownstreamConnectionsConfig`; others have no effect",
 	"Cluster.health_checks":                              "one",
 	"Cluster.lb_policy":                                  "`ROUND_ROBIN`, `LEAST_REQUEST`, `RANDOM`, `RING_HASH`, `MAGLEV`; `CLUSTER_PROVIDED` with an aggregate",
 	"Cluster.load_balancing_policy":                      "the first supported one of the list",

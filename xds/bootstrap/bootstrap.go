@@ -41,6 +41,9 @@ type Bootstrap struct {
 	// LDS and CDS tell where all listeners and clusters are asked for, nil when they are not.
 	LDS, CDS *config.Discovery
 
+	// MaxConnections bounds the connections of clients (overload_manager), 0 when it does not.
+	MaxConnections uint64
+
 	Stats StatsConfig
 	// Runtime is the layers of the runtime; later ones go over earlier ones.
 	Runtime []config.RuntimeLayer

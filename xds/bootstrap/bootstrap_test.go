@@ -93,10 +93,8 @@ func TestParseFull(t *testing.T) {
 	equal(t, len(b.Clusters) == 1 && b.Clusters[0].Name == "web", true)
 	equal(t, b.Warnings, []string{
 		"watchdog: has no effect: there is no watchdog",
-		"overload_manager: has no effect: there is no overload manager, connections and memory are bounded otherwise",
+		`overload_manager.resource_monitors[0]: "heap" has no effect: of the overload manager there is the limit on connections only, memory is bounded otherwise`,
 		"admin.access_log_path: is deprecated and has no effect",
-		"layered_runtime.layers[0].static_layer.overload.global_downstream_max_connections: " +
-			"has no effect: there is no use for the runtime key overload.global_downstream_max_connections",
 		"static_resources.clusters[0].health_checks: has no effect on the connection to the control plane",
 	})
 	equal(t, b.Check(), nil)

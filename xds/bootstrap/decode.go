@@ -23,7 +23,7 @@ const (
 	handled     = ""
 	deprecated  = "is deprecated and has no effect"
 	noFunction  = "has no function here and is ignored"
-	noOverload  = "has no effect: there is no overload manager, connections and memory are bounded otherwise"
+	noOverload  = "has no effect: of the overload manager there is the limit on connections only, memory is bounded otherwise"
 	noWatchdog  = "has no effect: there is no watchdog"
 	noSinks     = "has no effect: statistics are read from the admin server"
 	noHDS       = "has no effect: health checks are those of the clusters, there is no health discovery service"
@@ -42,7 +42,7 @@ var (
 		"node": handled, "static_resources": handled, "dynamic_resources": handled, "admin": handled, "stats_config": handled,
 
 		"watchdog": noWatchdog, "watchdogs": noWatchdog, "fatal_actions": noWatchdog,
-		"layered_runtime": handled, "overload_manager": noOverload, "tracing": deprecated, "flags_path": deprecated,
+		"layered_runtime": handled, "overload_manager": handled, "tracing": deprecated, "flags_path": deprecated,
 		"stats_sinks": noSinks, "stats_flush_interval": noSinks, "stats_flush_on_admin": noSinks,
 		"stats_eviction_interval": noSinks, "deferred_stat_options": noSinks, "enable_dispatcher_stats": noSinks,
 		"stats_server_version_override": noSinks,
@@ -84,6 +84,7 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	d.fields("", written, topFields)
 	d.fields("cluster_manager", written.GetClusterManager(), clusterManagerFields)
 	d.dnsResolver(written.GetTypedDnsResolverConfig())
+	d.overload(written.GetOverloadManager())
 	d.admin(written.GetAdmin())
 	d.stats(written.GetStatsConfig())
 	d.runtime(written.GetLayeredRuntime(), written)

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -39,12 +40,21 @@ var runtimeKeys = map[string]func(value float64) error{
 		}
 		return nil
 	},
+	config.KeyMaxConnections: wholeNumber,
 	config.KeyPrematureResetAge: func(value float64) error {
 		if !(value >= 0 && value <= maxLifetime) { // NaN is not
 			return fmt.Errorf("must be a number of seconds from 0 to %d", maxLifetime)
 		}
 		return nil
 	},
+}
+
+// wholeNumber checks the value of a key that counts something.
+func wholeNumber(value float64) error {
+	if value < 0 || value != math.Trunc(value) || value > 1<<53 {
+		return errors.New("must be a whole number that is not negative")
+	}
+	return nil
 }
 
 // ownPrefixes begin the keys of Envoy's own that no field of a configuration names. The others are whatever fields name.
@@ -122,6 +132,9 @@ func (d *decoder) staticValues(path string, values map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		here := path + "." + key
 		check, ok := runtimeKeys[key]
+		if config.IsListenerLimit(key) {
+			check, ok = wholeNumber, true
+		}
 		if !ok {
 			if slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
 				d.warnf(here, "has no effect: there is no use for the runtime key %s", key)

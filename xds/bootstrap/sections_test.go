@@ -15,7 +15,7 @@ func TestSections(t *testing.T) {
 		"fatal_actions: {config: {name: a}}":                     "fatal_actions: has no effect: there is no watchdog",
 		"tracing: {http: {name: a}}":                             "tracing: is deprecated and has no effect",
 		"flags_path: /x":                                         "flags_path: is deprecated and has no effect",
-		"overload_manager: {refresh_interval: 1s}":               "overload_manager: has no effect: there is no overload manager, connections and memory are bounded otherwise",
+		"overload_manager: {refresh_interval: 1s}":               "overload_manager.refresh_interval: has no effect: of the overload manager there is the limit on connections only, memory is bounded otherwise",
 		"stats_sinks: {name: a}":                                 "stats_sinks: has no effect: statistics are read from the admin server",
 		"stats_flush_interval: 5s":                               "stats_flush_interval: has no effect: statistics are read from the admin server",
 		"stats_flush_on_admin: true":                             "stats_flush_on_admin: has no effect: statistics are read from the admin server",
@@ -76,4 +76,21 @@ func TestAdmin(t *testing.T) {
 	equal(t, b.ProfilePath, "/p")
 	equal(t, b.AllowPaths, []config.StringMatcher{{Kind: config.StringExact, Value: "/ready"}, {Kind: config.StringPrefix, Value: "/stats"}})
 	equal(t, b.Admin, config.Address{IP: "::1", Port: 9901})
+}
+
+func TestConnectionLimits(t *testing.T) {
+	const monitor = "overload_manager: {resource_monitors: {name: m, typed_config: {'@type': type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig, max_active_downstream_connections: "
+	b, err := Parse("f", []byte(monitor+"7}}}\nlayered_runtime: {layers: {name: l, static_layer: {overload.global_downstream_max_connections: 5, envoy: {resource_limits: {listener: {a.b: {connection_limit: 3}}}}}}}"), protofile.YAML, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, b.MaxConnections, uint64(7))
+	equal(t, b.Warnings, []string(nil))
+	for text, want := range map[string]string{
+		monitor + "0}}}": "f: overload_manager.resource_monitors[0].typed_config: max_active_downstream_connections: value must be greater than 0",
+		"layered_runtime: {layers: {name: l, static_layer: {envoy.resource_limits.listener.a.connection_limit: 1.5}}}": "f: layered_runtime.layers[0].static_layer.envoy.resource_limits.listener.a.connection_limit: must be a whole number that is not negative",
+	} {
+		_, err := Parse("f", []byte(text), protofile.YAML, Options{})
+		wantError(t, err, want)
+	}
 }

@@ -20,8 +20,7 @@ var (
 		"metadata": noEffect, "traffic_direction": noEffect, "drain_type": noEffect, "reuse_port": noEffect,
 		"enable_reuse_port": noEffect, "connection_balance_config": decoded,
 		"tcp_fast_open_queue_length": noEffect, "max_connections_to_accept_per_socket_event": noEffect,
-		// There is no global connection limit or overload manager to be excepted from.
-		"ignore_global_conn_limit": noEffect, "bypass_overload_manager": noEffect,
+		"ignore_global_conn_limit": decoded, "bypass_overload_manager": decoded,
 
 		"bind_to_port": onlyTrue, "use_original_dst": onlyFalse,
 	}
@@ -41,6 +40,8 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 		Name:        l.GetName(),
 		StatPrefix:  l.GetStatPrefix(),
 		BufferLimit: orUint32(l.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
+
+		IgnoreGlobalConnLimit: l.GetIgnoreGlobalConnLimit() || l.GetBypassOverloadManager(),
 	}
 	root.in("connection_balance_config").balance(l.GetConnectionBalanceConfig())
 	root.listenAddresses(l, out)

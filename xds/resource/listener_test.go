@@ -184,7 +184,7 @@ connection_balance_config: {exact_balance: {}}
 use_original_dst: false
 `
 	want := defaultListener()
-	want.StatPrefix, want.BufferLimit, want.Socket.Backlog = "p", 32768, 5
+	want.StatPrefix, want.BufferLimit, want.Socket.Backlog, want.IgnoreGlobalConnLimit = "p", 32768, 5, true
 	got, err := resource.Listener(parse(t, text, &listenerv3.Listener{}))
 	checkEqual(t, got, want, err)
 
