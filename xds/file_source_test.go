@@ -119,6 +119,11 @@ func TestFiles(t *testing.T) {
 		if hcm := now().Listeners["l"].Chains[0].HTTP; now().RouteConfiguration(hcm) == nil {
 			t.Errorf("no routes among %q", names(now().Routes))
 		}
+		for _, s := range p.Stats() {
+			if strings.Contains(s.Name, ".control_plane.") {
+				t.Errorf("%s, and there is none", s.Name)
+			}
+		}
 		move(t, path("eds.json"), "2", assignment("a", 2))
 		wait("new endpoints", func() bool { return port() == 2 })
 		move(t, path("cds.json"), "2", edsFrom("a", inFile(path("eds.json"))))

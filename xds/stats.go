@@ -65,7 +65,7 @@ func (m *Manager) worldStats(stats []Stat, prefix string, w *world) []Stat {
 		key := keyOf(w.from.Source, w.url)
 		if from := m.sources.open[key]; from != nil {
 			s = from.Stats(w.url)
-			if key != (sourceKey{}) {
+			if w.from.Source.API != "" { // a file has no control plane
 				stats = appendControlPlane(stats, prefix, from.State())
 			}
 		}
@@ -145,7 +145,7 @@ func (m *Manager) appendChildren(stats []Stat, prefix string, s *subscribed) []S
 		timeouts, reloads = timeouts+c.fetchTimeouts, reloads+c.reloads
 	}
 	stats = appendSubscription(stats, prefix, &sum, timeouts)
-	if from := s.children[0].source; !from.Aggregated() {
+	if from := s.children[0].source; from.API != "" {
 		if opened := m.sources.open[keyOf(from, s.of.url)]; opened != nil {
 			stats = appendControlPlane(stats, prefix, opened.State())
 		}
