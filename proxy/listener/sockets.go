@@ -78,8 +78,10 @@ func (s *Sockets) checkFree() error {
 // Are reports whether the sockets are what Bind would make for a.
 func (s *Sockets) Are(a config.ListenAddress) bool { return reflect.DeepEqual(s.asked, a) }
 
-// On reports whether the sockets were asked for on a.
-func (s *Sockets) On(a config.Address) bool { return s.asked.Address == a }
+// On reports whether the sockets are on a: they were asked for there, or that is where port 0 has led to.
+func (s *Sockets) On(a config.Address) bool {
+	return s.asked.Address == a || s.asked.IP == a.IP && uint32(s.address.Port()) == a.Port
+}
 
 // Address returns the address with the port that was bound.
 func (s *Sockets) Address() netip.AddrPort { return s.address }
