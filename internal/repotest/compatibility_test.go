@@ -75,7 +75,7 @@ var inPart = map[string]string{
 	"HttpHealthCheck.response_buffer_size":               "up to 256 KiB, which is also what 0 stands for",
 	"GrpcHealthCheck.initial_metadata":                   "without command operators",
 	"HttpConnectionManager.codec_type":                   "`AUTO`, `HTTP1`, `HTTP2`",
-	"HttpConnectionManager.http_filters":                 "the router; others of unknown type when they are optional, which leaves them out",
+	"HttpConnectionManager.http_filters":                 "those listed above, the router last; others when they are optional, which leaves them out",
 	"HttpConnectionManager.upgrade_configs":              "any protocol but `CONNECT-UDP`",
 	"HttpFilter.config_discovery":                        "on no filter: it is refused with a message of its own",
 	"HttpFilter.disabled":                                "not on the router",
