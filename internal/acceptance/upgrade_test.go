@@ -238,6 +238,8 @@ func TestUpgradeAllowedByRoute(t *testing.T) {
 	c := p.Dial()
 	c.Send(upgrade())
 	expectSwitched(t, c)
+	c.CloseWrite() // the origin ends the tunnel, which may take it a while
+	c.ExpectClosed()
 }
 
 // TestTunnelBackPressure holds that a tunnel carries much in both directions at once, whole, while neither side reads ahead.
