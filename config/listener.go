@@ -187,6 +187,8 @@ type HTTPConnectionManager struct {
 	ServerHeader ServerHeader
 	Via          string
 
+	AccessLogs []*GRPCAccessLog
+
 	ForwardClientCert ForwardClientCert
 	ClientCertDetails ClientCertDetails
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
@@ -68,6 +69,7 @@ type compiledManager struct {
 	serverName []byte
 	via        []byte
 	filters    []*filter.Entry
+	accessLogs []accesslog.Logger
 	table      *compiledTable  // nil while the routes are not known: every request finds no route
 	scopes     *compiledScopes // instead of table, nil without
 }
@@ -225,6 +227,9 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 	}
 	k.httpScope = s.scope(undo, "http."+statName(id.config.HTTP.StatPrefix)+".", stats.HTTP)
 	if err := compileManager(&k.manager, c.snapshot, id); err != nil {
+		return nil, err
+	}
+	if err := s.compileAccessLogs(&k.manager); err != nil {
 		return nil, err
 	}
 	for _, f := range k.manager.filters {

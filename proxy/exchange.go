@@ -218,6 +218,9 @@ func (x *exchange) finish() {
 	if x.routeState != nil {
 		x.countRoute(micros, status)
 	}
+	if len(x.manager.accessLogs) > 0 {
+		x.log(status)
+	}
 	if observe := w.server.options.Observe; observe != nil {
 		x.observe(observe, status)
 	}

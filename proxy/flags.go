@@ -1,7 +1,5 @@
 package proxy
 
-import "strings"
-
 // Flags are Envoy's response flags: what was special about how a stream ended. They are a set.
 type Flags uint32
 
@@ -30,17 +28,3 @@ const (
 
 // flagNames are the short names in the order of the bits. It is never written.
 var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR", "URX", "DI", "FI"}
-
-// String returns the short names joined by commas, "-" for none, as Envoy's %RESPONSE_FLAGS% does.
-func (f Flags) String() string {
-	if f == 0 {
-		return "-"
-	}
-	var set []string
-	for i, name := range flagNames {
-		if f&(1<<i) != 0 {
-			set = append(set, name)
-		}
-	}
-	return strings.Join(set, ",")
-}

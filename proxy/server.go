@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/health"
 	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
@@ -33,6 +34,9 @@ type Options struct {
 	// Observe is told of every stream that ended, on the worker's thread, and must not block or keep the Outcome. Nil
 	// is told nothing.
 	Observe func(*Outcome)
+	// OpenAccessLog opens the log that is configured so. What server returns may differ from call to call. It is required where
+	// connection managers have access logs.
+	OpenAccessLog func(cfg *config.GRPCAccessLog, server func() accesslog.Server) accesslog.Logger
 	// Clock returns monotonic nanoseconds; nil means the system's. It must be safe for concurrent use.
 	Clock func() int64
 	// Lookup resolves the names of STRICT_DNS and LOGICAL_DNS clusters; nil means the system's resolver.
@@ -79,6 +83,7 @@ type Server struct {
 
 	// What follows is touched by install only, whose calls the store keeps apart.
 	buckets      map[string]namedBucket
+	accessLogs   map[*config.GRPCAccessLog]accesslog.Logger
 	changedFiles []string // of TLS, in the install that takes them over
 
 	mu      sync.Mutex // guards current for readers
@@ -99,7 +104,7 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s := &Server{
 		options: o, log: o.Logger, stats: o.Stats,
-		buckets: make(map[string]namedBucket),
+		buckets: make(map[string]namedBucket), accessLogs: make(map[*config.GRPCAccessLog]accesslog.Logger),
 		current: &compiled{snapshot: &config.Snapshot{}},
 	}
 	s.process.ServiceCluster = []byte(o.ServiceCluster)
@@ -168,6 +173,7 @@ func (s *Server) install(_, next *config.Snapshot) error {
 		}
 	}
 	prev.release(c)
+	s.closeAccessLogs(c)
 	s.resolver.Update(next.Clusters)
 	s.checker.Update(c.checkTargets())
 	s.outliers.Update(c.outlierTargets())
@@ -296,5 +302,6 @@ func (s *Server) Close() {
 		for _, w := range s.workers {
 			<-w.loop.Done()
 		}
+		s.closeAccessLogs(nil)
 	})
 }

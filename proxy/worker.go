@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
@@ -46,6 +47,7 @@ type worker struct {
 	http2Stats  *stats.Block
 	opening     filter.Opening
 	outcome     Outcome // of the stream that ended last, for who is told of it
+	logged      accesslog.Entry
 	clock       wallClock
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/layeredruntime"
 	"github.com/penguintechinc/marchproxy-alb/proxy"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/als"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 	"github.com/penguintechinc/marchproxy-alb/xds"
@@ -109,6 +111,7 @@ func (p *process) prepare() error {
 		DrainTime:        max(time.Duration(p.settings.flags.drainTime)*time.Second, time.Nanosecond),
 		LocalAddress:     localAddress(p.settings.flags.addressVersion == "v6"),
 		NoAcceptSteering: p.settings.env.noAcceptSteering,
+		OpenAccessLog:    p.openAccessLog,
 	})
 	if err != nil {
 		return err
@@ -260,4 +263,13 @@ func (p *process) shutDown() {
 	p.runtime.Close()
 	p.server.Close()
 	p.log.Info("ended")
+}
+
+// openAccessLog opens an access log of traffic.
+func (p *process) openAccessLog(cfg *config.GRPCAccessLog, server func() accesslog.Server) accesslog.Logger {
+	return als.New(cfg, als.Options{
+		Node: p.settings.bootstrap.Node, Server: server, Logger: p.log.Named("access_log"),
+		Written: p.stats.Counter("access_logs.grpc_access_log.logs_written"),
+		Dropped: p.stats.Counter("access_logs.grpc_access_log.logs_dropped"),
+	})
 }

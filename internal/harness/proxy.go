@@ -14,6 +14,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -84,6 +85,9 @@ func (p *Proxy) run(s *Setup) {
 		Workers: s.Workers, Stats: p.Store, Lookup: s.Lookup, Observe: s.Observe, Hostname: "proxy.test",
 		LocalAddress: s.LocalAddress,
 		Logger:       zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
+	}
+	if s.Log != nil {
+		options.OpenAccessLog = func(*config.GRPCAccessLog, func() accesslog.Server) accesslog.Logger { return s.Log }
 	}
 	if s.Quiet {
 		options.Logger = zap.NewNop()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 )
 
@@ -27,6 +28,8 @@ type Setup struct {
 	LocalAddress netip.Addr
 	// Observe is called instead of recording outcomes.
 	Observe func(*proxy.Outcome)
+	// Log is told by the access logs of connection managers.
+	Log accesslog.Logger
 	// Quiet keeps errors that the proxy logs out of the test's output, where they are expected.
 	Quiet bool
 	// SystemClock lets time pass by itself.

@@ -33,16 +33,14 @@ type driverMode struct {
 	mux bool
 }
 
-// without leaves out what the proxy does not have: the driver's connection managers have a gRPC access log.
-var without = []string{"-http", "0", "-scopedhttp", "0", "-vhdshttp", "0"}
-
 // driverModes are those that the proxy is managed in, with as many runtime layers as the bootstrap has, and each with
 // -tls, too.
 var driverModes = []driverMode{
 	{name: "ads", flags: []string{"-runtimes", "2"}, mux: true},
 	{name: "delta-ads", flags: []string{"-runtimes", "1"}},
 	{name: "xds", flags: []string{"-runtimes", "1"}, mux: true},
-	{name: "delta", flags: []string{"-runtimes", "1"}},
+	// Its virtual hosts are to be asked for on demand, by the host of a request, and nothing in its listeners says so.
+	{name: "delta", flags: []string{"-runtimes", "1", "-vhdshttp", "0"}},
 	{name: "rest", flags: []string{"-runtimes", "1"}},
 }
 
@@ -85,7 +83,6 @@ func (m driverMode) drive(t *testing.T, extra string) {
 	const message = "Hi, there!\n"
 	upstream(t, message)
 	args := append([]string{"-xds", m.name, extra, "-message", message, "-r", "8", "-delay", "150ms", "-debug"}, m.flags...)
-	args = append(args, without...)
 	d := process.Run(t, process.Command{Path: os.Getenv(driverPath), Args: args})
 	for _, port := range []int{driverADS, driverGateway, driverALS} {
 		d.WaitListening(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))

@@ -110,6 +110,10 @@ var sides = map[string]string{
 	"staticSecretFields":     "of a control plane's credential",
 	"listenSocketFields":     "of a listener",
 	"socketAddressFields":    "of others",
+	"grpcServiceFields":      "of a control plane",
+	"envoyGRPCFields":        "of a control plane",
+	"logServiceFields":       "of a log server",
+	"logClusterFields":       "of a log server",
 }
 
 // TestCompatibility compares the generated parts of docs/compatibility.md with the decoders.

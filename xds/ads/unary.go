@@ -19,6 +19,7 @@ type Unary struct {
 
 	mu    sync.Mutex // guards all below
 	sub   subscription
+	asked []string // for what the fetch under way was
 	state State
 }
 
@@ -42,8 +43,22 @@ func (u *Unary) Subscribe(url string, names []string) {
 		return
 	}
 	u.sub.subscribed = u.sub.subscribed || u.typ.Wildcard || len(sorted) > 0
+	if !within(sorted, u.sub.names) {
+		// A source that goes by the version alone would say that nothing is new.
+		u.sub.version = ""
+	}
 	u.sub.names = sorted
 	u.Again()
+}
+
+// within reports whether all names are among others. Both are sorted.
+func within(names, others []string) bool {
+	for _, name := range names {
+		if _, found := slices.BinarySearch(others, name); !found {
+			return false
+		}
+	}
+	return true
 }
 
 // Again makes Changed receive.
@@ -62,6 +77,7 @@ func (u *Unary) Changed() <-chan struct{} { return u.changed }
 func (u *Unary) Wanted() (names []string, version string, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.asked = u.sub.names
 	return u.sub.names, u.sub.version, u.sub.subscribed && (u.typ.Wildcard || len(u.sub.names) > 0)
 }
 
@@ -129,6 +145,9 @@ func (u *Unary) Take(ctx context.Context, r *discoveryv3.DiscoveryResponse) erro
 		return err
 	}
 	u.sub.took(&decoded, time.Now())
+	if !within(u.sub.names, u.asked) {
+		u.sub.version = "" // more was asked for meanwhile
+	}
 	return nil
 }
 

@@ -22,6 +22,7 @@ var (
 		"stream_idle_timeout": decoded, "request_timeout": decoded, "request_headers_timeout": decoded,
 		"drain_timeout": decoded, "delayed_close_timeout": decoded, "http2_protocol_options": decoded,
 		"stream_error_on_invalid_http_message": decoded, "forward_client_cert_details": decoded,
+		"access_log":                      decoded,
 		"set_current_client_cert_details": decoded,
 
 		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
@@ -57,6 +58,8 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 		ServerName:   hcm.GetServerName(),
 		ServerHeader: serverHeader(hcm.GetServerHeaderTransformation()),
 		Via:          hcm.GetVia(),
+
+		AccessLogs: a.accessLogs(hcm.GetAccessLog()),
 
 		ForwardClientCert: a.in("forward_client_cert_details").forwardClientCert(hcm.GetForwardClientCertDetails()),
 		ClientCertDetails: a.in("set_current_client_cert_details").clientCertDetails(hcm.GetSetCurrentClientCertDetails()),

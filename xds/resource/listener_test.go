@@ -69,6 +69,14 @@ func TestConnectionManager(t *testing.T) {
 			func(h *hcm) {
 				h.UseRemoteAddress, h.XFFNumTrustedHops, h.SkipXFFAppend, h.InternalAddresses = true, 2, true, []string{"10.0.0.0/8", "fc00::/7"}
 			}},
+		"client certificates": {"forward_client_cert_details: APPEND_FORWARD\nset_current_client_cert_details: {subject: true, uri: true, dns: true}" + rds + router,
+			func(h *hcm) {
+				h.ForwardClientCert, h.ClientCertDetails = config.ClientCertAppendForward, config.ClientCertDetails{Subject: true, URI: true, DNS: true}
+			}},
+		"access log": {"access_log: [{name: als, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: l, transport_api_version: V3, buffer_size_bytes: 1, grpc_service: {envoy_grpc: {cluster_name: als}}}, additional_request_headers_to_log: [X-A]}}]" + rds + router,
+			func(h *hcm) {
+				h.AccessLogs = []*config.GRPCAccessLog{{LogName: "l", Cluster: "als", FlushInterval: time.Second, BufferBytes: 1, RequestFields: []string{"x-a"}}}
+			}},
 		"request id": {"generate_request_id: false\npreserve_external_request_id: true\nalways_set_request_id_in_response: true\nproxy_100_continue: true" + rds + router,
 			func(h *hcm) {
 				h.GenerateRequestID, h.PreserveExternalRequestID, h.AlwaysSetRequestID, h.Proxy100Continue = false, true, true, true
@@ -137,28 +145,30 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"discovered filter": {"http_filters: [{name: d, config_discovery: {config_source: {ads: {}}, type_urls: [x]}}, " + routerFilter + "]" + rds, "http_filters[0].config_discovery.type_urls[0]: Error: no factory found for a required type URL x."},
 		"upstream_log":      {"http_filters: [{name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, upstream_log: [{name: a}]}}]" + rds, "http_filters[0].typed_config.upstream_log[0]: is not supported"},
 		"codec":             {"codec_type: HTTP3" + rds + router, "codec_type: HTTP3 is not supported, only AUTO, HTTP1 and HTTP2"},
-		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported"},
-		"tracing":           {"tracing: {}" + rds + router, "tracing: is not supported"},
-		"local replies":     {"local_reply_config: {}" + rds + router, "local_reply_config: is not supported"},
-		"client certs":      {"set_current_client_cert_details: {issuer: true}" + rds + router, "set_current_client_cert_details.issuer: is not supported"},
-		"http3":             {"http3_protocol_options: {}" + rds + router, "http3_protocol_options: is not supported"},
-		"scheme":            {"scheme_header_transformation: {scheme_to_overwrite: http}" + rds + router, "scheme_header_transformation: is not supported"},
-		"preserve case":     {"http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}}" + rds + router, "http_protocol_options.header_key_format: is not supported"},
-		"chunked length":    {"http_protocol_options: {allow_chunked_length: true}" + rds + router, "http_protocol_options.allow_chunked_length: is not supported"},
-		"absolute url":      {"http_protocol_options: {allow_absolute_url: false}" + rds + router, "http_protocol_options.allow_absolute_url: false is not supported, only true"},
-		"user agent":        {"add_user_agent: true" + rds + router, "add_user_agent: true is not supported, only false"},
-		"original ip":       {"original_ip_detection_extensions: [{name: x, typed_config: {'@type': type.googleapis.com/no.X}}]" + rds + router, "original_ip_detection_extensions[0]: 'x' with type URL 'type.googleapis.com/no.X' is not supported"},
-		"both strips":       {"strip_matching_host_port: true\nstrip_any_host_port: true" + rds + router, "strip_matching_host_port: cannot be set together with strip_any_host_port"},
-		"upgrade filters":   {"upgrade_configs: [{upgrade_type: websocket, filters: [" + routerFilter + "]}]" + rds + router, "upgrade_configs[0].filters[0]: 'r' with type URL 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' is not supported"},
-		"connect":           {"upgrade_configs: [{upgrade_type: CONNECT-UDP}]" + rds + router, "upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field"},
-		"upgrade twice":     {"upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]" + rds + router, "upgrade_configs[1].upgrade_type: a is listed twice"},
-		"cidr":              {"internal_address_config: {cidr_ranges: [{address_prefix: x, prefix_len: 8}]}" + rds + router, "internal_address_config.cidr_ranges[0].address_prefix: malformed IP address: x"},
-		"cidr length":       {"internal_address_config: {cidr_ranges: [{address_prefix: 1.2.3.4, prefix_len: 40}]}" + rds + router, "internal_address_config.cidr_ranges[0].prefix_len: 40 must be at most 32"},
-		"negative":          {"request_timeout: -1s" + rds + router, "request_timeout: must be from 0s to 87600h0m0s"},
-		"routes from file":  {"rds: {route_config_name: a, config_source: {path_config_source: {path: /x, poll_interval: 1s}}}" + router, "rds.config_source.path_config_source.poll_interval: is not supported"},
-		"scoped routes":     {"scoped_routes: {name: a, scope_key_builder: {fragments: [{header_value_extractor: {name: h}}]}, rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}" + router, "scoped_routes.scope_key_builder.fragments[0].header_value_extractor: must have index or element: HeaderValueExtractor extract_type not set."},
-		"no routes":         {router, "route_specifier: value is required"},
-		"inline route":      {"route_config: {virtual_hosts: [{name: v, domains: ['a*b']}]}" + router, `route_config.virtual_hosts[0].domains[0]: "a*b" may have one wildcard, at its beginning or its end`},
+		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported, only type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"},
+		"access log timeout": {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: l, grpc_service: {envoy_grpc: {cluster_name: c}, timeout: 1s}}}}]" + rds + router,
+			"access_log[0].typed_config.common_config.grpc_service.timeout: is not supported"},
+		"tracing":          {"tracing: {}" + rds + router, "tracing: is not supported"},
+		"local replies":    {"local_reply_config: {}" + rds + router, "local_reply_config: is not supported"},
+		"client certs":     {"set_current_client_cert_details: {issuer: true}" + rds + router, "set_current_client_cert_details.issuer: is not supported"},
+		"http3":            {"http3_protocol_options: {}" + rds + router, "http3_protocol_options: is not supported"},
+		"scheme":           {"scheme_header_transformation: {scheme_to_overwrite: http}" + rds + router, "scheme_header_transformation: is not supported"},
+		"preserve case":    {"http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}}" + rds + router, "http_protocol_options.header_key_format: is not supported"},
+		"chunked length":   {"http_protocol_options: {allow_chunked_length: true}" + rds + router, "http_protocol_options.allow_chunked_length: is not supported"},
+		"absolute url":     {"http_protocol_options: {allow_absolute_url: false}" + rds + router, "http_protocol_options.allow_absolute_url: false is not supported, only true"},
+		"user agent":       {"add_user_agent: true" + rds + router, "add_user_agent: true is not supported, only false"},
+		"original ip":      {"original_ip_detection_extensions: [{name: x, typed_config: {'@type': type.googleapis.com/no.X}}]" + rds + router, "original_ip_detection_extensions[0]: 'x' with type URL 'type.googleapis.com/no.X' is not supported"},
+		"both strips":      {"strip_matching_host_port: true\nstrip_any_host_port: true" + rds + router, "strip_matching_host_port: cannot be set together with strip_any_host_port"},
+		"upgrade filters":  {"upgrade_configs: [{upgrade_type: websocket, filters: [" + routerFilter + "]}]" + rds + router, "upgrade_configs[0].filters[0]: 'r' with type URL 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' is not supported"},
+		"connect":          {"upgrade_configs: [{upgrade_type: CONNECT-UDP}]" + rds + router, "upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field"},
+		"upgrade twice":    {"upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]" + rds + router, "upgrade_configs[1].upgrade_type: a is listed twice"},
+		"cidr":             {"internal_address_config: {cidr_ranges: [{address_prefix: x, prefix_len: 8}]}" + rds + router, "internal_address_config.cidr_ranges[0].address_prefix: malformed IP address: x"},
+		"cidr length":      {"internal_address_config: {cidr_ranges: [{address_prefix: 1.2.3.4, prefix_len: 40}]}" + rds + router, "internal_address_config.cidr_ranges[0].prefix_len: 40 must be at most 32"},
+		"negative":         {"request_timeout: -1s" + rds + router, "request_timeout: must be from 0s to 87600h0m0s"},
+		"routes from file": {"rds: {route_config_name: a, config_source: {path_config_source: {path: /x, poll_interval: 1s}}}" + router, "rds.config_source.path_config_source.poll_interval: is not supported"},
+		"scoped routes":    {"scoped_routes: {name: a, scope_key_builder: {fragments: [{header_value_extractor: {name: h}}]}, rds_config_source: {ads: {}}, scoped_rds: {scoped_rds_config_source: {ads: {}}}}" + router, "scoped_routes.scope_key_builder.fragments[0].header_value_extractor: must have index or element: HeaderValueExtractor extract_type not set."},
+		"no routes":        {router, "route_specifier: value is required"},
+		"inline route":     {"route_config: {virtual_hosts: [{name: v, domains: ['a*b']}]}" + router, `route_config.virtual_hosts[0].domains[0]: "a*b" may have one wildcard, at its beginning or its end`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

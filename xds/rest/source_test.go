@@ -253,13 +253,20 @@ func TestNamesArePolledForAtOnce(t *testing.T) {
 		synctest.Wait()
 		c.silent("the same names")
 		c.Subscribe(clusterURL, []string{"c"})
-		c.next("other names", "v1", "c").send("v2", "c")
+		c.next("other names, for which no version is held", "", "c").send("v2", "c")
+		c.Subscribe(clusterURL, []string{"a", "c"})
+		more := c.next("more names", "", "a", "c")
+		c.Subscribe(clusterURL, []string{"a", "b", "c"})
+		more.send("v2", "a", "c")
+		c.next("names that came while others were polled for", "", "a", "b", "c").send("v2", "b")
+		c.Subscribe(clusterURL, []string{"c"})
+		c.next("fewer names", "v2", "c").status(http.StatusNotModified, "")
 		c.Restart()
 		c.next("restart", "v2", "c").send("v2", "c")
 		if took := time.Since(start); took != 0 {
 			t.Errorf("it took %v", took)
 		}
-		if want := "a c c"; strings.Join(got, " ") != want {
+		if want := "a c a c b c"; strings.Join(got, " ") != want {
 			t.Errorf("handled %v, want %s", got, want)
 		}
 		c.Subscribe(clusterURL, nil)

@@ -1,0 +1,95 @@
+package acceptance
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/internal/harness"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
+)
+
+// logLines is a Logger that keeps what it is told as text.
+type logLines chan string
+
+func (l logLines) Log(e *accesslog.Entry) {
+	agent, _ := e.Request.Fields.GetName([]byte("user-agent"))
+	text := fmt.Sprintf("%s %s%s %q %d %s %s %s/%s attempts %d, in %d, out %d", e.Request.Method, e.Request.Authority, e.Request.Path, agent,
+		e.Status, e.Details, strings.Join(e.Flags, ","), e.Route, e.Cluster, e.Attempts, e.BytesReceived, e.BytesSent)
+	if e.Response != nil {
+		value, _ := e.Response.Fields.GetName([]byte("x-a"))
+		text += fmt.Sprintf(" x-a %q", value)
+	}
+	if e.Duration < e.RequestDuration || time.Since(e.Start) < 0 {
+		text += fmt.Sprintf(" start %v, duration %v, request %v", e.Start, e.Duration, e.RequestDuration)
+	}
+	if !e.DownstreamRemote.IsValid() || !e.DownstreamLocal.IsValid() || e.UpstreamRemote.IsValid() != (e.Attempts > 0) {
+		text += fmt.Sprintf(" addresses %v %v %v", e.DownstreamRemote, e.DownstreamLocal, e.UpstreamRemote)
+	}
+	l <- text
+}
+
+func (l logLines) Close() {}
+
+func (l logLines) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case text := <-l:
+		return text
+	case <-time.After(harness.Guard):
+		t.Fatal("nothing was logged")
+		return ""
+	}
+}
+
+// TestAccessLog tells every request once, whatever became of it, over HTTP/1 and HTTP/2.
+func TestAccessLog(t *testing.T) {
+	origin := harness.NewOrigin(t, func(p *harness.Peer) {
+		for {
+			r, ok := p.ReadRequest()
+			if !ok || r.Target == "/gone" {
+				return
+			}
+			if !p.Write("HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 5\r\n\r\nhello") {
+				return
+			}
+		}
+	})
+	s := harness.NewSetup(origin.Addr())
+	s.SetRoutes(harness.Direct("/direct", 201, "own"), harness.Forward("/", harness.ClusterName))
+	logged := make(logLines, 100)
+	s.Log, s.HTTP().AccessLogs = logged, []*config.GRPCAccessLog{{LogName: "l", Cluster: "c"}}
+	p := s.Start(t)
+	c := p.Dial()
+	c.Send("POST /a HTTP/1.1\r\nhost: h\r\nuser-agent: u\r\ncontent-length: 3\r\n\r\nabc")
+	c.ReadResponse("POST")
+	want := `POST h/a "u" 200 via_upstream  all //c attempts 1, in 3, out 5 x-a "b"`
+	if got := logged.next(t); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	c.Get("/direct")
+	want = `GET a/direct "" 201 direct_response  all /direct/ attempts 0, in 0, out 3 x-a ""`
+	if got := logged.next(t); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	c.Get("/gone")
+	if got := logged.next(t); !strings.Contains(got, "GET a/gone") || !strings.Contains(got, " 503 ") || !strings.Contains(got, " UC ") {
+		t.Errorf("got %s", got)
+	}
+	h := p.DialH2()
+	h.Response(h.Get("/b"))
+	want = `GET a/b "" 200 via_upstream  all //c attempts 1, in 0, out 5 x-a "b"`
+	if got := logged.next(t); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	h.Close()
+	c.Close()
+	p.Sync()
+	select {
+	case more := <-logged:
+		t.Errorf("logged besides: %s", more)
+	default:
+	}
+}

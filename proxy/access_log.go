@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
+)
+
+// compileAccessLogs opens the access logs of a connection manager. Those of before go on: they are known by their configuration.
+func (s *Server) compileAccessLogs(m *compiledManager) error {
+	if len(m.config.AccessLogs) > 0 && s.options.OpenAccessLog == nil {
+		return errors.New("access_log: there is nobody to open one")
+	}
+	for _, cfg := range m.config.AccessLogs {
+		l := s.accessLogs[cfg]
+		if l == nil {
+			l = s.options.OpenAccessLog(cfg, func() accesslog.Server { return s.logServer(cfg.Cluster) })
+			s.accessLogs[cfg] = l
+		}
+		m.accessLogs = append(m.accessLogs, l)
+	}
+	return nil
+}
+
+// closeAccessLogs closes those that c has no use for.
+func (s *Server) closeAccessLogs(c *compiled) {
+	used := make(map[*config.GRPCAccessLog]bool)
+	use := func(chain *compiledChain) {
+		if chain.tcp != nil {
+			return
+		}
+		for _, cfg := range chain.manager.config.AccessLogs {
+			used[cfg] = true
+		}
+	}
+	if c != nil {
+		for _, l := range c.listeners {
+			for chain := range l.all() {
+				use(chain)
+			}
+		}
+		for _, chain := range c.drains {
+			use(chain)
+		}
+	}
+	for cfg, l := range s.accessLogs {
+		if !used[cfg] {
+			l.Close()
+			delete(s.accessLogs, cfg)
+		}
+	}
+}
+
+// logServer returns where the hosts of a cluster are.
+func (s *Server) logServer(name string) (out accesslog.Server) {
+	c := s.serving()
+	i, found := slices.BinarySearch(c.clusterNames, name)
+	if !found {
+		return out
+	}
+	out.TLS = c.clusters[i].tls
+	for _, locality := range c.clusters[i].assignment.All() {
+		for j := range locality.Endpoints {
+			out.Addresses = append(out.Addresses, locality.Endpoints[j].Address.String())
+		}
+	}
+	return out
+}
+
+// log tells the access logs of the end of the stream. The entry is the worker's, so that the telling costs no allocation.
+func (x *exchange) log(status int) {
+	w, now := x.worker, x.worker.loop.Now()
+	e := &w.logged
+	flags := e.Flags[:0]
+	*e = accesslog.Entry{
+		Request: &x.request, Status: status, Details: x.details, Flags: x.flags.appendNames(flags),
+		Route: x.routeName(), Cluster: x.clusterName(), Attempts: x.attempts,
+		DownstreamRemote: x.client(), DownstreamDirectRemote: x.conn.raw.RemoteAddr(), DownstreamLocal: x.conn.localAddr(),
+		Start: time.Now().Add(-time.Duration(now - x.started)), Duration: time.Duration(now - x.started), RequestDuration: -1,
+		BytesReceived: x.bytesReceived, BytesSent: x.bytesSent,
+	}
+	if status != 0 {
+		e.Response = &x.response
+	}
+	if x.requestDone {
+		e.RequestDuration = time.Duration(x.requestEnd - x.started)
+	}
+	if h := x.lease.Host(); h != nil {
+		e.UpstreamRemote = h.Addr()
+	}
+	if s := x.conn.secure; s != nil {
+		e.TLSVersion, e.ServerName = s.Version, s.ServerName
+	}
+	for _, l := range x.manager.accessLogs {
+		l.Log(e)
+	}
+}
+
+// appendNames appends the short names of the flags.
+func (f Flags) appendNames(names []string) []string {
+	for i, name := range flagNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// String returns the short names joined by commas, "-" for none, as Envoy's %RESPONSE_FLAGS% does.
+func (f Flags) String() string {
+	if f == 0 {
+		return "-"
+	}
+	return strings.Join(f.appendNames(nil), ",")
+}

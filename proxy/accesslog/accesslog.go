@@ -1,0 +1,49 @@
+// Package accesslog is what is known of a request when it has ended, and who is told of it.
+package accesslog
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/tls"
+)
+
+// Entry is what is known of a request when it has ended. All that it refers to is borrowed for the call that it is handed to.
+type Entry struct {
+	Request  *message.Request
+	Response *message.Response // nil when none was sent
+
+	Status   int // 0 when no response was sent
+	Details  string
+	Flags    []string // Envoy's short names of response flags
+	Route    string
+	Cluster  string
+	Attempts int // to get a response
+
+	DownstreamRemote       netip.AddrPort // the client
+	DownstreamDirectRemote netip.AddrPort // the peer of the connection
+	DownstreamLocal        netip.AddrPort
+	UpstreamRemote         netip.AddrPort // the zero value without a host
+
+	TLSVersion string // "TLSv1.3", empty in plaintext
+	ServerName string // that the client has asked for
+
+	Start                    time.Time
+	Duration                 time.Duration
+	RequestDuration          time.Duration // until the last byte of the request had come, negative when it has not
+	BytesReceived, BytesSent int64         // of bodies
+}
+
+// Server is where a log server is.
+type Server struct {
+	Addresses []string      // none while they are not known, or when there is no such cluster
+	TLS       *tls.Upstream // nil for plaintext
+}
+
+// Logger is told of requests, on the threads of workers, several at a time. It must not block.
+type Logger interface {
+	Log(e *Entry)
+	// Close lets go of what is held. What is logged later is dropped.
+	Close()
+}

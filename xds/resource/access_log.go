@@ -1,0 +1,99 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
+package resource
+
+import (
+	"strings"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+)
+
+const grpcAccessLogMessage = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
+
+// maxLoggedFields bounds the names of fields that a log has besides: each costs work per request.
+const maxLoggedFields = 64
+
+var (
+	accessLogFields = fields{
+		"typed_config": decoded,
+		"name":         noEffect, // extensions are found by type
+	}
+	grpcAccessLogFields = fields{
+		"common_config": decoded, "additional_request_headers_to_log": decoded, "additional_response_headers_to_log": decoded,
+	}
+	commonAccessLogFields = fields{
+		"log_name": decoded, "grpc_service": decoded, "transport_api_version": decoded, "buffer_flush_interval": decoded,
+		"buffer_size_bytes": decoded,
+	}
+	logServiceFields = fields{"envoy_grpc": decoded}
+	logClusterFields = fields{
+		"cluster_name":       decoded,
+		"skip_envoy_headers": noEffect, // none are sent
+	}
+)
+
+// accessLogs decodes access_log of a connection manager.
+func (a *at) accessLogs(list []*accesslogv3.AccessLog) (out []*config.GRPCAccessLog) {
+	for i, one := range list {
+		place := a.item("access_log", i)
+		place.only(one, accessLogFields)
+		packed := one.GetTypedConfig()
+		switch {
+		case packed == nil:
+			place.in("typed_config").errorf("must be set")
+		case messageName(packed) != grpcAccessLogMessage:
+			place.errorf("%sis not supported, only type.googleapis.com/%s", describe(one.ProtoReflect()), grpcAccessLogMessage)
+		default:
+			var log alsv3.HttpGrpcAccessLogConfig
+			if place = place.in("typed_config"); place.unpack(packed, &log) {
+				out = append(out, place.grpcAccessLog(&log))
+			}
+		}
+	}
+	return out
+}
+
+func (a *at) grpcAccessLog(l *alsv3.HttpGrpcAccessLogConfig) *config.GRPCAccessLog {
+	a.only(l, grpcAccessLogFields)
+	common, place := l.GetCommonConfig(), a.in("common_config")
+	place.only(common, commonAccessLogFields)
+	out := &config.GRPCAccessLog{
+		LogName:        common.GetLogName(),
+		Cluster:        place.in("grpc_service").logCluster(common.GetGrpcService()),
+		FlushInterval:  place.positive("buffer_flush_interval", common.GetBufferFlushInterval(), config.DefaultLogFlushInterval),
+		BufferBytes:    orUint32(common.GetBufferSizeBytes(), config.DefaultLogBufferBytes),
+		RequestFields:  a.loggedFields("additional_request_headers_to_log", l.GetAdditionalRequestHeadersToLog()),
+		ResponseFields: a.loggedFields("additional_response_headers_to_log", l.GetAdditionalResponseHeadersToLog()),
+	}
+	if v := common.GetTransportApiVersion(); v == corev3.ApiVersion_V2 {
+		place.in("transport_api_version").errorf("V2 is not supported, only V3")
+	}
+	return out
+}
+
+func (a *at) loggedFields(field string, names []string) (out []string) {
+	if len(names) > maxLoggedFields {
+		a.in(field).errorf("has %d names, must have at most %d", len(names), maxLoggedFields)
+		return nil
+	}
+	for _, name := range names {
+		out = append(out, strings.ToLower(name))
+	}
+	return out
+}
+
+// logCluster returns the cluster of a log server.
+func (a *at) logCluster(s *corev3.GrpcService) string {
+	a.only(s, logServiceFields)
+	g := s.GetEnvoyGrpc()
+	if g == nil {
+		a.errorf("must have envoy_grpc")
+		return ""
+	}
+	a.in("envoy_grpc").only(g, logClusterFields)
+	return g.GetClusterName()
+}
