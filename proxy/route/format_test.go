@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	syntax "github.com/penguintechinc/marchproxy-alb/proxy/format"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
@@ -104,8 +105,8 @@ func TestFormatErrors(t *testing.T) {
 	for _, s := range []string{
 		"%", "100%", "%REQ", "%REQ(", "%REQ(x", "%REQ(x)", "%REQ(x):%", "%REQ(x):a%", "%REQ()%", "%REQ%", "%REQ(x?)%", "%req(x)%", "% %",
 		"%PROTOCOL(x)%", "%NONE%", "%NONE(x)%", "%QUERY_PARAM%", "%START_TIME(%Q)%", "%START_TIME(%)%", "%DOWNSTREAM_NONE_ADDRESS%",
-		"%REQ(x):99999999999999999999%", "a\nb", "a\x00b", "\x7f", strings.Repeat("%HOSTNAME%", maxOperators+1),
-		"%START_TIME(" + strings.Repeat("%s", maxOperators+1) + ")%",
+		"%REQ(x):99999999999999999999%", "a\nb", "a\x00b", "\x7f", strings.Repeat("%HOSTNAME%", syntax.MaxParts+1),
+		"%START_TIME(" + strings.Repeat("%s", syntax.MaxParts+1) + ")%",
 	} {
 		if f, err := parseFormat(s); err == nil {
 			t.Errorf("%q: got %+v, want an error", s, f)
@@ -133,7 +134,7 @@ func FuzzFormat(f *testing.F) {
 		if !strings.Contains(s, "%") && string(value) != s {
 			t.Errorf("the constant %q became %q", s, value)
 		}
-		if len(format.operators) > maxOperators+1 {
+		if len(format.operators) > syntax.MaxParts+1 {
 			t.Errorf("%q has %d parts", s, len(format.operators))
 		}
 	})

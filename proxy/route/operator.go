@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	syntax "github.com/penguintechinc/marchproxy-alb/proxy/format"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
@@ -74,7 +75,7 @@ type operator struct {
 	parameter string // opQueryParameter
 	field     requestField
 	instead   requestField // asked when field is absent; no name for none
-	time      []timePart   // opStartTime
+	time      syntax.Time  // opStartTime
 }
 
 func newOperator(name, arguments string) (operator, error) {
@@ -103,7 +104,7 @@ func newOperator(name, arguments string) (operator, error) {
 	case "START_TIME":
 		op.kind = opStartTime
 		var err error
-		op.time, err = parseTimeFormat(arguments)
+		op.time, err = syntax.ParseTime(arguments)
 		return op, err
 	}
 	if arguments != "" {
@@ -216,7 +217,7 @@ func (o *operator) appendWhole(dst []byte, m *mutationRun) []byte {
 	case opServerName:
 		return append(dst, ctx.RequestedServerName...)
 	case opStartTime:
-		return appendTime(dst, o.time, ctx.StartTime)
+		return o.time.Append(dst, ctx.StartTime)
 	case opHostname:
 		return append(dst, ctx.Hostname...)
 	case opRouteName:

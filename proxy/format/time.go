@@ -1,4 +1,4 @@
-package route
+package format
 
 import (
 	"fmt"
@@ -10,6 +10,9 @@ import (
 // defaultTimeLayout is how Envoy prints a time where no format is given.
 const defaultTimeLayout = "2006-01-02T15:04:05.000Z"
 
+// Time is a compiled format of a time.
+type Time []timePart
+
 // timePart is one part of a compiled strftime format: a constant, a layout of package time, the seconds since the epoch,
 // or a fraction of a second.
 type timePart struct {
@@ -19,13 +22,13 @@ type timePart struct {
 	fraction int // digits, 1 to 9
 }
 
-// parseTimeFormat compiles a strftime format with Envoy's additions: %s for seconds since the epoch, %f for nanoseconds
-// and %1f to %9f for shorter fractions.
-func parseTimeFormat(s string) ([]timePart, error) {
+// ParseTime compiles a strftime format with Envoy's additions: %s for seconds since the epoch, %f for nanoseconds and %1f to
+// %9f for shorter fractions. The empty format is Envoy's default.
+func ParseTime(s string) (Time, error) {
 	if s == "" {
-		return []timePart{{layout: defaultTimeLayout}}, nil
+		return Time{{layout: defaultTimeLayout}}, nil
 	}
-	var parts []timePart
+	var parts Time
 	for rest := s; rest != ""; {
 		literal, conversion, found := strings.Cut(rest, "%")
 		if literal != "" {
@@ -39,8 +42,8 @@ func parseTimeFormat(s string) ([]timePart, error) {
 			return nil, fmt.Errorf("time format %q: no conversion is known that begins with %q", s, "%"+conversion)
 		}
 		parts, rest = append(parts, part), conversion[length:]
-		if len(parts) > maxOperators {
-			return nil, fmt.Errorf("time format %q has more than %d parts", s, maxOperators)
+		if len(parts) > MaxParts {
+			return nil, fmt.Errorf("time format %q has more than %d parts", s, MaxParts)
 		}
 	}
 	return parts, nil
@@ -114,14 +117,14 @@ func timeLayout(conversion byte) string {
 	}
 }
 
-// appendTime appends t in UTC, nothing for the zero time.
-func appendTime(dst []byte, parts []timePart, t time.Time) []byte {
+// Append appends t in UTC, nothing for the zero time.
+func (f Time) Append(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return dst
 	}
 	t = t.UTC()
-	for i := range parts {
-		switch p := &parts[i]; {
+	for i := range f {
+		switch p := &f[i]; {
 		case p.epoch:
 			dst = strconv.AppendInt(dst, t.Unix(), 10)
 		case p.fraction > 0:
