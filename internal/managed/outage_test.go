@@ -96,6 +96,7 @@ func TestOutage(t *testing.T) {
 			}
 			f.primary.Set(f.world("second")...)
 			f.reaches("second")
+			f.primary.Settle() // so that it is known what the proxy holds
 
 			f.primary.Stop()
 			f.disconnected()

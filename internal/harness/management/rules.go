@@ -24,6 +24,7 @@ type Rules struct {
 // typeRules is what is known of the conversation about one type.
 type typeRules struct {
 	accepted string            // version, of the state of the world
+	perhaps  []string          // versions whose answers may have been lost
 	held     map[string]string // versions by name, of the incremental variant
 	sent     map[string]bool   // every name and version that was ever sent, of the incremental variant
 	// unsure tells that a response was refused, of which the client may have taken parts: held is not known to be all.
@@ -64,7 +65,12 @@ func (r *Rules) of(url string) *typeRules {
 	return k
 }
 
+// streamEnded forgets what belonged to the stream. An answer may have been lost with it.
 func (k *typeRules) streamEnded() {
+	for _, response := range k.unanswered {
+		k.unsure = true
+		k.perhaps = append(k.perhaps, response.Version)
+	}
 	k.asked, k.unanswered = false, nil
 	k.names, k.nonces = make(map[string]bool), make(map[string]bool)
 }
@@ -139,6 +145,9 @@ func (k *typeRules) receivesWorld(q *Request, answered *Response, report func(st
 	}
 	if len(names) != len(q.Names) {
 		report("a name is given twice among %q", q.Names)
+	}
+	if !k.asked && slices.Contains(k.perhaps, q.Version) {
+		k.accepted = q.Version
 	}
 	switch {
 	case answered == nil || q.Refusal != nil:

@@ -83,6 +83,12 @@ func TestRulesOfTheWorld(t *testing.T) {
 			p.asks(Request{Names: []string{"b"}, Nonce: "1", Version: "v1"})
 			p.asks(Request{Names: []string{"b"}, Nonce: "2", Version: "v2"})
 		}},
+		{"an answer is lost with the stream", "", func(p *play) {
+			accepted(p)
+			p.answers("2", "v2", "a")
+			p.reconnects()
+			p.asks(Request{Names: names, Version: "v2"})
+		}},
 		{"nothing is wanted any more", "", func(p *play) {
 			begin(p)
 			p.asks(Request{Nonce: "1"})
