@@ -41,7 +41,7 @@ type generator struct {
 // newGenerator chooses the generator of HTTP/1.1. Half of the load's CPUs are wrk's,
 // the origin gets the rest.
 func newGenerator(options Options, dir string, cpus int) (generator, error) {
-	own := generator{name: Own, path: options.Self, args: ownArgs, parse: parseOwn}
+	own := newOwnGenerator(options)
 	if options.Load == Own {
 		return own, nil
 	}
@@ -58,6 +58,10 @@ func newGenerator(options Options, dir string, cpus int) (generator, error) {
 	}
 	args := func(config load.Config) []string { return wrk.Args(config, cpus/2, script) }
 	return generator{name: Wrk, path: path, args: args, parse: wrk.Parse}, nil
+}
+
+func newOwnGenerator(options Options) generator {
+	return generator{name: Own, path: options.Self, args: ownArgs, parse: parseOwn}
 }
 
 // newHTTP2Generator makes the generator of HTTP/2 of the program at path.
@@ -78,6 +82,12 @@ func ownArgs(config load.Config) []string {
 	if config.NewConnections {
 		args = append(args, "--new-connections")
 	}
+	if config.TLS {
+		args = append(args, "--tls")
+	}
+	if config.Resume {
+		args = append(args, "--resume")
+	}
 	for _, h := range config.Headers {
 		args = append(args, "--header", h)
 	}
@@ -92,10 +102,14 @@ func parseOwn(output []byte) (load.Result, error) {
 	return r, nil
 }
 
-// generatorOf returns the generator of the scenario's protocol.
+// generatorOf returns the generator of the scenario's protocol. Handshakes are made by the lab's own, which knows whether a
+// session was resumed.
 func (l *lab) generatorOf(s Scenario) generator {
-	if s.http2() {
+	switch {
+	case s.http2():
 		return l.http2Load
+	case s.handshakes():
+		return l.handshakeLoad
 	}
 	return l.http1Load
 }

@@ -18,6 +18,15 @@ type goal struct {
 // default window of a stream, and a small part of the answer.
 const growthLimit = 32 << 20
 
+// Goals of TLS, in parts of nginx's CPU time. Small answers over connections that stay are what a proxy mostly has, and there
+// its own cost counts as in cleartext. In a handshake nearly all is cryptography, where OpenSSL's assembly is the measure; a
+// resumed one has half of that, a key exchange and no signature.
+const (
+	tlsKeepAliveRatio = 0.90
+	tlsHandshakeRatio = 1.5
+	tlsResumeRatio    = 1.2
+)
+
 // goals are what justifies a proxy of one's own: a request costs less than with any
 // peer, 100,000 idle connections fit in 200 MiB, a stream costs no more than what was
 // configured for it, and the size of a body costs no memory.
@@ -32,6 +41,9 @@ func goals() []goal {
 		cpuGoal(h2ToH1, peer.Nginx, 0.65),
 		cpuGoal(grpcUnary, peer.Nghttpx, 0.70),
 		cpuGoal(grpcUnary, peer.HAProxy, 0.55),
+		cpuGoal(tlsH1, peer.Nginx, tlsKeepAliveRatio),
+		cpuGoal(tlsHandshake, peer.Nginx, tlsHandshakeRatio),
+		cpuGoal(tlsResume, peer.Nginx, tlsResumeRatio),
 		memoryGoal(idle10k, "connection", 2<<10),
 		memoryGoal(h2Stalled, "stream", float64(2*(buffers.Data+buffers.StreamWindow))),
 		{

@@ -44,7 +44,10 @@ func (s Scenario) checkWork(answer load.Answer) error {
 
 // addedFields are the beginnings of the header lines that the origin gets once each.
 func (s Scenario) addedFields() []string {
-	fields := []string{"x-forwarded-for:", "x-forwarded-proto:", "x-request-id:"}
+	fields := []string{"x-forwarded-for:", "x-forwarded-proto: http\n", "x-request-id:"}
+	if s.Traffic.TLS {
+		fields[1] = "x-forwarded-proto: https\n"
+	}
 	if s.Traffic.AddHeaders {
 		fields = append(fields, peer.RequestHeader+": "+peer.HeaderValue+"\n")
 	}
@@ -69,6 +72,9 @@ func (s Scenario) checkAnswer(answer load.Answer) error {
 
 // checkResponse is about what all answers have, whatever the origin.
 func (s Scenario) checkResponse(answer load.Answer) error {
+	if want := s.agreement(); answer.TLS != want {
+		return fmt.Errorf("connection is under %q, want %q", answer.TLS, want)
+	}
 	if got := answer.Header.Values(peer.ResponseHeader); s.Traffic.AddHeaders && (len(got) != 1 || got[0] != peer.HeaderValue) {
 		return fmt.Errorf("answer has %s %q, want one %q", peer.ResponseHeader, got, peer.HeaderValue)
 	}
@@ -76,4 +82,12 @@ func (s Scenario) checkResponse(answer load.Answer) error {
 		return fmt.Errorf("answer has the trailers %v, want grpc-status 0", answer.Trailer)
 	}
 	return nil
+}
+
+// agreement is what a client and a proxy come to, see load.Answer.
+func (s Scenario) agreement() string {
+	if !s.Traffic.TLS {
+		return ""
+	}
+	return load.Agreement(peer.TLSVersion, peer.CipherSuite, peer.Curve)
 }

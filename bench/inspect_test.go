@@ -52,6 +52,11 @@ func TestCheckWork(t *testing.T) {
 			}
 		}
 	}
+	secure := callScenario()
+	secure.Traffic.TLS = true
+	if err := secure.checkWork(goodAnswer()); err == nil || !strings.Contains(err.Error(), "x-forwarded-proto") {
+		t.Errorf("http where clients speak https: got %v", err)
+	}
 	answer := goodAnswer()
 	answer.Body = []byte(strings.Replace(mirrored, "HTTP/2.0", "HTTP/1.1", 1))
 	if err := callScenario().checkWork(answer); err == nil {
@@ -69,6 +74,7 @@ func TestCheckAnswer(t *testing.T) {
 		"two of them":        func(a *load.Answer) { a.Header.Add(peer.ResponseHeader, peer.HeaderValue) },
 		"another value":      func(a *load.Answer) { a.Header.Set(peer.ResponseHeader, "x") },
 		"no trailers":        func(a *load.Answer) { a.Trailer = nil },
+		"TLS":                func(a *load.Answer) { a.TLS = "TLS 1.3" },
 		"a gRPC error":       func(a *load.Answer) { a.Trailer.Set("Grpc-Status", "14") },
 	} {
 		answer := goodAnswer()
@@ -77,8 +83,18 @@ func TestCheckAnswer(t *testing.T) {
 			t.Errorf("%s: want an error", name)
 		}
 	}
+	secure, answer := callScenario(), goodAnswer()
+	secure.Traffic.TLS, answer.TLS = true, "TLS 1.3, TLS_AES_128_GCM_SHA256, X25519"
+	if err := secure.checkAnswer(answer); err != nil {
+		t.Error(err)
+	}
+	for _, other := range []string{"", "TLS 1.2, TLS_AES_128_GCM_SHA256, X25519", "TLS 1.3, TLS_AES_256_GCM_SHA384, X25519"} {
+		if answer.TLS = other; secure.checkAnswer(answer) == nil {
+			t.Errorf("%q: want an error", other)
+		}
+	}
 	plain := Scenario{Path: "/16", Body: 2}
-	answer := load.Answer{Status: 200, Body: []byte("ok"), Header: http.Header{"Content-Length": {"2"}}}
+	answer = load.Answer{Status: 200, Body: []byte("ok"), Header: http.Header{"Content-Length": {"2"}}}
 	if err := plain.checkAnswer(answer); err != nil {
 		t.Error(err)
 	}
@@ -90,6 +106,9 @@ func TestCheckAnswer(t *testing.T) {
 
 func TestCheckLoad(t *testing.T) {
 	http2 := Scenario{Traffic: peer.Traffic{Downstream: peer.HTTP2}, Body: 16}
+	full := Scenario{Traffic: peer.Traffic{TLS: true}, Connections: 2, NewConnections: true}
+	resumed := full
+	resumed.Resume = true
 	for _, test := range []struct {
 		name   string
 		s      Scenario
@@ -100,6 +119,11 @@ func TestCheckLoad(t *testing.T) {
 		{"an answer without a message", http2, load.Result{Requests: 2, Bytes: 16}, false},
 		{"failures, which are told anyway", http2, load.Result{Requests: 1, Bytes: 1, Errors: load.Errors{Read: 1}}, true},
 		{"nothing", http2, load.Result{Errors: load.Errors{Read: 1}}, false},
+		{"full handshakes", full, load.Result{Requests: 9}, true},
+		{"one that is not", full, load.Result{Requests: 9, Resumed: 1}, false},
+		{"resumed handshakes", resumed, load.Result{Requests: 9, Resumed: 7}, true},
+		{"one that is not", resumed, load.Result{Requests: 9, Resumed: 6}, false},
+		{"one after a failure", resumed, load.Result{Requests: 9, Resumed: 6, Errors: load.Errors{Read: 1}}, true},
 		{"bytes of wrk", Scenario{Body: 16}, load.Result{Requests: 2, Bytes: 300}, true},
 	} {
 		if err := test.s.checkLoad(test.result); (err == nil) != test.ok {

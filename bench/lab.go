@@ -24,17 +24,19 @@ import (
 
 // lab is a run in progress. It belongs to the goroutine of Run.
 type lab struct {
-	options   Options
-	machine   Machine
-	http1Load generator
-	http2Load generator // without a path where there is no h2load
-	nghttpd   string    // path; "" where there is none
-	spawner   *child.Spawner
-	ports     *portFinder
-	origins   origins
-	cpus      []int  // that the process was allowed before the run
-	dir       string // of all files, removed at the end
-	files     uint64 // limit on open files per process
+	options       Options
+	machine       Machine
+	http1Load     generator
+	http2Load     generator // without a path where there is no h2load
+	handshakeLoad generator // of connections under TLS with a request each
+	nghttpd       string    // path; "" where there is none
+	spawner       *child.Spawner
+	ports         *portFinder
+	origins       origins
+	cpus          []int  // that the process was allowed before the run
+	dir           string // of all files, removed at the end
+	certificate   string // path of what all proxies show under TLS, beside it its key; "" where nothing is under TLS
+	files         uint64 // limit on open files per process
 }
 
 // Run measures and returns the report. Rounds that went wrong are part of it, see
@@ -49,6 +51,9 @@ func Run(ctx context.Context, options Options) (report Report, err error) {
 		return Report{}, err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
+	if err := l.makeCertificate(); err != nil {
+		return Report{}, err
+	}
 	if err := l.startOrigins(ctx); err != nil {
 		return Report{}, err
 	}

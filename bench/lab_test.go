@@ -22,11 +22,14 @@ func TestScenarios(t *testing.T) {
 		if n, ok := origin.ParseSize([]byte(s.Path)); !s.Traffic.GRPC && !s.Traffic.ControlPlane && (!ok || n != s.Body) {
 			t.Errorf("%s: %s is answered with %d bytes, the scenario says %d", s.Name, s.Path, n, s.Body)
 		}
-		if s.Connections < 1 || s.About == "" || s.Traffic.Upstream == "" || s.http2() != (s.Streams > 0 || s.Measure == Idle && s.Name != idle10k) {
+		if s.Connections < 1 || s.About == "" || s.Traffic.Upstream == "" || s.http2() != (s.Streams > 0 || s.Name == "h2-idle-10k") {
 			t.Errorf("%s: %+v", s.Name, s)
 		}
 		if (s.Measure == Updated) != s.Traffic.ControlPlane || s.Traffic.ControlPlane == (s.Push == bulk.Size{}) {
 			t.Errorf("%s: %s with %+v", s.Name, s.Measure, s.Push)
+		}
+		if s.Resume && !s.handshakes() || s.Traffic.TLS != strings.HasPrefix(s.Name, "tls-") {
+			t.Errorf("%s: %+v", s.Name, s)
 		}
 		if s.Streams > peer.MaxStreams || s.http2Origin() && s.inFlight() > peer.MaxStreams {
 			t.Errorf("%s: more requests at a time than an HTTP/2 origin takes on one connection", s.Name)
@@ -61,6 +64,9 @@ func TestTakingPart(t *testing.T) {
 		{h2Large, nil, []string{peer.Nginx}},
 		{h2Stalled, nil, []string{peer.Nginx, peer.HAProxy}},
 		{"h2-idle-10k", nil, nil},
+		{tlsH1, []string{peer.Nghttpx}, nil},
+		{"tls-h2", nil, nil},
+		{tlsResume, []string{peer.Nghttpx}, nil},
 	} {
 		s, err := findScenario(test.scenario)
 		if err != nil {
@@ -209,9 +215,10 @@ func TestOptionsCheck(t *testing.T) {
 
 func TestHoldArgs(t *testing.T) {
 	for name, want := range map[string]string{
-		idle10k:       "idle --address a:1 --path /16 --connections 10000",
-		"h2-idle-10k": "idle --http2 --address a:1 --path /16 --connections 10000",
-		h2Stalled:     "stall --streams 100 --address a:1 --path /1m --connections 10",
+		idle10k:        "idle --address a:1 --path /16 --connections 10000",
+		"h2-idle-10k":  "idle --http2 --address a:1 --path /16 --connections 10000",
+		"tls-idle-10k": "idle --address a:1 --path /16 --connections 10000 --tls",
+		h2Stalled:      "stall --streams 100 --address a:1 --path /1m --connections 10",
 	} {
 		s, err := findScenario(name)
 		if err != nil {

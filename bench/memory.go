@@ -63,6 +63,9 @@ func holdArgs(s Scenario, address string) []string {
 	case s.http2():
 		return append([]string{"idle", "--http2"}, common...)
 	}
+	if s.Traffic.TLS {
+		common = append(common, "--tls")
+	}
 	return append([]string{"idle"}, common...)
 }
 

@@ -16,7 +16,7 @@ const (
 	Auto Generator = "auto"
 	// H2load is the program of that name. It makes all HTTP/2 load, and only that.
 	H2load Generator = "h2load"
-	// Wrk is the program of that name, found on the PATH.
+	// Wrk is the program of that name, found on the PATH. It makes no load of handshakes.
 	Wrk Generator = "wrk"
 	// Own is package load in a process of its own.
 	Own Generator = "own"
@@ -45,7 +45,7 @@ type Options struct {
 	Duration time.Duration
 	// Warmup is the part of a round before it, whole seconds in [1s, 10m].
 	Warmup time.Duration
-	// Load names the generator of HTTP/1.1.
+	// Load names the generator of HTTP/1.1. That of handshakes is Own.
 	Load Generator
 	// Self is the path of a program with the sub-commands origin, load, idle, stall and
 	// control-plane.

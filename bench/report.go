@@ -88,6 +88,14 @@ func (r Round) gigabits() float64 {
 	return float64(r.Load.Bytes) * 8 / 1e9 / r.Load.Elapsed.Seconds()
 }
 
+// gigabitsPerCore returns bodies over the CPU time of the proxy.
+func (r Round) gigabitsPerCore() float64 {
+	if r.TotalCPU <= 0 {
+		return 0
+	}
+	return float64(r.Load.Bytes) * 8 / 1e9 / r.TotalCPU.Seconds()
+}
+
 // Summary is what the rounds of one proxy in one scenario come to: medians, and
 // spreads as half the range divided by the median.
 type Summary struct {
@@ -111,6 +119,8 @@ type Summary struct {
 	// Gigabits of bodies per second, in units of 10^9 bits.
 	Gigabits       float64 `json:"gbit_per_second"`
 	GigabitsSpread float64 `json:"gbit_per_second_spread"`
+	// GigabitsPerCore is bodies over CPU time: what a core that did nothing else would carry.
+	GigabitsPerCore float64 `json:"gbit_per_second_per_core"`
 	// CPURatio is the median over rounds of this proxy's CPU per request over the
 	// peer's in the same round, by peer.
 	CPURatio map[string]float64 `json:"cpu_ratio,omitempty"`
@@ -190,6 +200,7 @@ func (s *ScenarioReport) summarizeThroughput(sum *Summary) {
 	sum.Foreign = median(s.values(sum.Proxy, func(r Round) float64 { return r.Foreign }))
 	gigabits := s.values(sum.Proxy, Round.gigabits)
 	sum.Gigabits, sum.GigabitsSpread = median(gigabits), spread(gigabits)
+	sum.GigabitsPerCore = median(s.values(sum.Proxy, Round.gigabitsPerCore))
 	sum.Mean = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.Mean) }))
 	sum.P50 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P50) }))
 	sum.P99 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P99) }))

@@ -48,6 +48,27 @@ func updated(n int, times time.Duration) Round {
 	}
 }
 
+// moved1m makes a round of 1000 answers of 1 MiB in a second, half of which the proxy computes, or as much more as times says.
+func moved1m(proxy string, n int, times time.Duration) Round {
+	return Round{
+		Proxy: proxy, Round: n, Load: load.Result{Requests: 1000, Bytes: 1000 << 20, Elapsed: time.Second},
+		TotalCPU: times * 500 * time.Millisecond, UserCPU: times * 400 * time.Millisecond, SystemCPU: times * 100 * time.Millisecond, FineCPU: true,
+	}
+}
+
+func TestGigabits(t *testing.T) {
+	r := moved1m(peer.Nginx, 1, 1)
+	if got := r.gigabits(); got != 8.388608 {
+		t.Errorf("%v Gbit/s, want 8.388608", got)
+	}
+	if got := r.gigabitsPerCore(); got != 16.777216 {
+		t.Errorf("%v Gbit/s per core, want 16.777216", got)
+	}
+	if got := (Round{}).gigabitsPerCore(); got != 0 {
+		t.Errorf("%v Gbit/s per core of nothing, want 0", got)
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	hundred := make([]time.Duration, 100)
 	for i := range hundred {
@@ -67,7 +88,7 @@ func TestQuantile(t *testing.T) {
 // sampleReport has three rounds, in the second of which the machine was slow.
 func sampleReport(t *testing.T) Report {
 	t.Helper()
-	scenarios, err := FindScenarios([]string{h1Small, idle10k, h2Large, h2Stalled, h2ToH2, xds10k})
+	scenarios, err := FindScenarios([]string{h1Small, idle10k, h2Large, h2Stalled, h2ToH2, xds10k, "tls-1m"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,9 +112,12 @@ func sampleReport(t *testing.T) Report {
 	idle.Rounds = append(idle.Rounds, Round{Proxy: peer.HAProxy, Round: 1, Error: "does not start"})
 	large.Rounds = []Round{downloaded(peer.ProxyALB, time.Second, 20<<20), downloaded(peer.Nghttpx, 2*time.Second, 500<<20)}
 	stalled.Rounds = []Round{{Proxy: peer.ProxyALB, Round: 1, BaseRSS: 10 << 20, AfterRSS: 210 << 20}}
+	moved := ScenarioReport{Scenario: scenarios[6], Load: Wrk}
 	for i := range 3 {
+		moved.Rounds = append(moved.Rounds, moved1m(peer.ProxyALB, i+1, 2), moved1m(peer.Nginx, i+1, 1))
 		pushed.Rounds = append(pushed.Rounds, updated(i+1, time.Duration(1+i)))
 	}
+	moved.summarize(names[:2])
 	pushed.summarize(names[:1])
 	small.summarize(names)
 	idle.summarize(names)
@@ -103,7 +127,7 @@ func sampleReport(t *testing.T) Report {
 		Machine:   Machine{Kernel: "6.1", Arch: "amd64", CPU: "Some CPU", ProxyCPUs: []int{0}, LoadCPUs: []int{1, 2}},
 		Tools:     []Program{{"h2load", "/bin/h2load", "1.52"}},
 		Proxies:   []Program{{peer.ProxyALB, "/bin/proxy-alb", "1.0"}, {peer.Nginx, "/bin/nginx", "1.22"}, {peer.HAProxy, "/bin/haproxy", "2.6"}},
-		Scenarios: []ScenarioReport{small, idle, large, stalled, absent, pushed},
+		Scenarios: []ScenarioReport{small, idle, large, stalled, absent, pushed, moved},
 	}
 	r.Goals = r.judge()
 	return r

@@ -15,6 +15,8 @@ const (
 	// Throughput drives the proxy as hard as the load allows and measures requests
 	// per second, CPU time per request and latency.
 	Throughput Measure = "throughput"
+	// Transfer drives the proxy with large answers and measures bits per second and CPU time.
+	Transfer Measure = "transfer"
 	// Download moves one large answer and measures bits per second, CPU time and what
 	// it adds to the memory.
 	Download Measure = "download"
@@ -54,6 +56,8 @@ type Scenario struct {
 	Push bulk.Size `json:"push,omitzero"`
 	// NewConnections opens a connection per request.
 	NewConnections bool `json:"new_connections,omitempty"`
+	// Resume has each of them but the first resume a session of TLS.
+	Resume bool `json:"resume,omitempty"`
 }
 
 // smallPath is what every origin of documents answers with smallBody bytes.
@@ -77,6 +81,12 @@ func (s Scenario) rounds(asked int) int {
 func (s Scenario) http2() bool       { return s.Traffic.Downstream == peer.HTTP2 }
 func (s Scenario) http2Origin() bool { return s.Traffic.Upstream == peer.HTTP2 }
 
+// handshakes says that the scenario is about how connections under TLS begin.
+func (s Scenario) handshakes() bool { return s.Traffic.TLS && s.NewConnections }
+
+// driven says that the proxy is driven as hard as the load allows.
+func (s Scenario) driven() bool { return s.Measure == Throughput || s.Measure == Transfer }
+
 // held is the number of things that a scenario of memory holds, and what they are.
 func (s Scenario) held() (n int, unit string) {
 	if s.Measure == Stalled {
@@ -88,7 +98,7 @@ func (s Scenario) held() (n int, unit string) {
 // inFlight is the most requests at a time, those of the warm-up included.
 func (s Scenario) inFlight() int {
 	warm := s
-	if s.Measure != Throughput {
+	if !s.driven() {
 		warm = s.small()
 	}
 	n := warm.Connections * max(1, warm.Streams)
@@ -103,6 +113,7 @@ func (s Scenario) load(address string) load.Config {
 	return load.Config{
 		Address: address, Path: s.Path, Headers: s.Headers, HTTP2: s.http2(),
 		Connections: s.Connections, Streams: s.Streams, NewConnections: s.NewConnections,
+		TLS: s.Traffic.TLS, Resume: s.Resume,
 	}
 }
 
@@ -128,7 +139,7 @@ func (s Scenario) probed() (path string, body int) {
 // question is the request that a proxy is asked before it is measured.
 func (s Scenario) question(address string) load.Question {
 	path, _ := s.probed()
-	q := load.Question{Address: address, Path: path, HTTP2: s.http2(), Headers: s.Headers}
+	q := load.Question{Address: address, Path: path, TLS: s.Traffic.TLS, HTTP2: s.http2(), Headers: s.Headers}
 	if s.Message > 0 {
 		q.Body = message(s.Message)
 	}

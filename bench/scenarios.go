@@ -42,11 +42,15 @@ const (
 	h2Stalled = "h2-stalled-1k"
 	idle10k   = "idle-10k"
 	xds10k    = "xds-10k"
+
+	tlsH1        = "tls-h1"
+	tlsHandshake = "tls-handshake"
+	tlsResume    = "tls-resume"
 )
 
 // Scenarios lists every scenario.
 func Scenarios() []Scenario {
-	return slices.Concat(http1Scenarios(), http2Scenarios(), updateScenarios())
+	return slices.Concat(http1Scenarios(), http2Scenarios(), tlsScenarios(), updateScenarios())
 }
 
 // updateScenarios are about control planes. A mesh of 10,000 services is what large users of
@@ -130,7 +134,8 @@ func stalledBuffers() *peer.Buffers {
 }
 
 // DefaultScenarios are the names that run when none is asked for: those whose goals are
-// about CPU time, which every change can spoil, idle-10k and xds-10k.
+// about CPU time, which every change can spoil, idle-10k and xds-10k. Those of TLS would double the time that
+// this takes.
 func DefaultScenarios() []string {
 	return []string{h1Small, h2ToH2, h2ToH1, grpcUnary, idle10k, xds10k}
 }

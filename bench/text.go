@@ -22,6 +22,7 @@ func (r Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	r.writeHeading(&b)
 	r.writeTable(&b, throughputHead(), throughputCells, Throughput)
+	r.writeTable(&b, transferHead(), transferCells, Transfer)
 	r.writeTable(&b, downloadHead(), downloadCells, Download)
 	r.writeTable(&b, memoryHead(), memoryCells, Idle, Stalled)
 	r.writeTable(&b, updateHead(), updateCells, Updated)
@@ -94,6 +95,19 @@ func throughputCells(_ Scenario, sum Summary) []string {
 		fmt.Sprintf("%.0f%%", 100*sum.Busy),
 		known(sum.Mean), known(sum.P50), known(sum.P99),
 		fmt.Sprint(sum.Errors.Total()),
+	}, ratioCells(sum.CPURatio)...)
+}
+
+func transferHead() []string {
+	return append([]string{"Gbit/s", "±", "Gbit/s per core", "CPU ms/GiB (user+sys)", "±", "busy", "errors"}, ratioHead("CPU vs")...)
+}
+
+func transferCells(s Scenario, sum Summary) []string {
+	perGiB := float64(1<<30) / float64(s.Body) / 1000 // from microseconds per answer
+	return append([]string{
+		fmt.Sprintf("%.2f", sum.Gigabits), percent(sum.GigabitsSpread), fmt.Sprintf("%.2f", sum.GigabitsPerCore),
+		fmt.Sprintf("%.0f (%.0f+%.0f)", sum.CPU*perGiB, sum.UserCPU*perGiB, sum.SystemCPU*perGiB), percent(sum.CPUSpread),
+		fmt.Sprintf("%.0f%%", 100*sum.Busy), fmt.Sprint(sum.Errors.Total()),
 	}, ratioCells(sum.CPURatio)...)
 }
 
@@ -200,6 +214,8 @@ func (s ScenarioReport) describe(r Round) string {
 		u := r.Update
 		return fmt.Sprintf("push applied in %s ms, %s ms of CPU, RSS %s, p99 %v, %v before, one endpoint in %s ms", millis(u.Applied),
 			millis(r.TotalCPU), after, u.P99During, u.P99Before, millis(u.Visible))
+	case s.Scenario.Measure == Transfer:
+		return fmt.Sprintf("%.2f Gbit/s, %.2f per core", r.gigabits(), r.gigabitsPerCore())
 	case s.Scenario.Measure == Download:
 		return fmt.Sprintf("%.2f Gbit/s, %.0f ms of CPU, RSS %s to %s, peak %s",
 			r.gigabits(), r.TotalCPU.Seconds()*1000, before, after, mebibytes(float64(r.PeakRSS)))

@@ -73,6 +73,21 @@ func (s Scenario) checkLoad(result load.Result) error {
 	case s.http2() && result.Errors.Total() == 0 && result.Bytes != want:
 		return fmt.Errorf("%d answers have %d bytes, want %d", result.Requests, result.Bytes, want)
 	}
+	if s.handshakes() {
+		return s.checkResumed(result)
+	}
+	return nil
+}
+
+// checkResumed fails when sessions were resumed that were to be new, or the other way round. The first of each connection
+// is new in any case, and so is the one after a failure, which fails the round by itself.
+func (s Scenario) checkResumed(result load.Result) error {
+	switch full := result.Requests - result.Resumed; {
+	case !s.Resume && result.Resumed > 0:
+		return fmt.Errorf("%d of %d handshakes were resumed, want none", result.Resumed, result.Requests)
+	case s.Resume && full > uint64(s.Connections)+result.Errors.Total():
+		return fmt.Errorf("%d of %d handshakes were not resumed, want at most %d", full, result.Requests, s.Connections)
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ func (l *lab) findTools() (err error) {
 	if l.http1Load, err = newGenerator(l.options, l.dir, cpus); err != nil {
 		return err
 	}
+	l.handshakeLoad = newOwnGenerator(l.options)
 	if path, err := peer.FindProgram(h2loadProgram); err == nil {
 		l.http2Load = newHTTP2Generator(path, cpus)
 	}

@@ -1,5 +1,5 @@
 // Package tls makes the TLS contexts of the process from files, and makes them anew when the files change. It is the only
-// importer of crypto/tls.
+// importer of crypto/tls but for the load generator of the lab.
 //
 // A [ServerContext] is what a server shows its clients and asks of them. The files are read whole and checked before
 // anything of them is used, so what cannot work is refused with the file and the reason when it is read, and not by

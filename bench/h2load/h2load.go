@@ -13,8 +13,8 @@ import (
 // than a loopback ever has in flight, so that the client holds no proxy back.
 const windowBits = "24"
 
-// Args returns h2load's arguments for config, HTTP/2 in cleartext with prior
-// knowledge. There is a thread per threads, but never more than connections, as
+// Args returns h2load's arguments for config, HTTP/2 under TLS by ALPN or in
+// cleartext with prior knowledge. There is a thread per threads, but never more than connections, as
 // h2load refuses that.
 //
 // With config.Requests that many are made, however long it takes; that is the mode
@@ -42,7 +42,7 @@ func Args(config load.Config, threads int) []string {
 	for _, h := range config.Headers {
 		args = append(args, "--header="+h)
 	}
-	return append(args, "http://"+config.Address+config.Path)
+	return append(args, config.URL())
 }
 
 // seconds rounds up: h2load takes other units too, but has no use for parts of a

@@ -133,6 +133,10 @@ func TestArgs(t *testing.T) {
 	if got := Args(config, 8); !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
+	config.TLS = true
+	if got := Args(config, 8); got[len(got)-1] != "https://127.0.0.1:1/16" {
+		t.Errorf("under TLS %q is asked for", got[len(got)-1])
+	}
 	if got := Args(config, 0); got[0] != "--threads=1" {
 		t.Errorf("%s, want one thread", got[0])
 	}

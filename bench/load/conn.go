@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -45,12 +46,20 @@ func (e *stepError) Unwrap() error { return e.err }
 type conn struct {
 	address string
 	source  net.IP
+	tls     *tls.Config // nil for cleartext
 	tcp     net.Conn
+	stream  net.Conn // what is written to and read from: tcp, or TLS on it
+	resumed bool     // stream goes on with a session of TLS
 	reader  *bufio.Reader
 }
 
-func newConn(address string, source net.IP) *conn {
-	return &conn{address: address, source: source}
+// newConn makes connection i of config.
+func newConn(config Config, i int) *conn {
+	c := &conn{address: config.Address, source: source(i)}
+	if config.TLS {
+		c.tls = clientTLS(config.Resume)
+	}
+	return c
 }
 
 // source returns the loopback address that connection i comes from.
@@ -67,7 +76,7 @@ func (c *conn) exchange(request []byte, deadline time.Time) (response, error) {
 	if err := c.tcp.SetDeadline(deadline); err != nil {
 		return response{}, &stepError{stepConnect, err}
 	}
-	if _, err := c.tcp.Write(request); err != nil {
+	if _, err := c.stream.Write(request); err != nil {
 		return response{}, &stepError{stepWrite, err}
 	}
 	answer, err := readResponse(c.reader)
@@ -91,11 +100,16 @@ func (c *conn) open(deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	c.tcp = tcp
-	if c.reader == nil {
-		c.reader = bufio.NewReaderSize(tcp, readBuffer)
+	stream, resumed, err := secure(tcp, c.tls, deadline)
+	if err != nil {
+		tcp.Close()
+		return err
 	}
-	c.reader.Reset(tcp)
+	c.tcp, c.stream, c.resumed = tcp, stream, resumed
+	if c.reader == nil {
+		c.reader = bufio.NewReaderSize(stream, readBuffer)
+	}
+	c.reader.Reset(stream)
 	return nil
 }
 
@@ -112,8 +126,8 @@ func portAtConnect(_ context.Context, _, _ string, raw syscall.RawConn) error {
 
 func (c *conn) close() {
 	if c.tcp != nil {
-		c.tcp.Close()
-		c.tcp = nil
+		c.stream.Close()
+		c.tcp, c.stream = nil, nil
 	}
 }
 

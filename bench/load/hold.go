@@ -24,13 +24,13 @@ type Held struct {
 // not answered 200, and when ctx ends. How long and how many requests config says is
 // of no account.
 func Hold(ctx context.Context, config Config) (*Held, error) {
-	config.NewConnections = false
+	config.NewConnections, config.Resume = false, false
 	if err := config.check(); err != nil {
 		return nil, err
 	}
 	h := &Held{conns: make([]*conn, config.Connections)}
 	for i := range h.conns {
-		h.conns[i] = newConn(config.Address, source(i))
+		h.conns[i] = newConn(config, i)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -39,7 +39,11 @@ type Config struct {
 	Headers []string
 	// BodyFile names a file that is the body of each request, which is then a POST.
 	BodyFile string
-	// HTTP2 makes it HTTP/2 with prior knowledge.
+	// TLS makes it TLS. Certificates of servers are not looked at.
+	TLS bool
+	// Resume has each connection resume the session of the one before it, with TLS and NewConnections.
+	Resume bool
+	// HTTP2 makes it HTTP/2, in cleartext with prior knowledge.
 	HTTP2 bool
 	// Connections is the number of connections, each with one request in flight, or
 	// of HTTP/2 with Streams.
@@ -85,6 +89,8 @@ type Result struct {
 	P999     time.Duration `json:"p999_ns"`
 	Max      time.Duration `json:"max_ns"`
 	Errors   Errors        `json:"errors"`
+	// Resumed is how many of Requests came over a session of TLS that was resumed, as far as the generator knows.
+	Resumed uint64 `json:"resumed,omitempty"`
 }
 
 // RequestsPerSecond returns the mean rate; 0 for an empty run.
@@ -95,6 +101,14 @@ func (r Result) RequestsPerSecond() float64 {
 	return float64(r.Requests) / r.Elapsed.Seconds()
 }
 
+// URL returns what is asked for.
+func (c Config) URL() string {
+	if c.TLS {
+		return "https://" + c.Address + c.Path
+	}
+	return "http://" + c.Address + c.Path
+}
+
 // check is about what Run, Hold and Stall have in common.
 func (c Config) check() error {
 	switch {
@@ -102,6 +116,10 @@ func (c Config) check() error {
 		return fmt.Errorf("connections: %d is not in [1, %d]", c.Connections, maxConnections)
 	case len(c.Path) == 0 || c.Path[0] != '/':
 		return fmt.Errorf("path: %q does not begin with /", c.Path)
+	case c.TLS && c.HTTP2:
+		return errors.New("HTTP/2 under TLS: package load speaks it in cleartext only")
+	case c.Resume && !(c.TLS && c.NewConnections):
+		return errors.New("resumption: want TLS and new connections with it")
 	}
 	return nil
 }
@@ -121,6 +139,7 @@ type run struct {
 	config   Config
 	request  []byte
 	requests atomic.Uint64
+	resumed  atomic.Uint64
 	bytes    atomic.Uint64
 	latency  hist.Histogram
 
@@ -148,7 +167,7 @@ func Run(ctx context.Context, config Config) (Result, error) {
 
 // connection makes requests one after another until ctx ends.
 func (r *run) connection(ctx context.Context, i int) {
-	c := newConn(r.config.Address, source(i))
+	c := newConn(r.config, i)
 	defer c.close()
 	for ctx.Err() == nil {
 		start := time.Now()
@@ -162,6 +181,9 @@ func (r *run) connection(ctx context.Context, i int) {
 		r.latency.Record(time.Since(start))
 		r.requests.Add(1)
 		r.bytes.Add(uint64(response.size))
+		if c.resumed {
+			r.resumed.Add(1)
+		}
 		if response.status/100 != 2 {
 			r.statusErrors.Add(1)
 		}
@@ -190,6 +212,7 @@ func (r *run) result(elapsed time.Duration) Result {
 	return Result{
 		Requests: r.requests.Load(),
 		Bytes:    r.bytes.Load(),
+		Resumed:  r.resumed.Load(),
 		Elapsed:  elapsed,
 		P50:      r.latency.Quantile(0.50),
 		P90:      r.latency.Quantile(0.90),

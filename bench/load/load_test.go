@@ -21,6 +21,23 @@ type counter struct {
 // it calls stop, which makes runs end by count and not by time.
 func serve(t *testing.T, stopAfter int64, stop func(), handle http.HandlerFunc) *counter {
 	t.Helper()
+	c := prepare(stopAfter, stop, handle)
+	c.Start()
+	t.Cleanup(c.Close)
+	return c
+}
+
+// serveTLS is serve under TLS, without a limit.
+func serveTLS(t *testing.T, handle http.HandlerFunc) *counter {
+	t.Helper()
+	c := prepare(-1, nil, handle)
+	c.EnableHTTP2 = true
+	c.StartTLS()
+	t.Cleanup(c.Close)
+	return c
+}
+
+func prepare(stopAfter int64, stop func(), handle http.HandlerFunc) *counter {
 	c := &counter{}
 	c.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.requests.Add(1) == stopAfter {
@@ -36,8 +53,6 @@ func serve(t *testing.T, stopAfter int64, stop func(), handle http.HandlerFunc) 
 			c.connections.Add(1)
 		}
 	}
-	c.Start()
-	t.Cleanup(c.Close)
 	return c
 }
 
@@ -130,15 +145,17 @@ func TestRunCountsConnectErrors(t *testing.T) {
 func TestRunRefusesConfig(t *testing.T) {
 	good := Config{Address: "127.0.0.1:1", Path: "/", Connections: 1, Duration: time.Second}
 	for name, change := range map[string]func(*Config){
-		"no connections":       func(c *Config) { c.Connections = 0 },
-		"too many connections": func(c *Config) { c.Connections = maxConnections + 1 },
-		"no duration":          func(c *Config) { c.Duration = 0 },
-		"no path":              func(c *Config) { c.Path = "" },
-		"relative path":        func(c *Config) { c.Path = "x" },
-		"HTTP/2":               func(c *Config) { c.HTTP2 = true },
-		"streams":              func(c *Config) { c.Streams = 2 },
-		"a body":               func(c *Config) { c.BodyFile = "x" },
-		"a number":             func(c *Config) { c.Requests = 1 },
+		"no connections":          func(c *Config) { c.Connections = 0 },
+		"too many connections":    func(c *Config) { c.Connections = maxConnections + 1 },
+		"no duration":             func(c *Config) { c.Duration = 0 },
+		"no path":                 func(c *Config) { c.Path = "" },
+		"relative path":           func(c *Config) { c.Path = "x" },
+		"HTTP/2":                  func(c *Config) { c.HTTP2 = true },
+		"streams":                 func(c *Config) { c.Streams = 2 },
+		"a body":                  func(c *Config) { c.BodyFile = "x" },
+		"a number":                func(c *Config) { c.Requests = 1 },
+		"resumption in the clear": func(c *Config) { c.Resume, c.NewConnections = true, true },
+		"resumption of nothing":   func(c *Config) { c.Resume, c.TLS = true, true },
 	} {
 		config := good
 		change(&config)
@@ -151,11 +168,16 @@ func TestRunRefusesConfig(t *testing.T) {
 func TestHold(t *testing.T) {
 	t.Run("HTTP/1.1", func(t *testing.T) { testHold(t, Config{}) })
 	t.Run("HTTP/2", func(t *testing.T) { testHold(t, Config{HTTP2: true}) })
+	t.Run("TLS", func(t *testing.T) { testHold(t, Config{TLS: true}) })
 }
 
 func testHold(t *testing.T, config Config) {
 	const n = 200
-	server := serve(t, -1, nil, hello)
+	start := func(t *testing.T, handle http.HandlerFunc) *counter { return serve(t, -1, nil, handle) }
+	if config.TLS {
+		start = serveTLS
+	}
+	server := start(t, hello)
 	config.Address, config.Path, config.Connections = server.address(), "/", n
 	held, err := Hold(t.Context(), config)
 	if err != nil {

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +17,9 @@ const maxProbeBody = 2 << 20
 // Question is a request of a probe.
 type Question struct {
 	Address, Path string
-	// HTTP2 asks in HTTP/2 with prior knowledge.
+	// TLS asks under TLS and offers what crypto/tls offers by itself.
+	TLS bool
+	// HTTP2 asks in HTTP/2, in cleartext with prior knowledge.
 	HTTP2 bool
 	// Headers are sent, each as "name: value".
 	Headers []string
@@ -29,6 +32,8 @@ type Answer struct {
 	Status          int
 	Header, Trailer http.Header
 	Body            []byte
+	// TLS is the Agreement of the two sides, "" in cleartext.
+	TLS string
 }
 
 // Probe makes one request on a connection of its own and reads the whole response.
@@ -43,8 +48,12 @@ func Probe(ctx context.Context, q Question, timeout time.Duration) (Answer, erro
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!q.HTTP2)
-	protocols.SetUnencryptedHTTP2(q.HTTP2)
-	transport := &http.Transport{Protocols: protocols, DisableKeepAlives: true, DisableCompression: true}
+	protocols.SetHTTP2(q.HTTP2 && q.TLS)
+	protocols.SetUnencryptedHTTP2(q.HTTP2 && !q.TLS)
+	transport := &http.Transport{
+		Protocols: protocols, DisableKeepAlives: true, DisableCompression: true,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the lab's certificates are nobody else's
+	}
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(request)
 	if err != nil {
@@ -58,7 +67,7 @@ func Probe(ctx context.Context, q Question, timeout time.Duration) (Answer, erro
 	case len(body) > maxProbeBody:
 		return Answer{}, fmt.Errorf("body has more than %d bytes", maxProbeBody)
 	}
-	return Answer{resp.StatusCode, resp.Header, resp.Trailer, body}, nil
+	return Answer{resp.StatusCode, resp.Header, resp.Trailer, body, describe(resp.TLS)}, nil
 }
 
 func (q Question) request(ctx context.Context) (*http.Request, error) {
@@ -66,7 +75,8 @@ func (q Question) request(ctx context.Context) (*http.Request, error) {
 	if q.Body != nil {
 		method, body = http.MethodPost, bytes.NewReader(q.Body)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+q.Address+q.Path, body)
+	url := Config{TLS: q.TLS, Address: q.Address, Path: q.Path}.URL()
+	request, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package load
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,6 +37,17 @@ func TestProbe(t *testing.T) {
 				t.Errorf("trailers %v", got.Trailer)
 			}
 		})
+	}
+}
+
+func TestProbeTLS(t *testing.T) {
+	server := serveTLS(t, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(r.Proto)) })
+	for _, http2 := range []bool{false, true} {
+		want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[http2]
+		got, err := Probe(t.Context(), Question{TLS: true, HTTP2: http2, Address: server.address(), Path: "/"}, 10*time.Second)
+		if err != nil || string(got.Body) != want || !strings.HasPrefix(got.TLS, "TLS 1.3, TLS_") || strings.Count(got.TLS, ", ") != 2 {
+			t.Errorf("got %q by %q, %v, want %s", got.Body, got.TLS, err, want)
+		}
 	}
 }
 

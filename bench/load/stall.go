@@ -38,12 +38,15 @@ func Stall(ctx context.Context, config Config) (*Stalled, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	if config.TLS {
+		return nil, errors.New("TLS: package load stalls streams in cleartext only")
+	}
 	if config.Streams < 1 || config.Streams > maxStreams {
 		return nil, fmt.Errorf("streams: %d is not in [1, %d]", config.Streams, maxStreams)
 	}
 	s := &Stalled{}
 	for i := range config.Connections {
-		c := newConn(config.Address, source(i))
+		c := newConn(config, i)
 		held, err := stall(ctx, c, config)
 		if err != nil {
 			c.close()

@@ -57,6 +57,7 @@ func TestStallRefusesConfig(t *testing.T) {
 		"no connections":   func(c *Config) { c.Connections = 0 },
 		"no streams":       func(c *Config) { c.Streams = 0 },
 		"too many streams": func(c *Config) { c.Streams = maxStreams + 1 },
+		"TLS":              func(c *Config) { c.TLS = true },
 		"no path":          func(c *Config) { c.Path = "" },
 	} {
 		config := good

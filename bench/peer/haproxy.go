@@ -19,6 +19,10 @@ var haproxyTemplate = template.Must(template.New("haproxy.cfg").Parse(`global
     nbthread 1
     maxconn {{.Connections}}
     no strict-limits
+{{- if .Traffic.TLS}}
+    ssl-default-bind-options ssl-min-ver TLSv1.3
+    ssl-default-bind-ciphersuites {{.Suite}}
+{{- end}}
 {{- if or .HTTP2 .OriginHTTP2}}
     tune.h2.max-concurrent-streams {{.Streams}}
 {{- end}}
@@ -42,11 +46,11 @@ defaults
     http-reuse always
 
 frontend bench
-    bind {{.Listen}}{{if .HTTP2}} proto h2{{end}} backlog 4096
+    bind {{.Listen}}{{if .Traffic.TLS}} ssl crt {{.Certificate}} curves {{.Curve}} alpn {{if .HTTP2}}h2,{{end}}http/1.1{{else if .HTTP2}} proto h2{{end}} backlog 4096
     option forwardfor
     unique-id-format %[uuid()]
     unique-id-header X-Request-Id
-    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Proto {{.Scheme}}
 {{- if .Traffic.AddHeaders}}
     http-request set-header {{.RequestHeader}} {{.HeaderValue}}
     http-response set-header {{.ResponseHeader}} {{.HeaderValue}}

@@ -10,7 +10,15 @@ import (
 // a constant, as it can make none. Its windows towards the origin are raised to what a
 // connection of many streams or a large download can use; nothing is pushed, and no
 // timeout ends what the lab holds.
-var nghttpxTemplate = template.Must(template.New("nghttpx.conf").Parse(`frontend={{.Front.Host}},{{.Front.Port}};no-tls
+var nghttpxTemplate = template.Must(template.New("nghttpx.conf").Parse(`frontend={{.Front.Host}},{{.Front.Port}}{{if not .Traffic.TLS}};no-tls{{end}}
+{{- if .Traffic.TLS}}
+certificate-file={{.Certificate}}
+private-key-file={{.Key}}
+tls-min-proto-version=TLSv1.3
+tls-max-proto-version=TLSv1.3
+tls13-ciphers={{.Suite}}
+ecdh-curves={{.Curve}}
+{{- end}}
 backend={{.Back.Host}},{{.Back.Port}};;proto={{if .OriginHTTP2}}h2{{else}}http/1.1{{end}}
 workers=1
 no-server-push=yes

@@ -52,7 +52,15 @@ http {
     }
 
     server {
-        listen {{.Listen}} {{if .HTTP2}}http2 {{end}}reuseport backlog=4096;
+        listen {{.Listen}} {{if .Traffic.TLS}}ssl {{end}}{{if .HTTP2}}http2 {{end}}reuseport backlog=4096;
+{{- if .Traffic.TLS}}
+        ssl_certificate {{.Certificate}};
+        ssl_certificate_key {{.Key}};
+        ssl_protocols TLSv1.3;
+        ssl_conf_command Ciphersuites {{.Suite}};
+        ssl_ecdh_curve {{.Curve}};
+        ssl_session_tickets on;
+{{- end}}
         location / {
 {{- if .Traffic.GRPC}}
             grpc_pass grpc://origin;

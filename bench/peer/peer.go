@@ -1,7 +1,7 @@
 // Package peer knows the proxies that the lab compares: where to find each, how
 // to ask its version, and how to configure it so that all do the same work.
 //
-// The work: one plain-text listener, one worker, one route to one origin, keep-alive
+// The work: one listener, in cleartext or under TLS 1.3 with session tickets, one worker, one route to one origin, keep-alive
 // on both sides with an upstream pool that holds every connection in use, no access
 // log, no compression. Each request gets x-forwarded-for, x-forwarded-proto and
 // x-request-id, and what its Traffic asks for. Within that each is tuned as somebody
@@ -26,6 +26,8 @@ type Spec struct {
 	Admin, GRPC, Metrics, Health string
 	// Traffic is what the proxy carries.
 	Traffic Traffic
+	// Certificate and Key are PEM files for traffic under TLS. Key is Certificate with ".key" at its end: where HAProxy looks.
+	Certificate, Key string
 	// MaxConnections is the most client connections open at once, MaxRequests the
 	// most requests in flight.
 	MaxConnections, MaxRequests int

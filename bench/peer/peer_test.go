@@ -17,6 +17,7 @@ func spec(dir string) Spec {
 	return Spec{
 		Listen: "127.0.0.1:20001", Origin: "127.0.0.1:20000", Admin: "127.0.0.1:20002", GRPC: "127.0.0.1:20003",
 		ControlPlane: "127.0.0.1:20006", Metrics: "127.0.0.1:20004", Health: "127.0.0.1:20005", MaxConnections: 10000, MaxRequests: 64, Dir: dir, Root: true,
+		Certificate: "/run/lab/tls.pem", Key: "/run/lab/tls.pem.key",
 		Traffic: Traffic{Downstream: HTTP1, Upstream: HTTP1},
 	}
 }
@@ -35,6 +36,10 @@ func traffics() map[string]Traffic {
 		"-bulk-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Bulk: true},
 
 		"-stalls": {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true, Stalls: true, Buffers: buffers},
+
+		"-tls":      {Downstream: HTTP1, Upstream: HTTP1, TLS: true},
+		"-tls-bulk": {Downstream: HTTP1, Upstream: HTTP1, TLS: true, Bulk: true},
+		"-tls-h2":   {Downstream: HTTP2, Upstream: HTTP1, TLS: true, AddHeaders: true},
 
 		"-managed": {Downstream: HTTP1, Upstream: HTTP1, ControlPlane: true},
 
@@ -99,7 +104,7 @@ func TestLacks(t *testing.T) {
 		{ProxyALB, "-managed", false}, {HAProxy, "-managed", true}, {Nginx, "-managed", true}, {Nghttpx, "-managed", true},
 		{HAProxy, "-stalls", true}, {HAProxy, "-stalls-h2-h1", false}, {Nghttpx, "-stalls", false},
 		{Nginx, "", false}, {Nginx, "-h2-h1", false}, {Nginx, "-h2-h2", true}, {Nginx, "-grpc", false},
-		{Nghttpx, "", true}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},
+		{Nghttpx, "", true}, {Nghttpx, "-tls", true}, {Nghttpx, "-tls-h2", false}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},
 	} {
 		for _, kind := range Kinds() {
 			if got := kind.Lacks(all[test.traffic]); kind.Name == test.kind && (got != "") != test.lacks {

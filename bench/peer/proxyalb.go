@@ -55,6 +55,21 @@ static_resources:
           - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+{{- if .Traffic.TLS}}
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            tls_params:
+              tls_minimum_protocol_version: TLSv1_3
+              tls_maximum_protocol_version: TLSv1_3
+              ecdh_curves: [{{.Curve}}]
+            alpn_protocols: [{{if .HTTP2}}h2, {{end}}http/1.1]
+            tls_certificates:
+            - certificate_chain: {filename: {{.Certificate}}}
+              private_key: {filename: {{.Key}}}
+{{- end}}
   clusters:
   - name: origin
     type: STATIC

@@ -1,12 +1,12 @@
 package peer
 
-// Protocol is a version of HTTP, in cleartext.
+// Protocol is a version of HTTP.
 type Protocol string
 
 const (
 	// HTTP1 is HTTP/1.1.
 	HTTP1 Protocol = "HTTP/1.1"
-	// HTTP2 is HTTP/2 with prior knowledge (RFC 9113 section 3.3).
+	// HTTP2 is HTTP/2, in cleartext with prior knowledge (RFC 9113 section 3.3).
 	HTTP2 Protocol = "HTTP/2"
 )
 
@@ -14,6 +14,8 @@ const (
 type Traffic struct {
 	Downstream Protocol `json:"downstream"`
 	Upstream   Protocol `json:"upstream"`
+	// TLS says that clients speak TLS, the origin does not.
+	TLS bool `json:"tls,omitempty"`
 	// GRPC says that requests are gRPC calls: answers end with trailers.
 	GRPC bool `json:"grpc,omitempty"`
 	// AddHeaders has the proxy add RequestHeader to each request and ResponseHeader

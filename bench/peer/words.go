@@ -1,17 +1,33 @@
 package peer
 
+// What all proxies agree on with clients of TLS: what OpenSSL and crypto/tls both have, so that none is measured by costlier
+// or cheaper cryptography than another. crypto/tls cannot be told a cipher suite of TLS 1.3 and chooses this one where the
+// machine and the client have AES in hardware; elsewhere the first look at a proxy fails.
+const (
+	TLSVersion  = "TLS 1.3"
+	CipherSuite = "TLS_AES_128_GCM_SHA256"
+	Curve       = "X25519"
+)
+
 // words are what the templates of all kinds say about a task.
 type words struct {
 	Spec
 	HTTP2, OriginHTTP2                         bool
 	Streams                                    int
 	RequestHeader, ResponseHeader, HeaderValue string
+	// Scheme is what clients speak. Suite and Curve are as OpenSSL names them, and as the RFC does.
+	Scheme, Suite, Curve string
 }
 
 func (s Spec) words() words {
+	scheme := "http"
+	if s.Traffic.TLS {
+		scheme = "https"
+	}
 	return words{
 		Spec:  s,
 		HTTP2: s.Traffic.Downstream == HTTP2, OriginHTTP2: s.Traffic.Upstream == HTTP2, Streams: MaxStreams,
 		RequestHeader: RequestHeader, ResponseHeader: ResponseHeader, HeaderValue: HeaderValue,
+		Scheme: scheme, Suite: CipherSuite, Curve: Curve,
 	}
 }

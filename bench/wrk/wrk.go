@@ -27,7 +27,7 @@ const marker = "alb-bench-result "
 
 // Args returns wrk's arguments for config. The duration is rounded up to the whole
 // seconds that wrk understands. There is a thread per threads, but never more than
-// connections, as wrk refuses that.
+// connections, as wrk refuses that. It does not say which handshakes of TLS it resumes.
 func Args(config load.Config, threads int, script string) []string {
 	seconds := int64((config.Duration + time.Second - 1) / time.Second)
 	args := []string{
@@ -43,7 +43,7 @@ func Args(config load.Config, threads int, script string) []string {
 	if config.NewConnections {
 		args = append(args, "--header", "Connection: close")
 	}
-	return append(args, "http://"+config.Address+config.Path)
+	return append(args, config.URL())
 }
 
 // report is what Script prints, latencies and duration in microseconds.

@@ -72,6 +72,10 @@ func TestArgs(t *testing.T) {
 	if got := Args(config, 8, "s.lua"); !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
+	config.TLS = true
+	if got := Args(config, 8, "s.lua"); got[len(got)-1] != "https://127.0.0.1:1/16" {
+		t.Errorf("under TLS %q is asked for", got[len(got)-1])
+	}
 	if got := Args(config, 0, "s.lua"); got[1] != "1" {
 		t.Errorf("%s threads, want 1", got[1])
 	}

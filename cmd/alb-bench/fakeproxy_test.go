@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/http/httputil"
@@ -23,11 +24,27 @@ type address struct {
 
 func (a address) String() string { return a.Socket.Host + ":" + strconv.Itoa(a.Socket.Port) }
 
+type file struct{ Filename string }
+
 // bootstrap is what the fake proxy takes from the file.
 type bootstrap struct {
 	Static struct {
-		Listeners []struct{ Address address }
-		Clusters  []struct {
+		Listeners []struct {
+			Address address
+			Chains  []struct {
+				Socket struct {
+					Config struct {
+						Common struct {
+							Certificates []struct {
+								Chain file `json:"certificate_chain"`
+								Key   file `json:"private_key"`
+							} `json:"tls_certificates"`
+						} `json:"common_tls_context"`
+					} `json:"typed_config"`
+				} `json:"transport_socket"`
+			} `json:"filter_chains"`
+		}
+		Clusters []struct {
 			Options map[string]any `json:"typed_extension_protocol_options"`
 			Load    struct {
 				Endpoints []struct {
@@ -73,8 +90,14 @@ func runFakeProxy(args []string) error {
 			return nil
 		},
 	}
-	server := &http.Server{Addr: config.Static.Listeners[0].Address.String(), Handler: proxy, Protocols: new(http.Protocols)}
+	listener := config.Static.Listeners[0]
+	server := &http.Server{Addr: listener.Address.String(), Handler: proxy, Protocols: new(http.Protocols)}
 	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}}
+	if shown := listener.Chains[0].Socket.Config.Common.Certificates; len(shown) > 0 {
+		return server.ListenAndServeTLS(shown[0].Chain.Filename, shown[0].Key.Filename)
+	}
 	return server.ListenAndServe()
 }

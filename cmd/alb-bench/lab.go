@@ -47,7 +47,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.IntVar(&f.rounds, "rounds", defaultRounds, "`number` of rounds per proxy and scenario, at most 3 in those of memory")
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
-	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator` of HTTP/1.1: auto, wrk or own; that of HTTP/2 is h2load")
+	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator` of HTTP/1.1: auto, wrk or own; that of HTTP/2 is h2load, that of handshakes own")
 	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
 	return f, parse(flags, args, stderr)
 }

@@ -44,6 +44,8 @@ func runLoad(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.
 	loadFlags(flags, &config)
 	flags.DurationVar(&config.Duration, "duration", 5*time.Second, "`time` during which requests are started")
 	flags.BoolVar(&config.NewConnections, "new-connections", false, "open a connection per request")
+	flags.BoolVar(&config.TLS, "tls", false, "under TLS")
+	flags.BoolVar(&config.Resume, "resume", false, "resume the session of TLS with each new connection")
 	flags.Var(&headers, "header", "`name: value` to send, may be repeated")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
@@ -62,6 +64,7 @@ func runIdle(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	flags := flag.NewFlagSet("alb-bench idle", flag.ContinueOnError)
 	loadFlags(flags, &config)
 	flags.BoolVar(&config.HTTP2, "http2", false, "HTTP/2 with prior knowledge")
+	flags.BoolVar(&config.TLS, "tls", false, "HTTP/1.1 under TLS")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
