@@ -95,8 +95,10 @@ type Cluster struct {
 	EDSName string
 	// EDS tells where an EDS cluster subscribes to it.
 	EDS Discovery
-	// TLS is transport_socket, nil for plaintext.
+	// TLS is transport_socket, nil for plaintext: of the hosts that none of SocketMatches is for.
 	TLS *UpstreamTLS
+	// SocketMatches are transport_socket_matches.
+	SocketMatches []SocketMatch
 	// Assignment is the inline load_assignment of a STATIC or STRICT_DNS cluster.
 	Assignment *ClusterLoadAssignment
 
@@ -208,6 +210,9 @@ type Endpoint struct {
 	Logical bool
 	// HashKey is what consistent hashing knows the host by, where it is not its address (metadata envoy.lb, hash_key).
 	HashKey string
+	// SocketLabels and LocalityLabels are what the metadata of the endpoint and of its locality say to SocketMatches, nil for
+	// nothing.
+	SocketLabels, LocalityLabels *Labels
 	// HealthCheck is health_check_config.
 	HealthCheck EndpointHealthCheck
 	// PendingRemoval is set where the data plane keeps an endpoint that discovery no longer lists, as it passes its checks.

@@ -23,6 +23,8 @@ type HealthCheck struct {
 	// ReuseConnection keeps the connection from one probe to the next.
 	ReuseConnection bool
 	Intervals       HealthIntervals
+	// SocketLabels choose the transport socket instead of the endpoint's (transport_socket_match_criteria), nil for the endpoint's.
+	SocketLabels *Labels
 
 	HTTP *HTTPHealthCheck
 	GRPC *GRPCHealthCheck

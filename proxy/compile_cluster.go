@@ -25,8 +25,8 @@ type compiledCluster struct {
 	monitors     *outlier.Monitors  // nil without outlier detection
 	hashing      *balancer.Hashing  // nil unless the cluster balances by consistent hashing
 	hashPolicies route.HashPolicies // instead of those of the route
-	tls          *tls.Upstream      // nil for plaintext
-	secrets      []*config.Secret   // that tls was made of
+	tls          *tls.Sockets       // nil for plaintext
+	contexts     []clusterContext   // that tls has
 	shared       *upstream.Shared
 	scopes       clusterScopes
 }
@@ -55,7 +55,7 @@ func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
 		{&c.http2, cfg.Protocol != config.ProtocolHTTP1, name + "http2.", stats.HTTP2Codec},
 		{&c.health, cfg.HealthCheck != nil, name + "health_check.", stats.HealthCheck},
 		{&c.ringHash, cfg.LB == config.RingHash, name + "ring_hash_lb.", stats.RingHash},
-		{&c.ssl, cfg.TLS != nil, name + "ssl.", stats.SSL},
+		{&c.ssl, cfg.HasTLS(), name + "ssl.", stats.SSL},
 		{&c.maglev, cfg.LB == config.Maglev, name + "maglev_lb.", stats.Maglev},
 		{&c.outlier, cfg.Outlier != nil, name + "outlier_detection.", stats.OutlierDetection},
 	} {
@@ -95,7 +95,7 @@ func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
 			k.scopes.extend(s, cfg, undo)
 		}
 		if err := s.secureCluster(&k, old, c.snapshot); err != nil {
-			return fmt.Errorf("cluster %q: transport_socket: %w", name, err)
+			return fmt.Errorf("cluster %q: %w", name, err)
 		}
 		k.known(c.snapshot, old)
 		k.stabilize(old)

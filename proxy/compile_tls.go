@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,26 +19,82 @@ func secretsOf(s *config.Snapshot, refs []config.SecretRef) []*config.Secret {
 	return out
 }
 
-// secureCluster gives a cluster its TLS: that of the generation before, where nothing of it has changed.
-func (s *Server) secureCluster(k, old *compiledCluster, next *config.Snapshot) (err error) {
-	cfg := k.config.TLS
-	if cfg == nil {
-		return nil
-	}
-	k.secrets = secretsOf(next, cfg.Secrets())
-	make := func() (*tls.Upstream, error) { return tls.NewUpstream(cfg, next.Secrets, time.Now) }
-	switch {
-	case old == nil || old.tls == nil || old.config.TLS != cfg || !slices.Equal(old.secrets, k.secrets):
-		k.tls, err = make()
-	case s.stale(old.tls):
-		k.tls = renew(s, old.tls, make)
-	default:
-		k.tls = old.tls
-	}
-	return err
+// clusterContext is the TLS of hosts of a cluster.
+type clusterContext struct {
+	config  *config.UpstreamTLS
+	secrets []*config.Secret // that tls was made of
+	tls     *tls.Upstream
 }
 
-// secureChain is secureCluster for a filter chain.
+// secureCluster gives a cluster its TLS, with the contexts of the generation before of which nothing has changed.
+func (s *Server) secureCluster(k, old *compiledCluster, next *config.Snapshot) error {
+	same := old != nil && old.config == k.config
+	for i, cfg := range k.config.Sockets() {
+		before := old.context(cfg)
+		context, err := s.clusterContext(cfg, before, next)
+		switch {
+		case err != nil && i < 0:
+			return fmt.Errorf("transport_socket: %w", err)
+		case err != nil:
+			return fmt.Errorf("transport_socket_matches[%d].transport_socket: %w", i, err)
+		}
+		same = same && before != nil && before.tls == context.tls
+		k.contexts = append(k.contexts, context)
+	}
+	switch {
+	case same:
+		k.tls = old.tls
+	case k.contexts != nil:
+		k.tls = k.sockets()
+	}
+	return nil
+}
+
+// clusterContext makes the context of cfg, unless nothing has changed since before, which is nil where there was none.
+func (s *Server) clusterContext(cfg *config.UpstreamTLS, before *clusterContext, next *config.Snapshot) (c clusterContext, err error) {
+	c = clusterContext{config: cfg, secrets: secretsOf(next, cfg.Secrets())}
+	make := func() (*tls.Upstream, error) { return tls.NewUpstream(cfg, next.Secrets, time.Now) }
+	switch {
+	case before == nil || !slices.Equal(before.secrets, c.secrets):
+		c.tls, err = make()
+	case s.stale(before.tls):
+		c.tls = renew(s, before.tls, make)
+	default:
+		c.tls = before.tls
+	}
+	return c, err
+}
+
+// context returns the context that was made of cfg, nil when there was none.
+func (k *compiledCluster) context(cfg *config.UpstreamTLS) *clusterContext {
+	if k == nil {
+		return nil
+	}
+	for i := range k.contexts {
+		if k.contexts[i].config == cfg {
+			return &k.contexts[i]
+		}
+	}
+	return nil
+}
+
+// sockets returns what the hosts' contexts are chosen of.
+func (k *compiledCluster) sockets() *tls.Sockets {
+	find := func(cfg *config.UpstreamTLS) *tls.Upstream {
+		if c := k.context(cfg); c != nil {
+			return c.tls
+		}
+		return nil // plaintext
+	}
+	out := &tls.Sockets{Default: find(k.config.TLS)}
+	for i := range k.config.SocketMatches {
+		m := &k.config.SocketMatches[i]
+		out.Matches = append(out.Matches, tls.SocketMatch{Labels: &m.Match, Context: find(m.TLS)})
+	}
+	return out
+}
+
+// secureChain gives a filter chain its TLS: that of the generation before, where nothing of it has changed.
 func (s *Server) secureChain(k, old *compiledChain, next *config.Snapshot, undo *cleanup) (err error) {
 	cfg := k.identity.config.TLS
 	if cfg == nil {

@@ -13,8 +13,8 @@ import (
 // contexts calls f with every TLS context that new connections get.
 func (c *compiled) contexts(f func(tlsContext)) {
 	for i := range c.clusters {
-		if k := c.clusters[i].tls; k != nil {
-			f(k)
+		for _, k := range c.clusters[i].contexts {
+			f(k.tls)
 		}
 	}
 	for _, l := range c.listeners {

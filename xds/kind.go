@@ -107,9 +107,13 @@ func clusterKind() *kind {
 		},
 		func(d *config.Delta) *config.Changes[*config.Cluster] { return &d.Clusters },
 		func(c *config.Cluster, _ *need) (needs []need) {
-			if c.TLS != nil {
-				for _, ref := range c.TLS.Secrets() {
-					needs = append(needs, secretNeed(ref))
+			asked := make(map[string]bool)
+			for _, socket := range c.Sockets() {
+				for _, ref := range socket.Secrets() {
+					if key := ref.Key(); !asked[key] {
+						asked[key] = true
+						needs = append(needs, secretNeed(ref))
+					}
 				}
 			}
 			if c.Type == config.ClusterEDS {

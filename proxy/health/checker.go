@@ -27,7 +27,7 @@ type Target struct {
 	Config     *config.Cluster
 	Assignment *config.ClusterLoadAssignment // nil while it is not known
 	Stats      *stats.Scope                  // of stats.HealthCheck
-	TLS        *tls.Upstream                 // nil for plaintext
+	TLS        *tls.Sockets                  // nil for plaintext
 	// Carried reports whether the cluster has ever had a connection for traffic. It is called from any goroutine.
 	Carried func() bool
 }

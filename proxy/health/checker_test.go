@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // TestThresholds follows a host out and back.
@@ -182,6 +183,29 @@ func TestEndpointChecks(t *testing.T) {
 		b.serve(b.target("k", check, a))
 		b.wantAsked(t, "1.1.1.1:80 @0s", "1.1.1.2:80 @0s")
 		b.wantClosed(t, "1.1.1.1:81")
+	})
+}
+
+// TestSocketChange has a host asked anew whose transport socket is another, and no host whose is not.
+func TestSocketChange(t *testing.T) {
+	withChecker(t, func(t *testing.T, b *bench) {
+		label := &config.Labels{Values: map[string]string{"a": "1"}}
+		sockets := func(context *tls.Upstream) *tls.Sockets {
+			return &tls.Sockets{Matches: []tls.SocketMatch{{Labels: label, Context: context}}}
+		}
+		a := hosts("1.1.1.1", "1.1.1.2")
+		a.Localities[0].Endpoints[0].SocketLabels = label
+		target := b.target("k", every10(), a)
+		target.TLS = sockets(&tls.Upstream{})
+		b.serve(target)
+		b.wantAsked(t, "1.1.1.1:80 @0s", "1.1.1.2:80 @0s")
+		target.TLS = sockets(&tls.Upstream{})
+		b.serve(target)
+		b.wantAsked(t, "1.1.1.1:80 @0s")
+		b.wantClosed(t, "1.1.1.1:80")
+		target.TLS = sockets(target.TLS.Matches[0].Context)
+		b.serve(target)
+		b.wantAsked(t)
 	})
 }
 

@@ -24,7 +24,7 @@ func (g *group) update(t *Target) bool {
 	if before.Config == t.Config && before.Assignment == t.Assignment && before.TLS == t.TLS {
 		return false
 	}
-	same := before.Config != nil && before.TLS == t.TLS &&
+	same := before.Config != nil &&
 		(before.Config.HealthCheck == t.Config.HealthCheck || reflect.DeepEqual(before.Config.HealthCheck, t.Config.HealthCheck))
 	listed := make(map[config.Address]bool)
 	localities := t.Assignment.All()
@@ -50,15 +50,20 @@ func (g *group) update(t *Target) bool {
 // check makes sure that e has a session. sameCheck tells that the cluster's check is what it was.
 func (g *group) check(e *config.Endpoint, sameCheck bool) {
 	before := g.sessions[e.Address]
+	labels := e.SocketLabels
+	if own := g.target.Config.HealthCheck.SocketLabels; own != nil {
+		labels = own
+	}
+	socket := g.target.TLS.Of(labels, e.LocalityLabels)
 	first := newState()
 	if before != nil {
-		if sameCheck && before.endpoint.HealthCheck == e.HealthCheck {
+		if sameCheck && before.endpoint.HealthCheck == e.HealthCheck && before.socket == socket {
 			return
 		}
 		first = newStateAfter(&before.state)
 		g.drop(e.Address, before)
 	}
-	s := newSession(g, e, first)
+	s := newSession(g, e, socket, first)
 	g.sessions[e.Address] = s
 	g.weigh(first.flags, 1)
 	g.checker.running.Go(s.run)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/stats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // session checks one host. All but what is said to be guarded is fixed or its goroutine's.
@@ -17,6 +18,7 @@ type session struct {
 	checker  *Checker
 	group    *group
 	endpoint config.Endpoint
+	socket   *tls.Upstream // nil for plaintext
 	check    *config.HealthCheck
 	scope    *stats.Scope
 	prober   prober
@@ -29,10 +31,10 @@ type session struct {
 	state state // guarded by Checker.mu
 }
 
-func newSession(g *group, e *config.Endpoint, first state) *session {
+func newSession(g *group, e *config.Endpoint, socket *tls.Upstream, first state) *session {
 	s := &session{
-		checker: g.checker, group: g, endpoint: *e, check: g.target.Config.HealthCheck, scope: g.target.Stats,
-		prober: g.checker.newProber(g.target.Config, e, g.target.TLS),
+		checker: g.checker, group: g, endpoint: *e, socket: socket, check: g.target.Config.HealthCheck, scope: g.target.Stats,
+		prober: g.checker.newProber(g.target.Config, e, socket),
 		state:  first, checked: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(g.checker.ctx)

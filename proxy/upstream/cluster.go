@@ -29,7 +29,7 @@ type Cluster struct {
 	http2Options *http2.Options // of the configuration in force; connections keep theirs
 	http2Stats   *stats.Block
 
-	tls      *tls.Upstream // nil for plaintext
+	tls      *tls.Sockets // nil for plaintext
 	tlsStats *stats.Block
 
 	hosts   []*balancer.Host // whose Data is their Host
@@ -193,6 +193,8 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	if monitors := h.cluster.state.Monitors; monitors != nil {
 		h.monitor = monitors.Of(h.address)
 	}
+	h.socketLabels, h.localityLabels = e.SocketLabels, e.LocalityLabels
+	h.secure()
 	h.reported = false
 	if h.HealthySince == 0 || before.Has(config.FailedActiveHC) && !h.ActiveHealth.Has(config.FailedActiveHC) {
 		h.HealthySince = h.cluster.loop.Now()

@@ -6,6 +6,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // Host is an endpoint with the connections that one worker has to it.
@@ -22,6 +23,7 @@ type Host struct {
 	Counts outlier.Counts
 
 	cluster     *Cluster
+	tls         *tls.Upstream    // nil for plaintext
 	monitor     *outlier.Monitor // nil without outlier detection
 	address     netip.AddrPort
 	idle        []*Conn       // HTTP/1 connections, the most recently used last
@@ -34,6 +36,8 @@ type Host struct {
 	gone        bool          // left the cluster: its connections end with their requests
 	drainedAt   int64         // when it last failed its checks or how to reach it changed, 0 for never: connections that were open then are not kept
 	reported    bool          // its wish to fail was passed on
+
+	socketLabels, localityLabels *config.Labels // which tls goes by
 }
 
 // HostStats are the numbers of a host on one worker, as /clusters prints them.

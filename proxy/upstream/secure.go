@@ -14,26 +14,33 @@ func (e ErrHandshake) Error() string { return "TLS handshake: " + e.Why.Error() 
 // Unwrap returns what is known.
 func (e ErrHandshake) Unwrap() error { return e.Why }
 
-// Secure has connections to hosts be under context from now on, counted in block, of stats.SSL. A nil context is plaintext.
-// Connections that are open are not kept for other requests: they are to a host that has proved less, or something else.
-func (k *Cluster) Secure(context *tls.Upstream, block *stats.Block) {
-	if k.tls == context {
+// Secure has connections to hosts be under those of sockets from now on that are theirs, counted in block, of stats.SSL.
+// Without sockets they are in plaintext. Connections that are open to a host whose context is another now are not kept for other
+// requests: they are to a host that has proved less, or something else.
+func (k *Cluster) Secure(sockets *tls.Sockets, block *stats.Block) {
+	if k.tls == sockets {
 		return
 	}
-	k.tls, k.tlsStats = context, block
-	for _, b := range k.hosts {
-		b.Data.(*Host).outdate()
+	k.tls, k.tlsStats = sockets, block
+	k.Hosts((*Host).secure)
+}
+
+// secure gives the host its context.
+func (h *Host) secure() {
+	context := h.cluster.tls.Of(h.socketLabels, h.localityLabels)
+	if h.tls != context {
+		h.tls = context
+		h.outdate()
 	}
 }
 
-// secure has a connection that was just dialled begin with a handshake, where the cluster asks for one. alpn is the protocol
+// secure has a connection that was just dialled begin with a handshake, where the host is under TLS. alpn is the protocol
 // that will be spoken, empty for none that has a name.
 func (l *link) secure(alpn string) {
-	k := l.host.cluster
-	if k.tls == nil {
+	context, block, name := l.host.tls, l.host.cluster.tlsStats, l.host.Hostname
+	if context == nil {
 		return
 	}
-	context, block, name := k.tls, k.tlsStats, l.host.Hostname
 	var offered []string
 	if alpn != "" {
 		offered = []string{alpn}

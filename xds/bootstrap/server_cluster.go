@@ -115,6 +115,7 @@ func (d *decoder) clientCluster(path string, c *clusterv3.Cluster) *clusterv3.Cl
 		for i := range fields.Len() {
 			known[fields.Get(i).Name()] = clientOwned
 		}
+		delete(known, "transport_socket_matches") // the endpoints would be spoken to in another way than is asked for
 		for _, name := range clientFields {
 			known[name] = handled
 		}

@@ -17,7 +17,7 @@ var (
 		"round_robin_lb_config": decoded, "ring_hash_lb_config": decoded, "maglev_lb_config": decoded, "common_lb_config": decoded, "circuit_breakers": decoded,
 		"max_requests_per_connection": decoded, "common_http_protocol_options": decoded, "http_protocol_options": decoded,
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
-		"dns_failure_refresh_rate": decoded, "dns_jitter": decoded, "respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded,
+		"dns_failure_refresh_rate": decoded, "dns_jitter": decoded, "respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded, "transport_socket_matches": decoded,
 		"health_checks": decoded, "outlier_detection": decoded, "upstream_connection_options": decoded, "ignore_health_on_host_removal": decoded,
 		"close_connections_on_host_health_failure": decoded,
 
@@ -62,6 +62,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 		BufferLimit:    orUint32(c.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
 	}
 	out.TLS = root.upstreamSocket(c.GetTransportSocket())
+	out.SocketMatches = root.socketMatches(c.GetTransportSocketMatches())
 	root.discovery(c, out)
 	root.balancing(c, out)
 	root.in("circuit_breakers").circuitBreakers(c.GetCircuitBreakers(), out)

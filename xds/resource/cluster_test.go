@@ -164,7 +164,6 @@ func TestClusterRefused(t *testing.T) {
 		"typed_extension_protocol_options: {k: {'@type': type.googleapis.com/no.Such}}":                  `typed_extension_protocol_options["k"]: Didn't find a registered implementation for 'k' with type URL: 'type.googleapis.com/no.Such'`,
 		"cluster_type: {name: agg, typed_config: {'@type': type.googleapis.com/no.Such}}":                "cluster_type: Didn't find a registered implementation for 'agg' with type URL: 'type.googleapis.com/no.Such'",
 		"transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/no.Tls}}":             "transport_socket: 'tls' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer",
-		"transport_socket_matches: [{name: m}]":                                                          "transport_socket_matches[0]: is not supported",
 		policy(leastRequest + ", selection_method: FULL_SCAN"):                                           policyPath + "selection_method: FULL_SCAN is not supported",
 		policy(leastRequest + ", enable_full_scan: true"):                                                policyPath + "enable_full_scan: true is not supported, only false",
 		policy(leastRequest + ", locality_lb_config: {zone_aware_lb_config: {}}"):                        policyPath + "locality_lb_config.zone_aware_lb_config: is not supported",

@@ -21,9 +21,8 @@ var (
 	policyFields     = fields{"overprovisioning_factor": decoded}
 	localityFields   = fields{
 		"locality": decoded, "lb_endpoints": decoded, "load_balancer_endpoints": decoded, "load_balancing_weight": decoded,
-		"priority": decoded,
-		// What metadata could choose, transport sockets and subsets, is refused where it is configured.
-		"metadata": noEffect, "proximity": noEffect,
+		"priority": decoded, "metadata": decoded,
+		"proximity": noEffect, // no balancing policy goes by it
 	}
 	lbEndpointFields = fields{
 		"endpoint": decoded, "endpoint_name": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": decoded,
@@ -102,7 +101,7 @@ type endpointDecoder struct {
 // endpoints appends the endpoints of a locality that were not seen before.
 func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint, d *endpointDecoder) []config.Endpoint {
 	field, endpoints := "lb_endpoints", l.GetLbEndpoints()
-	place := a
+	place, labels := a, a.in("metadata").socketLabels(l.GetMetadata())
 	if grouped := l.GetLoadBalancerEndpoints(); grouped != nil {
 		if len(endpoints) > 0 {
 			a.in("lb_endpoints").errorf("cannot be set together with load_balancer_endpoints")
@@ -111,6 +110,7 @@ func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint
 	}
 	for i, e := range endpoints {
 		decodedEndpoint := place.item(field, i).endpoint(e, d)
+		decodedEndpoint.LocalityLabels = labels
 		if !d.seen[decodedEndpoint.Address] {
 			d.seen[decodedEndpoint.Address] = true
 			list = append(list, decodedEndpoint)
@@ -139,6 +139,7 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpo
 	out.Weight = max(e.GetLoadBalancingWeight().GetValue(), 1)
 	out.Health = healthStatus(e.GetHealthStatus())
 	out.HashKey = hashKey(e.GetMetadata())
+	out.SocketLabels = a.in("metadata").socketLabels(e.GetMetadata())
 	return out
 }
 

@@ -27,7 +27,8 @@ var (
 		"interval_jitter_percent": decoded, "unhealthy_threshold": decoded, "healthy_threshold": decoded,
 		"reuse_connection": decoded, "no_traffic_interval": decoded, "no_traffic_healthy_interval": decoded,
 		"unhealthy_interval": decoded, "unhealthy_edge_interval": decoded, "healthy_edge_interval": decoded,
-		"http_health_check": decoded, "grpc_health_check": decoded, "tcp_health_check": decoded,
+		"transport_socket_match_criteria": decoded,
+		"http_health_check":               decoded, "grpc_health_check": decoded, "tcp_health_check": decoded,
 		// What the log of events, which is refused, would have in it.
 		"always_log_health_check_failures": noEffect, "always_log_health_check_success": noEffect,
 	}
@@ -65,6 +66,9 @@ func (a *at) healthCheck(h *corev3.HealthCheck, protocol config.Protocol) *confi
 		HealthyThreshold:   a.threshold("healthy_threshold", h.GetHealthyThreshold().GetValue()),
 		ReuseConnection:    orBool(h.GetReuseConnection(), true),
 		Intervals:          a.healthIntervals(h),
+	}
+	if criteria := h.GetTransportSocketMatchCriteria(); criteria != nil {
+		out.SocketLabels = &config.Labels{Values: a.in("transport_socket_match_criteria").labels(criteria)}
 	}
 	switch check := h.GetHealthChecker().(type) {
 	case *corev3.HealthCheck_HttpHealthCheck_:

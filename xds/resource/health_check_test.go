@@ -111,7 +111,6 @@ func TestHealthCheckRefused(t *testing.T) {
 		healthCheck("tcp_health_check: {}, alt_port: 80"):                                                                    "health_checks[0].alt_port: is not supported",
 		healthCheck("tcp_health_check: {}, event_log_path: /dev/stdout"):                                                     "health_checks[0].event_log_path: is not supported",
 		healthCheck("tcp_health_check: {}, tls_options: {}"):                                                                 "health_checks[0].tls_options: is not supported",
-		healthCheck("tcp_health_check: {}, transport_socket_match_criteria: {}"):                                             "health_checks[0].transport_socket_match_criteria: is not supported",
 		healthCheck("tcp_health_check: {}, interval_jitter_percent: 1001"):                                                   "health_checks[0].interval_jitter_percent: 1001 is too large, it must be from 0 to 1000",
 		healthCheck("tcp_health_check: {}, initial_jitter: -1s"):                                                             "health_checks[0].initial_jitter: must be from 0s to 87600h0m0s",
 		healthCheck("tcp_health_check: {}, unhealthy_interval: 400000000s"):                                                  "health_checks[0].unhealthy_interval: must be from 0s to 87600h0m0s",

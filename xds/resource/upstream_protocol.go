@@ -61,7 +61,7 @@ func (a *at) upstreamProtocol(c *clusterv3.Cluster, out *config.Cluster) {
 
 // serverName checks what is said of the server name in TLS. In plaintext it has no effect.
 func (a *at) serverName(o *corev3.UpstreamHttpProtocolOptions, out *config.Cluster) {
-	if o == nil || out.TLS == nil {
+	if o == nil || !out.HasTLS() {
 		return
 	}
 	a.only(o, serverNameFields)
