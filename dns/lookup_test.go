@@ -37,9 +37,9 @@ type server struct {
 	asked []string // "network name type"
 }
 
-func newServer(t *testing.T, zone map[string][]record) *server {
+func newServer(t *testing.T, zone map[string][]record, tcp bool) *server {
 	t.Helper()
-	s := &server{t: t, zone: zone}
+	s := &server{t: t, zone: zone, tcp: tcp}
 	var err error
 	if s.udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -56,6 +56,13 @@ func newServer(t *testing.T, zone map[string][]record) *server {
 		ends.Wait()
 	})
 	return s
+}
+
+// questions returns what it was asked.
+func (s *server) questions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
 }
 
 // dial goes to the server, whichever the resolver wants.
@@ -190,8 +197,7 @@ func TestLookup(t *testing.T) {
 		{"ip4", "198.51.100.1", "198.51.100.1", 0},
 	}
 	for _, overTCP := range []bool{false, true} {
-		s := newServer(t, zone)
-		s.tcp = overTCP
+		s := newServer(t, zone, overTCP)
 		for _, tc := range tests {
 			ctx, cancel := context.WithTimeout(t.Context(), guard)
 			name := tc.name
@@ -213,14 +219,14 @@ func TestLookup(t *testing.T) {
 				t.Errorf("%s %s, over TCP %v: %s for %v, want %s for %v", tc.network, tc.name, overTCP, got, ttl, tc.found, tc.ttl)
 			}
 		}
-		if used := slices.ContainsFunc(s.asked, func(q string) bool { return strings.HasPrefix(q, "tcp") }); used != overTCP {
+		if used := slices.ContainsFunc(s.questions(), func(q string) bool { return strings.HasPrefix(q, "tcp") }); used != overTCP {
 			t.Errorf("TCP was used: %v, want %v", used, overTCP)
 		}
 	}
 }
 
 func TestLookupFails(t *testing.T) {
-	s := newServer(t, nil)
+	s := newServer(t, nil, false)
 	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	defer cancel()
 	found, ttl, err := lookup(ctx, s.dial, "ip", "none.test.")
@@ -237,12 +243,12 @@ func TestLookupFails(t *testing.T) {
 
 // TestLookupHosts holds that the machine's own names need no server.
 func TestLookupHosts(t *testing.T) {
-	s := newServer(t, nil)
+	s := newServer(t, nil, false)
 	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	defer cancel()
 	found, ttl, err := lookup(ctx, s.dial, "ip4", "localhost")
-	if err != nil || ttl != 0 || len(found) == 0 || !found[0].Unmap().IsLoopback() || len(s.asked) != 0 {
-		t.Errorf("localhost is %v for %v, %v, after asking %q", found, ttl, err, s.asked)
+	if err != nil || ttl != 0 || len(found) == 0 || !found[0].Unmap().IsLoopback() || len(s.questions()) != 0 {
+		t.Errorf("localhost is %v for %v, %v, after asking %q", found, ttl, err, s.questions())
 	}
 }
 
