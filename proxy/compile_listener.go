@@ -232,6 +232,14 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 	if err := s.compileAccessLogs(&k.manager); err != nil {
 		return nil, err
 	}
+	s.scopeFilters(k, undo)
+	k.manager.routes = c.snapshot.RouteConfiguration(id.config.HTTP)
+	k.manager.scopes = scopesOf(c.snapshot, id.config.HTTP.Scopes, prev.chain(id))
+	return k, s.compileRoutes(k, c, prev, undo)
+}
+
+// scopeFilters has the filters of the chain's connection manager counted, each in its place.
+func (s *Server) scopeFilters(k *compiledChain, undo *cleanup) {
 	for _, f := range k.manager.filters {
 		var scope *stats.Scope
 		if f.Schema != nil {
@@ -239,9 +247,6 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 		}
 		k.filterScopes = append(k.filterScopes, scope)
 	}
-	k.manager.routes = c.snapshot.RouteConfiguration(id.config.HTTP)
-	k.manager.scopes = scopesOf(c.snapshot, id.config.HTTP.Scopes, prev.chain(id))
-	return k, s.compileRoutes(k, c, prev, undo)
 }
 
 // newChain returns what all chains have.

@@ -72,6 +72,9 @@ func (s *Server) compileDrains(c, prev *compiled, undo *cleanup) error {
 func (s *Server) compileDraining(c, prev *compiled, old *compiledChain, undo *cleanup) (*compiledChain, error) {
 	id := old.identity
 	k := s.newChain(id, old.listenerScope, undo)
+	if old.sslScope != nil { // hands may still be shaken
+		k.sslScope = s.scope(undo, old.sslScope.Prefix(), stats.SSL)
+	}
 	if id.config.TCP != nil {
 		k.tcp = s.compileTCP(c, id.config.TCP, undo)
 		return k, nil
@@ -79,9 +82,11 @@ func (s *Server) compileDraining(c, prev *compiled, old *compiledChain, undo *cl
 	k.httpScope = s.scope(undo, old.httpScope.Prefix(), stats.HTTP)
 	if next := c.listeners[id.listener.Name].successor(id); next != nil {
 		k.manager = next.manager
+		s.scopeFilters(k, undo)
 		return k, nil
 	}
 	k.manager = old.manager
+	s.scopeFilters(k, undo)
 	if routes := c.snapshot.RouteConfiguration(old.manager.config); routes != nil {
 		k.manager.routes = routes
 	}

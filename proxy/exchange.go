@@ -53,6 +53,7 @@ type exchangeState struct {
 	// What the exchange pinned when it began; later configurations do not touch it.
 	chain    *chainState
 	manager  *compiledManager
+	counts   []*stats.Block // of the manager's filters
 	table    *tableState
 	scopes   []*tableState // table is one of them when the manager has scoped routes
 	clusters []*upstream.Cluster
@@ -133,6 +134,7 @@ func (x *exchange) begin(c *httpConnection, down downstream, waker eventloop.Wak
 	chain, w := c.chain, c.listener.worker
 	x.waker, x.conn, x.down, x.chain = waker, c, down, chain
 	x.manager, x.table, x.scopes, x.clusters = &chain.compiled.manager, chain.table, chain.scopes, w.clusters
+	x.counts = chain.filters
 	x.hashPolicies = w.serving.hashPolicies
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
