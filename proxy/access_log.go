@@ -62,11 +62,9 @@ func (s *Server) logServer(name string) (out accesslog.Server) {
 	if !found {
 		return out
 	}
-	out.TLS = c.clusters[i].tls
-	for _, locality := range c.clusters[i].assignment.All() {
-		for j := range locality.Endpoints {
-			out.Addresses = append(out.Addresses, locality.Endpoints[j].Address.String())
-		}
+	k := &c.clusters[i]
+	for _, e := range k.assignment.Endpoints() {
+		out.Hosts = append(out.Hosts, accesslog.Host{Address: e.Address.String(), TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)})
 	}
 	return out
 }

@@ -37,8 +37,13 @@ type Entry struct {
 
 // Server is where a log server is.
 type Server struct {
-	Addresses []string      // none while they are not known, or when there is no such cluster
-	TLS       *tls.Upstream // nil for plaintext
+	Hosts []Host // none while they are not known, or when there is no such cluster
+}
+
+// Host is one of the places of a log server.
+type Host struct {
+	Address string
+	TLS     *tls.Upstream // nil for plaintext
 }
 
 // Logger is told of requests, on the threads of workers, several at a time. It must not block.

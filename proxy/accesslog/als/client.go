@@ -175,20 +175,21 @@ func (k *Client) end(stream accesslogv3.AccessLogService_StreamAccessLogsClient,
 	return err
 }
 
-// dial returns a connection to one of the addresses of a server.
+// dial returns a connection to one of the hosts of a server.
 func dial(server accesslog.Server) (*grpc.ClientConn, error) {
-	if len(server.Addresses) == 0 {
+	if len(server.Hosts) == 0 {
 		return nil, errNoAddress
 	}
+	host := server.Hosts[rand.IntN(len(server.Hosts))]
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 	}
-	if server.TLS != nil {
+	if host.TLS != nil {
 		options = append(options, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return secure(ctx, address, server.TLS)
+			return secure(ctx, address, host.TLS)
 		}))
 	}
-	return grpc.NewClient("passthrough:///"+server.Addresses[rand.IntN(len(server.Addresses))], options...)
+	return grpc.NewClient("passthrough:///"+host.Address, options...)
 }
 
 // secure opens a connection under TLS.

@@ -85,7 +85,12 @@ func newClient(t *testing.T, change func(*config.GRPCAccessLog), addresses ...st
 		change(cfg)
 	}
 	c.Client = New(cfg, Options{
-		Node: &corev3.Node{Id: "n"}, Server: func() accesslog.Server { return accesslog.Server{Addresses: addresses} },
+		Node: &corev3.Node{Id: "n"}, Server: func() (out accesslog.Server) {
+			for _, address := range addresses {
+				out.Hosts = append(out.Hosts, accesslog.Host{Address: address})
+			}
+			return out
+		},
 		Logger: zap.NewNop(), Written: &c.written, Dropped: &c.dropped,
 	})
 	t.Cleanup(c.Close)
