@@ -9,7 +9,8 @@ import (
 // nghttpxTemplate is what nghttpx reads in place of its default file. A request id is
 // a constant, as it can make none. Its windows towards the origin are raised to what a
 // connection of many streams or a large download can use; nothing is pushed, and no
-// timeout ends what the lab holds.
+// timeout ends what the lab holds. It asks nobody about the certificate: the process that it starts for that would end in the
+// middle of a measurement.
 var nghttpxTemplate = template.Must(template.New("nghttpx.conf").Parse(`frontend={{.Front.Host}},{{.Front.Port}}{{if not .Traffic.TLS}};no-tls{{end}}
 {{- if .Traffic.TLS}}
 certificate-file={{.Certificate}}
@@ -18,6 +19,7 @@ tls-min-proto-version=TLSv1.3
 tls-max-proto-version=TLSv1.3
 tls13-ciphers={{.Suite}}
 ecdh-curves={{.Curve}}
+no-ocsp=yes
 {{- end}}
 backend={{.Back.Host}},{{.Back.Port}};;proto={{if .OriginHTTP2}}h2{{else}}http/1.1{{end}}
 workers=1
