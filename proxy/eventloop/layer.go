@@ -86,7 +86,7 @@ func (o *layered) Run(t *Task) {
 			return
 		}
 		if err != nil {
-			c.fail(err)
+			c.failLayer(err)
 		}
 		// The layer may hold bytes that came with the end of the handshake, and who has the connection may have written.
 		c.flags |= flagPending
@@ -183,12 +183,18 @@ func (c *Conn) open(b []byte) (int, error) {
 		case err == io.EOF:
 			return 0, c.endOfInput()
 		default:
-			c.fail(err)
+			c.failLayer(err)
 			return 0, c.failure // the wire may have known better before
 		}
 	}
 	c.flags |= flagPending
 	return n, nil
+}
+
+// failLayer is fail for an error of the layer. What that has to say of it to the peer, an alert of TLS, is tried once.
+func (c *Conn) failLayer(err error) {
+	c.flush()
+	c.fail(err)
 }
 
 // seal makes gathered output ready for the wire, some of it while the kernel is slow, and the mark of the end after the last.

@@ -419,6 +419,48 @@ func TestHandshakeFails(t *testing.T) {
 	}
 }
 
+// TestLayerSaysWhyItFails holds that what a layer has to say of its failure is sent, as an alert of TLS is.
+func TestLayerSaysWhyItFails(t *testing.T) {
+	failure := errors.New("it fails")
+	t.Run("handshake", func(t *testing.T) {
+		s := newSteppedLoop(t)
+		c, peer := s.pair()
+		c.SetIdleHandler(readyFunc((*Conn).Close))
+		c.Handshake(func(w *Wire) (Layer, error) {
+			_, _ = w.Write(masked([]byte("alert")))
+			return nil, failure
+		})
+		s.until("the owner closes", c.Closed)
+		if got, _ := taken(t, peer); string(got) != "alert" {
+			t.Errorf("the peer is told %q", got)
+		}
+	})
+	t.Run("read", func(t *testing.T) {
+		s := newSteppedLoop(t)
+		c, peer := s.pair()
+		c.Handshake(func(w *Wire) (Layer, error) { return &failingLayer{maskLayer{wire: w}, failure}, nil })
+		s.step()
+		if _, err := c.Read(make([]byte, 64)); err != failure {
+			t.Errorf("read: %v", err)
+		}
+		c.Close()
+		if got, _ := taken(t, peer); string(got) != "alert" {
+			t.Errorf("the peer is told %q", got)
+		}
+	})
+}
+
+// failingLayer is a layer that fails to read, and says so to the peer.
+type failingLayer struct {
+	maskLayer
+	failure error
+}
+
+func (f *failingLayer) Read([]byte) (int, error) {
+	_, _ = f.wire.Write(masked([]byte("alert")))
+	return 0, f.failure
+}
+
 // TestCloseWhileHandshaking leaves nothing behind.
 func TestCloseWhileHandshaking(t *testing.T) {
 	for _, how := range []func(*Conn){(*Conn).Close, (*Conn).Abort} {
