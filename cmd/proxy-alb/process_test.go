@@ -91,13 +91,7 @@ func TestCommandLineOverFile(t *testing.T) {
 // TestReopenLog moves the log away, as a program that rotates logs does.
 func TestReopenLog(t *testing.T) {
 	logPath := filepath.Join(t.TempDir(), "log")
-	var r *running
-	t.Cleanup(func() { // after that of startProxy, when the process has ended
-		if r != nil && r.stderr.Len() > 0 {
-			t.Errorf("stderr: %s", r.stderr)
-		}
-	})
-	r = startProxy(t, write(t, fmt.Sprintf(listenerYAML, 0, "hi")), "--log-path", logPath)
+	r := startProxy(t, write(t, fmt.Sprintf(listenerYAML, 0, "hi")), "--log-path", logPath)
 	has := func(path, what string) func() bool {
 		return func() bool {
 			text, err := os.ReadFile(path)
@@ -117,4 +111,10 @@ func TestReopenLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.eventually(t, has(logPath, `"msg":"configuration reloaded"`))
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Wait(); err != nil || r.stderr.Len() > 0 {
+		t.Errorf("ended with %v; stderr: %s", err, r.stderr)
+	}
 }
