@@ -2,6 +2,7 @@ package bench
 
 import (
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,25 @@ func TestScenarios(t *testing.T) {
 	}
 	if _, err := FindScenarios([]string{"h1-small", "h9"}); err == nil {
 		t.Error("h9: want an error")
+	}
+}
+
+// TestMakefile has make bench-full run every scenario.
+func TestMakefile(t *testing.T) {
+	text, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\nALL_SCENARIOS := ")
+	line, _, _ := strings.Cut(rest, "\n")
+	all := strings.Split(line, ",")
+	for _, s := range Scenarios() {
+		if !slices.Contains(all, s.Name) {
+			t.Errorf("ALL_SCENARIOS lacks %s", s.Name)
+		}
+	}
+	if _, err := FindScenarios(all); err != nil {
+		t.Error(err)
 	}
 }
 
