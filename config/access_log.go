@@ -8,6 +8,12 @@ const (
 	DefaultLogBufferBytes   = 16 << 10    // buffer_size_bytes
 )
 
+// AccessLog is envoy.config.accesslog.v3.AccessLog: who is told of requests. Of GRPC and File exactly one is set.
+type AccessLog struct {
+	GRPC *GRPCAccessLog
+	File *FileAccessLog
+}
+
 // GRPCAccessLog is envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig: a log server that is told of every request.
 type GRPCAccessLog struct {
 	LogName string
@@ -18,4 +24,31 @@ type GRPCAccessLog struct {
 	BufferBytes   uint32
 	// RequestFields and ResponseFields are the names, in lower case, of fields that are sent besides.
 	RequestFields, ResponseFields []string
+}
+
+// DefaultLogFormat is the text format of Envoy's access logs.
+const DefaultLogFormat = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" ` +
+	`%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% ` +
+	`"%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"` + "\n"
+
+// LogFormat is envoy.config.core.v3.SubstitutionFormatString: how the lines of an access log look.
+type LogFormat struct {
+	Text string
+	// JSON is the object of each line, instead of Text, nil without: texts, which may have command operators, numbers, truth
+	// values, nil, []any and map[string]any.
+	JSON map[string]any
+	// OmitEmpty leaves out what has no value.
+	OmitEmpty bool
+}
+
+// Paths that are the process's own streams, whatever the file system has there.
+const (
+	StdoutPath = "/dev/stdout"
+	StderrPath = "/dev/stderr"
+)
+
+// FileAccessLog is envoy.extensions.access_loggers.file.v3.FileAccessLog: a file that each request adds a line to.
+type FileAccessLog struct {
+	Path   string
+	Format LogFormat
 }

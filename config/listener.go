@@ -187,7 +187,7 @@ type HTTPConnectionManager struct {
 	ServerHeader ServerHeader
 	Via          string
 
-	AccessLogs []*GRPCAccessLog
+	AccessLogs []*AccessLog
 
 	ForwardClientCert ForwardClientCert
 	ClientCertDetails ClientCertDetails

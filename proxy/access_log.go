@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -15,10 +16,13 @@ func (s *Server) compileAccessLogs(m *compiledManager) error {
 	if len(m.config.AccessLogs) > 0 && s.options.OpenAccessLog == nil {
 		return errors.New("access_log: there is nobody to open one")
 	}
-	for _, cfg := range m.config.AccessLogs {
+	for i, cfg := range m.config.AccessLogs {
 		l := s.accessLogs[cfg]
 		if l == nil {
-			l = s.options.OpenAccessLog(cfg, func() accesslog.Server { return s.logServer(cfg.Cluster) })
+			var err error
+			if l, err = s.options.OpenAccessLog(cfg, func() accesslog.Server { return s.logServer(cfg.GRPC.Cluster) }); err != nil {
+				return fmt.Errorf("access_log[%d]: %w", i, err)
+			}
 			s.accessLogs[cfg] = l
 		}
 		m.accessLogs = append(m.accessLogs, l)
@@ -28,7 +32,7 @@ func (s *Server) compileAccessLogs(m *compiledManager) error {
 
 // closeAccessLogs closes those that c has no use for.
 func (s *Server) closeAccessLogs(c *compiled) {
-	used := make(map[*config.GRPCAccessLog]bool)
+	used := make(map[*config.AccessLog]bool)
 	use := func(chain *compiledChain) {
 		if chain.tcp != nil {
 			return
@@ -79,6 +83,7 @@ func (x *exchange) log(status int) {
 		Route: x.routeName(), Cluster: x.clusterName(), Attempts: x.attempts,
 		DownstreamRemote: x.client(), DownstreamDirectRemote: x.conn.raw.RemoteAddr(), DownstreamLocal: x.conn.localAddr(),
 		Start: time.Now().Add(-time.Duration(now - x.started)), Duration: time.Duration(now - x.started), RequestDuration: -1,
+		Hostname: w.server.options.Hostname, Worker: w.id,
 		BytesReceived: x.bytesReceived, BytesSent: x.bytesSent,
 	}
 	if status != 0 {
@@ -91,7 +96,7 @@ func (x *exchange) log(status int) {
 		e.UpstreamRemote = h.Addr()
 	}
 	if s := x.conn.secure; s != nil {
-		e.TLSVersion, e.ServerName = s.Version, s.ServerName
+		e.TLSVersion, e.TLSCipher, e.ServerName = s.Version, s.CipherSuite, s.ServerName
 	}
 	for _, l := range x.manager.accessLogs {
 		l.Log(e)

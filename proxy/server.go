@@ -34,9 +34,9 @@ type Options struct {
 	// Observe is told of every stream that ended, on the worker's thread, and must not block or keep the Outcome. Nil
 	// is told nothing.
 	Observe func(*Outcome)
-	// OpenAccessLog opens the log that is configured so. What server returns may differ from call to call. It is required where
-	// connection managers have access logs.
-	OpenAccessLog func(cfg *config.GRPCAccessLog, server func() accesslog.Server) accesslog.Logger
+	// OpenAccessLog opens the log that is configured so. server returns where the log server is, with cfg.GRPC, and may differ from
+	// call to call. It is required where connection managers have access logs.
+	OpenAccessLog func(cfg *config.AccessLog, server func() accesslog.Server) (accesslog.Logger, error)
 	// Clock returns monotonic nanoseconds; nil means the system's. It must be safe for concurrent use.
 	Clock func() int64
 	// Lookup resolves the names of STRICT_DNS and LOGICAL_DNS clusters; nil means the system's resolver.
@@ -83,7 +83,7 @@ type Server struct {
 
 	// What follows is touched by install only, whose calls the store keeps apart.
 	buckets      map[string]namedBucket
-	accessLogs   map[*config.GRPCAccessLog]accesslog.Logger
+	accessLogs   map[*config.AccessLog]accesslog.Logger
 	changedFiles []string // of TLS, in the install that takes them over
 
 	mu      sync.Mutex // guards current for readers
@@ -104,7 +104,7 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s := &Server{
 		options: o, log: o.Logger, stats: o.Stats,
-		buckets: make(map[string]namedBucket), accessLogs: make(map[*config.GRPCAccessLog]accesslog.Logger),
+		buckets: make(map[string]namedBucket), accessLogs: make(map[*config.AccessLog]accesslog.Logger),
 		current: &compiled{snapshot: &config.Snapshot{}},
 	}
 	s.process.ServiceCluster = []byte(o.ServiceCluster)
@@ -156,6 +156,7 @@ func (s *Server) install(_, next *config.Snapshot) error {
 	c, err := s.compile(prev, next)
 	s.changedFiles = nil
 	if err != nil {
+		s.closeAccessLogs(prev)
 		return err
 	}
 	for batch := range slices.Chunk(c.changed, clustersPerTurn) {

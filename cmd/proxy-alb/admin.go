@@ -51,7 +51,7 @@ func (p *process) adminOptions() admin.Options {
 		Quit:             p.requestQuit,
 		Drain:            p.drainListeners,
 		FailHealthChecks: p.failHealthChecks,
-		ReopenLogs:       p.logFile.reopen,
+		ReopenLogs:       p.reopenLogs,
 		Logger:           p.log.Named("admin"),
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/als"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/file"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 	"github.com/penguintechinc/marchproxy-alb/xds"
@@ -42,11 +44,13 @@ type process struct {
 	stats    *stats.Store
 	window   *stats.Window
 	server   *proxy.Server
-	runtime  *layeredruntime.Loader
-	manager  *xds.Manager
-	health   health
-	faces    faces
-	tls      *tls.ServerContext // of ModuleService, nil for plaintext
+	// accessLogs are the files of access logs of traffic.
+	accessLogs *file.Files
+	runtime    *layeredruntime.Loader
+	manager    *xds.Manager
+	health     health
+	faces      faces
+	tls        *tls.ServerContext // of ModuleService, nil for plaintext
 
 	reloading sync.Mutex // keeps reloads apart
 
@@ -65,6 +69,7 @@ func serve(set *settings) error {
 	}
 	if set.flags.mode == modeInitOnly {
 		p.server.Close()
+		p.accessLogs.Close()
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -104,6 +109,11 @@ func (p *process) prepare() error {
 	if err != nil {
 		p.log.Warn("host name is not known", zap.Error(err))
 	}
+	p.accessLogs = file.New(file.Options{
+		Workers: workers, FlushInterval: time.Duration(p.settings.flags.fileFlushInterval) * time.Millisecond,
+		FlushBytes: int(p.settings.flags.fileFlushMinSize) << 10,
+		Stats:      p.stats.Scope("filesystem.", stats.Filesystem), Logger: p.log.Named("access_log"),
+	})
 	p.server, err = proxy.NewServer(proxy.Options{
 		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname, ServiceCluster: p.settings.bootstrap.Node.GetCluster(),
 		MaxConnections: p.settings.bootstrap.MaxConnections,
@@ -209,7 +219,7 @@ func (p *process) untilQuit(signals <-chan os.Signal) {
 					p.log.Error("reload changed nothing", zap.Error(err))
 				}
 			case syscall.SIGUSR1:
-				p.reopenLogs()
+				_ = p.reopenLogs() // it logs
 			default:
 				return
 			}
@@ -220,10 +230,13 @@ func (p *process) untilQuit(signals <-chan os.Signal) {
 // requestQuit ends the process as a signal would.
 func (p *process) requestQuit() { p.quitOnce.Do(func() { close(p.quit) }) }
 
-func (p *process) reopenLogs() {
-	if err := p.logFile.reopen(); err != nil {
+// reopenLogs opens the log of the process and the access logs again by their names.
+func (p *process) reopenLogs() error {
+	err := errors.Join(p.logFile.reopen(), p.accessLogs.Reopen())
+	if err != nil {
 		p.log.Error("log could not be opened again", zap.Error(err))
 	}
+	return err
 }
 
 // reload reads the bootstrap and the files of TLS again and replaces what came from them before, all or nothing. With force the
@@ -243,7 +256,7 @@ func (p *process) reload(_ context.Context, force bool) error {
 		return fmt.Errorf("%s: %w", next.source, err)
 	}
 	installTLS()
-	p.reopenLogs()
+	_ = p.reopenLogs() // it logs
 	if force {
 		p.manager.RestartStream()
 	}
@@ -262,14 +275,18 @@ func (p *process) shutDown() {
 	p.faces.close()
 	p.runtime.Close()
 	p.server.Close()
+	p.accessLogs.Close()
 	p.log.Info("ended")
 }
 
 // openAccessLog opens an access log of traffic.
-func (p *process) openAccessLog(cfg *config.GRPCAccessLog, server func() accesslog.Server) accesslog.Logger {
-	return als.New(cfg, als.Options{
+func (p *process) openAccessLog(cfg *config.AccessLog, server func() accesslog.Server) (accesslog.Logger, error) {
+	if cfg.File != nil {
+		return p.accessLogs.Open(cfg.File)
+	}
+	return als.New(cfg.GRPC, als.Options{
 		Node: p.settings.bootstrap.Node, Server: server, Logger: p.log.Named("access_log"),
 		Written: p.stats.Counter("access_logs.grpc_access_log.logs_written"),
 		Dropped: p.stats.Counter("access_logs.grpc_access_log.logs_dropped"),
-	})
+	}), nil
 }

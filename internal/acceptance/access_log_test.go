@@ -2,13 +2,19 @@ package acceptance
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/file"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
 // logLines is a Logger that keeps what it is told as text.
@@ -60,7 +66,7 @@ func TestAccessLog(t *testing.T) {
 	s := harness.NewSetup(origin.Addr())
 	s.SetRoutes(harness.Direct("/direct", 201, "own"), harness.Forward("/", harness.ClusterName))
 	logged := make(logLines, 100)
-	s.Log, s.HTTP().AccessLogs = logged, []*config.GRPCAccessLog{{LogName: "l", Cluster: "c"}}
+	s.Log, s.HTTP().AccessLogs = logged, []*config.AccessLog{{GRPC: &config.GRPCAccessLog{LogName: "l", Cluster: "c"}}}
 	p := s.Start(t)
 	c := p.Dial()
 	c.Send("POST /a HTTP/1.1\r\nhost: h\r\nuser-agent: u\r\ncontent-length: 3\r\n\r\nabc")
@@ -91,5 +97,49 @@ func TestAccessLog(t *testing.T) {
 	case more := <-logged:
 		t.Errorf("logged besides: %s", more)
 	default:
+	}
+}
+
+// TestFileAccessLog has a line for every request over HTTP/1 and HTTP/2.
+func TestFileAccessLog(t *testing.T) {
+	origin := harness.NewOrigin(t, harness.Echo)
+	s := harness.NewSetup(origin.Addr())
+	s.SetRoutes(harness.Direct("/direct", 201, "own"), harness.Forward("/", harness.ClusterName))
+	files := file.New(file.Options{
+		Workers: 1, FlushInterval: time.Hour, FlushBytes: 1 << 20, Logger: zap.NewNop(),
+		Stats: stats.NewStore(stats.Options{}).Scope("filesystem.", stats.Filesystem),
+	})
+	path := filepath.Join(t.TempDir(), "log")
+	var err error
+	s.Log, err = files.Open(&config.FileAccessLog{Path: path, Format: config.LogFormat{JSON: map[string]any{
+		"line":   "%REQ(:METHOD)% %REQ(:AUTHORITY)%%REQ(:PATH)% %PROTOCOL% %REQ(USER-AGENT)%",
+		"answer": "%RESPONSE_CODE%", "details": "%RESPONSE_CODE_DETAILS%", "host": "%UPSTREAM_HOST%", "received": "%BYTES_RECEIVED%",
+		"name": "%HOSTNAME%",
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Workers, s.HTTP().AccessLogs = 1, []*config.AccessLog{{File: &config.FileAccessLog{Path: path}}}
+	p := s.Start(t)
+	c := p.Dial()
+	c.Send("POST /a HTTP/1.1\r\nhost: h\r\nuser-agent: a\"b\r\ncontent-length: 3\r\n\r\nabc")
+	c.ReadResponse("POST")
+	p.Outcome()
+	c.Get("/direct")
+	p.Outcome()
+	h := p.DialH2()
+	h.Response(h.Get("/b"))
+	p.Outcome()
+	files.Close()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"answer":200,"details":"via_upstream","host":"` + origin.Addr().String() + `","line":"POST h/a HTTP/1.1 a\"b","name":"proxy.test","received":3}
+{"answer":201,"details":"direct_response","host":null,"line":"GET a/direct HTTP/1.1 -","name":"proxy.test","received":0}
+{"answer":200,"details":"via_upstream","host":"` + origin.Addr().String() + `","line":"GET a/b HTTP/2 -","name":"proxy.test","received":0}
+`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

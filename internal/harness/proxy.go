@@ -87,7 +87,7 @@ func (p *Proxy) run(s *Setup) {
 		Logger:       zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
 	}
 	if s.Log != nil {
-		options.OpenAccessLog = func(*config.GRPCAccessLog, func() accesslog.Server) accesslog.Logger { return s.Log }
+		options.OpenAccessLog = func(*config.AccessLog, func() accesslog.Server) (accesslog.Logger, error) { return s.Log, nil }
 	}
 	if s.Quiet {
 		options.Logger = zap.NewNop()

@@ -115,6 +115,8 @@ var sides = map[string]string{
 	"envoyGRPCFields":        "of a control plane",
 	"logServiceFields":       "of a log server",
 	"logClusterFields":       "of a log server",
+	"logFormatFields":        "of an access log",
+	"bodyFormatFields":       "of a direct response",
 }
 
 // TestCompatibility compares the generated parts of docs/compatibility.md with the decoders.

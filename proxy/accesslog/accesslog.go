@@ -27,7 +27,11 @@ type Entry struct {
 	UpstreamRemote         netip.AddrPort // the zero value without a host
 
 	TLSVersion string // "TLSv1.3", empty in plaintext
+	TLSCipher  string
 	ServerName string // that the client has asked for
+
+	Hostname string // of this machine
+	Worker   int    // that tells: no other one uses the number at the same time
 
 	Start                    time.Time
 	Duration                 time.Duration

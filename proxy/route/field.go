@@ -136,6 +136,24 @@ func (f *requestField) values(r *message.Request) (first []byte, count int) {
 	return first, 1
 }
 
+// Field names a field for who reads messages apart from routes, as requestField does.
+type Field struct{ field requestField }
+
+// NewField looks a name up.
+func NewField(name string) Field { return Field{newRequestField(name)} }
+
+// OfRequest returns the first value in a request; set is false when there is none.
+func (f *Field) OfRequest(r *message.Request) (value []byte, set bool) {
+	value, count := f.field.values(r)
+	return value, count > 0
+}
+
+// OfResponse returns the first value in a response; set is false when there is none.
+func (f *Field) OfResponse(r *message.Response) (value []byte, set bool) {
+	value, count := f.field.fieldName.values(&r.Fields)
+	return value, count > 0
+}
+
 // joinBuffer is the length in bytes up to which the lines of a repeated field are joined without allocating. Repeated
 // fields that routes match on are short lists.
 const joinBuffer = 512

@@ -7,12 +7,19 @@ import (
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
+	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-const grpcAccessLogMessage = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
+const (
+	grpcAccessLogMessage   = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
+	fileAccessLogMessage   = "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+	stdoutAccessLogMessage = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
+	stderrAccessLogMessage = "envoy.extensions.access_loggers.stream.v3.StderrAccessLog"
+)
 
 // maxLoggedFields bounds the names of fields that a log has besides: each costs work per request.
 const maxLoggedFields = 64
@@ -37,22 +44,46 @@ var (
 )
 
 // accessLogs decodes access_log of a connection manager.
-func (a *at) accessLogs(list []*accesslogv3.AccessLog) (out []*config.GRPCAccessLog) {
+func (a *at) accessLogs(list []*accesslogv3.AccessLog) (out []*config.AccessLog) {
 	for i, one := range list {
 		place := a.item("access_log", i)
 		place.only(one, accessLogFields)
 		packed := one.GetTypedConfig()
-		switch {
-		case packed == nil:
+		if packed == nil {
 			place.in("typed_config").errorf("must be set")
-		case messageName(packed) != grpcAccessLogMessage:
-			place.errorf("%sis not supported, only type.googleapis.com/%s", describe(one.ProtoReflect()), grpcAccessLogMessage)
-		default:
-			var log alsv3.HttpGrpcAccessLogConfig
-			if place = place.in("typed_config"); place.unpack(packed, &log) {
-				out = append(out, place.grpcAccessLog(&log))
-			}
+			continue
 		}
+		var log config.AccessLog
+		switch in := place.in("typed_config"); messageName(packed) {
+		case grpcAccessLogMessage:
+			var m alsv3.HttpGrpcAccessLogConfig
+			if in.unpack(packed, &m) {
+				log.GRPC = in.grpcAccessLog(&m)
+			}
+		case fileAccessLogMessage:
+			var m filev3.FileAccessLog
+			if in.unpack(packed, &m) {
+				log.File = in.fileAccessLog(&m)
+			}
+		case stdoutAccessLogMessage:
+			var m streamv3.StdoutAccessLog
+			if in.unpack(packed, &m) {
+				in.only(&m, streamAccessLogFields)
+				log.File = in.streamAccessLog(config.StdoutPath, m.GetLogFormat())
+			}
+		case stderrAccessLogMessage:
+			var m streamv3.StderrAccessLog
+			if in.unpack(packed, &m) {
+				in.only(&m, streamAccessLogFields)
+				log.File = in.streamAccessLog(config.StderrPath, m.GetLogFormat())
+			}
+		default:
+			place.errorf("%sis not supported, only %s", describe(one.ProtoReflect()), strings.Join([]string{
+				typePrefix + grpcAccessLogMessage, typePrefix + fileAccessLogMessage, typePrefix + stdoutAccessLogMessage,
+				typePrefix + stderrAccessLogMessage,
+			}, ", "))
+		}
+		out = append(out, &log)
 	}
 	return out
 }

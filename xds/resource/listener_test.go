@@ -75,7 +75,7 @@ func TestConnectionManager(t *testing.T) {
 			}},
 		"access log": {"access_log: [{name: als, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: l, transport_api_version: V3, buffer_size_bytes: 1, grpc_service: {envoy_grpc: {cluster_name: als}}}, additional_request_headers_to_log: [X-A]}}]" + rds + router,
 			func(h *hcm) {
-				h.AccessLogs = []*config.GRPCAccessLog{{LogName: "l", Cluster: "als", FlushInterval: time.Second, BufferBytes: 1, RequestFields: []string{"x-a"}}}
+				h.AccessLogs = []*config.AccessLog{{GRPC: &config.GRPCAccessLog{LogName: "l", Cluster: "als", FlushInterval: time.Second, BufferBytes: 1, RequestFields: []string{"x-a"}}}}
 			}},
 		"request id": {"generate_request_id: false\npreserve_external_request_id: true\nalways_set_request_id_in_response: true\nproxy_100_continue: true" + rds + router,
 			func(h *hcm) {
@@ -145,7 +145,7 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"discovered filter": {"http_filters: [{name: d, config_discovery: {config_source: {ads: {}}, type_urls: [x]}}, " + routerFilter + "]" + rds, "http_filters[0].config_discovery.type_urls[0]: Error: no factory found for a required type URL x."},
 		"upstream_log":      {"http_filters: [{name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, upstream_log: [{name: a}]}}]" + rds, "http_filters[0].typed_config.upstream_log[0]: is not supported"},
 		"codec":             {"codec_type: HTTP3" + rds + router, "codec_type: HTTP3 is not supported, only AUTO, HTTP1 and HTTP2"},
-		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported, only type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"},
+		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported, only type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog, type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog"},
 		"access log timeout": {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: l, grpc_service: {envoy_grpc: {cluster_name: c}, timeout: 1s}}}}]" + rds + router,
 			"access_log[0].typed_config.common_config.grpc_service.timeout: is not supported"},
 		"tracing":          {"tracing: {}" + rds + router, "tracing: is not supported"},

@@ -14,7 +14,7 @@ var (
 	tcpProxyFields = fields{
 		"stat_prefix": decoded, "cluster": decoded, "weighted_clusters": decoded, "idle_timeout": decoded,
 		"max_downstream_connection_duration": decoded, "max_connect_attempts": decoded,
-		"access_log_options": noEffect, // there are no access logs
+		"access_log_options": noEffect, // TCP proxies have no access logs
 	}
 	tcpWeightedFields      = fields{"clusters": decoded}
 	tcpClusterWeightFields = fields{"name": decoded, "weight": decoded}

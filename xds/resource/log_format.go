@@ -1,0 +1,81 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
+package resource
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/formatter"
+)
+
+var (
+	fileAccessLogFields = fields{
+		"path": decoded, "format": decoded, "json_format": decoded, "typed_json_format": decoded, "log_format": decoded,
+	}
+	streamAccessLogFields = fields{"log_format": decoded}
+	logFormatFields       = fields{
+		"text_format": decoded, "json_format": decoded, "text_format_source": decoded, "omit_empty_values": decoded,
+		"content_type":        noEffect, // lines have none
+		"json_format_options": noEffect, // properties are always sorted
+	}
+)
+
+func (a *at) fileAccessLog(l *filev3.FileAccessLog) *config.FileAccessLog {
+	a.only(l, fileAccessLogFields)
+	out := &config.FileAccessLog{Path: l.GetPath(), Format: config.LogFormat{Text: config.DefaultLogFormat}}
+	if out.Path == "" {
+		a.in("path").errorf("must be set")
+	}
+	switch f := l.GetAccessLogFormat().(type) {
+	case *filev3.FileAccessLog_Format:
+		if f.Format != "" {
+			out.Format.Text = f.Format
+		}
+		a.in("format").logFormat(&out.Format)
+	case *filev3.FileAccessLog_JsonFormat:
+		out.Format = config.LogFormat{JSON: f.JsonFormat.AsMap()}
+		a.in("json_format").logFormat(&out.Format)
+	case *filev3.FileAccessLog_TypedJsonFormat:
+		out.Format = config.LogFormat{JSON: f.TypedJsonFormat.AsMap()}
+		a.in("typed_json_format").logFormat(&out.Format)
+	case *filev3.FileAccessLog_LogFormat:
+		out.Format = a.in("log_format").substitutionFormat(f.LogFormat)
+	}
+	return out
+}
+
+// streamAccessLog decodes a log that goes to a stream of the process.
+func (a *at) streamAccessLog(path string, f *corev3.SubstitutionFormatString) *config.FileAccessLog {
+	out := &config.FileAccessLog{Path: path, Format: config.LogFormat{Text: config.DefaultLogFormat}}
+	if f != nil {
+		out.Format = a.in("log_format").substitutionFormat(f)
+	}
+	return out
+}
+
+func (a *at) substitutionFormat(f *corev3.SubstitutionFormatString) (out config.LogFormat) {
+	a.only(f, logFormatFields)
+	out.OmitEmpty = f.GetOmitEmptyValues()
+	switch text := f.GetFormat().(type) {
+	case *corev3.SubstitutionFormatString_TextFormat:
+		out.Text = text.TextFormat
+		a.in("text_format").logFormat(&out)
+	case *corev3.SubstitutionFormatString_TextFormatSource:
+		place := a.in("text_format_source")
+		out.Text = string(place.inline(text.TextFormatSource))
+		place.logFormat(&out)
+	case *corev3.SubstitutionFormatString_JsonFormat:
+		out.JSON = text.JsonFormat.AsMap()
+		a.in("json_format").logFormat(&out)
+	}
+	return out
+}
+
+// logFormat checks a format.
+func (a *at) logFormat(f *config.LogFormat) {
+	if _, err := formatter.Compile(f); err != nil {
+		a.errorf("%v", err)
+	}
+}
