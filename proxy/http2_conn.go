@@ -65,6 +65,9 @@ func (c *http2Conn) start(unread []byte) {
 	if unread != nil {
 		c.Feed(unread)
 	}
+	if c.draining() { // since before it spoke HTTP/2
+		c.drain()
+	}
 	c.arm()
 }
 
