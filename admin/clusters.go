@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -173,7 +174,7 @@ func hostStatus(h *proxy.HostStatus) *adminv3.HostStatus {
 	}
 	s := &h.Stats
 	return &adminv3.HostStatus{
-		Address: socketAddress(h.Address),
+		Address: hostMessage(h.Address),
 		Stats: []*adminv3.SimpleMetric{
 			metric("cx_connect_fail", adminv3.SimpleMetric_COUNTER, s.CxConnectFail),
 			metric("cx_total", adminv3.SimpleMetric_COUNTER, s.CxTotal),
@@ -190,6 +191,14 @@ func hostStatus(h *proxy.HostStatus) *adminv3.HostStatus {
 		Priority:     h.Priority,
 		Locality:     &corev3.Locality{Region: h.Locality.Region, Zone: h.Locality.Zone, SubZone: h.Locality.SubZone},
 	}
+}
+
+// hostMessage returns the address of a host as a message, that of a Unix domain socket as a pipe.
+func hostMessage(address string) *corev3.Address {
+	if _, err := netip.ParseAddrPort(address); err != nil {
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: address}}}
+	}
+	return socketAddress(address)
 }
 
 // socketAddress returns "ip:port" as a message.

@@ -68,11 +68,11 @@ func setHealth(a *endpointv3.ClusterLoadAssignment, hosts []proxy.HostStatus) {
 	}
 }
 
-// hostAddress writes an address as a HostStatus has it, "" for what is no socket on an IP address.
+// hostAddress writes an address as a HostStatus has it, "" for what is none.
 func hostAddress(a *corev3.Address) string {
 	s := a.GetSocketAddress()
 	if s == nil {
-		return ""
+		return a.GetPipe().GetPath()
 	}
 	return config.Address{IP: s.GetAddress(), Port: s.GetPortValue()}.String()
 }

@@ -145,7 +145,7 @@ func (c *Cluster) HealthOf(checked *ClusterHealth, e *Endpoint) HostHealth {
 func (e *Endpoint) CheckedAt() Address {
 	at := e.Address
 	if e.HealthCheck.IP != "" {
-		at.IP = e.HealthCheck.IP
+		at.IP, at.Path = e.HealthCheck.IP, ""
 	}
 	if e.HealthCheck.Port != 0 {
 		at.Port = e.HealthCheck.Port

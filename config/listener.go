@@ -118,10 +118,11 @@ func (l *Listener) Managers() iter.Seq[*HTTPConnectionManager] {
 	}
 }
 
-// Address is an IP address and port.
+// Address is an IP address and port, or a Unix domain socket.
 type Address struct {
-	IP   string // textual IPv4 or IPv6 address
+	IP   string // textual IPv4 or IPv6 address, "" for a Unix domain socket
 	Port uint32 // 0 to 65535; 0 for a listener means any free port
+	Path string // of a Unix domain socket, with '@' first an abstract name (unix(7)); "" for none
 }
 
 // ServerHeader tells what becomes of the server field of responses (server_header_transformation).

@@ -68,7 +68,7 @@ func (s *Server) logServer(name string) (out accesslog.Server) {
 	}
 	k := &c.clusters[i]
 	for _, e := range k.assignment.Endpoints() {
-		out.Hosts = append(out.Hosts, accesslog.Host{Address: e.Address.String(), TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)})
+		out.Hosts = append(out.Hosts, accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)})
 	}
 	return out
 }
@@ -93,7 +93,7 @@ func (x *exchange) log(status int) {
 		e.RequestDuration = time.Duration(x.requestEnd - x.started)
 	}
 	if h := x.lease.Host(); h != nil {
-		e.UpstreamRemote = h.Addr()
+		e.UpstreamRemote, e.UpstreamPath = h.Addr(), h.At().Path
 	}
 	if s := x.conn.secure; s != nil {
 		e.TLSVersion, e.TLSCipher, e.ServerName = s.Version, s.CipherSuite, s.ServerName

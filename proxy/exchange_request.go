@@ -299,7 +299,7 @@ func (x *exchange) mutationContext() route.MutationContext {
 		ctx.DownstreamTLSVersion, ctx.DownstreamTLSCipher, ctx.RequestedServerName = s.Version, s.CipherSuite, s.ServerName
 	}
 	if h := x.lease.Host(); h != nil {
-		ctx.UpstreamRemote = h.Addr()
+		ctx.UpstreamRemote, ctx.UpstreamPath = h.Addr(), h.At().Path
 	}
 	return ctx
 }

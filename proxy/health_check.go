@@ -57,7 +57,6 @@ func (x *exchange) passFailureOn() {
 	if !h.ReportFailure() {
 		return
 	}
-	at := h.Addr()
-	checker, name := x.worker.server.checker, x.cluster.Config().Name
-	go checker.Fail(name, config.Address{IP: at.Addr().String(), Port: uint32(at.Port())}) // it waits for a lock
+	at, checker, name := h.At(), x.worker.server.checker, x.cluster.Config().Name
+	go checker.Fail(name, at) // it waits for a lock
 }

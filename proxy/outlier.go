@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net/netip"
 	"strconv"
 	"sync"
 
@@ -27,9 +26,9 @@ func (c *compiled) outlierTargets() map[string]*outlier.Target {
 }
 
 // sampleHosts returns what requests to the hosts of a cluster have come to, on all workers.
-func (s *Server) sampleHosts(cluster string) map[netip.AddrPort]outlier.Counts {
+func (s *Server) sampleHosts(cluster string) map[config.Address]outlier.Counts {
 	var mu sync.Mutex
-	all := make(map[netip.AddrPort]outlier.Counts)
+	all := make(map[config.Address]outlier.Counts)
 	s.onEveryWorker(func(w *worker) {
 		k := w.byName[cluster]
 		if k == nil {
@@ -38,9 +37,9 @@ func (s *Server) sampleHosts(cluster string) map[netip.AddrPort]outlier.Counts {
 		mu.Lock()
 		defer mu.Unlock()
 		k.Hosts(func(h *upstream.Host) {
-			sum := all[h.Addr()]
+			sum := all[h.At()]
 			sum.Add(&h.Counts)
-			all[h.Addr()] = sum
+			all[h.At()] = sum
 		})
 	})
 	return all

@@ -19,7 +19,7 @@ type ClusterStatus struct {
 
 // HostStatus is what is happening at one host of a cluster, over all workers.
 type HostStatus struct {
-	Address  string // "ip:port"
+	Address  string // "ip:port", or the path of a Unix domain socket
 	Hostname string
 	Locality balancer.Locality
 	Priority uint32

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/url"
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc/keepalive"
@@ -78,7 +79,13 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 
 // secured returns the TLS of the connections to a server.
 func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
-	c, err := credentials.New(x.TLS, x.Hostnames, s.m.log.With(zap.String("cluster", x.Cluster)))
+	names := make(map[string]string, len(x.Hostnames))
+	for _, a := range x.Targets {
+		if name := x.Hostnames[a.String()]; name != "" {
+			names[target(a)] = name
+		}
+	}
+	c, err := credentials.New(x.TLS, names, s.m.log.With(zap.String("cluster", x.Cluster)))
 	if err != nil {
 		return nil, fmt.Errorf("cluster %q: transport_socket: %w", x.Cluster, err)
 	}
@@ -124,7 +131,21 @@ func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config
 func targets(x *bootstrap.Server) []string {
 	out := make([]string, len(x.Targets))
 	for i, a := range x.Targets {
-		out[i] = a.String()
+		out[i] = target(a)
 	}
 	return out
+}
+
+// target returns an address as gRPC names it: "host:port", or by a URI of the scheme unix or unix-abstract.
+func target(a config.Address) string {
+	switch {
+	case a.Path == "":
+		return a.String()
+	case a.Path[0] == '@':
+		return "unix-abstract:" + a.Path[1:]
+	case a.Path[0] == '/':
+		return "unix://" + (&url.URL{Path: a.Path}).EscapedPath()
+	default:
+		return "unix:" + a.Path
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
@@ -25,6 +26,7 @@ type Entry struct {
 	DownstreamDirectRemote netip.AddrPort // the peer of the connection
 	DownstreamLocal        netip.AddrPort
 	UpstreamRemote         netip.AddrPort // the zero value without a host
+	UpstreamPath           string         // of a host on a Unix domain socket, in place of UpstreamRemote
 
 	TLSVersion string // "TLSv1.3", empty in plaintext
 	TLSCipher  string
@@ -46,7 +48,7 @@ type Server struct {
 
 // Host is one of the places of a log server.
 type Host struct {
-	Address string
+	Address config.Address
 	TLS     *tls.Upstream // nil for plaintext
 }
 

@@ -7,12 +7,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 // keeper dials a host, and keeps the connection from one probe to the next.
 type keeper struct {
-	address  string
+	address  config.Address
 	reuse    bool
 	tls      *tls.Upstream // nil for plaintext
 	hostname string        // of the endpoint
@@ -61,7 +62,7 @@ func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
 // dial opens a connection, under TLS where the cluster's are.
 func (k *keeper) dial(ctx context.Context) (net.Conn, error) {
 	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", k.address)
+	raw, err := dialer.DialContext(ctx, k.address.Network(), k.address.String())
 	if err != nil || k.tls == nil {
 		return raw, err
 	}
@@ -96,7 +97,7 @@ func (k *keeper) try(ctx context.Context, c *conn, speak func(*conn) attempt) at
 // quiet reports whether nothing has come since the last probe, not even the end. What a host says without being asked, as one
 // of HTTP/1 that has waited for too long, must not be taken for the next answer. HTTP/2 tells such frames apart.
 func (c *conn) quiet() bool {
-	socket, ok := c.Conn.(*net.TCPConn)
+	socket, ok := c.Conn.(syscall.Conn)
 	if c.http2 != nil || !ok {
 		return true
 	}

@@ -23,7 +23,7 @@ type prober interface {
 // newProber returns the prober for an endpoint of a cluster with a health check. context is the endpoint's TLS, nil for none.
 func newProber(k *config.Cluster, e *config.Endpoint, context *tls.Upstream) prober {
 	check := k.HealthCheck
-	kept := keeper{address: e.CheckedAt().String(), reuse: check.ReuseConnection, tls: context, hostname: e.Hostname}
+	kept := keeper{address: e.CheckedAt(), reuse: check.ReuseConnection, tls: context, hostname: e.Hostname}
 	switch {
 	case check.TCP != nil:
 	case check.GRPC != nil || check.HTTP.HTTP2:

@@ -2,7 +2,6 @@ package outlier
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +35,7 @@ func (c *Counts) Add(o *Counts) {
 }
 
 // Sample returns the counts of a cluster's hosts. It may take a while.
-type Sample func(cluster string) map[netip.AddrPort]Counts
+type Sample func(cluster string) map[config.Address]Counts
 
 // Detector watches clusters, each on a goroutine of its own.
 type Detector struct {
@@ -99,7 +98,7 @@ type group struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 
-	hosts map[netip.AddrPort]*host
+	hosts map[config.Address]*host
 }
 
 // host is what is known of a host.
@@ -114,7 +113,7 @@ type host struct {
 }
 
 func newGroup(d *Detector, name string, t *Target) *group {
-	g := &group{detector: d, name: name, hosts: make(map[netip.AddrPort]*host)}
+	g := &group{detector: d, name: name, hosts: make(map[config.Address]*host)}
 	g.target.Store(t)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
@@ -150,13 +149,12 @@ func (g *group) run() {
 
 // refresh makes the hosts those of the target.
 func (g *group) refresh(t *Target) {
-	listed := make(map[netip.AddrPort]bool)
+	listed := make(map[config.Address]bool)
 	for _, e := range t.Assignment.Endpoints() {
-		ip, err := netip.ParseAddr(e.Address.IP)
-		if err != nil {
+		at, ok := e.Address.Unmapped()
+		if !ok {
 			continue
 		}
-		at := netip.AddrPortFrom(ip.Unmap(), uint16(e.Address.Port))
 		listed[at] = true
 		if g.hosts[at] == nil {
 			g.hosts[at] = &host{address: e.Address, monitor: t.Monitors.Of(at)}

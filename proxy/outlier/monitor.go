@@ -6,7 +6,6 @@
 package outlier
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +36,7 @@ type Monitors struct {
 	reports chan report
 
 	mu    sync.Mutex // guards hosts
-	hosts map[netip.AddrPort]*Monitor
+	hosts map[config.Address]*Monitor
 }
 
 // report tells a detector of a host that has failed so often that it may have to go.
@@ -48,7 +47,7 @@ type report struct {
 
 // NewMonitors returns the monitors of a cluster.
 func NewMonitors(cfg *config.OutlierDetection) *Monitors {
-	m := &Monitors{reports: make(chan report, maxReports), hosts: make(map[netip.AddrPort]*Monitor)}
+	m := &Monitors{reports: make(chan report, maxReports), hosts: make(map[config.Address]*Monitor)}
 	m.config.Store(cfg)
 	return m
 }
@@ -57,7 +56,7 @@ func NewMonitors(cfg *config.OutlierDetection) *Monitors {
 func (m *Monitors) Configure(cfg *config.OutlierDetection) { m.config.Store(cfg) }
 
 // Of returns the monitor of a host.
-func (m *Monitors) Of(host netip.AddrPort) *Monitor {
+func (m *Monitors) Of(host config.Address) *Monitor {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	monitor := m.hosts[host]
@@ -69,7 +68,7 @@ func (m *Monitors) Of(host netip.AddrPort) *Monitor {
 }
 
 // keep forgets the monitors of other hosts than those.
-func (m *Monitors) keep(hosts map[netip.AddrPort]bool) {
+func (m *Monitors) keep(hosts map[config.Address]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for host := range m.hosts {
@@ -82,7 +81,7 @@ func (m *Monitors) keep(hosts map[netip.AddrPort]bool) {
 // Monitor counts the failures in a row of one host. Its methods may be called by all workers.
 type Monitor struct {
 	of   *Monitors
-	host netip.AddrPort
+	host config.Address
 
 	fiveXX, gateway, local atomic.Uint32
 }

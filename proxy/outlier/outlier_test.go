@@ -36,19 +36,19 @@ type rig struct {
 	store    *stats.Store
 
 	mu     sync.Mutex
-	counts map[netip.AddrPort]Counts
+	counts map[config.Address]Counts
 	told   []string // the last parts of the addresses that were out, at each time
 }
 
-func at(i int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 80)
+func at(i int) config.Address {
+	return config.Address{IP: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}).String(), Port: 80}
 }
 
 func assignment(hosts int) *config.ClusterLoadAssignment {
 	a := &config.ClusterLoadAssignment{Localities: []config.LocalityEndpoints{{}}}
 	for i := range hosts {
 		a.Localities[0].Endpoints = append(a.Localities[0].Endpoints, config.Endpoint{
-			Address: config.Address{IP: at(i).Addr().String(), Port: 80}, Weight: 1,
+			Address: at(i), Weight: 1,
 		})
 	}
 	return a
@@ -58,14 +58,14 @@ func assignment(hosts int) *config.ClusterLoadAssignment {
 func withRig(t *testing.T, hosts int, change func(*config.OutlierDetection), f func(*rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, store: stats.NewStore(stats.Options{}), counts: make(map[netip.AddrPort]Counts)}
+		r := &rig{t: t, store: stats.NewStore(stats.Options{}), counts: make(map[config.Address]Counts)}
 		r.scope = r.store.Scope("cluster.c.outlier_detection.", stats.OutlierDetection)
 		cfg := defaults()
 		if change != nil {
 			change(cfg)
 		}
 		r.target = &Target{Config: cfg, Assignment: assignment(hosts), Monitors: NewMonitors(cfg), Stats: r.scope}
-		r.detector = New(func(string) map[netip.AddrPort]Counts {
+		r.detector = New(func(string) map[config.Address]Counts {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return maps.Clone(r.counts)

@@ -3,10 +3,10 @@ package outlier
 import (
 	"cmp"
 	"math"
-	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -38,7 +38,7 @@ type rate struct {
 
 // rates returns the rates of the hosts that are in and have had requests, for answers and for attempts to reach the host, in the
 // order of their addresses.
-func (g *group) rates(counts map[netip.AddrPort]Counts) (answers, local []rate) {
+func (g *group) rates(counts map[config.Address]Counts) (answers, local []rate) {
 	for at, h := range g.hosts {
 		before, now := h.counts, counts[at]
 		h.counts = now

@@ -22,6 +22,7 @@ type MutationContext struct {
 	DownstreamDirectRemote netip.AddrPort // the peer of the connection
 	DownstreamLocal        netip.AddrPort
 	UpstreamRemote         netip.AddrPort
+	UpstreamPath           string // of a host on a Unix domain socket, in place of UpstreamRemote
 	UpstreamLocal          netip.AddrPort
 
 	DownstreamTLSVersion string // "TLSv1.3"
@@ -209,6 +210,9 @@ func (o *operator) appendWhole(dst []byte, m *mutationRun) []byte {
 		}
 		return strconv.AppendInt(dst, int64(ctx.Response.Status), 10)
 	case opAddress, opAddressWithoutPort, opPort:
+		if o.end == upstreamRemote && o.kind != opPort {
+			dst = append(dst, ctx.UpstreamPath...)
+		}
 		return o.appendAddress(dst, ctx.address(o.end))
 	case opTLSVersion:
 		return append(dst, ctx.DownstreamTLSVersion...)

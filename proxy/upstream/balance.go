@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
@@ -90,12 +89,11 @@ func localityWeights(a *config.ClusterLoadAssignment) []balancer.LocalityWeight 
 }
 
 // usable returns the address of an endpoint that is to be used.
-func usable(e *config.Endpoint) (address netip.AddrPort, ok bool) {
-	ip, err := netip.ParseAddr(e.Address.IP)
-	if err != nil || e.Health == config.HealthDraining {
+func usable(e *config.Endpoint) (address config.Address, ok bool) {
+	if e.Health == config.HealthDraining {
 		return address, false
 	}
-	return netip.AddrPortFrom(ip.Unmap(), uint16(e.Address.Port)), true
+	return e.Address.Unmapped()
 }
 
 // NewHashing returns what the workers look hosts up in by the hash of a request, nil for a cluster that does not balance by
@@ -108,7 +106,7 @@ func NewHashing(s State, old *balancer.Hashing) *balancer.Hashing {
 	}
 	var hosts []*balancer.Host
 	var health []config.HostHealth
-	seen := make(map[netip.AddrPort]bool)
+	seen := make(map[config.Address]bool)
 	for locality, e := range s.Assignment.Endpoints() {
 		address, ok := usable(e)
 		if !ok || seen[address] {

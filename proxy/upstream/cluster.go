@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"math/rand/v2"
-	"net/netip"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -126,11 +125,11 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 // that is listed twice is one host: the first counts. Those of before that are not listed leave.
 func (k *Cluster) replaceHosts() {
 	before := k.hosts
-	known := make(map[netip.AddrPort]*Host, len(before))
+	known := make(map[config.Address]*Host, len(before))
 	for _, b := range before {
 		h := b.Data.(*Host)
 		h.gone = true // until it is found in the assignment
-		known[h.address] = h
+		known[h.at] = h
 	}
 	k.hosts = nil
 	for locality, e := range k.state.Assignment.Endpoints() {
@@ -148,7 +147,7 @@ func (k *Cluster) replaceHosts() {
 
 // host returns the host of endpoint e, made anew or one of those known. It returns nil for an endpoint that is not to be
 // used, or is listed already.
-func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host {
+func (k *Cluster) host(known map[config.Address]*Host, e *config.Endpoint) *Host {
 	address, ok := usable(e)
 	if !ok {
 		return nil
@@ -159,8 +158,9 @@ func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host
 	}
 	switch {
 	case h == nil:
-		h = &Host{cluster: k, address: address}
-		h.Address, h.Data = address.String(), h
+		h = &Host{cluster: k}
+		h.Data = h
+		h.locate(address)
 		known[address] = h
 	case !h.gone:
 		return nil
@@ -171,12 +171,12 @@ func (k *Cluster) host(known map[netip.AddrPort]*Host, e *config.Endpoint) *Host
 
 // moved returns the host that a logical endpoint was before its name led to another address, nil when there was none. Its
 // connections stay; new ones go to the new address.
-func moved(known map[netip.AddrPort]*Host, e *config.Endpoint, address netip.AddrPort) *Host {
+func moved(known map[config.Address]*Host, e *config.Endpoint, address config.Address) *Host {
 	for old, h := range known {
-		if h.gone && h.logical && h.Hostname == e.Hostname && old.Port() == address.Port() {
+		if h.gone && h.logical && h.Hostname == e.Hostname && old.Port == address.Port {
 			delete(known, old)
 			known[address] = h
-			h.address, h.Address = address, address.String()
+			h.locate(address)
 			return h
 		}
 	}
@@ -191,7 +191,7 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	h.EDSHealth, h.PendingRemoval, h.logical = e.Health, e.PendingRemoval, e.Logical
 	h.monitor = nil
 	if monitors := h.cluster.state.Monitors; monitors != nil {
-		h.monitor = monitors.Of(h.address)
+		h.monitor = monitors.Of(h.at)
 	}
 	h.socketLabels, h.localityLabels = e.SocketLabels, e.LocalityLabels
 	h.secure()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
@@ -25,17 +26,18 @@ type Host struct {
 	cluster     *Cluster
 	tls         *tls.Upstream    // nil for plaintext
 	monitor     *outlier.Monitor // nil without outlier detection
-	address     netip.AddrPort
-	idle        []*Conn       // HTTP/1 connections, the most recently used last
-	shared      []*sharedConn // HTTP/2 connections that take streams
-	peerStreams uint32        // that the host took at a time on the last connection that told, 0 before
-	waiting     []*Lease      // for a connection, in order
-	tcp         []*Lease      // that have a connection of their own, in no order
-	connections int           // open or connecting
-	logical     bool          // the address is one of Hostname's, and may change
-	gone        bool          // left the cluster: its connections end with their requests
-	drainedAt   int64         // when it last failed its checks or how to reach it changed, 0 for never: connections that were open then are not kept
-	reported    bool          // its wish to fail was passed on
+	at          config.Address   // by which hosts are told apart
+	address     netip.AddrPort   // the same, the zero value for a Unix domain socket
+	idle        []*Conn          // HTTP/1 connections, the most recently used last
+	shared      []*sharedConn    // HTTP/2 connections that take streams
+	peerStreams uint32           // that the host took at a time on the last connection that told, 0 before
+	waiting     []*Lease         // for a connection, in order
+	tcp         []*Lease         // that have a connection of their own, in no order
+	connections int              // open or connecting
+	logical     bool             // the address is one of Hostname's, and may change
+	gone        bool             // left the cluster: its connections end with their requests
+	drainedAt   int64            // when it last failed its checks or how to reach it changed, 0 for never: connections that were open then are not kept
+	reported    bool             // its wish to fail was passed on
 
 	socketLabels, localityLabels *config.Labels // which tls goes by
 }
@@ -58,8 +60,26 @@ func (s *HostStats) Add(o *HostStats) {
 	s.RqTimeout += o.RqTimeout
 }
 
-// Addr returns the host's address.
+// Addr returns the host's IP address and port, the zero value for a Unix domain socket.
 func (h *Host) Addr() netip.AddrPort { return h.address }
+
+// At returns the host's address.
+func (h *Host) At() config.Address { return h.at }
+
+// locate sets the host's address.
+func (h *Host) locate(at config.Address) {
+	h.at, h.Address = at, at.String()
+	h.address, _ = at.Socket()
+}
+
+// dial begins to connect to the host.
+func (h *Host) dial() (*eventloop.Conn, error) {
+	k := h.cluster
+	if h.at.Path != "" {
+		return k.loop.DialPath(h.at.Path, k.dialOptions...)
+	}
+	return k.loop.Dial(h.address, k.dialOptions...)
+}
 
 // leave takes the host out of use: idle connections close now, the others when their requests end.
 func (h *Host) leave() {

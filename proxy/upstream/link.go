@@ -54,7 +54,7 @@ func (l *link) drained() bool { return l.host.drainedAt != 0 && l.opened <= l.ho
 // later limits on time.
 func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
 	k := h.cluster
-	raw, err := k.loop.Dial(h.address, k.dialOptions...)
+	raw, err := h.dial()
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,30 @@ func TestSourceRefused(t *testing.T) {
 	}
 }
 
+// TestControlPlanePipe holds that a stream may go to a Unix domain socket, of a path that a gRPC target can hold, and polls may not.
+func TestControlPlanePipe(t *testing.T) {
+	parse := func(path, source string) (*Bootstrap, error) {
+		text := strings.Replace(sourced("api_config_source: {"+source+"}"), "socket_address: {address: 10.0.0.2, port_value: 80}", "pipe: {path: '"+path+"'}", 1)
+		return Parse("f", []byte(text), protofile.YAML, Options{})
+	}
+	const stream, polls = "api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: two}}]", "api_type: REST, cluster_names: [two], refresh_delay: 1s"
+	for _, path := range []string{"./etc/XDS", "@name", "/a%b?c#d"} {
+		b, err := parse(path, stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := b.ControlPlane(b.CDS.Source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, got.Servers[0].Targets, []config.Address{{Path: path}})
+	}
+	_, err := parse("./a?b", stream)
+	wantError(t, err, `f: static_resources.clusters[1].load_assignment: pipe "./a?b" of a control plane must be absolute to hold any of %?#`)
+	_, err = parse("/a", polls)
+	wantError(t, err, `f: dynamic_resources.cds_config.api_config_source.cluster_names[0]: a pipe of cluster "two" is not supported for polls, only for streams`)
+}
+
 // TestStaticResourcesAskSomewhere holds that what static resources ask for can be asked for, and that a control plane needs a node.
 func TestStaticResourcesAskSomewhere(t *testing.T) {
 	const cluster = "  - {name: e, type: EDS, eds_cluster_config: {eds_config: {%}}}\n"

@@ -4,6 +4,7 @@ package bootstrap
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -138,6 +139,9 @@ func (d *decoder) controlPlane(path string, api *corev3.ApiConfigSource, written
 		}
 		if x.Servers[i].Cluster != "" {
 			d.backing(named, written, &x.Servers[i])
+		}
+		if x.Polls != nil && slices.ContainsFunc(x.Servers[i].Targets, func(a config.Address) bool { return a.Path != "" }) {
+			d.errorf(named, "a pipe of cluster %q is not supported for polls, only for streams", x.Servers[i].Cluster)
 		}
 		if x.Polls != nil && x.Servers[i].Credential != nil {
 			d.errorf(named, "the credential_injector of cluster %q is not supported for polls, only for streams", x.Servers[i].Cluster)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -81,7 +82,17 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 	if len(x.Targets) == 0 {
 		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
 	}
+	d.pipes(path, x)
 	d.keepalive(path, clusters[i], x)
+}
+
+// pipes refuses paths of Unix domain sockets that the URI of a gRPC target cannot hold.
+func (d *decoder) pipes(path string, x *Server) {
+	for _, a := range x.Targets {
+		if a.Path != "" && a.Path[0] != '/' && strings.ContainsAny(a.Path, "%?#") {
+			d.errorf(path+".load_assignment", "pipe %q of a control plane must be absolute to hold any of %%?#", a.Path)
+		}
+	}
 }
 
 // serverTLS checks that what TLS to a control plane needs is there before the first connection to one.

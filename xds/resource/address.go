@@ -2,6 +2,7 @@ package resource
 
 import (
 	"net/netip"
+	"strings"
 	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -17,12 +18,23 @@ var socketAddressFields = fields{
 	"ipv4_compat": onlyFalse,
 }
 
+// maxPipePath is the longest path of a Unix domain socket, with the '@' of an abstract name: sun_path of unix(7) holds 108 bytes, and
+// a path ends with a NUL.
+const maxPipePath = 107
+
+var pipeFields = fields{
+	"path": decoded,
+	// The file of a socket to connect to has the mode that its server gave it.
+	"mode": noEffect,
+}
+
 // hosts tells what a socket address may hold.
 type hosts uint8
 
 const (
 	onlyIP   hosts = iota
 	nameOrIP       // a name is resolved later
+	ipOrPipe       // also a Unix domain socket
 )
 
 // Address decodes the address of a server that the bootstrap names, which must be a TCP socket on an IP address.
@@ -32,8 +44,11 @@ func Address(what string, addr *corev3.Address) (config.Address, error) {
 	return decodedAddr, root.err()
 }
 
-// address decodes an address, which must be a TCP socket.
+// address decodes an address, which must be a TCP socket or, where they are allowed, a Unix domain socket.
 func (a *at) address(addr *corev3.Address, allowed hosts) config.Address {
+	if pipe := addr.GetPipe(); pipe != nil && allowed == ipOrPipe {
+		return a.in("pipe").pipe(pipe)
+	}
 	socket, ok := addr.GetAddress().(*corev3.Address_SocketAddress)
 	if !ok {
 		switch addr.GetAddress().(type) {
@@ -47,6 +62,23 @@ func (a *at) address(addr *corev3.Address, allowed hosts) config.Address {
 		return config.Address{}
 	}
 	return a.in("socket_address").socketAddress(socket.SocketAddress, allowed)
+}
+
+// pipe decodes a Unix domain socket to connect to.
+func (a *at) pipe(p *corev3.Pipe) config.Address {
+	a.only(p, pipeFields)
+	path := p.GetPath()
+	switch {
+	case path == "" || path == "@":
+		a.in("path").errorf("must name a socket: the path of a file, or @ and an abstract name")
+	case len(path) > maxPipePath:
+		a.in("path").errorf("%q has %d bytes, a Unix domain socket can have at most %d", path, len(path), maxPipePath)
+	case strings.ContainsRune(path, 0):
+		a.in("path").errorf("%q must not hold a NUL byte", path)
+	case path[0] == '@' && p.GetMode() != 0:
+		a.in("mode").errorf("cannot be set for an abstract socket, which has no file")
+	}
+	return config.Address{Path: path}
 }
 
 // socketAddress decodes an IP address or, where they are allowed, a name.
@@ -68,7 +100,7 @@ func (a *at) host(s *corev3.SocketAddress, allowed hosts) config.Address {
 	switch {
 	case err == nil && ip.Zone() == "":
 		host = ip.String()
-	case allowed == onlyIP:
+	case allowed != nameOrIP:
 		a.in("address").errorf("malformed IP address: %s (a name needs a cluster of type STRICT_DNS)", host)
 	case !ValidHostName(host):
 		a.in("address").errorf("%q is neither an IP address nor a host name", host)

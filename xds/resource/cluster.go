@@ -121,7 +121,7 @@ func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
 	case out.Type == config.ClusterStrictDNS:
 		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), nameOrIP)
 	case c.GetLoadAssignment() != nil:
-		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), onlyIP)
+		out.Assignment = a.in("load_assignment").assignment(c.GetLoadAssignment(), ipOrPipe)
 	default:
 		out.Assignment = &config.ClusterLoadAssignment{Name: c.GetName(), Overprovision: config.DefaultOverprovision}
 	}

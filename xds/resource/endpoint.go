@@ -33,13 +33,13 @@ var (
 	}
 )
 
-// Assignment decodes the endpoints of an EDS cluster, which must be IP addresses.
+// Assignment decodes the endpoints of an EDS cluster, which must be IP addresses or Unix domain sockets.
 func Assignment(cla *endpointv3.ClusterLoadAssignment) (*config.ClusterLoadAssignment, error) {
 	root := newReport("cluster load assignment", cla.GetClusterName())
 	if !root.validate(cla) {
 		return nil, root.err()
 	}
-	out := root.assignment(cla, onlyIP)
+	out := root.assignment(cla, ipOrPipe)
 	if root.failed() {
 		return nil, root.err()
 	}
@@ -146,11 +146,15 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpo
 // hostEndpoint decodes what an endpoint is, wherever it is listed.
 func (a *at) hostEndpoint(e *endpointv3.Endpoint, allowed hosts) config.Endpoint {
 	a.only(e, endpointFields)
-	return config.Endpoint{
+	out := config.Endpoint{
 		Address:     a.in("address").address(e.GetAddress(), allowed),
 		Hostname:    e.GetHostname(),
 		HealthCheck: a.in("health_check_config").endpointHealthCheck(e.GetHealthCheckConfig()),
 	}
+	if out.Address.Path != "" && e.GetHealthCheckConfig().GetPortValue() != 0 {
+		a.in("health_check_config").in("port_value").errorf("cannot be set for a pipe, which has no ports")
+	}
+	return out
 }
 
 // checkPriorities refuses priorities that leave one out.

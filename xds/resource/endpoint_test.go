@@ -1,6 +1,8 @@
 package resource_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -82,6 +84,30 @@ endpoints:
 	checkEqual(t, got, want, err)
 }
 
+// TestAssignmentPipe holds that Unix domain sockets are endpoints, each once.
+func TestAssignmentPipe(t *testing.T) {
+	text := "endpoints: [{lb_endpoints: ["
+	for _, pipe := range []string{"path: ./etc/XDS, mode: 384", "path: '@name'", "path: ./etc/XDS", "path: /" + strings.Repeat("x", 106)} {
+		text += "{endpoint: {address: {pipe: {" + pipe + "}}}},"
+	}
+	text += "{endpoint: {address: {pipe: {path: /checked}}, health_check_config: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}}}}]}]"
+	out, err := resource.Assignment(parse(t, "cluster_name: a\n"+text, &endpointv3.ClusterLoadAssignment{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range out.Localities[0].Endpoints {
+		got = append(got, e.Address.Network()+" "+e.Address.String()+" "+e.CheckedAt().String())
+	}
+	long := "/" + strings.Repeat("x", 106)
+	want := []string{
+		"unix ./etc/XDS ./etc/XDS", "unix @name @name", "unix " + long + " " + long, "unix /checked 1.1.1.1:1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestAssignmentRefused(t *testing.T) {
 	const address = "endpoints[0].lb_endpoints[0].endpoint.address."
 	one := func(address string) string {
@@ -96,7 +122,13 @@ func TestAssignmentRefused(t *testing.T) {
 		check("address: {pipe: {path: /x}}"):                                                                checkPath + "address.pipe: is not supported, only socket_address",
 		check("port_value: 65536"):                                                                          checkPath + "port_value: value must be less than or equal to 65535",
 		check("hostname: a b"):                                                                              checkPath + `hostname: "a b" must not have spaces in it`,
-		one("pipe: {path: /x}"):                                                                             address + "pipe: is not supported, only socket_address",
+		one("pipe: {path: '@'}"):                                                                            address + "pipe.path: must name a socket: the path of a file, or @ and an abstract name",
+		one("pipe: {path: ''}"):                                                                             address + "pipe.path: value length must be at least 1 runes",
+		one("pipe: {path: /" + strings.Repeat("x", 107) + "}"):                                              address + `pipe.path: "/` + strings.Repeat("x", 107) + `" has 108 bytes, a Unix domain socket can have at most 107`,
+		one(`pipe: {path: "/a\0b"}`):                                                                        address + `pipe.path: "/a\x00b" must not hold a NUL byte`,
+		one("pipe: {path: '@x', mode: 384}"):                                                                address + "pipe.mode: cannot be set for an abstract socket, which has no file",
+		one("pipe: {path: /x, mode: 512}"):                                                                  address + "pipe.mode: value must be less than or equal to 511",
+		one("pipe: {path: /x}}, health_check_config: {port_value: 1"):                                       checkPath + "port_value: cannot be set for a pipe, which has no ports",
 		one("envoy_internal_address: {server_listener_name: l}"):                                            address + "envoy_internal_address: is not supported, only socket_address",
 		one("socket_address: {address: h.example, port_value: 1}"):                                          address + "socket_address.address: malformed IP address: h.example (a name needs a cluster of type STRICT_DNS)",
 		one("socket_address: {address: 'fe80::1%eth0', port_value: 1}"):                                     address + "socket_address.address: malformed IP address: fe80::1%eth0 (a name needs a cluster of type STRICT_DNS)",
@@ -107,7 +139,7 @@ func TestAssignmentRefused(t *testing.T) {
 		one("socket_address: {address: 1.1.1.1, port_value: 70000}"):                                        address + "socket_address.port_value: value must be less than or equal to 65535",
 		"endpoints: [{lb_endpoints: [{endpoint_name: e}]}]":                                                 `endpoints[0].lb_endpoints[0].endpoint_name: "e" is not among named_endpoints`,
 		"endpoints: [{lb_endpoints: [{}]}]":                                                                 "endpoints[0].lb_endpoints[0].endpoint: must be set",
-		"named_endpoints: {a: {address: {pipe: {path: /x}}}}":                                               `named_endpoints["a"].address.pipe: is not supported, only socket_address`,
+		"named_endpoints: {a: {address: {pipe: {path: '@'}}}}":                                              `named_endpoints["a"].address.pipe.path: must name a socket: the path of a file, or @ and an abstract name`,
 		"named_endpoints: {a: {}}":                                                                          `named_endpoints["a"].address: must have a socket_address`,
 		"policy: {drop_overloads: [{category: x}]}":                                                         "policy.drop_overloads[0]: is not supported",
 		"policy: {weighted_priority_health: true}":                                                          "policy.weighted_priority_health: is not supported",

@@ -181,24 +181,20 @@ func dial(server accesslog.Server) (*grpc.ClientConn, error) {
 		return nil, errNoAddress
 	}
 	host := server.Hosts[rand.IntN(len(server.Hosts))]
-	options := []grpc.DialOption{
+	return grpc.NewClient("passthrough:///"+host.Address.String(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
-	}
-	if host.TLS != nil {
-		options = append(options, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return secure(ctx, address, host.TLS)
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			var dialer net.Dialer
+			raw, err := dialer.DialContext(ctx, host.Address.Network(), host.Address.String())
+			if err != nil || host.TLS == nil {
+				return raw, err
+			}
+			return secure(ctx, raw, host.TLS)
 		}))
-	}
-	return grpc.NewClient("passthrough:///"+host.Address, options...)
 }
 
-// secure opens a connection under TLS.
-func secure(ctx context.Context, address string, context *tls.Upstream) (net.Conn, error) {
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
+// secure puts a connection under TLS, or closes it.
+func secure(ctx context.Context, raw net.Conn, context *tls.Upstream) (net.Conn, error) {
 	conn, err := context.Client(raw, "", []string{"h2"})
 	if err == nil {
 		if deadline, ok := ctx.Deadline(); ok {

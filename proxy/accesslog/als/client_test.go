@@ -2,6 +2,7 @@ package als
 
 import (
 	"net"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"testing"
@@ -44,11 +45,18 @@ func (s *logServer) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamA
 }
 
 // serve starts a log server.
-func serve(t *testing.T) (*logServer, string) {
+func serve(t *testing.T, pipe bool) (*logServer, config.Address) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at := config.Address{Path: filepath.Join(t.TempDir(), "s")}
+	if !pipe {
+		at = config.Address{IP: "127.0.0.1"}
+	}
+	l, err := net.Listen(at.Network(), at.String())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+		at.Port = uint32(tcp.Port)
 	}
 	s := &logServer{told: make(chan *accesslogv3.StreamAccessLogsMessage, 1000), refuse: make(chan error, 10)}
 	server := grpc.NewServer()
@@ -56,7 +64,7 @@ func serve(t *testing.T) (*logServer, string) {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }()
 	t.Cleanup(func() { server.Stop(); <-done })
-	return s, l.Addr().String()
+	return s, at
 }
 
 // next returns the next message.
@@ -77,7 +85,7 @@ type client struct {
 	written, dropped stats.AtomicCounter
 }
 
-func newClient(t *testing.T, change func(*config.GRPCAccessLog), addresses ...string) *client {
+func newClient(t *testing.T, change func(*config.GRPCAccessLog), addresses ...config.Address) *client {
 	t.Helper()
 	c := &client{}
 	cfg := &config.GRPCAccessLog{LogName: "log", Cluster: "als", FlushInterval: time.Millisecond, BufferBytes: config.DefaultLogBufferBytes}
@@ -112,7 +120,7 @@ func paths(m *accesslogv3.StreamAccessLogsMessage) (out []string) {
 
 // TestStream tells every request, in order, and who tells with the first message only.
 func TestStream(t *testing.T) {
-	s, address := serve(t)
+	s, address := serve(t, false)
 	c := newClient(t, nil, address)
 	const count = 500
 	for i := range count {
@@ -143,7 +151,7 @@ func TestStream(t *testing.T) {
 
 // TestBatchSize sends no message that is much larger than it may be.
 func TestBatchSize(t *testing.T) {
-	s, address := serve(t)
+	s, address := serve(t, false)
 	c := newClient(t, func(l *config.GRPCAccessLog) { l.BufferBytes, l.FlushInterval = 1, time.Hour }, address)
 	for i := range 5 {
 		c.Log(entry("/" + strconv.Itoa(i)))
@@ -157,7 +165,7 @@ func TestBatchSize(t *testing.T) {
 
 // TestServerComesBack begins a new stream, with who tells, after one that broke.
 func TestServerComesBack(t *testing.T) {
-	s, address := serve(t)
+	s, address := serve(t, false)
 	c := newClient(t, nil, address)
 	for i := range 3 {
 		s.refuse <- net.ErrClosed
@@ -187,7 +195,7 @@ func TestQueueIsBounded(t *testing.T) {
 
 // TestCloseSendsWhatWaits tells what has not been told when the log is closed.
 func TestCloseSendsWhatWaits(t *testing.T) {
-	s, address := serve(t)
+	s, address := serve(t, false)
 	c := newClient(t, func(l *config.GRPCAccessLog) { l.FlushInterval = time.Hour }, address)
 	c.Log(entry("/first"))
 	for len(c.queue) > 0 { // until the stream has begun with it
@@ -201,5 +209,18 @@ func TestCloseSendsWhatWaits(t *testing.T) {
 	}
 	if got[0] != "/first" || got[1] != "/second" {
 		t.Errorf("told %q", got)
+	}
+}
+
+// TestPipe tells a server on a Unix domain socket of a host on another.
+func TestPipe(t *testing.T) {
+	s, address := serve(t, true)
+	c := newClient(t, nil, address)
+	e := entry("/")
+	e.UpstreamPath = "@host"
+	c.Log(e)
+	logged := s.next(t).GetHttpLogs().GetLogEntry()
+	if len(logged) != 1 || logged[0].GetCommonProperties().GetUpstreamRemoteAddress().GetPipe().GetPath() != "@host" {
+		t.Errorf("got %v", logged)
 	}
 }

@@ -44,7 +44,7 @@ func common(e *accesslog.Entry) *datav3.AccessLogCommon {
 		DownstreamRemoteAddress:       address(e.DownstreamRemote),
 		DownstreamDirectRemoteAddress: address(e.DownstreamDirectRemote),
 		DownstreamLocalAddress:        address(e.DownstreamLocal),
-		UpstreamRemoteAddress:         address(e.UpstreamRemote),
+		UpstreamRemoteAddress:         upstreamAddress(e),
 		UpstreamCluster:               e.Cluster,
 		RouteName:                     e.Route,
 		StartTime:                     timestamppb.New(e.Start),
@@ -122,6 +122,14 @@ func named(fields *message.Fields, names []string) map[string]string {
 
 // text returns a copy of b as a string that protobuf takes: one of UTF-8.
 func text(b []byte) string { return strings.ToValidUTF8(string(b), "!") }
+
+// upstreamAddress returns where the host is, nil without one.
+func upstreamAddress(e *accesslog.Entry) *corev3.Address {
+	if e.UpstreamPath != "" {
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: e.UpstreamPath}}}
+	}
+	return address(e.UpstreamRemote)
+}
 
 func address(a netip.AddrPort) *corev3.Address {
 	if !a.IsValid() {
