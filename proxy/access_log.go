@@ -12,7 +12,7 @@ import (
 )
 
 // compileAccessLogs opens the access logs of a connection manager. Those of before go on: they are known by their configuration.
-func (s *Server) compileAccessLogs(m *compiledManager) error {
+func (s *Server) compileAccessLogs(m *compiledManager, undo *cleanup) error {
 	if len(m.config.AccessLogs) > 0 && s.options.OpenAccessLog == nil {
 		return errors.New("access_log: there is nobody to open one")
 	}
@@ -24,6 +24,7 @@ func (s *Server) compileAccessLogs(m *compiledManager) error {
 				return fmt.Errorf("access_log[%d]: %w", i, err)
 			}
 			s.accessLogs[cfg] = l
+			undo.add(func() { s.closeAccessLog(cfg) })
 		}
 		m.accessLogs = append(m.accessLogs, l)
 	}
@@ -51,12 +52,17 @@ func (s *Server) closeAccessLogs(c *compiled) {
 			use(chain)
 		}
 	}
-	for cfg, l := range s.accessLogs {
+	for cfg := range s.accessLogs {
 		if !used[cfg] {
-			l.Close()
-			delete(s.accessLogs, cfg)
+			s.closeAccessLog(cfg)
 		}
 	}
+}
+
+// closeAccessLog closes a log without waiting for it: what has not been sent is sent first, and its server may be slow.
+func (s *Server) closeAccessLog(cfg *config.AccessLog) {
+	s.logsClosing.Go(s.accessLogs[cfg].Close)
+	delete(s.accessLogs, cfg)
 }
 
 // logServer returns where the hosts of a cluster are.

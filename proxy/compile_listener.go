@@ -229,7 +229,7 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 	if err := compileManager(&k.manager, c.snapshot, id); err != nil {
 		return nil, err
 	}
-	if err := s.compileAccessLogs(&k.manager); err != nil {
+	if err := s.compileAccessLogs(&k.manager, undo); err != nil {
 		return nil, err
 	}
 	s.scopeFilters(k, undo)

@@ -89,6 +89,8 @@ type Server struct {
 	mu      sync.Mutex // guards current for readers
 	current *compiled
 
+	logsClosing sync.WaitGroup // access logs that nobody has a use for any more
+
 	endWatch context.CancelFunc // of files
 	watching sync.WaitGroup
 	closing  sync.Once
@@ -304,5 +306,6 @@ func (s *Server) Close() {
 			<-w.loop.Done()
 		}
 		s.closeAccessLogs(nil)
+		s.logsClosing.Wait()
 	})
 }

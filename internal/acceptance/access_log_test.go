@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,4 +143,53 @@ func TestFileAccessLog(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+}
+
+// heldLog is a Logger whose closing takes until it is released.
+type heldLog struct{ closing, release chan struct{} }
+
+func (heldLog) Log(*accesslog.Entry) {}
+
+func (l heldLog) Close() {
+	l.closing <- struct{}{}
+	<-l.release
+}
+
+// TestAccessLogClosed holds that a log is closed that nobody has a use for any more, or never had as its listener was refused, and
+// that a new configuration does not wait for the end of that.
+func TestAccessLogClosed(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	s := harness.NewSetup()
+	log := heldLog{make(chan struct{}, 10), make(chan struct{})}
+	s.Log = log
+	p := s.Start(t)
+	with := func() *config.Listener {
+		l := harness.Listener(harness.Direct("/", 200, ""))
+		l.Default.HTTP.AccessLogs = []*config.AccessLog{{GRPC: &config.GRPCAccessLog{LogName: "l", Cluster: "c"}}}
+		return l
+	}
+	defer close(log.release)
+	closes := func(what string) {
+		t.Helper()
+		select {
+		case <-log.closing:
+		case <-time.After(harness.Guard):
+			t.Fatalf("%s: the log is not closed", what)
+		}
+	}
+	last := harness.Listener(harness.Direct("/", 200, ""))
+	last.Name, last.Address = "zz", config.Address{IP: "127.0.0.1", Port: uint32(taken.Addr().(*net.TCPAddr).Port)}
+	first := with()
+	set := map[string]*config.Listener{first.Name: first, last.Name: last}
+	if err := p.Server.Store().Apply(config.SourceFile, config.Delta{Listeners: config.Changes[*config.Listener]{Set: set}}); err == nil {
+		t.Fatal("a listener was bound to an address that is taken")
+	}
+	closes("refused")
+	applyListener(p, with())
+	applyListener(p, harness.Listener(harness.Direct("/", 200, "")))
+	closes("removed")
 }
