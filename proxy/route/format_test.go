@@ -139,3 +139,13 @@ func FuzzFormat(f *testing.F) {
 		}
 	})
 }
+
+// TestFormatPipe has the path of a host on a Unix domain socket stand for its address, which has no port.
+func TestFormatPipe(t *testing.T) {
+	ctx := testContext()
+	ctx.UpstreamRemote, ctx.UpstreamPath = netip.AddrPort{}, "@host"
+	const format = "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%."
+	if got, want := evaluate(t, format, ctx), "@host @host ."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -184,7 +184,7 @@ func (o *operator) addressOperator(name string) bool {
 		return o.address != nil
 	}
 	if base, found = strings.CutSuffix(name, "_ADDRESS_WITHOUT_PORT"); found {
-		o.address, o.value = addressOf(base), addressWithoutPort
+		o.address, o.value = addressOf(base), orPath(base, addressWithoutPort)
 		return o.address != nil
 	}
 	if base, found = strings.CutSuffix(name, "_ADDRESS"); !found && name == "UPSTREAM_HOST" {
@@ -192,7 +192,7 @@ func (o *operator) addressOperator(name string) bool {
 	} else if !found {
 		return false
 	}
-	o.address, o.value = addressOf(base), wholeAddress
+	o.address, o.value = addressOf(base), orPath(base, wholeAddress)
 	return o.address != nil
 }
 
@@ -208,6 +208,19 @@ func addressOf(base string) func(e *accesslog.Entry) netip.AddrPort {
 		return func(e *accesslog.Entry) netip.AddrPort { return e.UpstreamRemote }
 	}
 	return nil
+}
+
+// orPath has the path of a host on a Unix domain socket stand in place of its address, with a port or without.
+func orPath(base string, value func(*operator, []byte, *accesslog.Entry) ([]byte, bool)) func(*operator, []byte, *accesslog.Entry) ([]byte, bool) {
+	if base != "UPSTREAM_REMOTE" {
+		return value
+	}
+	return func(o *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) {
+		if e.UpstreamPath != "" {
+			return append(dst, e.UpstreamPath...), true
+		}
+		return value(o, dst, e)
+	}
 }
 
 func wholeAddress(o *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) {
