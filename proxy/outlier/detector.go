@@ -75,7 +75,10 @@ func (d *Detector) Update(targets map[string]*Target) {
 			d.running.Go(g.run)
 			continue
 		}
-		g.target.Store(t)
+		// By now the workers have the hosts of t, and none has any other.
+		if before := g.target.Swap(t); before.Assignment != t.Assignment {
+			t.Monitors.keep(listed(t.Assignment))
+		}
 	}
 }
 
@@ -149,23 +152,33 @@ func (g *group) run() {
 
 // refresh makes the hosts those of the target.
 func (g *group) refresh(t *Target) {
-	listed := make(map[config.Address]bool)
-	for _, e := range t.Assignment.Endpoints() {
+	hosts := listed(t.Assignment)
+	for at, address := range hosts {
+		if g.hosts[at] == nil {
+			g.hosts[at] = &host{address: address}
+		}
+		g.hosts[at].monitor = t.Monitors.Of(at) // it is another one when the host had left and has come back
+	}
+	for at := range g.hosts {
+		if _, ok := hosts[at]; !ok {
+			delete(g.hosts, at)
+		}
+	}
+}
+
+// listed returns the addresses of the hosts of an assignment as they are written in it, by what they are.
+func listed(a *config.ClusterLoadAssignment) map[config.Address]config.Address {
+	hosts := make(map[config.Address]config.Address)
+	for _, e := range a.Endpoints() {
 		at, ok := e.Address.Unmapped()
 		if !ok {
 			continue
 		}
-		listed[at] = true
-		if g.hosts[at] == nil {
-			g.hosts[at] = &host{address: e.Address, monitor: t.Monitors.Of(at)}
+		if _, twice := hosts[at]; !twice {
+			hosts[at] = e.Address
 		}
 	}
-	for at := range g.hosts {
-		if !listed[at] {
-			delete(g.hosts, at)
-		}
-	}
-	t.Monitors.keep(listed)
+	return hosts
 }
 
 // tell publishes the hosts that are out.

@@ -68,11 +68,11 @@ func (m *Monitors) Of(host config.Address) *Monitor {
 }
 
 // keep forgets the monitors of other hosts than those.
-func (m *Monitors) keep(hosts map[config.Address]bool) {
+func (m *Monitors) keep(hosts map[config.Address]config.Address) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for host := range m.hosts {
-		if !hosts[host] {
+		if _, ok := hosts[host]; !ok {
 			delete(m.hosts, host)
 		}
 	}

@@ -383,3 +383,19 @@ func TestMonitorAllocates(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestHostAddedWhileSwept holds that the monitor that workers have of a host they were just given is the one that counts, also when
+// the detector, which is told of the host last, has looked at the others meanwhile.
+func TestHostAddedWhileSwept(t *testing.T) {
+	withRig(t, 3, func(c *config.OutlierDetection) { c.MaxEjectionPercent = 100 }, func(r *rig) {
+		added := r.monitor(3)
+		answer(r.monitor(1), 500, 500, 500, 500, 500)
+		r.want("before the detector knows of the host", "1")
+		next := *r.target
+		next.Assignment = assignment(4)
+		r.target = &next
+		r.update()
+		answer(added, 500, 500, 500, 500, 500)
+		r.want("the host that was added", "1 3")
+	})
+}
