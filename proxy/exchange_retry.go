@@ -130,6 +130,9 @@ func (x *exchange) passedOn() bool { return x.headRead || x.informational > 0 }
 
 // retryFailure has the request tried again that ended with v, if the retry policy says so.
 func (x *exchange) retryFailure(v verdict) bool {
+	if v == verdictResponseTimeout {
+		return false // which is no word of a host on the retry in flight
+	}
 	if x.retry.on == 0 || !v.upstream() || x.passedOn() || !x.allowRetry(x.retry.on&x.conditionsOf(v) != 0) {
 		return false
 	}

@@ -75,6 +75,9 @@ func TestTimeoutInBackOff(t *testing.T) {
 		t.Errorf("outcome %v", o)
 	}
 	expectNoRetry(t, p)
+	if n := p.ClusterStat("upstream_rq_retry_success"); n != 0 {
+		t.Errorf("upstream_rq_retry_success is %d, want 0", n)
+	}
 }
 
 // expectNoRetry fails when the circuit breaker still counts a retry.
