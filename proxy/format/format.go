@@ -62,7 +62,7 @@ func parseOperator(s string) (p Part, rest string, err error) {
 	}
 	name, arguments, length := s[:n], "", ""
 	rest = s[n:]
-	if strings.HasPrefix(rest, "(") {
+	if n > 0 && strings.HasPrefix(rest, "(") {
 		var found bool
 		if arguments, length, rest, found = cutArguments(rest[1:]); !found {
 			return p, "", fmt.Errorf("command operator %q has no end, want %%NAME(arguments)%% or %%%% for a percent sign", s)

@@ -72,6 +72,7 @@ func TestTime(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("t=%START_TIME(%s.%3f)% %REQ(x-a?x-b):3%%%")
 	f.Add("%REQ(x")
+	f.Add("%()%")
 	f.Fuzz(func(t *testing.T, s string) {
 		parts, err := Parse(s)
 		if err != nil {
