@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -107,22 +106,4 @@ func (x *exchange) log(status int) {
 	for _, l := range x.manager.accessLogs {
 		l.Log(e)
 	}
-}
-
-// appendNames appends the short names of the flags.
-func (f Flags) appendNames(names []string) []string {
-	for i, name := range flagNames {
-		if f&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// String returns the short names joined by commas, "-" for none, as Envoy's %RESPONSE_FLAGS% does.
-func (f Flags) String() string {
-	if f == 0 {
-		return "-"
-	}
-	return strings.Join(f.appendNames(nil), ",")
 }
