@@ -1,6 +1,7 @@
 package tls
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -100,6 +101,25 @@ func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, erro
 		own.VerifyConnection = func(state tls.ConnectionState) error { return u.peers.verify(state.PeerCertificates, must) }
 	}
 	return Conn{tls.Client(wire, own), nil}, nil
+}
+
+// Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name and alpn are as for
+// Client. It blocks, so it is not for traffic.
+func (u *Upstream) Dial(ctx context.Context, network, address, name string, alpn []string) (net.Conn, error) {
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, network, address)
+	if err != nil || u == nil {
+		return raw, err
+	}
+	c, err := u.Client(raw, name, alpn)
+	if err == nil {
+		err = c.HandshakeContext(ctx)
+	}
+	if err != nil {
+		_ = raw.Close()
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return c, nil
 }
 
 // Certificates returns what hosts are shown, and what theirs are verified against.

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"syscall"
 	"time"
@@ -52,39 +51,17 @@ func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
 			return a.result
 		}
 	}
-	raw, err := k.dial(ctx)
+	raw, err := k.tls.Dial(ctx, k.address.Network(), k.address.String(), k.hostname, k.alpn)
 	if err != nil {
 		return broken(err, true).result
 	}
 	return k.try(ctx, &conn{Conn: raw}, speak).result
 }
 
-// dial opens a connection, under TLS where the cluster's are.
-func (k *keeper) dial(ctx context.Context) (net.Conn, error) {
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, k.address.Network(), k.address.String())
-	if err != nil || k.tls == nil {
-		return raw, err
-	}
-	c, err := k.tls.Client(raw, k.hostname, k.alpn)
-	if err == nil {
-		stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(longAgo()) })
-		err = c.Handshake()
-		stop()
-	}
-	if err != nil {
-		_ = raw.Close()
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	return c, nil
-}
-
-// longAgo is a deadline that has passed.
-func longAgo() time.Time { return time.Unix(1, 0) }
-
 // try makes the probe on c, which is closed or kept then.
 func (k *keeper) try(ctx context.Context, c *conn, speak func(*conn) attempt) attempt {
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo()) })
+	longAgo := time.Unix(1, 0)
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(longAgo) })
 	a := speak(c)
 	if stop() && a.reusable && k.reuse {
 		k.kept = c

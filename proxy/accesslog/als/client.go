@@ -3,7 +3,6 @@ package als
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -20,7 +19,6 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/stats"
-	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 const (
@@ -184,34 +182,8 @@ func dial(server accesslog.Server) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+host.Address.String(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			var dialer net.Dialer
-			raw, err := dialer.DialContext(ctx, host.Address.Network(), host.Address.String())
-			if err != nil || host.TLS == nil {
-				return raw, err
-			}
-			return secure(ctx, raw, host.TLS)
+			return host.TLS.Dial(ctx, host.Address.Network(), host.Address.String(), "", []string{"h2"})
 		}))
-}
-
-// secure puts a connection under TLS, or closes it.
-func secure(ctx context.Context, raw net.Conn, context *tls.Upstream) (net.Conn, error) {
-	conn, err := context.Client(raw, "", []string{"h2"})
-	if err == nil {
-		if deadline, ok := ctx.Deadline(); ok {
-			err = raw.SetDeadline(deadline)
-		}
-	}
-	if err == nil {
-		err = conn.Handshake()
-	}
-	if err == nil {
-		err = raw.SetDeadline(time.Time{})
-	}
-	if err != nil {
-		_ = raw.Close()
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	return conn, nil
 }
 
 // batch returns first and what follows it within the flush interval, as far as it fits. last tells that nothing is to follow.
