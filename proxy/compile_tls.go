@@ -53,15 +53,12 @@ func (s *Server) secureCluster(k, old *compiledCluster, next *config.Snapshot) e
 // clusterContext makes the context of cfg, unless nothing has changed since before, which is nil where there was none.
 func (s *Server) clusterContext(cfg *config.UpstreamTLS, before *clusterContext, next *config.Snapshot) (c clusterContext, err error) {
 	c = clusterContext{config: cfg, secrets: secretsOf(next, cfg.Secrets())}
-	make := func() (*tls.Upstream, error) { return tls.NewUpstream(cfg, next.Secrets, time.Now) }
-	switch {
-	case before == nil || !slices.Equal(before.secrets, c.secrets):
-		c.tls, err = make()
-	case s.stale(before.tls):
-		c.tls = renew(s, before.tls, make)
-	default:
-		c.tls = before.tls
+	var old *tls.Upstream
+	same := before != nil && slices.Equal(before.secrets, c.secrets)
+	if same {
+		old = before.tls
 	}
+	c.tls, err = contextAfter(s, old, same, func() (*tls.Upstream, error) { return tls.NewUpstream(cfg, next.Secrets, time.Now) })
 	return c, err
 }
 
@@ -102,15 +99,12 @@ func (s *Server) secureChain(k, old *compiledChain, next *config.Snapshot, undo 
 	}
 	k.sslScope = s.scope(undo, k.listenerScope.Prefix()+"ssl.", stats.SSL)
 	k.secrets = secretsOf(next, cfg.Secrets())
-	make := func() (*tls.Downstream, error) { return tls.NewDownstream(cfg, next.Secrets, time.Now) }
-	switch {
-	case old == nil || old.tls == nil || !slices.Equal(old.secrets, k.secrets):
-		k.tls, err = make()
-	case s.stale(old.tls):
-		k.tls = renew(s, old.tls, make)
-	default:
-		k.tls = old.tls
+	var before *tls.Downstream
+	same := old != nil && old.tls != nil && slices.Equal(old.secrets, k.secrets)
+	if same {
+		before = old.tls
 	}
+	k.tls, err = contextAfter(s, before, same, func() (*tls.Downstream, error) { return tls.NewDownstream(cfg, next.Secrets, time.Now) })
 	return err
 }
 

@@ -51,15 +51,22 @@ func (s *Server) ReloadTLS(files []string) {
 	}
 }
 
-// renew returns what make makes, for a context of which nothing but files has changed. Where that is not possible, old stays.
-func renew[C tlsContext](s *Server, old C, make func() (C, error)) C {
+// contextAfter returns the context that follows on before: before itself where nothing of it has changed, which same tells of all
+// but files. What make makes of changed files is not needed for that: where it fails, before stays.
+func contextAfter[C tlsContext](s *Server, before C, same bool, make func() (C, error)) (C, error) {
+	if !same {
+		return make()
+	}
+	if !s.stale(before) {
+		return before, nil
+	}
 	next, err := make()
 	if err != nil {
 		s.log.Error("TLS files have changed and cannot be used, those of before stay in force", zap.Error(err))
-		return old
+		return before, nil
 	}
-	s.log.Info("TLS files are taken over", zap.Strings("files", paths(old)))
-	return next
+	s.log.Info("TLS files are taken over", zap.Strings("files", paths(before)))
+	return next, nil
 }
 
 // stale reports whether one of the files of a context has changed.
