@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -30,17 +28,14 @@ func newHandshaking(chain *chainState, accepted connection) {
 	context, block := chain.compiled.tls, chain.ssl
 	h.raw.Handshake(func(w *eventloop.Wire) (eventloop.Layer, error) {
 		conn, err := context.Server(w)
-		if errors.Is(err, tls.ErrNotReady) {
-			return nil, err
-		}
-		if err == nil {
-			err = conn.Handshake()
-		}
 		if err != nil {
-			tls.Count(block, conn, err, eventloop.IsNetworkError(err))
+			return nil, err // of which the client knows nothing: a secret has not come
+		}
+		err = conn.Handshake()
+		tls.Count(block, conn, err, eventloop.IsNetworkError(err))
+		if err != nil {
 			return nil, err
 		}
-		tls.Count(block, conn, nil, false)
 		h.secure = &secure{Peer: conn.Peer()}
 		return conn, nil
 	})

@@ -50,11 +50,10 @@ func (l *link) secure(alpn string) {
 		if err == nil {
 			err = conn.Handshake()
 		}
+		tls.Count(block, conn, err, eventloop.IsNetworkError(err))
 		if err != nil {
-			tls.Count(block, conn, err, eventloop.IsNetworkError(err))
 			return nil, ErrHandshake{err}
 		}
-		tls.Count(block, conn, nil, false)
 		return conn, nil
 	})
 }
