@@ -66,21 +66,18 @@ func suiteName(suite uint16) string {
 	case tls.TLS_CHACHA20_POLY1305_SHA256:
 		return "TLS_CHACHA20_POLY1305_SHA256"
 	}
-	for _, name := range []string{
-		"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
-		"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
-	} {
-		if id, _ := suiteOf(name); id == suite {
-			return name
+	for _, s := range suites {
+		if s.id == suite {
+			return s.name
 		}
 	}
 	return tls.CipherSuiteName(suite)
 }
 
 func curveName(curve tls.CurveID) string {
-	for _, name := range []string{"X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"} {
-		if id, _ := curveOf(name); id == curve {
-			return name
+	for _, c := range curves {
+		if c.id == curve {
+			return c.name
 		}
 	}
 	if curve == 0 {

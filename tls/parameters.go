@@ -8,38 +8,44 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
+// suites are the suites of TLS 1.2 by their OpenSSL names, and curves the groups by those of ecdh_curves. They are never written.
+var (
+	suites = []struct {
+		name string
+		id   uint16
+	}{
+		{"ECDHE-ECDSA-AES128-GCM-SHA256", tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+		{"ECDHE-RSA-AES128-GCM-SHA256", tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+		{"ECDHE-ECDSA-AES256-GCM-SHA384", tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384},
+		{"ECDHE-RSA-AES256-GCM-SHA384", tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384},
+		{"ECDHE-ECDSA-CHACHA20-POLY1305", tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256},
+		{"ECDHE-RSA-CHACHA20-POLY1305", tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256},
+	}
+	curves = []struct {
+		name string
+		id   tls.CurveID
+	}{
+		{"X25519MLKEM768", tls.X25519MLKEM768}, {"X25519", tls.X25519}, {"P-256", tls.CurveP256}, {"P-384", tls.CurveP384},
+		{"P-521", tls.CurveP521},
+	}
+)
+
 // suiteOf returns the TLS 1.2 suite of an OpenSSL name.
 func suiteOf(name string) (uint16, bool) {
-	switch name {
-	case "ECDHE-ECDSA-AES128-GCM-SHA256":
-		return tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, true
-	case "ECDHE-RSA-AES128-GCM-SHA256":
-		return tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, true
-	case "ECDHE-ECDSA-AES256-GCM-SHA384":
-		return tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, true
-	case "ECDHE-RSA-AES256-GCM-SHA384":
-		return tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, true
-	case "ECDHE-ECDSA-CHACHA20-POLY1305":
-		return tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, true
-	case "ECDHE-RSA-CHACHA20-POLY1305":
-		return tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, true
+	for _, s := range suites {
+		if s.name == name {
+			return s.id, true
+		}
 	}
 	return 0, false
 }
 
 // curveOf returns the group of a name of ecdh_curves.
 func curveOf(name string) (tls.CurveID, bool) {
-	switch name {
-	case "X25519MLKEM768":
-		return tls.X25519MLKEM768, true
-	case "X25519":
-		return tls.X25519, true
-	case "P-256":
-		return tls.CurveP256, true
-	case "P-384":
-		return tls.CurveP384, true
-	case "P-521":
-		return tls.CurveP521, true
+	for _, c := range curves {
+		if c.name == name {
+			return c.id, true
+		}
 	}
 	return 0, false
 }
