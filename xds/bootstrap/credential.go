@@ -8,7 +8,6 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	injectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -18,6 +17,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 // Credential is a header that tells a control plane who asks (the HTTP filter credential_injector of its cluster).
@@ -147,16 +147,7 @@ func (d *decoder) staticSecret(path, name string, written *bootstrapv3.Bootstrap
 	path += ".generic_secret.secret"
 	source := secrets[i].GetGenericSecret().GetSecret()
 	d.fields(path, source, dataSourceFields)
-	switch s := source.GetSpecifier().(type) {
-	case *corev3.DataSource_Filename:
-		out.File = s.Filename
-	case *corev3.DataSource_InlineBytes:
-		out.Inline = s.InlineBytes
-	case *corev3.DataSource_InlineString:
-		out.Inline = []byte(s.InlineString)
-	case *corev3.DataSource_EnvironmentVariable:
-		out.Variable = s.EnvironmentVariable
-	}
+	out = resource.DataSource(source)
 	if !out.IsSet() {
 		d.errorf(path, "must have filename, inline_bytes, inline_string or environment_variable, and not an empty one")
 	}

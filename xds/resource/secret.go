@@ -86,12 +86,8 @@ func (a *at) tlsCertificate(c *tlsv3.TlsCertificate) config.TLSCertificate {
 	return out
 }
 
-// dataSource decodes where bytes are. Errors do not have any of the bytes, which may be a private key.
-func (a *at) dataSource(d *corev3.DataSource) (out config.DataSource) {
-	if d == nil {
-		return out
-	}
-	a.only(d, dataSourceFields)
+// DataSource returns where the bytes of a data source are. What else it says is not looked at.
+func DataSource(d *corev3.DataSource) (out config.DataSource) {
 	switch s := d.GetSpecifier().(type) {
 	case *corev3.DataSource_Filename:
 		out.File = s.Filename
@@ -102,6 +98,16 @@ func (a *at) dataSource(d *corev3.DataSource) (out config.DataSource) {
 	case *corev3.DataSource_EnvironmentVariable:
 		out.Variable = s.EnvironmentVariable
 	}
+	return out
+}
+
+// dataSource decodes where bytes are. Errors do not have any of the bytes, which may be a private key.
+func (a *at) dataSource(d *corev3.DataSource) (out config.DataSource) {
+	if d == nil {
+		return out
+	}
+	a.only(d, dataSourceFields)
+	out = DataSource(d)
 	if !out.IsSet() {
 		a.errorf("must have filename, inline_bytes, inline_string or environment_variable, and not an empty one")
 	}
