@@ -186,6 +186,7 @@ func TestDirectoryIsReadAgainWhenItsLinkIsReplaced(t *testing.T) {
 	f.want("share", "-")
 	f.wantStat("num_layers", 1) // v2 has no directory of the service cluster
 	f.wantStat("override_dir_not_exists", 1)
+	f.wantStat("load_success", 2) // not for the other link, which is none of a layer's
 	cancel()
 	<-ran
 }

@@ -2,6 +2,7 @@ package layeredruntime
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/fsnotify/fsnotify"
@@ -48,17 +49,22 @@ func (l *Loader) Run(ctx context.Context) {
 	}
 }
 
-// reload reads the layers whose link is at path again.
+// errNotALink says that nothing is read from a path.
+var errNotALink = errors.New("no layer is at the path")
+
+// reload reads the layers whose link is at path again, if there are any.
 func (l *Loader) reload(path string) {
 	err := l.update(func(layers []layer) error {
+		err := errNotALink
 		for i := range layers {
 			if d := layers[i].Disk; d != nil && filepath.Clean(d.SymlinkRoot) == filepath.Clean(path) {
 				l.load(&layers[i])
+				err = nil
 			}
 		}
-		return nil
+		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errNotALink) {
 		l.options.Logger.Error("runtime values were not taken over", zap.String("path", path), zap.Error(err))
 	}
 }
