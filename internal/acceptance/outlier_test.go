@@ -42,6 +42,23 @@ func untilStat(t *testing.T, p *harness.Proxy, name string, want uint64) {
 	t.Fatalf("%s is %d, want %d", name, got, want)
 }
 
+// untilEjected waits until the workers know of a host that is out, and returns the hosts that are.
+func untilEjected(t *testing.T, p *harness.Proxy) []string {
+	t.Helper()
+	var out []string
+	for end := time.Now().Add(harness.Guard); len(out) == 0; p.Sync() {
+		if time.Now().After(end) {
+			t.Fatal("no host is ejected")
+		}
+		for _, h := range p.Server.Clusters()[0].Hosts {
+			if h.ActiveHealth.Has(config.FailedOutlierCheck) {
+				out = append(out, h.Address)
+			}
+		}
+	}
+	return out
+}
+
 // TestOutlierEjected holds that a host whose answers fail, or that cannot be reached, gets no more requests, and is shown to be out.
 func TestOutlierEjected(t *testing.T) {
 	const bad = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 3\r\n\r\nbad"
@@ -69,18 +86,18 @@ func TestOutlierEjected(t *testing.T) {
 			if seen[200] != 2 || seen[tc.failed] != 2 {
 				t.Fatalf("statuses are %v before the host is ejected", seen)
 			}
-			untilStat(t, p, "membership_healthy", 1)
+			if out := untilEjected(t, p); len(out) != 1 || out[0] != tc.host.String() {
+				t.Errorf("%v are out, want %s", out, tc.host)
+			}
+			if n := p.ClusterStat("membership_healthy"); n != 1 {
+				t.Errorf("%d hosts are healthy, want 1", n)
+			}
 			if n := p.ClusterStat("outlier_detection.ejections_active"); n != 1 {
 				t.Errorf("ejections_active is %d, want 1", n)
 			}
 			for range 6 {
 				if resp := c.Get("/"); resp.Body != "good" {
 					t.Errorf("after the ejection: %q", resp.Raw)
-				}
-			}
-			for _, h := range p.Server.Clusters()[0].Hosts {
-				if out := h.ActiveHealth.Has(config.FailedOutlierCheck); out != (h.Address == tc.host.String()) {
-					t.Errorf("%s is out: %v", h.Address, out)
 				}
 			}
 			plain := *s.Clusters[0] // without outlier detection nobody is out
