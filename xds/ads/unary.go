@@ -48,7 +48,14 @@ func (u *Unary) Subscribe(url string, names []string) {
 		u.sub.version = ""
 	}
 	u.sub.names = sorted
-	u.Again()
+	if u.wants() {
+		u.Again()
+	}
+}
+
+// wants reports whether anything is asked for. The caller holds the lock.
+func (u *Unary) wants() bool {
+	return u.sub.subscribed && (u.typ.Wildcard || len(u.sub.names) > 0)
 }
 
 // within reports whether all names are among others. Both are sorted.
@@ -78,7 +85,7 @@ func (u *Unary) Wanted() (names []string, version string, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.asked = u.sub.names
-	return u.sub.names, u.sub.version, u.sub.subscribed && (u.typ.Wildcard || len(u.sub.names) > 0)
+	return u.sub.names, u.sub.version, u.wants()
 }
 
 // Attempted counts an attempt to fetch.
