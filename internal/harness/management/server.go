@@ -61,9 +61,13 @@ func New(t testing.TB) *Server {
 // Another starts another server that the same proxy may turn to. It knows what was said before.
 func (s *Server) Another() *Server { return start(s.t, s.rules) }
 
+// ownAddress is one that nothing else in the tests listens on or connects from. While the server is stopped, its port of 127.0.0.1
+// could become that of any connection.
+const ownAddress = "127.0.0.18:0"
+
 func start(t testing.TB, rules *Rules) *Server {
 	t.Helper()
-	s := &Server{t: t, address: "127.0.0.1:0", rules: rules, streams: make(map[*stream]bool)}
+	s := &Server{t: t, address: ownAddress, rules: rules, streams: make(map[*stream]bool)}
 	s.changed = sync.NewCond(&s.mu)
 	s.Start()
 	t.Cleanup(s.Stop)
