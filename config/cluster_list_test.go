@@ -8,7 +8,7 @@ import (
 // TestClusterList holds that the list has the clusters of the names after every kind of change, and of a snapshot that no
 // Store has made.
 func TestClusterList(t *testing.T) {
-	s := NewStore(func(_, _ *Snapshot) error { return nil })
+	s := NewStore(func(_, _ *Snapshot, _ *Delta) error { return nil })
 	check := func(what string, now *Snapshot, want ...string) {
 		t.Helper()
 		if !slices.Equal(now.ClusterNames(), want) {

@@ -70,12 +70,15 @@ type Store struct {
 	mu      sync.Mutex // guards all below
 	sources [sourceCount]resources
 	current *Snapshot
-	install func(prev, next *Snapshot) error
+	install Install
 }
+
+// Install makes next what is served instead of prev, or refuses it. d is the change that led from one to the other.
+type Install func(prev, next *Snapshot, d *Delta) error
 
 // NewStore returns a Store with an empty Snapshot. Each new Snapshot is given to install before it becomes the current
 // one; when install refuses it, the change is undone. Calls of install do not overlap.
-func NewStore(install func(prev, next *Snapshot) error) *Store {
+func NewStore(install Install) *Store {
 	return &Store{install: install, current: &Snapshot{}}
 }
 
@@ -115,7 +118,7 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 	if err := next.check(); err != nil {
 		return err
 	}
-	if err := s.install(s.current, next); err != nil {
+	if err := s.install(s.current, next, &d); err != nil {
 		return fmt.Errorf("generation %d: %w", next.Generation, err)
 	}
 	s.sources, s.current = sources, next
@@ -126,38 +129,38 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	next := *s.current
 	next.Generation++
-	if d.Listeners.any() {
+	if d.Listeners.Any() {
 		next.Listeners = merge(sources, func(r *resources) map[string]*Listener { return r.listeners })
 	}
-	if d.Routes.any() {
+	if d.Routes.Any() {
 		next.Routes = merge(sources, func(r *resources) map[string]*RouteConfiguration { return r.routes })
 	}
-	if d.Scopes.any() {
+	if d.Scopes.Any() {
 		next.Scopes = merge(sources, func(r *resources) map[string][]*Scope { return r.scopes })
 	}
-	if d.Extensions.any() {
+	if d.Extensions.Any() {
 		next.Extensions = merge(sources, func(r *resources) map[string]*Extension { return r.extensions })
 	}
-	if d.Clusters.any() {
+	if d.Clusters.Any() {
 		next.Clusters = merge(sources, func(r *resources) map[string]*Cluster { return r.clusters })
 		if names := slices.Sorted(maps.Keys(next.Clusters)); !slices.Equal(names, next.clusterNames) {
 			next.clusterNames = names
 		}
 		next.clusterList = listClusters(next.Clusters, next.clusterNames)
 	}
-	if d.Endpoints.any() {
+	if d.Endpoints.Any() {
 		next.Endpoints = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.endpoints })
 	}
-	if d.Secrets.any() {
+	if d.Secrets.Any() {
 		next.Secrets = merge(sources, func(r *resources) map[string]*Secret { return r.secrets })
 	}
-	if d.Resolved.any() {
+	if d.Resolved.Any() {
 		next.Resolved = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.resolved })
 	}
-	if d.Health.any() {
+	if d.Health.Any() {
 		next.Health = merge(sources, func(r *resources) map[string]*ClusterHealth { return r.health })
 	}
-	if d.Ejected.any() {
+	if d.Ejected.Any() {
 		next.Ejected = merge(sources, func(r *resources) map[string]map[Address]bool { return r.ejected })
 	}
 	if d.Overlay != nil {
@@ -169,19 +172,50 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 	return &next
 }
 
-// any reports whether c can change something.
-func (c *Changes[T]) any() bool { return len(c.Set) > 0 || len(c.Remove) > 0 || c.Replace }
+// Any reports whether c can change something.
+func (c *Changes[T]) Any() bool { return len(c.Set) > 0 || len(c.Remove) > 0 || c.Replace }
+
+// reaches reports whether c may change the resource of a name. It may also be wrong about one that c leaves alone.
+func (c *Changes[T]) reaches(name string) bool {
+	if c.Replace || len(c.Remove) > 0 {
+		return true
+	}
+	if len(c.Set) == 0 {
+		return false
+	}
+	_, ok := c.Set[name]
+	return ok
+}
+
+// Reaches reports whether the change may be one of a cluster, or of what it is given besides: its endpoints, what is known of
+// their health, its secrets. It may also be wrong about a cluster that stays as it is.
+func (d *Delta) Reaches(c *Cluster) bool {
+	switch c.Type {
+	case ClusterEDS:
+		if d.Endpoints.Any() && d.Endpoints.reaches(c.EDS.Source.Key(c.EDSName)) {
+			return true
+		}
+	case ClusterStrictDNS, ClusterLogicalDNS:
+		if d.Resolved.reaches(c.Name) {
+			return true
+		}
+	default:
+	}
+	return d.Clusters.reaches(c.Name) || d.Health.reaches(c.Name) || d.Ejected.reaches(c.Name) || d.Secrets.Any() && c.HasTLS()
+}
 
 // apply returns old with the changes made, old itself when there are none.
 func (c *Changes[T]) apply(old map[string]T) map[string]T {
-	if !c.any() {
+	if !c.Any() {
 		return old
 	}
 	if c.Replace {
 		return maps.Clone(c.Set)
 	}
-	next := make(map[string]T, len(old)+len(c.Set))
-	maps.Copy(next, old)
+	next := maps.Clone(old) // far cheaper than to insert what is in old
+	if next == nil {
+		next = make(map[string]T, len(c.Set))
+	}
 	for _, name := range c.Remove {
 		delete(next, name)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func accept(_, _ *Snapshot) error { return nil }
+func accept(_, _ *Snapshot, _ *Delta) error { return nil }
 
 func TestFileWinsOverXDS(t *testing.T) {
 	s := NewStore(accept)
@@ -29,7 +29,7 @@ func TestFileWinsOverXDS(t *testing.T) {
 func TestRefusedChangeLeavesEverything(t *testing.T) {
 	refuse := errors.New("cannot bind")
 	var answer error
-	s := NewStore(func(_, _ *Snapshot) error { return answer })
+	s := NewStore(func(_, _ *Snapshot, _ *Delta) error { return answer })
 	l := &Listener{Name: "l", Address: Address{IP: "127.0.0.1", Port: 80}}
 	must(t, s.Apply(SourceFile, Delta{Listeners: Changes[*Listener]{Set: map[string]*Listener{"l": l}}}))
 	before := s.Current()

@@ -43,7 +43,7 @@ type fixture struct {
 func start(t *testing.T, change ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{now: began}
-	f.store = config.NewStore(func(_, _ *config.Snapshot) error {
+	f.store = config.NewStore(func(_, _ *config.Snapshot, _ *config.Delta) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.refuse

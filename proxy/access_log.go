@@ -71,7 +71,7 @@ func (s *Server) logServer(name string) (out accesslog.Server) {
 	if !found {
 		return out
 	}
-	k := &c.clusters[i]
+	k := c.clusters[i]
 	for _, e := range k.assignment.Endpoints() {
 		out.Hosts = append(out.Hosts, accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)})
 	}

@@ -5,9 +5,7 @@ import "github.com/penguintechinc/marchproxy-alb/stats"
 // collectBreakers gives the gauges of open circuit breakers when somebody reads. Those of closed ones are zero from the
 // start and need nothing.
 func (s *Server) collectBreakers(emit func(stats.Sample)) {
-	clusters := s.serving().clusters
-	for i := range clusters {
-		k := &clusters[i]
+	for _, k := range s.serving().clusters {
 		open := k.shared.Open()
 		for _, gauge := range []struct {
 			open bool

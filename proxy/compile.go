@@ -18,7 +18,7 @@ import (
 type compiled struct {
 	snapshot     *config.Snapshot
 	clusterNames []string
-	clusters     []compiledCluster    // by the index that routes use
+	clusters     []*compiledCluster   // by the index that routes use
 	aggregates   []int                // indexes of clusters of that type
 	hashPolicies []route.HashPolicies // of clusters, by that index; nil when none has any
 	changed      []int                // indexes of the clusters that are not as in the generation before
@@ -41,8 +41,8 @@ type namedBucket struct {
 	bucket *ratelimit.Bucket
 }
 
-// compile makes next ready. What it shares with prev stays with prev when it fails.
-func (s *Server) compile(prev *compiled, next *config.Snapshot) (*compiled, error) {
+// compile makes next ready, which d has made of the snapshot of prev. What it shares with prev stays with prev when it fails.
+func (s *Server) compile(prev *compiled, next *config.Snapshot, d *config.Delta) (*compiled, error) {
 	c := &compiled{
 		snapshot:     next,
 		clusterNames: next.ClusterNames(),
@@ -52,7 +52,7 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot) (*compiled, erro
 	undo := &cleanup{}
 	defer undo.run()
 	s.updateBuckets(next.Overlay.RateLimits)
-	if err := s.compileClusters(c, prev, undo); err != nil {
+	if err := s.compileClusters(c, prev, d, undo); err != nil {
 		return nil, err
 	}
 	for _, name := range next.ListenerNames() {

@@ -78,57 +78,82 @@ func (k *compiledCluster) state() upstream.State {
 	return upstream.State{Config: k.config, Assignment: k.assignment, Health: k.health, Monitors: k.monitors, Hashing: k.hashing}
 }
 
-// compileClusters takes over what did not change and notes what did.
-func (s *Server) compileClusters(c, prev *compiled, undo *cleanup) error {
+// compileClusters takes over what d does not reach or did not change, and notes what did change.
+func (s *Server) compileClusters(c, prev *compiled, d *config.Delta, undo *cleanup) error {
 	before := prev.finder(c)
-	c.clusters = make([]compiledCluster, len(c.clusterNames))
+	c.clusters = make([]*compiledCluster, len(c.clusterNames))
 	for i, cfg := range c.snapshot.ClusterList() {
-		name := c.clusterNames[i]
-		k := compiledCluster{config: cfg, asked: c.snapshot.Assignment(cfg)}
 		old := before(i)
-		if old == nil {
-			k.shared = upstream.NewShared(len(s.workers))
+		if old != nil && !d.Reaches(cfg) && len(s.changedFiles) == 0 {
+			c.clusters[i] = old
 		} else {
-			k.shared, k.scopes = old.shared, old.scopes
-		}
-		if old == nil || old.config != cfg {
-			k.scopes.extend(s, cfg, undo)
-		}
-		if err := s.secureCluster(&k, old, c.snapshot); err != nil {
-			return fmt.Errorf("cluster %q: %w", name, err)
-		}
-		k.known(c.snapshot, old)
-		k.stabilize(old)
-		if old != nil && old.tls == k.tls && old.config == cfg && old.assignment == k.assignment && old.health == k.health {
-			k.hashing, k.hashPolicies = old.hashing, old.hashPolicies
-		} else {
-			k.shared.SetLimits(cfg.Breakers)
-			k.countMembership(old != nil && old.assignment != k.assignment)
-			k.hash(old)
-			c.changed = append(c.changed, i)
-		}
-		c.clusters[i] = k
-		if cfg.Type == config.ClusterAggregate {
-			c.aggregates = append(c.aggregates, i)
-		}
-		if k.hashPolicies != nil {
-			if c.hashPolicies == nil {
-				c.hashPolicies = make([]route.HashPolicies, len(c.clusterNames))
+			k, err := s.compileCluster(cfg, old, c.snapshot, undo)
+			if err != nil {
+				return fmt.Errorf("cluster %q: %w", c.clusterNames[i], err)
 			}
-			c.hashPolicies[i] = k.hashPolicies
+			if !k.follows(old) {
+				c.changed = append(c.changed, i)
+			}
+			c.clusters[i] = k
 		}
+		c.index(i)
 	}
 	return nil
+}
+
+// compileCluster makes a cluster ready. old is what it was before, nil for a new one.
+func (s *Server) compileCluster(cfg *config.Cluster, old *compiledCluster, next *config.Snapshot, undo *cleanup) (*compiledCluster, error) {
+	k := &compiledCluster{config: cfg, asked: next.Assignment(cfg)}
+	if old == nil {
+		k.shared = upstream.NewShared(len(s.workers))
+	} else {
+		k.shared, k.scopes = old.shared, old.scopes
+	}
+	if old == nil || old.config != cfg {
+		k.scopes.extend(s, cfg, undo)
+	}
+	if err := s.secureCluster(k, old, next); err != nil {
+		return nil, err
+	}
+	k.known(next, old)
+	k.stabilize(old)
+	if k.follows(old) {
+		k.hashing, k.hashPolicies = old.hashing, old.hashPolicies
+		return k, nil
+	}
+	k.shared.SetLimits(cfg.Breakers)
+	k.countMembership(old != nil && old.assignment != k.assignment)
+	k.hash(old)
+	return k, nil
+}
+
+// follows reports whether the workers' clusters are as k says when they are as old says.
+func (k *compiledCluster) follows(old *compiledCluster) bool {
+	return old != nil && old.tls == k.tls && old.config == k.config && old.assignment == k.assignment && old.health == k.health
+}
+
+// index notes what is looked for among the clusters of a generation.
+func (c *compiled) index(i int) {
+	k := c.clusters[i]
+	if k.config.Type == config.ClusterAggregate {
+		c.aggregates = append(c.aggregates, i)
+	}
+	if k.hashPolicies != nil {
+		if c.hashPolicies == nil {
+			c.hashPolicies = make([]route.HashPolicies, len(c.clusterNames))
+		}
+		c.hashPolicies[i] = k.hashPolicies
+	}
 }
 
 // finder returns how to find the cluster of c at an index in the generation prev, nil where it had none of the name.
 func (prev *compiled) finder(c *compiled) func(i int) *compiledCluster {
 	if c.sameClusters(prev) {
-		return func(i int) *compiledCluster { return &prev.clusters[i] }
+		return func(i int) *compiledCluster { return prev.clusters[i] }
 	}
 	byName := make(map[string]*compiledCluster, len(prev.clusters))
-	for i := range prev.clusters {
-		byName[prev.clusterNames[i]] = &prev.clusters[i]
+	for i, k := range prev.clusters {
+		byName[prev.clusterNames[i]] = k
 	}
 	return func(i int) *compiledCluster { return byName[c.clusterNames[i]] }
 }

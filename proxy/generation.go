@@ -64,7 +64,7 @@ func (w *worker) install(c *compiled) {
 func (w *worker) stageClusters(c *compiled, indexes []int) {
 	env := upstream.Env{Loop: w.loop, Random: w.random, HTTP2: w.http2}
 	for _, i := range indexes {
-		k, name := &c.clusters[i], c.clusterNames[i]
+		k, name := c.clusters[i], c.clusterNames[i]
 		live := w.byName[name]
 		if live == nil {
 			live = upstream.New(k.config, k.shared, w.shard.Block(k.scopes.cluster), env)

@@ -15,8 +15,7 @@ var fieldImmediateFail = []byte("x-envoy-immediate-health-check-fail")
 // checkTargets returns the clusters of c that have a health check.
 func (c *compiled) checkTargets() map[string]health.Target {
 	targets := make(map[string]health.Target)
-	for i := range c.clusters {
-		k := &c.clusters[i]
+	for _, k := range c.clusters {
 		if k.config.HealthCheck == nil {
 			continue
 		}

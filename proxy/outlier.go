@@ -15,8 +15,8 @@ import (
 // outlierTargets returns the clusters of c that have outlier detection.
 func (c *compiled) outlierTargets() map[string]*outlier.Target {
 	targets := make(map[string]*outlier.Target)
-	for i := range c.clusters {
-		if k := &c.clusters[i]; k.monitors != nil {
+	for _, k := range c.clusters {
+		if k.monitors != nil {
 			targets[k.config.Name] = &outlier.Target{
 				Config: k.config.Outlier, Assignment: k.assignment, Health: k.checked, Ejected: k.ejected, Monitors: k.monitors, Stats: k.scopes.outlier,
 			}

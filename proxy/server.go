@@ -153,9 +153,9 @@ const clustersPerTurn = 128
 // install makes next what the workers serve: it is compiled, the workers make the clusters that are new or changed, some
 // at a time, and then take the routes and listeners over at once, between two turns. When it returns, no worker serves the
 // one before, but for exchanges that began with it.
-func (s *Server) install(_, next *config.Snapshot) error {
+func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 	prev := s.serving()
-	c, err := s.compile(prev, next)
+	c, err := s.compile(prev, next, d)
 	s.changedFiles = nil
 	if err != nil {
 		s.closeAccessLogs(prev)
@@ -177,7 +177,9 @@ func (s *Server) install(_, next *config.Snapshot) error {
 	}
 	prev.release(c)
 	s.closeAccessLogs(c)
-	s.resolver.Update(next.Clusters)
+	if d.Clusters.Any() {
+		s.resolver.Update(next.Clusters)
+	}
 	s.checker.Update(c.checkTargets())
 	s.outliers.Update(c.outlierTargets())
 	return nil

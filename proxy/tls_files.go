@@ -12,8 +12,8 @@ import (
 
 // contexts calls f with every TLS context that new connections get.
 func (c *compiled) contexts(f func(tlsContext)) {
-	for i := range c.clusters {
-		for _, k := range c.clusters[i].contexts {
+	for _, cluster := range c.clusters {
+		for _, k := range cluster.contexts {
 			f(k.tls)
 		}
 	}

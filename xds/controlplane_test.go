@@ -116,7 +116,7 @@ func withControlPlane(t *testing.T, script func(*testing.T, *controlPlane, *prox
 				c := newControlPlane(t, ordered)
 				p := &proxy{t: t, boot: &bootstrap.Bootstrap{}, refuse: func(*config.Snapshot) error { return nil }}
 				target(p.boot)
-				p.store = config.NewStore(func(_, next *config.Snapshot) error {
+				p.store = config.NewStore(func(_, next *config.Snapshot, _ *config.Delta) error {
 					p.installs++
 					return p.refuse(next)
 				})

@@ -72,7 +72,7 @@ func inRealTime(t *testing.T, change func(*proxy), script func(p *proxy, wait fu
 	changed := make(chan struct{}, 1)
 	p := &proxy{t: t, boot: &bootstrap.Bootstrap{Node: &corev3.Node{}, Proto: &bootstrapv3.Bootstrap{}}}
 	change(p)
-	p.store = config.NewStore(func(_, _ *config.Snapshot) error {
+	p.store = config.NewStore(func(_, _ *config.Snapshot, _ *config.Delta) error {
 		select {
 		case changed <- struct{}{}:
 		default:

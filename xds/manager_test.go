@@ -65,7 +65,7 @@ func run(t *testing.T, change func(*proxy), script func(*proxy)) {
 		p := &proxy{t: t, server: adstest.New(t), boot: &bootstrap.Bootstrap{}}
 		target(p.boot)
 		p.refuse = func(*config.Snapshot) error { return nil }
-		p.store = config.NewStore(func(_, next *config.Snapshot) error {
+		p.store = config.NewStore(func(_, next *config.Snapshot, _ *config.Delta) error {
 			p.installs++
 			return p.refuse(next)
 		})
@@ -700,7 +700,7 @@ func TestWithoutControlPlane(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	boot := &bootstrap.Bootstrap{}
 	target(boot)
-	store := config.NewStore(func(_, _ *config.Snapshot) error { return nil })
+	store := config.NewStore(func(_, _ *config.Snapshot, _ *config.Delta) error { return nil })
 	nameless := &bootstrap.Bootstrap{}
 	target(nameless)
 	nameless.Node = &corev3.Node{}

@@ -137,7 +137,7 @@ func TestRuntimeIsLate(t *testing.T) {
 func TestRuntimeThatNobodyTakes(t *testing.T) {
 	boot := &bootstrap.Bootstrap{Runtime: []config.RuntimeLayer{{Name: "a", RTDS: &config.RuntimeRTDS{Name: "r"}}}}
 	target(boot)
-	store := config.NewStore(func(_, _ *config.Snapshot) error { return nil })
+	store := config.NewStore(func(_, _ *config.Snapshot, _ *config.Delta) error { return nil })
 	if _, err := xds.New(xds.Options{Bootstrap: boot, Store: store, Logger: zap.NewNop()}); err == nil {
 		t.Error("accepted")
 	}

@@ -55,7 +55,7 @@ func TestHowAControlPlaneIsReached(t *testing.T) {
 		second.InitialMetadata = []bootstrap.Metadata{{Key: "k", Value: "v"}}
 		second.Credential = &bootstrap.Credential{Header: "authorization", Prefix: "Bearer ", Value: config.DataSource{Inline: []byte("token")}}
 		p.boot.ADS.Servers = []bootstrap.Server{first, second}
-		p.store = config.NewStore(func(_, _ *config.Snapshot) error { return nil })
+		p.store = config.NewStore(func(_, _ *config.Snapshot, _ *config.Delta) error { return nil })
 		p.startWith(xds.Options{Logger: zap.NewNop(), DialOptions: p.server.DialOptions()})
 		defer func() { p.stop() }()
 

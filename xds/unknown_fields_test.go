@@ -44,7 +44,7 @@ func TestUnknownFields(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &proxy{t: t, server: adstest.New(t), boot: &bootstrap.Bootstrap{}}
 				target(p.boot)
-				p.store = config.NewStore(func(_, _ *config.Snapshot) error { return nil })
+				p.store = config.NewStore(func(_, _ *config.Snapshot, _ *config.Delta) error { return nil })
 				core, log := observer.New(zapcore.WarnLevel)
 				p.startWith(xds.Options{Logger: zap.New(core), UnknownFields: test.policy, DialOptions: p.server.DialOptions()})
 				defer func() { p.stop() }()
