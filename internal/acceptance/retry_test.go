@@ -40,8 +40,11 @@ func closedPort(t *testing.T) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// once is a script that answers the first request of a connection and closes it.
-func once(response string) func(*harness.Peer) { return harness.Then(response, closeNow) }
+// once is a script that answers the first request of a connection and closes it, which the answer says: no other request must
+// meet the end of the connection.
+func once(response string) func(*harness.Peer) {
+	return harness.Then(strings.Replace(response, "\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1), closeNow)
+}
 
 func statusOnly(code int, fields ...string) string {
 	lines := append([]string{fmt.Sprintf("HTTP/1.1 %d Status", code), "content-length: 0"}, fields...)
