@@ -26,12 +26,19 @@ func addCanary(t testing.TB, s *process.Setup) {
 	o := harness.NewOrigin(t, harness.Echo)
 	s.Clusters = append(s.Clusters, process.Cluster(canaryCluster, o.Addr()))
 	l := s.Listeners[0]
-	l.Routes = slices.Insert(l.Routes, 0, process.Route(canaryPath, canaryCluster))
+	l.Routes = slices.Insert(l.Routes, 0, canaryRoute(canaryCluster))
+}
+
+// canaryRoute returns the route of the canary, which a slow machine does not end, however impatient the listener is.
+func canaryRoute(cluster string) process.Fields {
+	r := process.Route(canaryPath, cluster)
+	r["route"].(process.Fields)["idle_timeout"] = edgeTimeout
+	return r
 }
 
 // shareOrigin has the canary go to the origin that is attacked, over the connections to it that all share.
 func shareOrigin(s *process.Setup) {
-	s.Listeners[0].Routes[0] = process.Route(canaryPath, harness.ClusterName)
+	s.Listeners[0].Routes[0] = canaryRoute(harness.ClusterName)
 }
 
 // canary is another client of the proxy, which has to be served whatever happens to it.
