@@ -11,7 +11,7 @@ import (
 // surface is Envoy's administration interface.
 type surface struct {
 	Options
-	commands []command // by path
+	commands []command // by path; read-only, those alone that do not mutate
 	byPath   map[string]*command
 	pages    *pages
 	profiler *profiler
@@ -28,9 +28,11 @@ func New(o Options) (*Server, error) {
 	if a.pages, err = newPages(); err != nil {
 		return nil, err
 	}
-	a.commands = a.newCommands()
-	for i := range a.commands {
-		a.byPath[a.commands[i].path] = &a.commands[i]
+	for _, c := range a.newCommands() {
+		a.byPath[c.path] = &c
+		if !c.mutates || !o.ReadOnly {
+			a.commands = append(a.commands, c)
+		}
 	}
 	s := newServer("admin", o.Logger, a.dispatch)
 	newTraffic(o.Stats, o.Now).watch(&s.http)
@@ -52,6 +54,10 @@ func (a *surface) dispatch(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	if c.mutates {
+		if a.ReadOnly {
+			reply(ctx, fasthttp.StatusForbidden, plainText, fmt.Sprintf("the admin interface is read-only, %s would change the server\n", c.path))
+			return
+		}
 		if !ctx.IsPost() {
 			ctx.Response.Header.Set(fasthttp.HeaderAllow, fasthttp.MethodPost)
 			reply(ctx, fasthttp.StatusMethodNotAllowed, plainText,

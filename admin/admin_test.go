@@ -118,6 +118,37 @@ func TestPathsAndMethods(t *testing.T) {
 	}
 }
 
+// TestReadOnly refuses what would change the server, whatever the method, and does not offer it.
+func TestReadOnly(t *testing.T) {
+	f := newFixture()
+	f.options.ReadOnly = true
+	p := f.admin(t)
+	full := newFixture()
+	refused := 0
+	for _, c := range (&surface{Options: full.options}).newCommands() {
+		if !c.mutates {
+			continue
+		}
+		refused++
+		for _, method := range []string{"POST", "GET"} {
+			p.do(method, "/"+c.path+"?level=debug").want(t, 403, "the admin interface is read-only, "+c.path+" would change the server\n")
+		}
+	}
+	if refused < 12 {
+		t.Errorf("%d commands mutate", refused)
+	}
+	if help := p.get("/help").body; strings.Contains(help, "POST") || !strings.Contains(help, "/stats") {
+		t.Errorf("help: %s", help)
+	}
+	if page := p.get("/").body; strings.Contains(page, "quitquitquit") || strings.Contains(page, "<h2>Change") {
+		t.Errorf("page: %s", page)
+	}
+	p.get("/ready").want(t, 200, "LIVE\n")
+	if len(f.did) != 0 {
+		t.Errorf("done: %q", f.did)
+	}
+}
+
 func TestNormalizePath(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "/", "//": "/", "": "", "*": "*", "/a//b": "/a/b", "/a/./b/../c": "/a/c", "/..": "/", "/a/..": "/", "/a/b/..": "/a/",

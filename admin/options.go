@@ -34,6 +34,8 @@ type Options struct {
 	Unready func() []Unready
 	// AllowPaths tells which paths are served, with their parameters as they came (admin.allow_paths); nil serves all.
 	AllowPaths func(path string) bool
+	// ReadOnly has every mutating command refused.
+	ReadOnly bool
 	// ProfilePath is the file of /cpuprofiler and /heapprofiler; empty means DefaultProfilePath.
 	ProfilePath string
 	// MutexTracing tells that the process counts contention, for /contention.

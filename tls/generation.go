@@ -62,8 +62,10 @@ type generation struct {
 }
 
 // build checks contents and makes a generation of them.
-func (f Files) build(c contents, now time.Time) (*generation, error) {
+func (s *ServerContext) build(c contents) (*generation, error) {
+	f, now := s.files, s.now()
 	g := &generation{identity: c.identity(), config: baseConfig()}
+	g.config.NextProtos = []string{s.protocol}
 	var err error
 	if g.chain, err = parseCurrentChain(c.cert, now); err != nil {
 		return nil, &fileError{roleCert, f.Cert, err}
@@ -171,7 +173,6 @@ func baseConfig() *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		NextProtos:             []string{"h2"},
 		SessionTicketsDisabled: true,
 	}
 }

@@ -142,7 +142,7 @@ func (f *folder) write(path string, text []byte) {
 
 func (f *folder) context() *ServerContext {
 	f.t.Helper()
-	s, err := NewServerContext(f.Files)
+	s, err := NewServerContext(f.Files, "h2")
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -47,7 +47,8 @@ func FuzzFiles(f *testing.F) {
 				t.Errorf("%d blocks of %q", len(blocks), data)
 			}
 		}
-		g, err := Files{Cert: "c", Key: "k", ClientCA: "a"}.build(contents{cert, key, ca}, time.Now())
+		s := &ServerContext{files: Files{Cert: "c", Key: "k", ClientCA: "a"}, now: time.Now}
+		g, err := s.build(contents{cert, key, ca})
 		if (g == nil) == (err == nil) {
 			t.Errorf("%v, %v", g, err)
 		}

@@ -67,7 +67,7 @@ func TestWhatIsRefused(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFolder(t, test.cert, test.key, test.ca)
-			_, err := NewServerContext(f.Files)
+			_, err := NewServerContext(f.Files, "h2")
 			if err == nil {
 				t.Fatal("taken")
 			}
@@ -104,7 +104,7 @@ func TestMissingFiles(t *testing.T) {
 	} {
 		f := good
 		test.change(&f)
-		if _, err := NewServerContext(f); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := NewServerContext(f, "h2"); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -135,7 +135,7 @@ func TestKindsOfKeys(t *testing.T) {
 		{"certificate after a key", append(bytes.Clone(pkcs1), certPEM(ca.issue(rsaKey).cert)...), pkcs1},
 	} {
 		f := newFolder(t, test.cert, test.key, nil)
-		s, err := NewServerContext(f.Files)
+		s, err := NewServerContext(f.Files, "h2")
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue

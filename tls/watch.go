@@ -57,7 +57,7 @@ func (w *watcher) look() {
 	}
 	var next *generation
 	if err == nil {
-		next, err = s.files.build(read, s.now())
+		next, err = s.build(read)
 	}
 	if err != nil {
 		w.refuse(err)

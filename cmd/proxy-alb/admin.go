@@ -37,6 +37,7 @@ func (p *process) adminOptions() admin.Options {
 		},
 		Unready:      p.unready,
 		AllowPaths:   allowPaths(p.settings.bootstrap.AllowPaths),
+		ReadOnly:     p.settings.env.adminReadOnly,
 		ProfilePath:  p.settings.bootstrap.ProfilePath,
 		MutexTracing: p.settings.flags.mutexTracing,
 		Certificates: p.certificates,

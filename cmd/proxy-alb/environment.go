@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
@@ -16,9 +18,9 @@ type environment struct {
 	moduleID, moduleVersion string
 	configPath              string
 	listenPort              int
-	grpcPort, metricsPort   int
-	healthPort              int
-	grpcTLS                 tls.Files // none named: plaintext
+	grpc, metrics, health   config.Address
+	grpcTLS, adminTLS       tls.Files // none named: plaintext
+	adminReadOnly           bool
 	maxConnectionAge        time.Duration
 	shutdownTimeout         time.Duration
 	reloadGrace             time.Duration
@@ -31,6 +33,7 @@ const (
 	defaultModuleID        = "alb-1"
 	defaultModuleVersion   = "v1.0.0"
 	defaultConfigPath      = "/etc/envoy/envoy.yaml"
+	defaultAddress         = "0.0.0.0" // of every face: they serve all of the container's networks
 	defaultListenPort      = 10000
 	defaultGRPCPort        = 50051
 	defaultMetricsPort     = 9090
@@ -48,10 +51,12 @@ func readEnvironment(getenv func(string) string) (*environment, error) {
 		moduleVersion:    r.text("VERSION", defaultModuleVersion),
 		configPath:       r.text("ENVOY_CONFIG_PATH", defaultConfigPath),
 		listenPort:       r.port("ENVOY_LISTEN_PORT", defaultListenPort),
-		grpcPort:         r.port("GRPC_PORT", defaultGRPCPort),
-		metricsPort:      r.port("METRICS_PORT", defaultMetricsPort),
-		healthPort:       r.port("HEALTH_PORT", defaultHealthPort),
+		grpc:             r.address("GRPC_ADDRESS", "GRPC_PORT", defaultGRPCPort),
+		metrics:          r.address("METRICS_ADDRESS", "METRICS_PORT", defaultMetricsPort),
+		health:           r.address("HEALTH_ADDRESS", "HEALTH_PORT", defaultHealthPort),
 		grpcTLS:          r.tlsFiles("GRPC_TLS_CERT", "GRPC_TLS_KEY", "GRPC_TLS_CLIENT_CA"),
+		adminTLS:         r.tlsFiles("ENVOY_ADMIN_TLS_CERT", "ENVOY_ADMIN_TLS_KEY", "ENVOY_ADMIN_TLS_CLIENT_CA"),
+		adminReadOnly:    r.choice("ENVOY_ADMIN_READ_ONLY", "false", "true") == "true",
 		maxConnectionAge: r.duration("GRPC_MAX_CONN_AGE", defaultMaxConnAge),
 		shutdownTimeout:  r.duration("SHUTDOWN_TIMEOUT", defaultShutdownTimeout),
 		reloadGrace:      r.duration("RELOAD_GRACE_PERIOD", defaultReloadGrace),
@@ -121,6 +126,18 @@ func (r *variables) port(name string, byDefault int) int {
 		return byDefault
 	}
 	return n
+}
+
+// address reads where a face listens: an IP address, and a port.
+func (r *variables) address(name, port string, byDefault int) config.Address {
+	a := config.Address{IP: defaultAddress, Port: uint32(r.port(port, byDefault))}
+	v := r.text(name, defaultAddress)
+	if ip, err := netip.ParseAddr(v); err != nil {
+		r.fail(name, fmt.Sprintf("%q is not an IP address, such as 127.0.0.1 or ::1", v))
+	} else {
+		a.IP = ip.String()
+	}
+	return a
 }
 
 // duration reads a time span with a unit; a bare number counts seconds.

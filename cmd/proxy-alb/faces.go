@@ -39,11 +39,14 @@ type openFace struct {
 	socket net.Listener
 }
 
-// open binds the socket of a face.
-func (f *faces) open(name string, a config.Address, server face) error {
+// open binds the socket of a face. What is accepted there is as secured makes it, nil for plaintext.
+func (f *faces) open(name string, a config.Address, server face, secured *faceTLS) error {
 	socket, err := net.Listen("tcp", a.String())
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if secured != nil {
+		socket = secured.Listener(socket)
 	}
 	f.all = append(f.all, openFace{name, server, socket})
 	return nil
@@ -76,16 +79,13 @@ func (f *faces) close() {
 	f.done.Wait()
 }
 
-// everywhere is the address of the faces that have a port only: they serve all of the container's networks.
-func everywhere(port int) config.Address { return config.Address{IP: "0.0.0.0", Port: uint32(port)} }
-
 // openFaces makes the faces and binds their sockets.
 func (p *process) openFaces() error {
 	p.faces.log = p.log
 	env, b, options := p.settings.env, p.settings.bootstrap, p.adminOptions()
 	if b.HasAdmin {
 		server, err := admin.New(options)
-		if err := errors.Join(err, p.faces.open("admin", b.Admin, server)); err != nil {
+		if err := errors.Join(err, p.faces.open("admin", b.Admin, server, p.adminTLS)); err != nil {
 			return err
 		}
 		if err := p.writeAdminAddress(); err != nil {
@@ -99,9 +99,9 @@ func (p *process) openFaces() error {
 		return err
 	}
 	return errors.Join(
-		p.faces.open("metrics", everywhere(env.metricsPort), metrics),
-		p.faces.open("health", everywhere(env.healthPort), health),
-		p.faces.open("ModuleService", everywhere(env.grpcPort), service),
+		p.faces.open("metrics", env.metrics, metrics, nil),
+		p.faces.open("health", env.health, health, nil),
+		p.faces.open("ModuleService", env.grpc, service, nil), // gRPC has its TLS itself
 	)
 }
 

@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
 // healthcheckTimeout bounds the question; a container's HEALTHCHECK usually allows more.
@@ -24,7 +25,7 @@ func healthcheck(args []string, getenv func(string) string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return exitError
 	}
-	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(env.healthPort)) + "/healthz"
+	url := "http://" + reachable(env.health).String() + "/healthz"
 	client := &fasthttp.Client{MaxResponseBodySize: 64 << 10}
 	status, body, err := client.GetTimeout(nil, url, healthcheckTimeout)
 	switch {
@@ -36,4 +37,16 @@ func healthcheck(args []string, getenv func(string) string) int {
 		return exitOK
 	}
 	return exitError
+}
+
+// reachable returns where a face on this machine is asked that listens on an address: on loopback, where it listens on all.
+func reachable(a config.Address) config.Address {
+	switch ip, err := netip.ParseAddr(a.IP); {
+	case err != nil || !ip.IsUnspecified():
+	case ip.Is4():
+		a.IP = "127.0.0.1"
+	default:
+		a.IP = "::1"
+	}
+	return a
 }

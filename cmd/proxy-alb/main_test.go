@@ -100,6 +100,11 @@ func TestBadInputIsOneLineAndStatusOne(t *testing.T) {
 		{"certificate without key", []string{"GRPC_TLS_CERT=c.pem"}, nil, "environment variable GRPC_TLS_KEY: not set though GRPC_TLS_CERT is: want the file"},
 		{"key without certificate", []string{"GRPC_TLS_KEY=k.pem"}, nil, "environment variable GRPC_TLS_CERT: not set though GRPC_TLS_KEY is: want the file"},
 		{"CA alone", []string{"GRPC_TLS_CLIENT_CA=ca.pem"}, nil, "environment variable GRPC_TLS_CLIENT_CA: set without GRPC_TLS_CERT and GRPC_TLS_KEY"},
+		{"address of a face", []string{"METRICS_ADDRESS=localhost"}, nil, `environment variable METRICS_ADDRESS: "localhost" is not an IP address`},
+		{"read-only", []string{"ENVOY_ADMIN_READ_ONLY=yes"}, nil, `environment variable ENVOY_ADMIN_READ_ONLY: "yes" is not one of false, true`},
+		{"admin's certificate without key", []string{"ENVOY_ADMIN_TLS_CERT=c.pem"}, nil, "environment variable ENVOY_ADMIN_TLS_KEY: not set though ENVOY_ADMIN_TLS_CERT is"},
+		{"admin's certificate is no PEM", append(slices.Clone(freePorts), "ENVOY_ADMIN_TLS_CERT="+good, "ENVOY_ADMIN_TLS_KEY="+good), []string{"-c", good},
+			"TLS of the admin interface: certificate file"},
 		{"no such certificate", append(slices.Clone(freePorts), "GRPC_TLS_CERT=/nonexistent/c.pem", "GRPC_TLS_KEY=/nonexistent/k.pem"), []string{"-c", good},
 			`TLS of ModuleService: certificate file "/nonexistent/c.pem": no such file or directory, want a file with`},
 		{"certificate is no PEM", append(slices.Clone(freePorts), "GRPC_TLS_CERT="+good, "GRPC_TLS_KEY="+good), []string{"-c", good}, `it is not PEM, want blocks`},
@@ -149,6 +154,7 @@ type running struct {
 	cmd    *exec.Cmd
 	admin  string
 	stderr *bytes.Buffer
+	client *http.Client // nil for plaintext
 }
 
 func startProxy(t *testing.T, path string, args ...string) *running {
@@ -159,10 +165,16 @@ func startProxy(t *testing.T, path string, args ...string) *running {
 // startProxyIn is startProxy with variables.
 func startProxyIn(t *testing.T, env []string, path string, args ...string) *running {
 	t.Helper()
+	return startProxyFor(t, nil, env, path, args...)
+}
+
+// startProxyFor is startProxyIn with a client for all that is asked.
+func startProxyFor(t *testing.T, client *http.Client, env []string, path string, args ...string) *running {
+	t.Helper()
 	address := filepath.Join(t.TempDir(), "admin")
 	all := append([]string{"-c", path, "--admin-address-path", address, "--concurrency", "1"}, args...)
 	cmd := command(t, append(slices.Clone(freePorts), env...), all...)
-	r := &running{cmd: cmd, stderr: new(bytes.Buffer)}
+	r := &running{cmd: cmd, stderr: new(bytes.Buffer), client: client}
 	cmd.Stderr = r.stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -187,7 +199,11 @@ func (r *running) eventually(t *testing.T, yes func() bool) {
 }
 
 func (r *running) get(address, path string) string {
-	resp, err := http.Get("http://" + address + path)
+	client, scheme := http.DefaultClient, "http://"
+	if r.client != nil {
+		client, scheme = r.client, "https://"
+	}
+	resp, err := client.Get(scheme + address + path)
 	if err != nil {
 		return err.Error()
 	}
@@ -287,7 +303,11 @@ func TestHealthcheck(t *testing.T) {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
+	// Where the face listens on one address, that is asked.
 	env := []string{"HEALTH_PORT=" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)}
+	if out, err := command(t, append(env, "HEALTH_ADDRESS=127.0.0.2"), "healthcheck").CombinedOutput(); err == nil || !strings.Contains(string(out), "127.0.0.2") {
+		t.Errorf("%v: %s", err, out)
+	}
 	if out, err := command(t, env, "healthcheck").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

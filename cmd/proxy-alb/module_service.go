@@ -9,8 +9,8 @@ import (
 // serviceOptions connects ModuleService to the process.
 func (p *process) serviceOptions() moduleservice.Options {
 	var secured credentials.TransportCredentials
-	if p.tls != nil {
-		secured = credentials.NewTLS(p.tls.Config())
+	if p.grpcTLS != nil {
+		secured = credentials.NewTLS(p.grpcTLS.Config())
 	}
 	env, b := p.settings.env, p.settings.bootstrap
 	return moduleservice.Options{

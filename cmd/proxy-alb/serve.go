@@ -50,7 +50,8 @@ type process struct {
 	manager    *xds.Manager
 	health     health
 	faces      faces
-	tls        *tls.ServerContext // of ModuleService, nil for plaintext
+	grpcTLS    *faceTLS // of ModuleService
+	adminTLS   *faceTLS
 
 	reloading sync.Mutex // keeps reloads apart
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	"go.uber.org/zap"
@@ -11,53 +12,92 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
-// openTLS reads the files of ModuleService's TLS, where the environment names them.
+// faceTLS is the TLS of a face. A nil one is plaintext.
+type faceTLS struct {
+	face string
+	*tls.ServerContext
+}
+
+// openTLS reads the files of the faces' TLS, where the environment names them.
 func (p *process) openTLS() (err error) {
-	if p.settings.env.grpcTLS == (tls.Files{}) {
+	env := p.settings.env
+	if p.grpcTLS, err = openFaceTLS("ModuleService", env.grpcTLS, "h2"); err != nil {
+		return err
+	}
+	p.adminTLS, err = openFaceTLS("the admin interface", env.adminTLS, "http/1.1")
+	return err
+}
+
+func openFaceTLS(face string, files tls.Files, protocol string) (*faceTLS, error) {
+	if files == (tls.Files{}) {
+		return nil, nil
+	}
+	context, err := tls.NewServerContext(files, protocol)
+	f := &faceTLS{face, context}
+	return f, f.of(err)
+}
+
+// of says whose TLS an error is about.
+func (f *faceTLS) of(err error) error {
+	if err == nil {
 		return nil
 	}
-	p.tls, err = tls.NewServerContext(p.settings.env.grpcTLS)
-	return ofModuleService(err)
+	return fmt.Errorf("TLS of %s: %w", f.face, err)
+}
+
+// secured returns the TLS of the faces that have it.
+func (p *process) secured() (all []*faceTLS) {
+	for _, f := range []*faceTLS{p.grpcTLS, p.adminTLS} {
+		if f != nil {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // stageTLS reads the files again. Nothing changes until install is called.
 func (p *process) stageTLS() (install func(), err error) {
-	if p.tls == nil {
-		return func() {}, nil
+	var installs []func()
+	for _, f := range p.secured() {
+		one, err := f.Stage()
+		if err != nil {
+			return nil, f.of(err)
+		}
+		installs = append(installs, one)
 	}
-	install, err = p.tls.Stage()
-	return install, ofModuleService(err)
+	return func() {
+		for _, one := range installs {
+			one()
+		}
+	}, nil
 }
 
 // watchTLS takes over files that are rotated without a word to the process.
 func (p *process) watchTLS(ctx context.Context) {
-	if p.tls == nil {
-		return
+	var watching sync.WaitGroup
+	for _, f := range p.secured() {
+		watching.Go(func() {
+			f.Watch(ctx, func(err error) {
+				if err != nil {
+					p.log.Error("new TLS files cannot be used, those before stay in force", zap.Error(f.of(err)))
+					return
+				}
+				p.log.Info("TLS files reloaded", zap.String("face", f.face),
+					zap.Uint64("days_until_first_cert_expiring", p.daysUntilFirstCertificateExpires()))
+			})
+		})
 	}
-	p.tls.Watch(ctx, func(err error) {
-		if err != nil {
-			p.log.Error("new TLS files cannot be used, those before stay in force", zap.Error(ofModuleService(err)))
-			return
-		}
-		p.log.Info("TLS files reloaded", zap.Uint64("days_until_first_cert_expiring", p.daysUntilFirstCertificateExpires()))
-	})
+	watching.Wait()
 }
 
-func ofModuleService(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("TLS of ModuleService: %w", err)
-}
-
-// contexts are the certificates of every TLS context: of traffic, and of ModuleService.
+// contexts are the certificates of every TLS context: of traffic, and of the faces.
 func (p *process) contexts() []tls.Certificates {
 	var all []tls.Certificates
 	if p.server != nil {
 		all = p.server.Certificates()
 	}
-	if p.tls != nil {
-		all = append(all, p.tls.Certificates())
+	for _, f := range p.secured() {
+		all = append(all, f.Certificates())
 	}
 	return all
 }
@@ -68,8 +108,8 @@ func (p *process) daysUntilFirstCertificateExpires() uint64 {
 	if p.server != nil {
 		days = p.server.DaysUntilFirstCertificateExpires()
 	}
-	if p.tls != nil {
-		days = min(days, p.tls.DaysUntilFirstExpiring())
+	for _, f := range p.secured() {
+		days = min(days, f.DaysUntilFirstExpiring())
 	}
 	return days
 }

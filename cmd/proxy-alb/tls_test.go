@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -215,6 +216,74 @@ func TestModuleServiceOverTLS(t *testing.T) {
 	}
 	r.eventually(t, func() bool { return r.get(r.traffic(), "/") == "two" })
 	r.endWithout(t, s)
+}
+
+// TestAdminOverTLS has the admin interface ask for certificates of a CA, takes files over that have changed, and refuses
+// what would change the server.
+func TestAdminOverTLS(t *testing.T) {
+	s := newSite(t)
+	path := write(t, fmt.Sprintf(listenerYAML, 0, "one"))
+	client := func(show bool) *http.Client {
+		c := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "proxy.test"}
+		c.RootCAs.AddCert(s.ca)
+		if show {
+			c.Certificates = []tls.Certificate{{Certificate: [][]byte{s.issue(100).Raw}, PrivateKey: s.key}}
+		}
+		return &http.Client{Transport: &http.Transport{TLSClientConfig: c, DisableKeepAlives: true}}
+	}
+	r := startProxyFor(t, client(true), []string{
+		"ENVOY_ADMIN_TLS_CERT=" + s.cert, "ENVOY_ADMIN_TLS_KEY=" + s.pkey, "ENVOY_ADMIN_TLS_CLIENT_CA=" + s.cas, "ENVOY_ADMIN_READ_ONLY=true",
+	}, path)
+	if answer, err := client(false).Get("https://" + r.admin + "/ready"); err == nil {
+		t.Errorf("without a certificate: %s", answer.Status)
+	}
+	if answer, err := http.Get("http://" + r.admin + "/ready"); err == nil {
+		t.Errorf("in plaintext: %s", answer.Status)
+	}
+	old := client(true)
+	old.Transport.(*http.Transport).TLSClientConfig.MaxVersion = tls.VersionTLS11
+	if answer, err := old.Get("https://" + r.admin + "/ready"); err == nil {
+		t.Errorf("over TLS 1.1: %s", answer.Status)
+	}
+	answer, err := r.client.Post("https://"+r.admin+"/quitquitquit", "", nil)
+	if err != nil || answer.StatusCode != http.StatusForbidden {
+		t.Errorf("a command that changes the server: %v, %v", answer, err)
+	}
+	shows := func(serial string) string { return fmt.Sprintf("[{%s %s}] [{%s 01}]", s.cert, serial, s.cas) }
+	s.write(s.cert, "CERTIFICATE", s.issue(3).Raw)
+	if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually(t, func() bool { return r.serving(t) == shows("03") })
+	r.endWithout(t, s)
+}
+
+// TestFaceAddresses has each face listen on an address of its own.
+func TestFaceAddresses(t *testing.T) {
+	port := strconv.Itoa(freePort(t))
+	env := []string{
+		"GRPC_ADDRESS=127.0.0.2", "METRICS_ADDRESS=127.0.0.3", "HEALTH_ADDRESS=127.0.0.4", "ENVOY_ADMIN_ADDRESS=127.0.0.5",
+		"GRPC_PORT=" + port, "METRICS_PORT=" + port, "HEALTH_PORT=" + port, "ENVOY_ADMIN_PORT=" + port,
+	}
+	_, listeners, _ := strings.Cut(fmt.Sprintf(listenerYAML, 0, "one"), "static_resources:")
+	r := startProxyIn(t, env, write(t, "static_resources:"+listeners))
+	if want := "127.0.0.5:" + port; r.admin != want {
+		t.Errorf("admin listens on %s, want %s", r.admin, want)
+	}
+	for address, want := range map[string]string{"127.0.0.3": "# HELP", "127.0.0.4": "no such path, want /healthz or /ready"} {
+		if got := r.get(address+":"+port, "/metrics"); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %.80q, want %q", address, got, want)
+		}
+	}
+	for address, open := range map[string]bool{"127.0.0.1": false, "127.0.0.2": true} {
+		c, err := net.Dial("tcp", address+":"+port)
+		if err == nil {
+			_ = c.Close()
+		}
+		if (err == nil) != open {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
 }
 
 // endWithout ends the process and looks for the key in what it said.

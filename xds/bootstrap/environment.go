@@ -24,17 +24,19 @@ import (
 
 // The variables and what they are where they are not set.
 const (
-	serverVariable  = "XDS_SERVER"          // host:port of the control plane
-	nodeVariable    = "XDS_NODE_ID"         // node.id
-	clusterVariable = "XDS_CLUSTER"         // node.cluster
-	connectVariable = "XDS_CONNECT_TIMEOUT" // a Go duration
-	adminVariable   = "ENVOY_ADMIN_PORT"    // the admin server listens on it on all addresses
+	serverVariable       = "XDS_SERVER"          // host:port of the control plane
+	nodeVariable         = "XDS_NODE_ID"         // node.id
+	clusterVariable      = "XDS_CLUSTER"         // node.cluster
+	connectVariable      = "XDS_CONNECT_TIMEOUT" // a Go duration
+	adminVariable        = "ENVOY_ADMIN_PORT"    // that the admin server listens on
+	adminAddressVariable = "ENVOY_ADMIN_ADDRESS" // that it listens on, an IP address
 
-	defaultServer  = "api-server:18000"
-	defaultNode    = "alb-node"
-	defaultCluster = "marchproxy-cluster"
-	defaultConnect = "5s"
-	defaultAdmin   = "9901"
+	defaultServer       = "api-server:18000"
+	defaultNode         = "alb-node"
+	defaultCluster      = "marchproxy-cluster"
+	defaultConnect      = "5s"
+	defaultAdmin        = "9901"
+	defaultAdminAddress = "0.0.0.0"
 )
 
 // maxConnectTimeout is longer than any network needs, and short enough to notice a wrong unit.
@@ -52,8 +54,8 @@ type environment struct {
 	set           map[string]bool // the variables that are not empty
 }
 
-// FromEnvironment returns the bootstrap that the variables describe: the admin server on 0.0.0.0, and listeners and
-// clusters from the control plane.
+// FromEnvironment returns the bootstrap that the variables describe: the admin server, and listeners and clusters from the
+// control plane.
 func FromEnvironment(env func(string) string) (*Bootstrap, error) {
 	b, err := decode(&bootstrapv3.Bootstrap{})
 	if err != nil {
@@ -121,9 +123,14 @@ func readEnvironment(env func(string) string) (*environment, error) {
 		errs = append(errs, fmt.Errorf("%s: %q must be a duration like 5s, more than 0s and at most %s", connectVariable, timeout, maxConnectTimeout))
 	}
 	port := get(adminVariable, defaultAdmin)
-	e.admin = config.Address{IP: "0.0.0.0"}
 	if e.admin.Port, err = parsePort(port); err != nil {
 		errs = append(errs, fmt.Errorf("%s: %w", adminVariable, err))
+	}
+	address := get(adminAddressVariable, defaultAdminAddress)
+	if ip, err := netip.ParseAddr(address); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %q must be an IP address, like 127.0.0.1 or ::1", adminAddressVariable, address))
+	} else {
+		e.admin.IP = ip.String()
 	}
 	return e, errors.Join(errs...)
 }
@@ -223,6 +230,7 @@ func (e *environment) contradictions(b *Bootstrap) []string {
 	note(nodeVariable, e.node, b.Node.GetId())
 	note(clusterVariable, e.cluster, b.Node.GetCluster())
 	note(adminVariable, strconv.FormatUint(uint64(e.admin.Port), 10), strconv.FormatUint(uint64(b.Admin.Port), 10))
+	note(adminAddressVariable, e.admin.IP, b.Admin.IP)
 	if b.ADS == nil {
 		if e.set[serverVariable] {
 			notes = append(notes, fmt.Sprintf("%s=%s is not used, the bootstrap has static listeners and no control plane", serverVariable, e.server))

@@ -55,10 +55,11 @@ func TestFromEnvironment(t *testing.T) {
 }
 
 func TestBadVariables(t *testing.T) {
-	_, err := FromEnvironment(variables("XDS_SERVER", "api-server", "XDS_CONNECT_TIMEOUT", "5", "ENVOY_ADMIN_PORT", "70000"))
+	_, err := FromEnvironment(variables("XDS_SERVER", "api-server", "XDS_CONNECT_TIMEOUT", "5", "ENVOY_ADMIN_PORT", "70000", "ENVOY_ADMIN_ADDRESS", "localhost"))
 	wantError(t, err, `XDS_SERVER: "api-server" must be host:port, like api-server:18000
 XDS_CONNECT_TIMEOUT: "5" must be a duration like 5s, more than 0s and at most 1h0m0s
-ENVOY_ADMIN_PORT: "70000" must be a port from 1 to 65535`)
+ENVOY_ADMIN_PORT: "70000" must be a port from 1 to 65535
+ENVOY_ADMIN_ADDRESS: "localhost" must be an IP address, like 127.0.0.1 or ::1`)
 	_, err = FromEnvironment(variables("XDS_SERVER", "a:b"))
 	wantError(t, err, `XDS_SERVER: "a:b" must be host:port, like api-server:18000: "b" must be a port from 1 to 65535`)
 	_, err = FromEnvironment(variables("XDS_SERVER", "a b:1"))
@@ -89,7 +90,7 @@ func TestContradictions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := variables("XDS_SERVER", "other:1", "XDS_NODE_ID", "n1", "XDS_CLUSTER", "c2", "XDS_CONNECT_TIMEOUT", "9s", "ENVOY_ADMIN_PORT", "1")
+	env := variables("XDS_SERVER", "other:1", "XDS_NODE_ID", "n1", "XDS_CLUSTER", "c2", "XDS_CONNECT_TIMEOUT", "9s", "ENVOY_ADMIN_PORT", "1", "ENVOY_ADMIN_ADDRESS", "::1")
 	notes, err := Complete(b, env)
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +98,7 @@ func TestContradictions(t *testing.T) {
 	equal(t, notes, []string{
 		"XDS_CLUSTER=c2 is not used, the bootstrap says c1",
 		"ENVOY_ADMIN_PORT=1 is not used, the bootstrap says 9901",
+		"ENVOY_ADMIN_ADDRESS=::1 is not used, the bootstrap says 127.0.0.1",
 		"XDS_SERVER=other:1 is not used, the bootstrap says api-server:18000",
 		"XDS_CONNECT_TIMEOUT=9s is not used, the bootstrap says 3s",
 	})
