@@ -97,6 +97,7 @@ func (k *Cluster) Update(s State) {
 	}
 	k.indexHosts()
 	k.rebalance()
+	k.Hosts((*Host).serveWaiting) // the breakers may allow more
 }
 
 func (k *Cluster) configure(cfg *config.Cluster) {

@@ -90,7 +90,7 @@ func (c *Conn) giveBack(reuse bool) {
 	reusable := reuse && c.state == connLent && c.Reusable()
 	c.EndExchange()
 	c.countBytes()
-	if reusable && !c.exhausted() && !c.drained() && !c.host.gone && !c.host.cluster.retired {
+	if reusable && !c.exhausted() && !c.outdated() && !c.host.gone && !c.host.cluster.retired {
 		c.park()
 		return
 	}

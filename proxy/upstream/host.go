@@ -33,10 +33,10 @@ type Host struct {
 	peerStreams uint32           // that the host took at a time on the last connection that told, 0 before
 	waiting     []*Lease         // for a connection, in order
 	tcp         []*Lease         // that have a connection of their own, in no order
-	connections int              // open or connecting
+	connections int              // open or connecting, of this epoch
+	epoch       uint32           // how often connections were let go of: those of before are not kept
 	logical     bool             // the address is one of Hostname's, and may change
 	gone        bool             // left the cluster: its connections end with their requests
-	drainedAt   int64            // when it last failed its checks or how to reach it changed, 0 for never: connections that were open then are not kept
 	reported    bool             // its wish to fail was passed on
 
 	socketLabels, localityLabels *config.Labels // which tls goes by
@@ -84,31 +84,24 @@ func (h *Host) dial() (*eventloop.Conn, error) {
 // leave takes the host out of use: idle connections close now, the others when their requests end.
 func (h *Host) leave() {
 	h.gone = true
-	h.closeIdle()
-	for len(h.shared) > 0 {
-		h.shared[len(h.shared)-1].unlist()
-	}
+	h.outdate()
 }
 
-// outdate lets go of the connections to a host: idle ones close now, the others when their requests end. What is to come is over
-// new ones.
+// outdate lets go of the connections to a host: idle ones close now, the others when their requests end. What is to come, and
+// what has waited for one of them, is over new ones.
 func (h *Host) outdate() {
-	if h.connections == 0 {
-		return
-	}
-	h.drainedAt = h.cluster.loop.Now()
 	h.closeIdle()
 	for len(h.shared) > 0 {
 		h.shared[len(h.shared)-1].unlist()
 	}
+	h.epoch++
+	h.connections = 0
+	h.serveWaiting()
 }
 
 // drain lets go of the connections to a host that fails its health checks. Those of TCP, which may never end, are cut where the
 // cluster says so.
 func (h *Host) drain() {
-	if h.connections == 0 {
-		return
-	}
 	h.outdate()
 	if h.cluster.config.CloseOnHealthFailure {
 		for _, l := range h.tcp {
@@ -116,7 +109,6 @@ func (h *Host) drain() {
 			l.waker.Wake()
 		}
 	}
-	h.serveWaiting()
 }
 
 // ReportFailure reports whether an answer of the host in which it asks to be taken out, with x-envoy-immediate-health-check-fail, is
@@ -127,6 +119,22 @@ func (h *Host) ReportFailure() bool {
 	}
 	h.reported = true
 	return true
+}
+
+// makeRoom closes a connection that nobody uses, the one that has been idle for longest, and reports whether there was one.
+func (h *Host) makeRoom() bool {
+	if len(h.idle) > 0 {
+		h.idle[0].close(closedLocally)
+		return true
+	}
+	for _, c := range h.shared {
+		if c.Idle() && c.state == connLent {
+			c.GoAway()
+			c.close(closedLocally)
+			return true
+		}
+	}
+	return false
 }
 
 func (h *Host) closeIdle() {

@@ -154,18 +154,22 @@ func (l *Lease) dialled(err error) bool {
 	return false
 }
 
-// reserve counts one more connection to h unless the breaker is open, which is an overflow. A host without any connection
-// may always open one.
+// reserve counts one more connection to h unless the breaker is open, which is an overflow. One that nobody uses makes room:
+// it was no use to who asks. A host without a connection that requests may be given may always open one, so that nobody waits
+// for those that were let go of.
 func (h *Host) reserve() (reserved, overflow bool) {
 	shared := h.cluster.shared
-	if take(&shared.connections, 1, int64(shared.limits.Load().MaxConnections)) {
-		return true, false
+	for !take(&shared.connections, 1, int64(shared.limits.Load().MaxConnections)) {
+		if h.makeRoom() {
+			continue
+		}
+		if h.connections > 0 {
+			return false, true
+		}
+		shared.connections.Add(1)
+		return true, true
 	}
-	if h.connections > 0 {
-		return false, true
-	}
-	shared.connections.Add(1)
-	return true, true
+	return true, false
 }
 
 func (k *Cluster) enqueue(l *Lease) Verdict {

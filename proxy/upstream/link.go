@@ -19,7 +19,8 @@ type link struct {
 	timer    eventloop.Timer // connect timeout, then idle timeout or the end of max_connection_duration
 	opened   int64           // nanoseconds on the loop's clock, as the next two
 	idleFrom int64
-	armed    int64 // when the timer of an idle connection fires
+	armed    int64  // when the timer of an idle connection fires
+	epoch    uint32 // of the host, when it was opened
 	requests uint32
 	state    connState
 	failure  error // why connecting failed
@@ -47,8 +48,8 @@ const (
 // noProtocol stands for the protocol of a connection that is counted under none.
 const noProtocol = -1
 
-// drained reports whether the host has failed its health checks since the connection was opened.
-func (l *link) drained() bool { return l.host.drainedAt != 0 && l.opened <= l.host.drainedAt }
+// outdated reports whether connections to the host were let go of since this one was opened.
+func (l *link) outdated() bool { return l.epoch != l.host.epoch }
 
 // dial opens a connection to h and counts it under its protocol. owner is told when connecting has taken too long, and of
 // later limits on time.
@@ -58,7 +59,7 @@ func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
 	if err != nil {
 		return err
 	}
-	l.host, l.raw, l.opened = h, raw, k.loop.Now()
+	l.host, l.raw, l.opened, l.epoch = h, raw, k.loop.Now(), h.epoch
 	l.secure(alpn(protocol))
 	k.loop.SetTimer(&l.timer, k.config.ConnectTimeout, owner)
 	k.shared.carries()
@@ -122,7 +123,9 @@ func (l *link) closed(reason closeReason) {
 	l.state = connClosed
 	l.countBytes()
 	k.loop.StopTimer(&l.timer)
-	h.connections--
+	if !l.outdated() {
+		h.connections--
+	}
 	h.Stats.CxActive--
 	k.shared.connections.Add(-1)
 	k.stats.Dec(stats.ClusterUpstreamCxActive)
