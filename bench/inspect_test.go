@@ -143,11 +143,15 @@ func TestRequestsFor(t *testing.T) {
 
 func TestRounds(t *testing.T) {
 	for measure, want := range map[Measure]int{Throughput: 7, Download: 7, Idle: memoryRounds, Stalled: memoryRounds} {
-		if got := (Scenario{Measure: measure}).rounds(7); got != want {
+		if got := (Options{Rounds: 7}).rounds(Scenario{Measure: measure}); got != want {
 			t.Errorf("%s: %d rounds, want %d", measure, got, want)
 		}
 	}
-	if got := (Scenario{Measure: Idle}).rounds(1); got != 1 {
+	if got := (Options{Rounds: 1}).rounds(Scenario{Measure: Idle}); got != 1 {
 		t.Errorf("%d rounds, want the one asked for", got)
+	}
+	beside := Options{Rounds: 9, Proxies: []Proxy{{Label: Baseline}}}
+	if got := beside.rounds(Scenario{Measure: Idle}); got != 9 {
+		t.Errorf("%d rounds with a baseline, want all of them", got)
 	}
 }

@@ -108,7 +108,7 @@ func (l *lab) measure(ctx context.Context) (Report, error) {
 		l.progress("one cpu only: proxy, origin and load share it; compare ratios, and those with care")
 	}
 	for _, p := range l.options.Proxies {
-		report.Proxies = append(report.Proxies, Program{p.Kind.Name, p.Path, l.version(ctx, p.Path, p.Kind.VersionArgs)})
+		report.Proxies = append(report.Proxies, Program{p.label(), p.Path, l.version(ctx, p.Path, p.Kind.VersionArgs)})
 	}
 	for _, s := range l.options.Scenarios {
 		result, err := l.scenario(ctx, s)
@@ -118,6 +118,7 @@ func (l *lab) measure(ctx context.Context) (Report, error) {
 		report.Scenarios = append(report.Scenarios, result)
 	}
 	report.Goals = report.judge()
+	report.Findings = report.againstBaseline()
 	return report, nil
 }
 
@@ -134,7 +135,7 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 	result.Load = l.generatorOf(s).name
 	var entries []*entry
 	entries, result.Notes = l.entries(s)
-	rounds := s.rounds(l.options.Rounds)
+	rounds := l.options.rounds(s)
 	for n := 1; n <= rounds; n++ {
 		for _, e := range entries {
 			if e.out {
@@ -153,7 +154,7 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 	}
 	var names []string
 	for _, e := range entries {
-		names = append(names, e.proxy.Kind.Name)
+		names = append(names, e.proxy.label())
 	}
 	result.summarize(names)
 	return result, nil
@@ -184,7 +185,7 @@ func (l *lab) entries(s Scenario) (entries []*entry, notes []string) {
 // round starts the proxy, measures it once and stops it. Before the first of a scenario
 // it is looked at.
 func (l *lab) round(ctx context.Context, s Scenario, p Proxy, n int) (r Round, err error) {
-	r = Round{Proxy: p.Kind.Name, Round: n}
+	r = Round{Proxy: p.label(), Round: n}
 	if s.Measure == Updated {
 		err := l.updateRound(ctx, s, p, &r)
 		return r, err

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
@@ -28,10 +29,22 @@ const (
 	maxDuration = 10 * time.Minute
 )
 
+// Baseline is the label of another build of proxy-alb that is measured beside it and compared with it.
+const Baseline = "baseline"
+
 // Proxy is a proxy under test.
 type Proxy struct {
 	Kind peer.Kind
 	Path string // of its program
+	// Label is what reports call it; "" for the name of its kind. No two proxies of a run have the same.
+	Label string
+}
+
+func (p Proxy) label() string {
+	if p.Label != "" {
+		return p.Label
+	}
+	return p.Kind.Name
 }
 
 // Options say what to run.
@@ -39,7 +52,7 @@ type Options struct {
 	Proxies   []Proxy
 	Scenarios []Scenario
 	// Rounds each proxy is measured in every scenario, in [1, 100]; at most 3 in those
-	// of memory.
+	// of memory, unless there is a Baseline.
 	Rounds int
 	// Duration of the measured part of a round, whole seconds in [1s, 10m].
 	Duration time.Duration
@@ -64,6 +77,9 @@ func (o Options) Check() error {
 	case o.Rounds < 1 || o.Rounds > maxRounds:
 		return fmt.Errorf("rounds: %d is not in [1, %d]", o.Rounds, maxRounds)
 	}
+	if label := o.twice(); label != "" {
+		return fmt.Errorf("two proxies are called %s", label)
+	}
 	switch o.Load {
 	case Auto, Wrk, Own:
 	default:
@@ -78,4 +94,21 @@ func (o Options) Check() error {
 		}
 	}
 	return nil
+}
+
+// twice returns a label that two proxies have; "" when there is none.
+func (o Options) twice() string {
+	seen := make(map[string]bool)
+	for _, p := range o.Proxies {
+		if seen[p.label()] {
+			return p.label()
+		}
+		seen[p.label()] = true
+	}
+	return ""
+}
+
+// baseline says that there is something to compare proxy-alb with.
+func (o Options) baseline() bool {
+	return slices.ContainsFunc(o.Proxies, func(p Proxy) bool { return p.label() == Baseline })
 }

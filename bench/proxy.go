@@ -52,7 +52,7 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 	if need := uint64(s.Connections + spareFiles); l.files < need {
 		return nil, fmt.Errorf("limit on open files is %d, want at least %d: raise it with ulimit -n", l.files, need)
 	}
-	dir, err := os.MkdirTemp(l.dir, p.Kind.Name+"-")
+	dir, err := os.MkdirTemp(l.dir, p.label()+"-")
 	if err != nil {
 		return nil, err
 	}

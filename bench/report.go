@@ -16,6 +16,8 @@ type Report struct {
 	Proxies   []Program        `json:"proxies"`
 	Scenarios []ScenarioReport `json:"scenarios"`
 	Goals     []GoalResult     `json:"goals"`
+	// Findings compare proxy-alb with the Baseline, where there is one.
+	Findings []Finding `json:"findings,omitempty"`
 }
 
 // Program identifies a proxy that was measured, or what it was measured with.

@@ -70,12 +70,12 @@ const (
 // from round to round, where CPU time can differ by tens.
 const memoryRounds = 3
 
-// rounds is how many of the rounds asked for the scenario takes.
-func (s Scenario) rounds(asked int) int {
-	if s.Measure == Idle || s.Measure == Stalled || s.Measure == Updated {
-		return min(asked, memoryRounds)
+// rounds is how many of the rounds asked for the scenario takes. To tell two builds apart takes all of them.
+func (o Options) rounds(s Scenario) int {
+	if (s.Measure == Idle || s.Measure == Stalled || s.Measure == Updated) && !o.baseline() {
+		return min(o.Rounds, memoryRounds)
 	}
-	return asked
+	return o.Rounds
 }
 
 func (s Scenario) http2() bool       { return s.Traffic.Downstream == peer.HTTP2 }

@@ -32,6 +32,7 @@ func (r Report) WriteText(w io.Writer) error {
 	for _, g := range r.Goals {
 		fmt.Fprintln(&b, g)
 	}
+	writeFindings(&b, r.Findings)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/bench"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
+	"github.com/penguintechinc/marchproxy-alb/bench/verdict"
 )
 
 // Defaults make a run of about five minutes with all peers. Many short rounds say more
@@ -22,6 +23,8 @@ const (
 	defaultRounds   = 5
 	defaultDuration = 2 * time.Second
 	defaultWarmup   = time.Second
+	// defaultCompared rounds find a difference of a few percent where the machine disturbs some of them.
+	defaultCompared = 15
 )
 
 var errRounds = errors.New("some rounds failed")
@@ -29,6 +32,7 @@ var errRounds = errors.New("some rounds failed")
 // labFlags is the command line of the lab.
 type labFlags struct {
 	proxy     string
+	baseline  string
 	peers     stringList
 	scenarios string
 	rounds    int
@@ -42,14 +46,29 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	var f labFlags
 	flags := flag.NewFlagSet("alb-bench", flag.ContinueOnError)
 	flags.StringVar(&f.proxy, "proxy", "", "`path` of proxy-alb; empty leaves it out")
+	flags.StringVar(&f.baseline, "baseline", "", "`path` of another build of proxy-alb to compare it with in the same rounds; of the peers only those that are named take part then")
 	flags.Var(&f.peers, "peer", "`name=path` of a peer: "+strings.Join(peerNames(), ", ")+"; an empty path leaves it out (default: as found on the PATH)")
 	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+scenarioNames())
-	flags.IntVar(&f.rounds, "rounds", defaultRounds, "`number` of rounds per proxy and scenario, at most 3 in those of memory")
+	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 3 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
 	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator` of HTTP/1.1: auto, wrk or own; that of HTTP/2 is h2load, that of handshakes own")
 	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
-	return f, parse(flags, args, stderr)
+	if err := parse(flags, args, stderr); err != nil {
+		return f, err
+	}
+	given := false
+	flags.Visit(func(set *flag.Flag) { given = given || set.Name == "rounds" })
+	switch {
+	case f.baseline == "":
+	case f.proxy == "":
+		return f, usagef(stderr, "--baseline: want --proxy with it, to be compared")
+	case !given:
+		f.rounds = defaultCompared
+	case f.rounds < verdict.MinPaired:
+		return f, usagef(stderr, "--baseline: %d rounds cannot tell a difference from chance, want at least %d", f.rounds, verdict.MinPaired)
+	}
+	return f, nil
 }
 
 // peerNames are the kinds that proxy-alb is compared with.
@@ -126,7 +145,7 @@ func finish(report bench.Report, file string, stdout io.Writer) error {
 	if report.Failed() {
 		return errRounds
 	}
-	return nil
+	return regression(report.Findings)
 }
 
 // proxies finds what to measure. A proxy that was named must be there; peers that
@@ -143,6 +162,9 @@ func (f labFlags) proxies(stderr io.Writer) ([]bench.Proxy, error) {
 	var found []bench.Proxy
 	for _, kind := range peer.Kinds() {
 		path, named := paths[kind.Name]
+		if !named && f.baseline != "" {
+			continue
+		}
 		if named && path == "" {
 			fmt.Fprintf(stderr, "%s: left out as asked\n", kind.Name)
 			continue
@@ -156,6 +178,14 @@ func (f labFlags) proxies(stderr io.Writer) ([]bench.Proxy, error) {
 			continue
 		}
 		found = append(found, bench.Proxy{Kind: kind, Path: program})
+	}
+	if f.baseline != "" {
+		kind := found[0].Kind // proxy-alb is the first, and without it there is no baseline
+		program, err := kind.Find(f.baseline)
+		if err != nil {
+			return nil, err
+		}
+		found = slices.Insert(found, 1, bench.Proxy{Kind: kind, Path: program, Label: bench.Baseline})
 	}
 	return found, nil
 }

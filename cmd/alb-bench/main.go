@@ -4,11 +4,14 @@
 //
 //	alb-bench --proxy bin/proxy-alb
 //	alb-bench --proxy "" --scenario h2-h2,grpc-unary --rounds 3 --duration 2s
+//	alb-bench --proxy bin/proxy-alb --baseline /tmp/proxy-alb-before
+//	alb-bench compare old.json new.json
 //
 // HTTP/2 needs h2load and nghttpd of nghttp2: without them its scenarios are left out.
 // The lab starts further processes of itself by the sub-commands origin, load, idle,
 // stall and control-plane, which are of use by hand as well. The exit status is 0 when all rounds went
-// through, 1 when any had errors or answers other than 2xx, 2 for wrong usage.
+// through, 1 when any had errors or answers other than 2xx, or a comparison found a
+// regression or could not tell, 2 for wrong usage.
 package main
 
 import (
@@ -48,6 +51,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			command, args = runIdle, args[1:]
 		case "stall":
 			command, args = runStall, args[1:]
+		case "compare":
+			command, args = runCompare, args[1:]
 		case "control-plane":
 			command, args = runControlPlane, args[1:]
 		}
@@ -66,17 +71,23 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // parse reads args into flags, which print their own complaints, and refuses
 // arguments that are no flags.
 func parse(flags *flag.FlagSet, args []string, stderr io.Writer) error {
-	flags.SetOutput(stderr)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+	if err := parseFlags(flags, args, stderr); err != nil {
+		return err
 	}
 	if flags.NArg() > 0 {
 		return usagef(stderr, "unexpected argument %q", flags.Arg(0))
 	}
 	return nil
+}
+
+// parseFlags reads the flags among args and leaves the arguments.
+func parseFlags(flags *flag.FlagSet, args []string, stderr io.Writer) error {
+	flags.SetOutput(stderr)
+	err := flags.Parse(args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return errUsage
+	}
+	return err
 }
 
 // usagef prints a complaint about the command line and returns errUsage.

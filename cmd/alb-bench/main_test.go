@@ -28,6 +28,11 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	case "burner":
+		if err := runBurner(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	default:
 		main()
 	}
@@ -152,6 +157,8 @@ func TestUsage(t *testing.T) {
 		{"--nothing"}, {"surplus"}, {"--scenario", "h9"}, {"--peer", "caddy=/x"}, {"--peer", "nginx"},
 		{"--proxy", "/nonexistent"}, {"--peer", "nginx=", "--peer", "haproxy=", "--peer", "nghttpx="}, {"--proxy", "/bin/true", "--load", "ab"},
 		{"--proxy", "/bin/true", "--duration", "10ms"}, {"--proxy", "/bin/true", "--rounds", "0"}, {"origin", "x"}, {"load", "--x"}, {"idle", "--x"}, {"stall", "x"},
+		{"--baseline", "/bin/true"}, {"--proxy", "/bin/true", "--baseline", "/nonexistent"}, {"--proxy", "/bin/true", "--baseline", "/bin/true", "--rounds", "7"},
+		{"compare"}, {"compare", "a.json"}, {"compare", "a", "b", "c"}, {"compare", "--x", "a", "b"},
 	} {
 		var out, complaint bytes.Buffer
 		if got := run(args, strings.NewReader(""), &out, &complaint); got != exitUsage {
