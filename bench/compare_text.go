@@ -72,7 +72,7 @@ func conclusion(findings []Finding) string {
 	if judged == 0 {
 		return "verdict: none, there are too few rounds"
 	}
-	confidence := fmt.Sprintf("with a confidence of at least %.0f%% in each of %d comparisons", 100*verdict.Confidence, judged)
+	confidence := fmt.Sprintf("with a confidence of at least %.0f%% in each comparison", 100*verdict.Confidence)
 	switch worse := Regressed(findings); {
 	case len(worse) > 0:
 		return fmt.Sprintf("verdict: regression in %s, %s", strings.Join(worse, ", "), confidence)

@@ -14,7 +14,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -37,6 +36,7 @@ type lab struct {
 	dir           string // of all files, removed at the end
 	certificate   string // path of what all proxies show under TLS, beside it its key; "" where nothing is under TLS
 	files         uint64 // limit on open files per process
+	progress      *progress
 }
 
 // Run measures and returns the report. Rounds that went wrong are part of it, see
@@ -104,8 +104,9 @@ func (l *lab) measure(ctx context.Context) (Report, error) {
 		Duration: l.options.Duration,
 		Warmup:   l.options.Warmup,
 	}
+	l.progress = newProgress(l.options.Progress, l.planned(), time.Now)
 	if l.machine.Shared {
-		l.progress("one cpu only: proxy, origin and load share it; compare ratios, and those with care")
+		l.progress.say("one cpu only: proxy, origin and load share it; compare ratios, and those with care")
 	}
 	for _, p := range l.options.Proxies {
 		report.Proxies = append(report.Proxies, Program{p.label(), p.Path, l.version(ctx, p.Path, p.Kind.VersionArgs)})
@@ -129,7 +130,7 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 	result := ScenarioReport{Scenario: s}
 	if missing := l.missing(s); missing != "" {
 		result.Notes = []string{"left out: " + missing}
-		l.progress("%s left out: %s", s.Name, missing)
+		l.progress.say("%s left out: %s", s.Name, missing)
 		return result, nil
 	}
 	result.Load = l.generatorOf(s).name
@@ -139,6 +140,7 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 	for n := 1; n <= rounds; n++ {
 		for _, e := range entries {
 			if e.out {
+				l.progress.skip()
 				continue
 			}
 			r, err := l.round(ctx, e.scenario, e.proxy, n)
@@ -149,7 +151,7 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 				r.Error, e.out = err.Error(), true
 			}
 			result.Rounds = append(result.Rounds, r)
-			l.progress("%s round %d/%d %s: %s", s.Name, n, rounds, r.Proxy, result.describe(r))
+			l.progress.round("%s round %d/%d %s: %s", s.Name, n, rounds, r.Proxy, result.describe(r))
 		}
 	}
 	var names []string
@@ -214,6 +216,14 @@ func (l *lab) round(ctx context.Context, s Scenario, p Proxy, n int) (r Round, e
 	return r, err
 }
 
-func (l *lab) progress(format string, args ...any) {
-	fmt.Fprintf(l.options.Progress, format+"\n", args...)
+// planned is how many rounds of all proxies there will be, if none fails.
+func (l *lab) planned() int {
+	n := 0
+	for _, s := range l.options.Scenarios {
+		if l.missing(s) == "" {
+			entries, _ := l.entries(s)
+			n += len(entries) * l.options.rounds(s)
+		}
+	}
+	return n
 }

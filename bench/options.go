@@ -51,7 +51,7 @@ func (p Proxy) label() string {
 type Options struct {
 	Proxies   []Proxy
 	Scenarios []Scenario
-	// Rounds each proxy is measured in every scenario, in [1, 100]; at most 3 in those
+	// Rounds each proxy is measured in every scenario, in [1, 100]; at most 2 in those
 	// of memory, unless there is a Baseline.
 	Rounds int
 	// Duration of the measured part of a round, whole seconds in [1s, 10m].

@@ -68,7 +68,7 @@ const (
 
 // memoryRounds are enough for scenarios of memory and updates: it differs by a few percent
 // from round to round, where CPU time can differ by tens.
-const memoryRounds = 3
+const memoryRounds = 2
 
 // rounds is how many of the rounds asked for the scenario takes. To tell two builds apart takes all of them.
 func (o Options) rounds(s Scenario) int {

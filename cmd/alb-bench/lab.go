@@ -49,7 +49,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.StringVar(&f.baseline, "baseline", "", "`path` of another build of proxy-alb to compare it with in the same rounds; of the peers only those that are named take part then")
 	flags.Var(&f.peers, "peer", "`name=path` of a peer: "+strings.Join(peerNames(), ", ")+"; an empty path leaves it out (default: as found on the PATH)")
 	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+scenarioNames())
-	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 3 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
+	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 2 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
 	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator` of HTTP/1.1: auto, wrk or own; that of HTTP/2 is h2load, that of handshakes own")
