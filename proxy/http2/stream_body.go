@@ -100,7 +100,9 @@ func (s *Stream) WriteEnd(trailers *message.Fields) {
 	default:
 		s.endQueued = true
 		if trailers != nil {
-			s.more().lateTrailers = copyFields(trailers)
+			late := new(message.Fields)
+			late.CloneFrom(trailers, nil)
+			s.more().lateTrailers = late
 		}
 	}
 }
@@ -121,23 +123,6 @@ func (c *conn) sendTrailers(s *Stream, trailers *message.Fields) {
 	c.commitBlock(dst, s.id, true)
 	s.state = next
 	c.settle(s)
-}
-
-// copyFields copies fields with all their bytes.
-func copyFields(src *message.Fields) *message.Fields {
-	dst, size := new(message.Fields), 0
-	for _, f := range src.All() {
-		size += len(f.Name) + len(f.Value)
-	}
-	arena := make([]byte, 0, size)
-	for _, f := range src.All() {
-		start := len(arena)
-		arena = append(append(arena, f.Name...), f.Value...)
-		mid := start + len(f.Name)
-		f.Name, f.Value = arena[start:mid:mid], arena[mid:len(arena):len(arena)]
-		dst.Append(f)
-	}
-	return dst
 }
 
 // lateTrailers returns the trailers that follow what is pending, nil when there are none.
