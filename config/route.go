@@ -15,6 +15,8 @@ type RouteConfiguration struct {
 	InternalOnlyHeaders       []string
 	IgnorePortInHostMatching  bool
 	MostSpecificMutationsWins bool // most_specific_header_mutations_wins
+	// Mirrors are of the virtual hosts that have none.
+	Mirrors []MirrorPolicy
 	// VHDS tells where more virtual hosts come from, nil for nowhere. VirtualHosts has those that came already.
 	VHDS *Discovery
 }
@@ -31,6 +33,8 @@ type VirtualHost struct {
 	RequireTLS TLSRequirement
 	// Retry is of the routes that have no policy of their own; nil for none.
 	Retry *RetryPolicy
+	// Mirrors are of the routes that have none.
+	Mirrors []MirrorPolicy
 	// BodyBuffer is of the routes that do not say; nil for the listener's.
 	BodyBuffer                    *BodyBuffer
 	IncludeRequestAttemptCount    bool
@@ -215,6 +219,8 @@ type Forward struct {
 	IdleTimeout *time.Duration
 
 	Retry *RetryPolicy // nil for the virtual host's
+	// Mirrors say where else requests are sent (request_mirror_policies); empty for the virtual host's.
+	Mirrors []MirrorPolicy
 
 	Upgrades []Upgrade
 	// TerminateConnect ends CONNECT here: its bytes go to the host as they are (connect_config).

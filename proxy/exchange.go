@@ -38,6 +38,7 @@ type exchange struct {
 	job      eventloop.Job    // of an HTTP/2 stream
 	lease    upstream.Lease
 	filters  filter.Chain
+	shadows  []*shadow // whose requests are not whole
 
 	exchangeState
 }
@@ -205,6 +206,7 @@ func (x *exchange) finish() {
 	w, http := x.worker, x.chain.http
 	x.finished = true
 	x.releaseRetry()
+	x.cancelShadows()
 	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && !x.wantsTunnel())
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
 	http.Dec(stats.HTTPDownstreamRqActive)
@@ -231,6 +233,7 @@ func (x *exchange) finish() {
 // drop releases what an exchange holds that cannot go on to its end.
 func (x *exchange) drop() {
 	x.releaseRetry()
+	x.cancelShadows()
 	x.lease.Release(upstream.ServerError, false)
 	x.chain.http.Dec(stats.HTTPDownstreamRqActive)
 	x.chain.http.Inc(stats.HTTPDownstreamRqTxReset)

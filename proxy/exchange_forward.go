@@ -23,6 +23,9 @@ func (x *exchange) askHost() verdict {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
 		return verdictNoHealthyUpstream
 	}
+	if x.attempts == 1 && len(x.route.Mirrors()) > 0 {
+		x.mirror()
+	}
 	ask := upstream.Ask{HTTP2: x.cluster.SpeaksHTTP2(x.request.Version), Response: &x.response, Again: x.attempts > 1}
 	if x.terminatesConnect() {
 		ask.HTTP2, ask.Fresh = false, true
@@ -161,6 +164,9 @@ func (x *exchange) pumpRequest() verdict {
 			x.up.NotifyBelow(limit/2 + 1)
 			return verdictNone
 		}
+		if len(x.shadows) > 0 && x.shadowsBehind() {
+			return verdictNone
+		}
 		if !x.upgraded && x.wantsTunnel() {
 			return verdictNone // what follows an upgrade waits for the answer
 		}
@@ -190,6 +196,9 @@ func (x *exchange) passRequest(data []byte, done bool) verdict {
 		}
 	}
 	trailers := x.down.Trailers()
+	if len(x.shadows) > 0 {
+		x.shadowBody(data, done, trailers)
+	}
 	if len(data) > 0 {
 		x.record(data)
 		x.up.WriteBody(data, done && trailers == nil)
@@ -302,7 +311,11 @@ func (x *exchange) responseError(err error) verdict {
 	if err == eventloop.ErrWouldBlock {
 		return verdictNone
 	}
-	k := x.cluster.Stats()
+	return responseFailure(err, x.cluster.Stats())
+}
+
+// responseFailure tells what it means that no response could be read, and counts it for the cluster.
+func responseFailure(err error, k *stats.Block) verdict {
 	k.Inc(stats.ClusterUpstreamRqRxReset)
 	switch err := err.(type) {
 	case http1.Error:

@@ -32,10 +32,13 @@ func (x *exchange) record(data []byte) {
 // replayLimit returns how many bytes of the request body are kept.
 func (x *exchange) replayLimit() int {
 	if x.retry.on != 0 {
-		return x.route.BodyBuffer(x.chain.compiled.bufferLimit)
+		return x.bodyBuffer()
 	}
 	return maxReplay
 }
+
+// bodyBuffer returns how many bytes of the request body the route allows to be kept.
+func (x *exchange) bodyBuffer() int { return x.route.BodyBuffer(x.chain.compiled.bufferLimit) }
 
 // takeReplay returns an empty buffer for a request body.
 func (w *worker) takeReplay() []byte {

@@ -14,6 +14,7 @@ import (
 // Field values that never change. They are never written.
 var (
 	valueTrue      = []byte("true")
+	valueOne       = []byte("1")
 	valueHTTP      = []byte("http")
 	valueHTTPS     = []byte("https")
 	valueTextPlain = []byte("text/plain")
@@ -237,22 +238,27 @@ func (x *exchange) newUUID() []byte {
 	return x.arenaBytes(text[:])
 }
 
-// appendToList adds value to a field that is a list, as one field line.
+// appendToList adds value to a field of the request that is a list, as one field line.
 func (x *exchange) appendToList(id message.NameID, value []byte) {
-	fields := &x.request.Fields
+	x.arena = appendToList(&x.request.Fields, id, value, x.arena)
+}
+
+// appendToList adds value to a field that is a list, as one field line, which is appended to arena.
+func appendToList(fields *message.Fields, id message.NameID, value, arena []byte) []byte {
 	if !fields.Has(id) {
 		fields.Add(id, value)
-		return
+		return arena
 	}
-	start := len(x.arena)
+	start := len(arena)
 	for i := range fields.All() {
 		if f := &fields.All()[i]; f.ID == id {
-			x.arena = append(x.arena, f.Value...)
-			x.arena = append(x.arena, ',')
+			arena = append(arena, f.Value...)
+			arena = append(arena, ',')
 		}
 	}
-	x.arena = append(x.arena, value...)
-	fields.Set(id, x.added(start))
+	arena = append(arena, value...)
+	fields.Set(id, arena[start:len(arena):len(arena)])
+	return arena
 }
 
 // mutateResponseFields makes the fields of an upstream's response what the client is to see.

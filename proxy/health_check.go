@@ -7,6 +7,8 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/health"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 )
 
 // fieldImmediateFail is the field by which a host asks, in any response, to be taken out at once.
@@ -45,17 +47,18 @@ func (s *Server) publishHealth(found map[string]*config.ClusterHealth) {
 func (s *Server) WaitChecked(ctx context.Context) { s.checker.WaitFirst(ctx) }
 
 // passFailureOn tells the health checks of the host when it asks in the response to be taken out.
-func (x *exchange) passFailureOn() {
-	if x.cluster.Config().HealthCheck == nil {
+func (x *exchange) passFailureOn() { x.worker.passFailureOn(x.cluster, x.lease.Host(), &x.response) }
+
+func (w *worker) passFailureOn(k *upstream.Cluster, h *upstream.Host, resp *message.Response) {
+	if k.Config().HealthCheck == nil {
 		return
 	}
-	if _, asked := x.response.Fields.GetName(fieldImmediateFail); !asked {
+	if _, asked := resp.Fields.GetName(fieldImmediateFail); !asked {
 		return
 	}
-	h := x.lease.Host()
 	if !h.ReportFailure() {
 		return
 	}
-	at, checker, name := h.At(), x.worker.server.checker, x.cluster.Config().Name
+	at, checker, name := h.At(), w.server.checker, k.Config().Name
 	go checker.Fail(name, at) // it waits for a lock
 }

@@ -56,17 +56,19 @@ func (s *Server) publishEjected(cluster string, ejected map[config.Address]bool)
 	}
 }
 
-// answered tells outlier detection of the response head that has come. A gRPC call that has failed at once says so in it.
-func (x *exchange) answered() {
-	status := x.response.Status
-	if x.grpc && status == 200 {
-		if value, told := x.response.Fields.Get(message.NameGRPCStatus); told {
+// answered tells outlier detection of the response head that has come.
+func (x *exchange) answered() { x.lease.Answered(judgedStatus(&x.response, x.grpc)) }
+
+// judgedStatus returns the status that a host is judged by. A gRPC call that has failed at once says so in the head of its response.
+func judgedStatus(resp *message.Response, grpc bool) int {
+	if grpc && resp.Status == 200 {
+		if value, told := resp.Fields.Get(message.NameGRPCStatus); told {
 			if code, err := strconv.ParseUint(string(value), 10, 8); err == nil {
-				status = httpStatusOf(code)
+				return httpStatusOf(code)
 			}
 		}
 	}
-	x.lease.Answered(status)
+	return resp.Status
 }
 
 // httpStatusOf returns the HTTP status that is like a gRPC one, as google/rpc/code.proto has it.

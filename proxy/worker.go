@@ -42,6 +42,7 @@ type worker struct {
 
 	connections int // downstream connections that are open
 	exchanges   []*exchange
+	shadows     []*shadow
 	replays     [][]byte // buffers for request bodies that may have to be sent again
 	http2       *http2.Env
 	http2Stats  *stats.Block

@@ -69,6 +69,13 @@ func TestNoAllocations(t *testing.T) {
 		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
 		{"hashed", harness.Get("/?q=1", "X-A: 1", "X-A: 2"), harness.OK("x"), hashed},
 		{"watched", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) { s.Clusters[0].Outlier = outliers() }},
+		{"mirrored", harness.Head("POST /", "Content-Length: 5", "X-A: 1") + "hello", harness.OK("x"), func(s *harness.Setup) {
+			_, address := harness.NewServer(t, harness.OK("y")) // of one connection
+			mirror := harness.Cluster(mirrorName, address)
+			mirror.Breakers.MaxConnections, mirror.Breakers.MaxPending = 1, 8
+			s.Clusters = append(s.Clusters, mirror)
+			s.Route(0).Forward.Mirrors = []config.MirrorPolicy{mirrorTo(mirrorName)}
+		}},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},

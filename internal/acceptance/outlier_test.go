@@ -33,13 +33,19 @@ func answering(t *testing.T, answer string) netip.AddrPort {
 // untilStat waits until a statistic of the cluster is as wanted: outlier detection decides beside traffic.
 func untilStat(t *testing.T, p *harness.Proxy, name string, want uint64) {
 	t.Helper()
+	untilStatOf(t, p, harness.ClusterName, name, want)
+}
+
+// untilStatOf is untilStat for a cluster of another name.
+func untilStatOf(t *testing.T, p *harness.Proxy, cluster, name string, want uint64) {
+	t.Helper()
 	got := uint64(0)
 	for end := time.Now().Add(harness.Guard); time.Now().Before(end); p.Sync() {
-		if got = p.ClusterStat(name); got == want {
+		if got = p.Stat("cluster." + cluster + "." + name); got == want {
 			return
 		}
 	}
-	t.Fatalf("%s is %d, want %d", name, got, want)
+	t.Fatalf("%s of cluster %s is %d, want %d", name, cluster, got, want)
 }
 
 // untilEjected waits until the workers know of a host that is out, and returns the hosts that are.

@@ -24,6 +24,7 @@ type Route struct {
 	HashPolicies HashPolicies
 
 	retry   *Retry // of a route that forwards
+	mirrors []Mirror
 	filters []FilterConfig
 	body    format // of a direct response with a format
 
@@ -114,6 +115,9 @@ func (c *compiler) forward(r *Route) error {
 	var err error
 	if r.retry, err = c.retryOf(r); err != nil {
 		return fmt.Errorf("retry_policy: %w", err)
+	}
+	if r.mirrors, err = c.mirrorsOf(r); err != nil {
+		return err
 	}
 	r.rewrite, err = newRewriter(forward.PrefixRewrite, forward.RegexRewrite)
 	return err

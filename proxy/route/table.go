@@ -42,6 +42,7 @@ type VirtualHost struct {
 	index   *pathIndex // nil when the routes are too few to be worth one
 
 	retry             *Retry // nil when there is none
+	mirrors           []Mirror
 	filters           map[string]FilterConfig
 	request, response *mutations // nil when there are none
 }
@@ -85,6 +86,9 @@ func compile(rc *config.RouteConfiguration, o Options) (*Table, error) {
 	if c.filters, err = c.compileFilters(rc.Filters); err != nil {
 		return nil, err
 	}
+	if c.tableMirrors, err = c.mirrors(rc.Mirrors); err != nil {
+		return nil, err
+	}
 	hosts := make([]*VirtualHost, len(rc.VirtualHosts))
 	for i, vc := range rc.VirtualHosts {
 		if hosts[i], err = c.virtualHost(vc); err != nil {
@@ -104,6 +108,7 @@ type compiler struct {
 	table             *Table
 	request, response *mutations // of the route configuration itself
 	noRetry           *Retry     // of routes without a policy
+	tableMirrors      []Mirror   // of virtual hosts without any
 	filters           map[string]FilterConfig
 }
 
@@ -120,6 +125,9 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 		return nil, err
 	}
 	if vh.filters, err = c.compileFilters(vc.Filters); err != nil {
+		return nil, err
+	}
+	if vh.mirrors, err = c.mirrors(vc.Mirrors); err != nil {
 		return nil, err
 	}
 	if vc.Retry != nil {

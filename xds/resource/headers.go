@@ -38,19 +38,23 @@ func (a *at) headerMutations(m mutating) config.HeaderMutations {
 func (a *at) headersToAdd(field string, list []*corev3.HeaderValueOption) []config.HeaderValue {
 	var out []config.HeaderValue
 	for i, o := range list {
-		place := a.item(field, i)
-		place.only(o, headerOptionFields)
-		value := place.in("header")
-		value.only(o.GetHeader(), headerValueFields)
-		value.in("value").format(o.GetHeader().GetValue())
-		out = append(out, config.HeaderValue{
-			Name:      value.in("key").mutableName(o.GetHeader().GetKey()),
-			Value:     o.GetHeader().GetValue(),
-			Action:    place.appendAction(o),
-			KeepEmpty: o.GetKeepEmptyValue(),
-		})
+		out = append(out, a.item(field, i).headerToAdd(o))
 	}
 	return out
+}
+
+// headerToAdd decodes one field that is added.
+func (a *at) headerToAdd(o *corev3.HeaderValueOption) config.HeaderValue {
+	a.only(o, headerOptionFields)
+	value := a.in("header")
+	value.only(o.GetHeader(), headerValueFields)
+	value.in("value").format(o.GetHeader().GetValue())
+	return config.HeaderValue{
+		Name:      value.in("key").mutableName(o.GetHeader().GetKey()),
+		Value:     o.GetHeader().GetValue(),
+		Action:    a.appendAction(o),
+		KeepEmpty: o.GetKeepEmptyValue(),
+	}
 }
 
 func (a *at) headersToRemove(field string, names []string) []string {

@@ -20,6 +20,7 @@ var (
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "most_specific_header_mutations_wins": decoded,
 		"max_direct_response_body_size_bytes": decoded, "vhds": decoded, "typed_per_filter_config": decoded,
+		"request_mirror_policies": decoded,
 
 		"metadata": noEffect,
 		// A route to a cluster that does not exist is legal; it answers with cluster_not_found_response_code.
@@ -31,7 +32,7 @@ var (
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded,
 		"include_attempt_count_in_response": decoded, "retry_policy": decoded, "per_request_buffer_limit_bytes": decoded,
-		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded,
+		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded, "request_mirror_policies": decoded,
 
 		"metadata": noEffect, "virtual_clusters": noEffect,
 		"rate_limits": noEffect, // they are for the filter of global rate limits, which there is none of
@@ -112,6 +113,7 @@ func (a *at) routeConfiguration(rc *routev3.RouteConfiguration) *config.RouteCon
 		InternalOnlyHeaders:       make([]string, 0, len(rc.GetInternalOnlyHeaders())),
 		IgnorePortInHostMatching:  rc.GetIgnorePortInHostMatching(),
 		MostSpecificMutationsWins: rc.GetMostSpecificHeaderMutationsWins(),
+		Mirrors:                   a.mirrorPolicies(rc.GetRequestMirrorPolicies()),
 	}
 	for i, name := range rc.GetInternalOnlyHeaders() {
 		out.InternalOnlyHeaders = append(out.InternalOnlyHeaders, a.item("internal_only_headers", i).fieldName(name))
@@ -140,6 +142,7 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		IncludeAttemptCountInResponse: vh.GetIncludeAttemptCountInResponse(),
 		Retry:                         a.in("retry_policy").retryPolicy(vh.GetRetryPolicy()),
 		BodyBuffer:                    a.bodyBuffer(vh),
+		Mirrors:                       a.mirrorPolicies(vh.GetRequestMirrorPolicies()),
 	}
 	for i, domain := range vh.GetDomains() {
 		out.Domains = append(out.Domains, a.item("domains", i).domain(domain, vh.GetName(), taken))

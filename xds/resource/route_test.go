@@ -194,7 +194,6 @@ func TestRouteAction(t *testing.T) {
 
 func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
-		all + "route: {cluster: c, request_mirror_policies: [{cluster: d}]}":                                                                     "route.request_mirror_policies[0]: is not supported",
 		all + "route: {cluster: c, cors: {}}":                                                                                                    "route.cors: is not supported",
 		all + "route: {cluster: c, metadata_match: {}}":                                                                                          "route.metadata_match: is not supported",
 		all + "route: {cluster: c, priority: HIGH}":                                                                                              "route.priority: HIGH is not supported",
