@@ -118,6 +118,9 @@ type Cluster struct {
 	// OverrideHeaders are fields of requests that may name the host, before the balancing is asked (policy override_host);
 	// lower-case.
 	OverrideHeaders []string
+	// LoadReports has RoundRobin weigh hosts by what they report (policy client_side_weighted_round_robin), in place of the weights
+	// of the assignment; nil for these.
+	LoadReports *LoadReports
 	// SlowStart has hosts that are new or healthy again get their share little by little; of RoundRobin and LeastRequest.
 	SlowStart SlowStart
 	// Hashing says how RingHash and Maglev hash requests and hosts.

@@ -260,6 +260,9 @@ func (x *exchange) pumpResponse() verdict {
 // passResponse passes response body bytes on to the client.
 func (x *exchange) passResponse(data []byte, done bool) {
 	came, trailers := len(data), x.up.Trailers()
+	if done && trailers != nil {
+		x.lease.Reported(trailers)
+	}
 	if !x.filters.Empty() && !x.upgraded {
 		data = x.filters.ResponseBody(data)
 		if done {

@@ -27,6 +27,7 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 		resp.EndStream = false // bytes follow, where a body would not
 	}
 	x.answered()
+	x.lease.Reported(&resp.Fields)
 	x.passFailureOn()
 	if x.retryResponse() {
 		return false, verdictNone

@@ -16,6 +16,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/health"
+	"github.com/penguintechinc/marchproxy-alb/proxy/orca"
 	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -69,6 +70,7 @@ type Server struct {
 	resolver *upstream.Resolver
 	checker  *health.Checker
 	outliers *outlier.Detector
+	weigher  *orca.Weigher
 	draining atomic.Bool
 	open     atomic.Int64 // connections of clients
 	panics   *stats.AtomicCounter
@@ -125,6 +127,7 @@ func NewServer(o Options) (*Server, error) {
 		Publish: s.publishResolved, Failed: s.resolveFailed, Count: s.countLookup,
 	})
 	s.outliers = outlier.New(s.sampleHosts, s.publishEjected)
+	s.weigher = orca.New(s.sampleLoads, s.publishWeights)
 	s.checker = health.New(o.Logger, s.publishHealth)
 	for id := range o.Workers {
 		w, err := newWorker(s, id)
@@ -182,6 +185,7 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 	}
 	s.checker.Update(c.checkTargets())
 	s.outliers.Update(c.outlierTargets())
+	s.weigher.Update(c.loadTargets())
 	return nil
 }
 
@@ -300,6 +304,7 @@ func (s *Server) Close() {
 		}
 		s.resolver.Close()
 		s.outliers.Close()
+		s.weigher.Close()
 		s.checker.Close()
 		for _, w := range s.workers {
 			w.loop.Stop()

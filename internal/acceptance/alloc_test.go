@@ -76,6 +76,11 @@ func TestNoAllocations(t *testing.T) {
 			s.Clusters = append(s.Clusters, mirror)
 			s.Route(0).Forward.Mirrors = []config.MirrorPolicy{mirrorTo(mirrorName)}
 		}},
+		{"load reports", harness.Get("/"), "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nendpoint-load-metrics: TEXT cpu_utilization:0.5,rps_fractional:9\r\n\r\nx",
+			func(s *harness.Setup) {
+				s.Clusters[0].LoadReports = loadReports()
+				s.Clusters[0].LoadReports.Update = time.Hour // what is done with them beside traffic does allocate
+			}},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},

@@ -9,6 +9,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/orca"
 	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -40,6 +41,12 @@ type Cluster struct {
 	dialOptions []eventloop.DialOption // of sockets to hosts
 
 	aggregate *aggregate // of a cluster of type aggregate
+
+	// Where hosts are weighed by what they report: what of it, the hosts that have since it was last asked for, and the weights
+	// that came of it.
+	metrics   *orca.Metrics
+	reporting []*Host
+	weights   *orca.Weights
 
 	// With a policy override_host: the fields that may name a host, and the hosts by their addresses.
 	overrideFields [][]byte
@@ -88,7 +95,8 @@ func (k *Cluster) Update(s State) {
 	before := k.state
 	replaced := s.Assignment != before.Assignment
 	rechecked := s.Health != before.Health || s.Config.HealthCheck != k.config.HealthCheck ||
-		s.Config.IgnoreNewHosts != k.config.IgnoreNewHosts || s.Monitors != before.Monitors
+		s.Config.IgnoreNewHosts != k.config.IgnoreNewHosts || s.Monitors != before.Monitors ||
+		(s.Config.LoadReports == nil) != (k.config.LoadReports == nil)
 	k.configure(s.Config)
 	k.state = s
 	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
@@ -101,6 +109,7 @@ func (k *Cluster) Update(s State) {
 }
 
 func (k *Cluster) configure(cfg *config.Cluster) {
+	k.configureLoads(cfg.LoadReports)
 	k.config = cfg
 	k.limits = http1.Limits{
 		HeaderBytes:    int(cfg.MaxHeaderKB) << 10,
@@ -189,6 +198,9 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	before := h.ActiveHealth
 	h.ActiveHealth = h.cluster.config.HealthOf(h.cluster.state.Health, e)
 	describe(&h.Host, locality, e, h.ActiveHealth)
+	if h.cluster.metrics != nil {
+		h.Weight = h.cluster.weights.Of(h.at, h.Priority)
+	}
 	h.EDSHealth, h.PendingRemoval, h.logical = e.Health, e.PendingRemoval, e.Logical
 	h.monitor = nil
 	if monitors := h.cluster.state.Monitors; monitors != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
+	"github.com/penguintechinc/marchproxy-alb/proxy/orca"
 	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
@@ -22,6 +23,8 @@ type Host struct {
 
 	// Counts are the requests to the host that outlier detection goes by, where there is any.
 	Counts outlier.Counts
+
+	load orca.Load // that it has reported since it was last asked for
 
 	cluster     *Cluster
 	tls         *tls.Upstream    // nil for plaintext

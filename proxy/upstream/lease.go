@@ -54,6 +54,7 @@ type Lease struct {
 	open  bool // counted as a request in flight
 
 	answered bool // outlier detection knows the status
+	reported bool // the host has told its load
 }
 
 // Acquire asks for a connection to h for a request; w is woken by what happens to that. After any verdict but Overflow the

@@ -7,6 +7,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	clientsidev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
 	commonlbv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	leastrequestv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
@@ -137,6 +138,11 @@ func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLoc
 				place.locality(m.GetLocalityLbConfig(), out, inLocality)
 			}
 			out.LB = config.Random
+		case name == clientSideMessage:
+			var m clientsidev3.ClientSideWeightedRoundRobin
+			if place.unpack(packed, &m) {
+				place.clientSide(&m, out)
+			}
 		case name == ringHashMessage && !inLocality:
 			var m ringhashv3.RingHash
 			if place.unpack(packed, &m) {
@@ -175,7 +181,7 @@ func noPolicy(p *clusterv3.LoadBalancingPolicy, cluster string) string {
 		names, types = append(names, e.GetName()), append(types, "'"+typeOf(e.GetTypedConfig())+"'")
 	}
 	return fmt.Sprintf("cluster: didn't find a registered load balancer factory implementation for cluster: '%s' with names from [%s]; "+
-		"their type URLs are %s, supported are round_robin, least_request, random, wrr_locality over one of them, ring_hash, maglev and override_host",
+		"their type URLs are %s, supported are round_robin, least_request, random, client_side_weighted_round_robin, wrr_locality over one of them, ring_hash, maglev and override_host",
 		cluster, strings.Join(names, ", "), strings.Join(types, ", "))
 }
 
