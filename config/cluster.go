@@ -168,8 +168,15 @@ type Cluster struct {
 	// (close_connections_on_host_health_failure).
 	CloseOnHealthFailure bool
 
+	// WithoutWarming has the cluster not wait for first lookups and health checks (wait_for_warm_on_init: false).
+	WithoutWarming bool
 	// AddedViaAPI tells a cluster that came by CDS from one of the bootstrap.
 	AddedViaAPI bool
+}
+
+// Warms reports whether it must be found out what c's hosts are or how they are before it is good for traffic.
+func (c *Cluster) Warms() bool {
+	return !c.WithoutWarming && (c.Type == ClusterStrictDNS || c.Type == ClusterLogicalDNS || c.HealthCheck != nil)
 }
 
 // HealthStatus is the health that a control plane gives an endpoint.

@@ -53,10 +53,12 @@ func TestCheckedAt(t *testing.T) {
 func TestHealthIsASourceOfItsOwn(t *testing.T) {
 	s := NewStore(accept)
 	h := &ClusterHealth{}
-	must(t, s.Apply(SourceHealth, Delta{Health: Changes[*ClusterHealth]{Set: map[string]*ClusterHealth{"a": h, "b": h}}}))
-	must(t, s.Apply(SourceXDS, Delta{Clusters: Changes[*Cluster]{Set: map[string]*Cluster{"a": {Name: "a"}}, Replace: true}}))
-	must(t, s.Apply(SourceHealth, Delta{Health: Changes[*ClusterHealth]{Remove: []string{"b"}}}))
-	if now := s.Current(); now.Health["a"] != h || len(now.Health) != 1 || now.Clusters["a"] == nil {
+	a, b := &Cluster{Name: "a"}, &Cluster{Name: "b"}
+	must(t, s.Apply(SourceXDS, Delta{Clusters: Changes[*Cluster]{Set: map[string]*Cluster{"a": a, "b": b}}}))
+	must(t, s.Apply(SourceHealth, Delta{Health: map[*Cluster]*ClusterHealth{a: h, b: h}}))
+	must(t, s.Apply(SourceXDS, Delta{Endpoints: Changes[*ClusterLoadAssignment]{Set: map[string]*ClusterLoadAssignment{"a": {}}}}))
+	must(t, s.Apply(SourceHealth, Delta{Health: map[*Cluster]*ClusterHealth{b: nil}}))
+	if now := s.Current(); now.Health[a] != h || len(now.Health) != 1 || now.Clusters["a"] != a {
 		t.Errorf("health %v, clusters %v", now.Health, now.Clusters)
 	}
 }

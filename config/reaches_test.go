@@ -24,9 +24,9 @@ func TestReaches(t *testing.T) {
 		"endpoints of own source": {Delta{Endpoints: assignments(own.Key("service"))}, []*Cluster{filed}},
 		"endpoints are removed":   {Delta{Endpoints: Changes[*ClusterLoadAssignment]{Remove: []string{"service"}}}, []*Cluster{eds, filed}},
 		"endpoints of another":    {Delta{Endpoints: assignments("eds")}, nil},
-		"addresses":               {Delta{Resolved: assignments("dns")}, []*Cluster{dns}},
-		"addresses of a non-DNS":  {Delta{Resolved: assignments("eds")}, nil},
-		"health":                  {Delta{Health: Changes[*ClusterHealth]{Set: map[string]*ClusterHealth{"eds": {}}}}, []*Cluster{eds}},
+		"addresses":               {Delta{Resolved: map[*Cluster]*ClusterLoadAssignment{dns: {}}}, []*Cluster{dns}},
+		"addresses of a non-DNS":  {Delta{Resolved: map[*Cluster]*ClusterLoadAssignment{eds: {}}}, nil},
+		"health":                  {Delta{Health: map[*Cluster]*ClusterHealth{eds: {}}}, []*Cluster{eds}},
 		"ejected":                 {Delta{Ejected: Changes[map[Address]bool]{Set: map[string]map[Address]bool{"filed": {}}}}, []*Cluster{filed}},
 		"secret":                  {Delta{Secrets: Changes[*Secret]{Set: map[string]*Secret{"s": {}}}}, []*Cluster{secure}},
 	}

@@ -15,12 +15,15 @@ type Snapshot struct {
 	Scopes     map[string][]*Scope            // by ConfigSource.Key of no name
 	Extensions map[string]*Extension          // by ConfigSource.Key of the name of the filter
 	Clusters   map[string]*Cluster
-	Endpoints  map[string]*ClusterLoadAssignment // by ConfigSource.Key of the EDS name
-	Secrets    map[string]*Secret                // by SecretRef.Key
-	Resolved   map[string]*ClusterLoadAssignment // DNS answers, by cluster name
-	Health     map[string]*ClusterHealth         // of clusters with health checks, by cluster name
-	Ejected    map[string]map[Address]bool       // hosts that outlier detection has taken out, by cluster name
-	Overlay    Overlay
+	// Warming are clusters that are to be served under their names, where others may be served meanwhile, once it is known what
+	// their hosts are and how they are.
+	Warming   map[string]*Cluster
+	Endpoints map[string]*ClusterLoadAssignment   // by ConfigSource.Key of the EDS name
+	Secrets   map[string]*Secret                  // by SecretRef.Key
+	Resolved  map[*Cluster]*ClusterLoadAssignment // DNS answers, of Clusters and Warming
+	Health    map[*Cluster]*ClusterHealth         // of those of Clusters and Warming that have health checks
+	Ejected   map[string]map[Address]bool         // hosts that outlier detection has taken out, by cluster name
+	Overlay   Overlay
 	// Runtime is the values of the layered runtime, nil for defaults only.
 	Runtime *Runtime
 
@@ -43,7 +46,7 @@ func (s *Snapshot) Assignment(c *Cluster) *ClusterLoadAssignment {
 	case ClusterEDS:
 		return s.Endpoints[c.EDS.Source.Key(c.EDSName)]
 	case ClusterStrictDNS, ClusterLogicalDNS:
-		return s.Resolved[c.Name]
+		return s.Resolved[c]
 	default:
 		return c.Assignment
 	}

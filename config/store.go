@@ -40,11 +40,15 @@ type Delta struct {
 	// Extensions are configurations of filters.
 	Extensions Changes[*Extension]
 	Clusters   Changes[*Cluster]
-	Endpoints  Changes[*ClusterLoadAssignment]
-	Secrets    Changes[*Secret]
-	Resolved   Changes[*ClusterLoadAssignment]
-	Health     Changes[*ClusterHealth]
-	Ejected    Changes[map[Address]bool]
+	// Warming are clusters that are not served yet.
+	Warming   Changes[*Cluster]
+	Endpoints Changes[*ClusterLoadAssignment]
+	Secrets   Changes[*Secret]
+	Ejected   Changes[map[Address]bool]
+	// Resolved and Health are news of clusters that are served or warm, nil values of which nothing is known any more. Those of
+	// other clusters are passed over.
+	Resolved map[*Cluster]*ClusterLoadAssignment
+	Health   map[*Cluster]*ClusterHealth
 	// Overlay replaces the overlay when it is not nil.
 	Overlay *Overlay
 	// Runtime replaces the runtime when it is not nil.
@@ -58,10 +62,9 @@ type resources struct {
 	scopes     map[string][]*Scope
 	extensions map[string]*Extension
 	clusters   map[string]*Cluster
+	warming    map[string]*Cluster
 	endpoints  map[string]*ClusterLoadAssignment
 	secrets    map[string]*Secret
-	resolved   map[string]*ClusterLoadAssignment
-	health     map[string]*ClusterHealth
 	ejected    map[string]map[Address]bool
 }
 
@@ -109,10 +112,9 @@ func (s *Store) Update(src Source, change func(*Snapshot) (Delta, error)) error 
 	r.scopes = d.Scopes.apply(r.scopes)
 	r.extensions = d.Extensions.apply(r.extensions)
 	r.clusters = d.Clusters.apply(r.clusters)
+	r.warming = d.Warming.apply(r.warming)
 	r.endpoints = d.Endpoints.apply(r.endpoints)
 	r.secrets = d.Secrets.apply(r.secrets)
-	r.resolved = d.Resolved.apply(r.resolved)
-	r.health = d.Health.apply(r.health)
 	r.ejected = d.Ejected.apply(r.ejected)
 	next := s.build(&sources, &d)
 	if err := next.check(); err != nil {
@@ -148,21 +150,19 @@ func (s *Store) build(sources *[sourceCount]resources, d *Delta) *Snapshot {
 		}
 		next.clusterList = listClusters(next.Clusters, next.clusterNames)
 	}
+	if d.Warming.Any() {
+		next.Warming = merge(sources, func(r *resources) map[string]*Cluster { return r.warming })
+	}
 	if d.Endpoints.Any() {
 		next.Endpoints = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.endpoints })
 	}
 	if d.Secrets.Any() {
 		next.Secrets = merge(sources, func(r *resources) map[string]*Secret { return r.secrets })
 	}
-	if d.Resolved.Any() {
-		next.Resolved = merge(sources, func(r *resources) map[string]*ClusterLoadAssignment { return r.resolved })
-	}
-	if d.Health.Any() {
-		next.Health = merge(sources, func(r *resources) map[string]*ClusterHealth { return r.health })
-	}
 	if d.Ejected.Any() {
 		next.Ejected = merge(sources, func(r *resources) map[string]map[Address]bool { return r.ejected })
 	}
+	next.learn(s.current, d)
 	if d.Overlay != nil {
 		next.Overlay = *d.Overlay
 	}
@@ -196,12 +196,15 @@ func (d *Delta) Reaches(c *Cluster) bool {
 			return true
 		}
 	case ClusterStrictDNS, ClusterLogicalDNS:
-		if d.Resolved.reaches(c.Name) {
+		if _, ok := d.Resolved[c]; ok {
 			return true
 		}
 	default:
 	}
-	return d.Clusters.reaches(c.Name) || d.Health.reaches(c.Name) || d.Ejected.reaches(c.Name) || d.Secrets.Any() && c.HasTLS()
+	if _, ok := d.Health[c]; ok {
+		return true
+	}
+	return d.Clusters.reaches(c.Name) || d.Ejected.reaches(c.Name) || d.Secrets.Any() && c.HasTLS()
 }
 
 // apply returns old with the changes made, old itself when there are none.

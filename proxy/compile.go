@@ -18,10 +18,11 @@ import (
 type compiled struct {
 	snapshot     *config.Snapshot
 	clusterNames []string
-	clusters     []*compiledCluster   // by the index that routes use
-	aggregates   []int                // indexes of clusters of that type
-	hashPolicies []route.HashPolicies // of clusters, by that index; nil when none has any
-	changed      []int                // indexes of the clusters that are not as in the generation before
+	clusters     []*compiledCluster                   // by the index that routes use
+	aggregates   []int                                // indexes of clusters of that type
+	hashPolicies []route.HashPolicies                 // of clusters, by that index; nil when none has any
+	warming      map[*config.Cluster]*compiledCluster // which are not served yet
+	changed      []int                                // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener
 	connections  connectionLimit  // of all listeners
 	drains       []*compiledChain // which no listener has any more, and some connections still do
@@ -53,6 +54,9 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot, d *config.Delta)
 	defer undo.run()
 	s.updateBuckets(next.Overlay.RateLimits)
 	if err := s.compileClusters(c, prev, d, undo); err != nil {
+		return nil, err
+	}
+	if err := s.compileWarming(c, prev, d, undo); err != nil {
 		return nil, err
 	}
 	for _, name := range next.ListenerNames() {
@@ -140,6 +144,7 @@ func (c *compiled) release(next *compiled) {
 			}
 		}
 	}
+	c.releaseWarming(next)
 	for _, l := range c.listeners {
 		l.release()
 	}

@@ -87,7 +87,7 @@ func (s *Server) compileClusters(c, prev *compiled, d *config.Delta, undo *clean
 		if old != nil && !d.Reaches(cfg) && len(s.changedFiles) == 0 {
 			c.clusters[i] = old
 		} else {
-			k, err := s.compileCluster(cfg, old, c.snapshot, undo)
+			k, err := s.compileCluster(cfg, old, prev.warming[cfg], c.snapshot, undo)
 			if err != nil {
 				return fmt.Errorf("cluster %q: %w", c.clusterNames[i], err)
 			}
@@ -101,8 +101,10 @@ func (s *Server) compileClusters(c, prev *compiled, d *config.Delta, undo *clean
 	return nil
 }
 
-// compileCluster makes a cluster ready. old is what it was before, nil for a new one.
-func (s *Server) compileCluster(cfg *config.Cluster, old *compiledCluster, next *config.Snapshot, undo *cleanup) (*compiledCluster, error) {
+// compileCluster makes a cluster ready. old is what it was before, nil for a new one, and warm what there is of it when it warmed.
+func (s *Server) compileCluster(
+	cfg *config.Cluster, old, warm *compiledCluster, next *config.Snapshot, undo *cleanup,
+) (*compiledCluster, error) {
 	k := &compiledCluster{config: cfg, asked: next.Assignment(cfg)}
 	if old == nil {
 		k.shared = upstream.NewShared(len(s.workers))
@@ -112,7 +114,11 @@ func (s *Server) compileCluster(cfg *config.Cluster, old *compiledCluster, next 
 	if old == nil || old.config != cfg {
 		k.scopes.extend(s, cfg, undo)
 	}
-	if err := s.secureCluster(k, old, next); err != nil {
+	contexts := old
+	if warm != nil {
+		contexts = warm
+	}
+	if err := s.secureCluster(k, contexts, next); err != nil {
 		return nil, err
 	}
 	k.known(next, old)
@@ -161,8 +167,7 @@ func (prev *compiled) finder(c *compiled) func(i int) *compiledCluster {
 // known gathers what health checks and outlier detection have found of the hosts, in the value of before where that is all the
 // same, and readies what watches them.
 func (k *compiledCluster) known(s *config.Snapshot, old *compiledCluster) {
-	name := k.config.Name
-	k.checked, k.ejected = s.Health[name], s.Ejected[name]
+	k.checked, k.ejected = s.Health[k.config], s.Ejected[k.config.Name]
 	k.health = k.checked
 	switch {
 	case k.config.Outlier == nil:

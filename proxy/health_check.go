@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"context"
-
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -15,36 +13,29 @@ import (
 var fieldImmediateFail = []byte("x-envoy-immediate-health-check-fail")
 
 // checkTargets returns the clusters of c that have a health check.
-func (c *compiled) checkTargets() map[string]health.Target {
-	targets := make(map[string]health.Target)
+func (c *compiled) checkTargets() (targets []health.Target) {
+	add := func(k *compiledCluster, carried func() bool, warming bool) {
+		if k.config.HealthCheck != nil {
+			targets = append(targets, health.Target{
+				Config: k.config, Assignment: k.assignment, Stats: k.scopes.health, Carried: carried, TLS: k.tls, Warming: warming,
+			})
+		}
+	}
 	for _, k := range c.clusters {
-		if k.config.HealthCheck == nil {
-			continue
-		}
-		targets[k.config.Name] = health.Target{
-			Config: k.config, Assignment: k.assignment, Stats: k.scopes.health, Carried: k.shared.Carried, TLS: k.tls,
-		}
+		add(k, k.shared.Carried, false)
+	}
+	for _, k := range c.warming {
+		add(k, func() bool { return false }, true)
 	}
 	return targets
 }
 
 // publishHealth takes what the health checks of clusters have found.
-func (s *Server) publishHealth(found map[string]*config.ClusterHealth) {
-	changes := config.Changes[*config.ClusterHealth]{Set: make(map[string]*config.ClusterHealth)}
-	for name, h := range found {
-		if h == nil {
-			changes.Remove = append(changes.Remove, name)
-		} else {
-			changes.Set[name] = h
-		}
-	}
-	if err := s.store.Apply(config.SourceHealth, config.Delta{Health: changes}); err != nil {
+func (s *Server) publishHealth(found map[*config.Cluster]*config.ClusterHealth) {
+	if err := s.store.Apply(config.SourceHealth, config.Delta{Health: found}); err != nil {
 		s.log.Error("what health checks found could not be used", zap.Error(err))
 	}
 }
-
-// WaitChecked waits until the hosts of all clusters with health checks have been checked once, or ctx ends.
-func (s *Server) WaitChecked(ctx context.Context) { s.checker.WaitFirst(ctx) }
 
 // passFailureOn tells the health checks of the host when it asks in the response to be taken out.
 func (x *exchange) passFailureOn() { x.worker.passFailureOn(x.cluster, x.lease.Host(), &x.response) }
@@ -59,6 +50,6 @@ func (w *worker) passFailureOn(k *upstream.Cluster, h *upstream.Host, resp *mess
 	if !h.ReportFailure() {
 		return
 	}
-	at, checker, name := h.At(), w.server.checker, k.Config().Name
-	go checker.Fail(name, at) // it waits for a lock
+	at, checker, cluster := h.At(), w.server.checker, k.Config()
+	go checker.Fail(cluster, at) // it waits for a lock
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -178,10 +177,11 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 			sockets.Close() // those of workers that have gone
 		}
 	}
+	prev.showWarming(c)
 	prev.release(c)
 	s.closeAccessLogs(c)
-	if d.Clusters.Any() {
-		s.resolver.Update(next.Clusters)
+	if d.Clusters.Any() || d.Warming.Any() {
+		s.resolver.Update(c.resolveTargets())
 	}
 	s.checker.Update(c.checkTargets())
 	s.outliers.Update(c.outlierTargets())
@@ -213,37 +213,27 @@ func (s *Server) onEveryWorker(f func(*worker)) {
 	wait.Wait()
 }
 
-// publishResolved takes the answer of the resolver for a cluster. An answer for one that has gone is dropped, and its last
-// one with it.
-func (s *Server) publishResolved(cluster string, a *config.ClusterLoadAssignment) {
-	err := s.store.Update(config.SourceDNS, func(now *config.Snapshot) (config.Delta, error) {
-		resolved := maps.Clone(now.Resolved)
-		if resolved == nil {
-			resolved = make(map[string]*config.ClusterLoadAssignment)
-		}
-		resolved[cluster] = a
-		maps.DeleteFunc(resolved, func(name string, _ *config.ClusterLoadAssignment) bool { return now.Clusters[name] == nil })
-		return config.Delta{Resolved: config.Changes[*config.ClusterLoadAssignment]{Set: resolved, Replace: true}}, nil
-	})
-	if err != nil {
-		s.log.Error("resolved addresses could not be used", zap.String("cluster", cluster), zap.Error(err))
+// publishResolved takes the answer of the resolver for a cluster.
+func (s *Server) publishResolved(cluster *config.Cluster, a *config.ClusterLoadAssignment) {
+	news := map[*config.Cluster]*config.ClusterLoadAssignment{cluster: a}
+	if err := s.store.Apply(config.SourceDNS, config.Delta{Resolved: news}); err != nil {
+		s.log.Error("resolved addresses could not be used", zap.String("cluster", cluster.Name), zap.Error(err))
 	}
 }
 
-func (s *Server) resolveFailed(cluster string, err error) {
-	s.log.Warn("name lookup failed, the last addresses stay in use", zap.String("cluster", cluster), zap.Error(err))
+func (s *Server) resolveFailed(cluster *config.Cluster, err error) {
+	s.log.Warn("name lookup failed, the last addresses stay in use", zap.String("cluster", cluster.Name), zap.Error(err))
 }
 
-// countLookup counts in the statistics of a cluster that is in force what has become of the lookup of a name.
-func (s *Server) countLookup(cluster string, statistic int) {
+// countLookup counts in the statistics of a cluster what has become of the lookup of a name.
+func (s *Server) countLookup(cluster *config.Cluster, statistic int) {
 	c := s.serving()
-	if i, ok := c.clusterIndex(cluster); ok {
+	if k := c.warming[cluster]; k != nil {
+		k.scopes.cluster.Inc(statistic)
+	} else if i, ok := c.clusterIndex(cluster.Name); ok {
 		c.clusters[i].scopes.cluster.Inc(statistic)
 	}
 }
-
-// WaitResolved waits until the names of all clusters have been looked up once, or ctx ends.
-func (s *Server) WaitResolved(ctx context.Context) { s.resolver.WaitFirst(ctx) }
 
 // FailHealthChecks has the filter health_check answer that this proxy is not healthy, or is again.
 func (s *Server) FailHealthChecks(fail bool) { s.process.HealthCheckFailed.Store(fail) }

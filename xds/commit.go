@@ -28,17 +28,18 @@ func (m *Manager) ready(arriving map[*child]*revision, now time.Time) []candidat
 				continue
 			}
 			waits := m.unmet(w.of(p.warming.value, nil), p.warming.updated, arriving)
-			if !slices.ContainsFunc(waits, func(n missing) bool { return !n.overdue(n.since, now) }) {
-				ready = append(ready, candidate{w, name})
+			if m.warmups.begun(p.warming.value) || slices.ContainsFunc(waits, func(n missing) bool { return !n.overdue(n.since, now) }) {
+				continue
 			}
+			ready = append(ready, candidate{w, name})
 		}
 		slices.SortFunc(ready[begin:], func(a, b candidate) int { return strings.Compare(a.name, b.name) })
 	}
 	return ready
 }
 
-// commit brings warming parents into force together with the change base, which may be nil: as one change of the store when
-// it takes it. When it does not, base is made alone and the parents in ever smaller groups, so that only those are refused
+// commit brings warming parents into force, or has the data plane warm them up, together with the change base, which may be nil: as
+// one change of the store when it takes it. When it does not, base is made alone and the parents in ever smaller groups, so that only those are refused
 // that cannot run. The error is that of base, and then nothing was changed; refused has the parents' own.
 func (m *Manager) commit(base func(*config.Delta) error, ready []candidate, now time.Time) (refused map[candidate]error, err error) {
 	if base == nil && len(ready) == 0 {
@@ -60,6 +61,10 @@ func (m *Manager) commit(base func(*config.Delta) error, ready []candidate, now 
 		m.install(ready, refused)
 	}
 	for _, c := range ready {
+		if next := c.parent().warming.value; refused[c] == nil && m.warmups.needs(next) {
+			m.warmups.begin(next.(*config.Cluster))
+			continue
+		}
 		c.parent().settle(refused[c], now)
 		if refused[c] != nil {
 			m.log.Warn("resource cannot be put into force", zap.String("kind", c.noun), zap.String("name", c.name),
@@ -69,7 +74,7 @@ func (m *Manager) commit(base func(*config.Delta) error, ready []candidate, now 
 	return refused, nil
 }
 
-// change has the store make the change base and put what is ready into force.
+// change has the store make the change base and put what is ready into force, or among what warms.
 func (m *Manager) change(base func(*config.Delta) error, ready []candidate) error {
 	var d config.Delta
 	if base != nil {
@@ -77,11 +82,21 @@ func (m *Manager) change(base func(*config.Delta) error, ready []candidate) erro
 			return err
 		}
 	}
+	d.Warming.Set = make(map[string]*config.Cluster)
 	for _, w := range m.worlds() {
 		set := make(map[string]any)
 		for _, c := range ready {
-			if c.world == w {
-				set[c.name] = c.parent().warming.value
+			if c.world != w {
+				continue
+			}
+			next := c.parent().warming.value
+			if m.warmups.needs(next) {
+				d.Warming.Set[c.name] = next.(*config.Cluster)
+				continue
+			}
+			set[c.name] = next
+			if m.warmups.has(next) {
+				d.Warming.Remove = append(d.Warming.Remove, c.name)
 			}
 		}
 		if err := w.change(&d, set, nil); err != nil {

@@ -9,8 +9,9 @@
 // before it in force, and so does the loss of a control plane.
 //
 // A cluster or listener that refers to something warms: it is applied once that is held, or once its initial_fetch_timeout
-// has passed. What is held already counts, so an updated cluster does not wait for a server to repeat itself. Meanwhile the
-// version before it stays in force.
+// has passed. What is held already counts, so an updated cluster does not wait for a server to repeat itself. A cluster whose
+// names are to be looked up, or whose hosts are to be checked, then waits for that, too: the data plane does it ahead of traffic.
+// Meanwhile the version before it stays in force.
 //
 // # Sources
 //

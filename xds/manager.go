@@ -32,6 +32,9 @@ type Options struct {
 	Runtime func(resource string, texts map[string]string) error
 	// CheckSecret says what of a secret cannot be used, beside what its decoder knows; nil checks nothing.
 	CheckSecret func(*config.Secret) error
+	// WaitWarm waits until it is known what the hosts of a cluster of the store are and how they are, or ctx ends; nil when there is
+	// nobody who finds that out, and nothing to wait for. It must not call the Manager.
+	WaitWarm func(ctx context.Context, c *config.Cluster)
 	// UnknownFields is what becomes of resources with fields that the API does not have; the zero value warns.
 	UnknownFields UnknownFields
 	// DialOptions are those of the connection to the control plane, after the Manager's own.
@@ -56,6 +59,7 @@ type Manager struct {
 	clusters    *world
 	listeners   *world
 	tables      map[string]*table // by type URL
+	warmups     *warmups
 	phase       phase
 	// phaseDeadline is when the first answer of the phase is not waited for any longer, zero for never.
 	phaseDeadline time.Time
@@ -82,6 +86,7 @@ func New(o Options) (*Manager, error) {
 		initialized: make(chan struct{}),
 		unknown:     &unknownFields{policy: o.UnknownFields, log: o.Logger, warned: make(map[string]bool)},
 		tables:      make(map[string]*table),
+		warmups:     newWarmups(o.WaitWarm),
 	}
 	if m.layers, err = newLayers(m, &o); err != nil {
 		return nil, err
@@ -200,6 +205,7 @@ func (m *Manager) resubscribe() {
 		}
 	}
 	m.sources.keep(used)
+	m.retainWarmups()
 }
 
 // Run talks to the control planes until ctx is done, and returns when nothing of it is left running. What was applied stays.
@@ -217,6 +223,8 @@ func (m *Manager) Run(ctx context.Context) {
 		select {
 		case e := <-m.events:
 			deadline.Reset(m.step(e))
+		case <-m.warmups.news:
+			deadline.Reset(m.step(event{do: m.warmed}))
 		case <-deadline.C:
 			deadline.Reset(m.step(event{do: m.expire}))
 		case <-ended:
@@ -228,9 +236,10 @@ func (m *Manager) Run(ctx context.Context) {
 // endSources waits for everything that sources have running, and lets no other begin.
 func (m *Manager) endSources() {
 	m.mu.Lock()
-	m.sources.ended = true
+	m.sources.ended, m.warmups.closed = true, true
 	m.mu.Unlock()
 	m.sources.running.Wait()
+	m.warmups.running.Wait()
 	m.sources.close()
 }
 

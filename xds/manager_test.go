@@ -48,6 +48,7 @@ type proxy struct {
 	refuse      func(next *config.Snapshot) error
 	stop        func()
 	checkSecret func(*config.Secret) error
+	waitWarm    func(context.Context, *config.Cluster) // nil for nobody to wait for
 }
 
 func target(boot *bootstrap.Bootstrap) {
@@ -81,7 +82,7 @@ func run(t *testing.T, change func(*proxy), script func(*proxy)) {
 // startWith runs a Manager with o; bootstrap and store are the proxy's.
 func (p *proxy) startWith(o xds.Options) {
 	p.t.Helper()
-	o.Bootstrap, o.Store, o.Runtime, o.CheckSecret = p.boot, p.store, p.runtime, p.checkSecret
+	o.Bootstrap, o.Store, o.Runtime, o.CheckSecret, o.WaitWarm = p.boot, p.store, p.runtime, p.checkSecret, p.waitWarm
 	var err error
 	p.Manager, err = xds.New(o)
 	if err != nil {

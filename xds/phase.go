@@ -3,6 +3,7 @@ package xds
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
@@ -13,7 +14,8 @@ import (
 //
 //	phaseNew --Run--> phaseRuntime --RTDS answered--> phaseClusters --CDS answered, none warms--> phaseListeners --LDS answered, none warms--> phaseLive
 //
-// Each wait for a first answer, and each for what a resource warms for, ends with its initial_fetch_timeout at the latest.
+// Each wait for a first answer, and each for what a resource warms for, ends with its initial_fetch_timeout at the latest, and each
+// for first lookups and health checks after maxWarmup.
 type phase uint8
 
 const (
@@ -28,7 +30,7 @@ const (
 // done.
 func (m *Manager) start(ctx context.Context) error {
 	now := time.Now()
-	m.phase = phaseRuntime
+	m.phase, m.warmups.ctx = phaseRuntime, ctx
 	m.begin(m.layers, now)
 	m.advance(now)
 	m.sources.run(ctx)
@@ -60,6 +62,9 @@ func (m *Manager) advance(now time.Time) {
 		m.phase = phaseClusters
 		m.begin(m.clusters, now)
 	}
+	if m.phase == phaseClusters {
+		m.warmStatic(now)
+	}
 	if m.phase == phaseClusters && m.done(m.clusters, now) {
 		m.phase, m.phaseDeadline = phaseListeners, time.Time{}
 		m.startListeners(now)
@@ -73,7 +78,7 @@ func (m *Manager) advance(now time.Time) {
 
 // done reports whether nothing of w is waited for any longer.
 func (m *Manager) done(w *world, now time.Time) bool {
-	return !m.awaits(w, now) && w.waitingFor(now) == ""
+	return !m.awaits(w, now) && w.waitingFor(now) == "" && (w != m.clusters || m.warmingUp() == "")
 }
 
 // awaits reports whether the first answer of the phase, that of w, is still to come. It counts the end of the wait when that
@@ -104,7 +109,7 @@ func (m *Manager) startListeners(now time.Time) {
 func (w *world) waitingFor(now time.Time) string {
 	word := func(n *missing, name string) string { return fmt.Sprintf("%s of %s %q", w.word(n), w.noun, name) }
 	for name, p := range w.parents {
-		if p.warming == nil {
+		if p.warming == nil || w.m.warmups.begun(p.warming.value) {
 			continue
 		}
 		if waits := w.m.unmet(w.of(p.warming.value, nil), p.warming.updated, nil); len(waits) > 0 {
@@ -112,13 +117,16 @@ func (w *world) waitingFor(now time.Time) string {
 		}
 	}
 	for name, value := range w.static {
-		for _, n := range w.m.unmet(w.of(value, nil), w.staticSince, nil) {
-			if !n.overdue(n.since, now) {
-				return word(&n, name)
-			}
+		if waits := w.awaited(value, w.staticSince, now); len(waits) > 0 {
+			return word(&waits[0], name)
 		}
 	}
 	return ""
+}
+
+// awaited returns what a resource asks for that it waits for since then, and not for too long.
+func (w *world) awaited(value any, since, now time.Time) []missing {
+	return slices.DeleteFunc(w.m.unmet(w.of(value, nil), since, nil), func(n missing) bool { return n.overdue(n.since, now) })
 }
 
 // word names what is missing.
@@ -132,7 +140,7 @@ func (w *world) nextDeadline(now time.Time) (next time.Time) {
 		}
 	}
 	for _, p := range w.parents {
-		if p.warming != nil {
+		if p.warming != nil && !w.m.warmups.begun(p.warming.value) {
 			consider(w.patienceEnds(p.warming))
 		}
 	}
@@ -215,10 +223,12 @@ func (m *Manager) spokesman() ads.State {
 
 // waiting words what initialization waits for.
 func (m *Manager) waiting(s *State) string {
-	var what string
+	what := m.warmingUp()
 	switch {
 	case m.phase == phaseNew:
 		return "waiting for the start"
+	case what != "":
+		return "waiting for the " + what
 	case s.ControlPlane != "" && !s.Connected && s.LastError != "":
 		return fmt.Sprintf("waiting for the control plane at %s: %s", s.ControlPlane, s.LastError)
 	case s.ControlPlane != "" && !s.Connected:

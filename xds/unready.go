@@ -45,6 +45,9 @@ func (w *world) unready(name string, value any, since time.Time, inForce bool) U
 			u.Targets = append(u.Targets, w.word(&n))
 		}
 	}
+	if w.m.warmups.begun(value) {
+		u.Targets = append(u.Targets, warmupWord(value))
+	}
 	slices.Sort(u.Targets)
 	return u
 }

@@ -225,7 +225,7 @@ func (w *world) eachNeeds(do func([]need)) {
 // expire counts what the parents waited for in vain, before those that warm are put into force without.
 func (w *world) expire(now time.Time) {
 	for name, p := range w.parents {
-		if p.warming == nil {
+		if p.warming == nil || w.m.warmups.begun(p.warming.value) {
 			continue
 		}
 		waits := w.m.unmet(w.of(p.warming.value, nil), p.warming.updated, nil)

@@ -36,9 +36,6 @@ func (p *process) state() (state, reason string) {
 	if s.LastError != "" {
 		reason += ": " + s.LastError
 	}
-	if reason == "" {
-		reason = "waiting for name lookups and first health checks"
-	}
 	if s.ClustersInitialized {
 		return stateInitializing, reason
 	}

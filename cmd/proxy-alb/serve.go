@@ -28,10 +28,6 @@ const (
 	// controlProcs is how many of Go's processors are there beside one per worker, for the control plane. It must not be
 	// 0: a worker keeps its own over brief waits, and the rest of the process would wait with it.
 	controlProcs = 1
-	// resolveWait bounds the wait for the first name lookups before the process calls itself ready, and checkWait that for the
-	// first health check of each host after it.
-	resolveWait = 5 * time.Second
-	checkWait   = 5 * time.Second
 )
 
 // process is a running proxy-alb: the data plane, what configures it, and its faces.
@@ -139,6 +135,7 @@ func (p *process) prepare() error {
 	p.manager, err = xds.New(xds.Options{
 		Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds"), Runtime: p.runtime.SetRTDS,
 		CheckSecret:   func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
+		WaitWarm:      p.server.WaitWarm,
 		UnknownFields: p.settings.flags.unknownDynamicFields(),
 	})
 	if err != nil {
@@ -182,12 +179,6 @@ func (p *process) becomeReady(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	resolving, cancel := context.WithTimeout(ctx, resolveWait)
-	defer cancel()
-	p.server.WaitResolved(resolving)
-	checking, cancel := context.WithTimeout(ctx, checkWait)
-	defer cancel()
-	p.server.WaitChecked(checking)
 	p.health.initialized()
 	p.log.Info("ready", zap.Duration("after", time.Since(p.started)))
 }

@@ -224,7 +224,7 @@ func TestBeforeTheFirstCheck(t *testing.T) {
 				t.Errorf("membership: %s, want %s", got, tc.excluded)
 			}
 			close(held)
-			p.Server.WaitChecked(t.Context())
+			p.Server.WaitWarm(t.Context(), s.Clusters[0])
 			if got := flagsOf(p, both(a, b)...); got != "A B" {
 				t.Errorf("the hosts are %q when all were checked", got)
 			}

@@ -181,10 +181,14 @@ func (s *Setup) StartBootstrap(t testing.TB, yaml string) *Proxy {
 	p := &Proxy{t: t}
 	p.run(s)
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	m, err := xds.New(xds.Options{
-		Bootstrap: b, Store: p.Server.Store(), Logger: log,
+	o := xds.Options{
+		Bootstrap: b, Store: p.Server.Store(), Logger: log, WaitWarm: p.Server.WaitWarm,
 		CheckSecret: func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
-	})
+	}
+	if s.NoWarmup {
+		o.WaitWarm = nil
+	}
+	m, err := xds.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,8 @@ type Setup struct {
 	LocalAddress netip.Addr
 	// Observe is called instead of recording outcomes.
 	Observe func(*proxy.Outcome)
+	// NoWarmup has clusters not wait for name lookups and health checks, which would take their time where hosts are made up.
+	NoWarmup bool
 	// Log is told by the access logs of connection managers.
 	Log accesslog.Logger
 	// Quiet keeps errors that the proxy logs out of the test's output, where they are expected.

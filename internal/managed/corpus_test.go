@@ -78,7 +78,8 @@ func (n *tally) serve(t *testing.T, s *corpus.Scenario, api string) {
 	n.scenarios++
 	server := management.New(t)
 	server.Set(served(t, s)...)
-	now := harness.StartBootstrap(t, 1, server.Bootstrap(api)).Server.Store().Current
+	setup := &harness.Setup{Workers: 1, NoWarmup: true}
+	now := setup.StartBootstrap(t, server.Bootstrap(api)).Server.Store().Current
 	server.Settle()
 	refusals := make(map[string]string) // by type URL
 	answered := make(map[string]bool)   // type URL and name

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ const maxProbes = 256
 // generation; when many hosts fail or come back one after the other, they must not be kept at that.
 const publishPause = 50 * time.Millisecond
 
-// Target is a cluster with a health check, as it is served.
+// Target is a cluster with a health check, as it is served or warms.
 type Target struct {
 	Config     *config.Cluster
 	Assignment *config.ClusterLoadAssignment // nil while it is not known
@@ -30,11 +31,12 @@ type Target struct {
 	TLS        *tls.Sockets                  // nil for plaintext
 	// Carried reports whether the cluster has ever had a connection for traffic. It is called from any goroutine.
 	Carried func() bool
+	// Warming tells that the cluster is not served yet: gauges are those of the one that is.
+	Warming bool
 }
 
-// Publish is told the health of the hosts of each cluster that has changed; nil for one that is no longer checked. It is called
-// from one goroutine, and may call Update.
-type Publish func(map[string]*config.ClusterHealth)
+// Publish is told the health of the hosts of each cluster that has changed. It is called from one goroutine, and may call Update.
+type Publish func(map[*config.Cluster]*config.ClusterHealth)
 
 // Checker checks the hosts of clusters for as long as they are served. Its methods may be called from any goroutine.
 type Checker struct {
@@ -51,11 +53,11 @@ type Checker struct {
 	news    chan struct{}  // has room for one: something is dirty
 
 	mu         sync.Mutex // guards what follows, and the states of sessions
-	groups     map[string]*group
-	published  map[string]*config.ClusterHealth
-	dirty      map[string]bool // clusters whose health may differ from what was published
+	groups     map[*config.Cluster]*group
+	published  map[*config.Cluster]*config.ClusterHealth
+	dirty      map[*config.Cluster]bool // whose health may differ from what was published
 	publishing bool
-	calm       []chan struct{} // to be closed when nothing is left to publish
+	waiters    []waiter // for what is to be published
 	closed     bool
 }
 
@@ -71,9 +73,9 @@ func newChecker(log *zap.Logger, publish Publish) *Checker {
 		publish: publish, log: log, newProber: newProber, random: rand.Int64N,
 		places:    make(chan struct{}, maxProbes),
 		news:      make(chan struct{}, 1),
-		groups:    make(map[string]*group),
-		published: make(map[string]*config.ClusterHealth),
-		dirty:     make(map[string]bool),
+		groups:    make(map[*config.Cluster]*group),
+		published: make(map[*config.Cluster]*config.ClusterHealth),
+		dirty:     make(map[*config.Cluster]bool),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
@@ -81,35 +83,74 @@ func newChecker(log *zap.Logger, publish Publish) *Checker {
 
 func (c *Checker) start() { c.running.Go(c.publishForever) }
 
-// Update makes targets, by the name of the cluster, what is checked. Hosts that are asked the same as before go on
-// undisturbed; one that is asked something else keeps its health until it has answered. It does not wait.
-func (c *Checker) Update(targets map[string]Target) {
+// Update makes targets what is checked. Where a cluster takes the place of another of its name, hosts that are asked the same as
+// before go on undisturbed, and one that is asked something else keeps its health until it has answered. One that is there beside
+// another, as one of them warms, begins anew. It does not wait.
+func (c *Checker) Update(targets []Target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
-	for name, g := range c.groups {
-		if _, ok := targets[name]; !ok {
-			g.end()
-			delete(c.groups, name)
-			c.soil(name)
+	left := c.leave(targets)
+	for i := range targets {
+		t := &targets[i]
+		g := c.groups[t.Config]
+		if g == nil {
+			g = c.successor(left, t)
+		}
+		if g.update(t) {
+			c.soil(t.Config)
 		}
 	}
-	for name, t := range targets {
-		g := c.groups[name]
-		if g == nil {
-			g = &group{checker: c, name: name, sessions: make(map[config.Address]*session)}
-			c.groups[name] = g
-		}
-		if g.update(&t) {
-			c.soil(name)
-		}
+	for _, g := range left {
+		g.end()
+		delete(c.published, g.target.Config)
 	}
 }
 
+// leave takes out the groups of clusters that are not among targets, and returns them by what they are of.
+func (c *Checker) leave(targets []Target) map[role]*group {
+	wanted := make(map[*config.Cluster]bool, len(targets))
+	for i := range targets {
+		wanted[targets[i].Config] = true
+	}
+	left := make(map[role]*group)
+	for cluster, g := range c.groups {
+		if !wanted[cluster] {
+			delete(c.groups, cluster)
+			left[roleOf(&g.target)] = g
+		}
+	}
+	return left
+}
+
+// successor returns the group of a target that is new: the one whose place it takes, when that has left.
+func (c *Checker) successor(left map[role]*group, t *Target) *group {
+	g := left[roleOf(t)]
+	if g == nil || t.Warming {
+		g = &group{checker: c, sessions: make(map[config.Address]*session)}
+	} else {
+		delete(left, roleOf(t))
+		if before := c.published[g.target.Config]; before != nil {
+			c.published[t.Config] = before
+			delete(c.published, g.target.Config)
+		}
+	}
+	c.groups[t.Config] = g
+	return g
+}
+
+// role is what a cluster can be once: the one of its name that is served, or that warms.
+type role struct {
+	cluster string
+	warming bool
+}
+
+func roleOf(t *Target) role { return role{t.Config.Name, t.Warming} }
+
 // Fail takes a host out because its answer to a request of traffic asked for that.
-func (c *Checker) Fail(cluster string, host config.Address) {
+func (c *Checker) Fail(cluster *config.Cluster, host config.Address) {
 	r := result{outcome: reported, excluded: true, why: "x-envoy-immediate-health-check-fail in a response"}
 	c.mu.Lock()
 	g := c.groups[cluster]
@@ -125,15 +166,16 @@ func (c *Checker) Fail(cluster string, host config.Address) {
 	s.log(r, before, now)
 }
 
-// WaitFirst waits until every host known now has been checked once and what was found is published, or ctx ends.
-func (c *Checker) WaitFirst(ctx context.Context) {
+// WaitFirst waits until every host of a cluster that is known now has been checked once and what was found is published, or ctx
+// ends. It does not wait for a cluster that is not checked.
+func (c *Checker) WaitFirst(ctx context.Context, cluster *config.Cluster) {
 	c.mu.Lock()
-	var waiting []*session
-	for _, g := range c.groups {
-		for _, s := range g.sessions {
-			waiting = append(waiting, s)
-		}
+	g := c.groups[cluster]
+	if g == nil {
+		c.mu.Unlock()
+		return
 	}
+	waiting := slices.Collect(maps.Values(g.sessions))
 	c.mu.Unlock()
 	for _, s := range waiting {
 		select {
@@ -143,22 +185,28 @@ func (c *Checker) WaitFirst(ctx context.Context) {
 		}
 	}
 	select {
-	case <-c.calmed():
+	case <-c.told(cluster):
 	case <-ctx.Done():
 	}
 }
 
-// calmed returns a channel that is closed when nothing is left to publish.
-func (c *Checker) calmed() <-chan struct{} {
+// waiter is who waits for the health of a cluster to be published.
+type waiter struct {
+	cluster *config.Cluster
+	done    chan struct{}
+}
+
+// told returns a channel that is closed when what is known now of a cluster is published.
+func (c *Checker) told(cluster *config.Cluster) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	done := make(chan struct{})
-	if len(c.dirty) == 0 && !c.publishing || c.closed {
-		close(done)
+	w := waiter{cluster, make(chan struct{})}
+	if !c.dirty[cluster] && !c.publishing || c.closed {
+		close(w.done)
 	} else {
-		c.calm = append(c.calm, done)
+		c.waiters = append(c.waiters, w)
 	}
-	return done
+	return w.done
 }
 
 // Close ends all checks and waits for their goroutines. It must not be called by Publish.
@@ -170,11 +218,12 @@ func (c *Checker) Close() {
 	c.running.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	clear(c.dirty)
 	c.release()
 }
 
 // soil notes that the health of a cluster may have changed. The caller holds mu.
-func (c *Checker) soil(cluster string) {
+func (c *Checker) soil(cluster *config.Cluster) {
 	c.dirty[cluster] = true
 	select {
 	case c.news <- struct{}{}:
@@ -196,9 +245,7 @@ func (c *Checker) publishForever() {
 		}
 		c.mu.Lock()
 		c.publishing = false
-		if len(c.dirty) == 0 {
-			c.release()
-		}
+		c.release()
 		c.mu.Unlock()
 		if len(changes) > 0 && c.pause > 0 {
 			select {
@@ -210,33 +257,33 @@ func (c *Checker) publishForever() {
 	}
 }
 
-// release lets go of who waits for calm. The caller holds mu.
+// release lets go of who waits for what is published now. The caller holds mu.
 func (c *Checker) release() {
-	for _, done := range c.calm {
-		close(done)
-	}
-	c.calm = nil
+	c.waiters = slices.DeleteFunc(c.waiters, func(w waiter) bool {
+		if c.dirty[w.cluster] {
+			return false
+		}
+		close(w.done)
+		return true
+	})
 }
 
 // takeChanges returns the health of the clusters that is not what was published.
-func (c *Checker) takeChanges() map[string]*config.ClusterHealth {
+func (c *Checker) takeChanges() map[*config.Cluster]*config.ClusterHealth {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.publishing = true
-	changes := make(map[string]*config.ClusterHealth)
-	for name := range c.dirty {
-		before, g := c.published[name], c.groups[name]
-		switch {
-		case g == nil && before != nil:
-			changes[name] = nil
-			delete(c.published, name)
-		case g != nil:
-			if before == nil {
-				before = &config.ClusterHealth{}
-			}
-			if next := g.health(); !maps.Equal(next.Hosts, before.Hosts) {
-				changes[name], c.published[name] = next, next
-			}
+	changes := make(map[*config.Cluster]*config.ClusterHealth)
+	for cluster := range c.dirty {
+		before, g := c.published[cluster], c.groups[cluster]
+		if g == nil {
+			continue
+		}
+		if before == nil {
+			before = &config.ClusterHealth{}
+		}
+		if next := g.health(); !maps.Equal(next.Hosts, before.Hosts) {
+			changes[cluster], c.published[cluster] = next, next
 		}
 	}
 	clear(c.dirty)

@@ -10,7 +10,6 @@ import (
 // group is the sessions of one cluster. It is guarded by Checker.mu.
 type group struct {
 	checker  *Checker
-	name     string
 	target   Target
 	sessions map[config.Address]*session // by the endpoint's address
 
@@ -21,7 +20,7 @@ type group struct {
 func (g *group) update(t *Target) bool {
 	before := g.target
 	g.target = *t
-	if before.Config == t.Config && before.Assignment == t.Assignment && before.TLS == t.TLS {
+	if before.Config == t.Config && before.Assignment == t.Assignment && before.TLS == t.TLS && before.Warming == t.Warming {
 		return false
 	}
 	same := before.Config != nil &&
@@ -95,6 +94,9 @@ func (g *group) weigh(flags config.HostHealth, n uint64) {
 
 // count sets the gauges.
 func (g *group) count() {
+	if g.target.Warming {
+		return
+	}
 	g.target.Stats.Set(stats.HealthCheckHealthy, g.healthy)
 	g.target.Stats.Set(stats.HealthCheckDegraded, g.degraded)
 }

@@ -113,19 +113,14 @@ func (p *scripted) close() {
 }
 
 // publish is a Publish.
-func (e *estate) publish(changes map[string]*config.ClusterHealth) {
+func (e *estate) publish(changes map[*config.Cluster]*config.ClusterHealth) {
 	time.Sleep(e.delay) // of virtual time
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(changes)) {
-		h := changes[name]
-		if h == nil {
-			delete(e.current, name)
-			e.told = append(e.told, name+": gone")
-			continue
-		}
-		e.current[name] = h
-		e.told = append(e.told, name+":"+healthText(h))
+	byName := func(a, b *config.Cluster) int { return strings.Compare(a.Name, b.Name) }
+	for _, cluster := range slices.SortedFunc(maps.Keys(changes), byName) {
+		e.current[cluster.Name] = changes[cluster]
+		e.told = append(e.told, cluster.Name+":"+healthText(changes[cluster]))
 	}
 }
 
@@ -262,13 +257,7 @@ func (b *bench) target(name string, check *config.HealthCheck, a *config.Cluster
 }
 
 // serve makes targets what is checked.
-func (b *bench) serve(targets ...Target) {
-	all := make(map[string]Target)
-	for _, t := range targets {
-		all[t.Config.Name] = t
-	}
-	b.Update(all)
-}
+func (b *bench) serve(targets ...Target) { b.Update(targets) }
 
 // wantStats compares statistics of health_check of a cluster.
 func (b *bench) wantStats(t *testing.T, cluster string, want map[string]uint64) {

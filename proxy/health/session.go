@@ -17,6 +17,7 @@ import (
 type session struct {
 	checker  *Checker
 	group    *group
+	cluster  string // its name
 	endpoint config.Endpoint
 	socket   *tls.Upstream // nil for plaintext
 	check    *config.HealthCheck
@@ -33,7 +34,7 @@ type session struct {
 
 func newSession(g *group, e *config.Endpoint, socket *tls.Upstream, first state) *session {
 	s := &session{
-		checker: g.checker, group: g, endpoint: *e, socket: socket, check: g.target.Config.HealthCheck, scope: g.target.Stats,
+		checker: g.checker, group: g, cluster: g.target.Config.Name, endpoint: *e, socket: socket, check: g.target.Config.HealthCheck, scope: g.target.Stats,
 		prober: g.checker.newProber(g.target.Config, e, socket),
 		state:  first, checked: make(chan struct{}),
 	}
@@ -97,7 +98,7 @@ func (s *session) probe() (r result, done bool) {
 func (s *session) attempt(ctx context.Context) (r result) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.checker.log.Error("panic in a health check", zap.String("cluster", s.group.name),
+			s.checker.log.Error("panic in a health check", zap.String("cluster", s.cluster),
 				zap.Stringer("host", s.endpoint.Address), zap.Any("panic", v), zap.Stack("stack"))
 			r = result{outcome: networkFailure, why: fmt.Sprint("panic: ", v)}
 		}
@@ -132,7 +133,7 @@ func (s *session) take(r result) transition {
 		s.group.weigh(before, ^uint64(0))
 		s.group.weigh(s.state.flags, 1)
 		s.group.count()
-		s.checker.soil(s.group.name)
+		s.checker.soil(s.group.target.Config)
 	}
 	return t
 }
@@ -154,7 +155,7 @@ func (s *session) countOutcome(o outcome) {
 // log tells of a host that was taken out or has come back.
 func (s *session) log(r result, before, now config.HostHealth) {
 	fields := []zap.Field{
-		zap.String("cluster", s.group.name), zap.Stringer("host", s.endpoint.Address), zap.Stringer("outcome", r.outcome),
+		zap.String("cluster", s.cluster), zap.Stringer("host", s.endpoint.Address), zap.Stringer("outcome", r.outcome),
 	}
 	failed, hadFailed := now.Has(config.FailedActiveHC), before.Has(config.FailedActiveHC)
 	switch {

@@ -26,8 +26,8 @@ type Resolver struct {
 	events ResolverEvents
 	places chan struct{}
 
-	mu      sync.Mutex             // guards what follows
-	running map[string]*resolution // the last one of each cluster, until it has ended
+	mu      sync.Mutex                      // guards what follows, and what is said to be of resolutions
+	running map[*config.Cluster]*resolution // until they have ended
 	closed  bool
 }
 
@@ -35,11 +35,11 @@ type Resolver struct {
 // at the same time for different clusters. They may call Update.
 type ResolverEvents struct {
 	// Publish is told of the endpoints of a cluster when they are not as before.
-	Publish func(cluster string, a *config.ClusterLoadAssignment)
+	Publish func(cluster *config.Cluster, a *config.ClusterLoadAssignment)
 	// Failed is told of lookups that failed.
-	Failed func(cluster string, err error)
+	Failed func(cluster *config.Cluster, err error)
 	// Count is told what to count in the statistics of a cluster, by an index of stats.Cluster; nil where nobody counts.
-	Count func(cluster string, statistic int)
+	Count func(cluster *config.Cluster, statistic int)
 }
 
 // resolution is the goroutine that resolves one cluster as it is configured.
@@ -47,9 +47,9 @@ type resolution struct {
 	config *config.Cluster
 	ctx    context.Context
 	cancel context.CancelFunc
-	before *resolution // of the same cluster, which has to end first; nil when there is none
-	known  answers     // the goroutine's; anybody's once done is closed
-	looked chan struct{}
+	known  answers       // the goroutine's
+	found  answers       // copy of known, guarded by Resolver.mu
+	looked chan struct{} // closed when all names have been looked up once and what was found is published
 	done   chan struct{}
 }
 
@@ -59,85 +59,91 @@ func NewResolver(lookup Lookup, events ResolverEvents) *Resolver {
 		lookup = dns.Lookup
 	}
 	if events.Count == nil {
-		events.Count = func(string, int) {}
+		events.Count = func(*config.Cluster, int) {}
 	}
 	return &Resolver{
 		lookup: lookup, events: events,
 		places:  make(chan struct{}, maxLookups),
-		running: make(map[string]*resolution),
+		running: make(map[*config.Cluster]*resolution),
 	}
 }
 
-// Update makes the STRICT_DNS and LOGICAL_DNS clusters among clusters the ones that are resolved. One whose configuration is the same
-// value as before goes on undisturbed. It does not wait; the first answer for a changed cluster is published after
-// everything that was found for it before.
-func (r *Resolver) Update(clusters map[string]*config.Cluster) {
+// Update makes the STRICT_DNS and LOGICAL_DNS clusters among clusters the ones that are resolved. One that is the same value as
+// before goes on undisturbed; one that has a name that another had, or still has, begins with the addresses that are known of
+// that. It does not wait.
+func (r *Resolver) Update(clusters []*config.Cluster) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, run := range r.running {
-		if clusters[name] != run.config {
+	wanted := make(map[*config.Cluster]bool)
+	for _, cfg := range clusters {
+		wanted[cfg] = cfg.Type == config.ClusterStrictDNS || cfg.Type == config.ClusterLogicalDNS
+	}
+	byName := make(map[string]*resolution, len(r.running))
+	for cfg, run := range r.running {
+		if !wanted[cfg] {
 			run.cancel()
 		}
+		byName[cfg.Name] = run
 	}
 	if r.closed {
 		return
 	}
-	for name, cfg := range clusters {
-		if cfg.Type != config.ClusterStrictDNS && cfg.Type != config.ClusterLogicalDNS {
-			continue
-		}
-		if run := r.running[name]; run == nil || run.ctx.Err() != nil {
-			r.start(name, cfg, run)
+	for _, cfg := range clusters {
+		if run := r.running[cfg]; wanted[cfg] && (run == nil || run.ctx.Err() != nil) {
+			r.start(cfg, run, byName[cfg.Name])
 		}
 	}
 }
 
-func (r *Resolver) start(name string, cfg *config.Cluster, before *resolution) {
-	run := &resolution{config: cfg, before: before, looked: make(chan struct{}), done: make(chan struct{})}
+// start begins to resolve cfg. before is the resolution of the same value, which has to end first; kin is one of the same name. Both
+// may be nil.
+func (r *Resolver) start(cfg *config.Cluster, before, kin *resolution) {
+	run := &resolution{config: cfg, looked: make(chan struct{}), done: make(chan struct{})}
+	if kin != nil && kin.config.DNSFamily == cfg.DNSFamily && kin.config.Type == cfg.Type {
+		run.known = kin.found.addressesOnly()
+	}
 	run.ctx, run.cancel = context.WithCancel(context.Background())
-	r.running[name] = run
+	r.running[cfg] = run
 	go func() {
-		defer r.forget(name, run)
+		defer r.forget(run)
 		defer close(run.done)
 		looked := sync.OnceFunc(func() { close(run.looked) })
 		defer looked()
-		run.takeOver()
+		if before != nil { // it was cancelled, but may be publishing: its answer must not come after ours
+			<-before.done
+		}
 		r.resolveForever(run, looked)
 	}()
 }
 
-// takeOver waits until the resolution before has ended, and takes what it knew. It was cancelled, but may be publishing: an
-// answer that came after that of its successor would stay.
-func (run *resolution) takeOver() {
-	if run.before == nil {
-		return
-	}
-	<-run.before.done
-	if before := run.before.config; before.DNSFamily == run.config.DNSFamily && before.Type == run.config.Type {
-		run.known = run.before.known.addressesOnly()
-	}
-	run.before = nil
-}
-
-func (r *Resolver) forget(name string, run *resolution) {
+func (r *Resolver) forget(run *resolution) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.running[name] == run {
-		delete(r.running, name)
+	if r.running[run.config] == run {
+		delete(r.running, run.config)
 	}
 }
 
-// WaitFirst waits until every cluster known now has been looked up once, successfully or not, or ctx ends.
-func (r *Resolver) WaitFirst(ctx context.Context) {
+// remember notes what a resolution knows, for one that follows it.
+func (r *Resolver) remember(run *resolution) {
+	found := run.known.addressesOnly()
 	r.mu.Lock()
-	running := slices.Collect(maps.Values(r.running))
+	defer r.mu.Unlock()
+	run.found = found
+}
+
+// WaitFirst waits until the names of a cluster have been looked up once, successfully or not, and what was found is published, or
+// ctx ends. It does not wait for a cluster that is not resolved.
+func (r *Resolver) WaitFirst(ctx context.Context, cluster *config.Cluster) {
+	r.mu.Lock()
+	run := r.running[cluster]
 	r.mu.Unlock()
-	for _, run := range running {
-		select {
-		case <-run.looked:
-		case <-ctx.Done():
-			return
-		}
+	if run == nil {
+		return
+	}
+	select {
+	case <-run.looked:
+	case <-ctx.Done():
 	}
 }
 

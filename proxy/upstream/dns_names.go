@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -54,25 +55,26 @@ func (r *Resolver) resolveForever(run *resolution, looked func()) {
 		if run.ctx.Err() != nil {
 			return
 		}
-		name := run.config.Name
 		if err != nil {
-			r.events.Failed(name, err)
+			r.events.Failed(run.config, err)
 		}
 		if now := resolved(run.config, run.known); last == nil || !sameEndpoints(last, now) {
 			last = now
-			r.events.Publish(name, now)
+			r.remember(run)
+			r.events.Publish(run.config, now)
 		} else if err == nil {
-			r.events.Count(name, stats.ClusterUpdateNoRebuild)
+			r.events.Count(run.config, stats.ClusterUpdateNoRebuild)
 		}
 		looked()
 		pause.Reset(time.Until(next))
 	}
 }
 
-// refresh looks up the names of the cluster that are due, and returns when the next one is, and the first failure. Names that
-// failed keep their addresses.
+// refresh looks up the names of the cluster that are due, all at a time, and returns when the next one is, and the first failure.
+// Names that failed keep their addresses.
 func (r *Resolver) refresh(run *resolution) (next time.Time, failure error) {
 	known, now := make(answers), time.Now()
+	var due []*query
 	for _, e := range run.config.Assignment.Endpoints() {
 		name := e.Address.IP
 		a := known[name]
@@ -86,10 +88,11 @@ func (r *Resolver) refresh(run *resolution) (next time.Time, failure error) {
 		}
 		known[name] = a
 		if !a.due.After(now) {
-			if err := r.ask(run, name, a); err != nil && failure == nil {
-				failure = fmt.Errorf("resolve %q: %w", name, err)
-			}
+			due = append(due, &query{name: name, answer: a})
 		}
+	}
+	failure = r.askAll(run, due)
+	for _, a := range known {
 		if next.IsZero() || a.due.Before(next) {
 			next = a.due
 		}
@@ -101,19 +104,41 @@ func (r *Resolver) refresh(run *resolution) (next time.Time, failure error) {
 	return next, failure
 }
 
+// query is a name that is looked up, and what comes of it.
+type query struct {
+	name   string
+	answer *answer
+	err    error
+}
+
+// askAll looks names up, all at a time, and returns the first failure in their order.
+func (r *Resolver) askAll(run *resolution, names []*query) error {
+	var asking sync.WaitGroup
+	for _, q := range names {
+		asking.Go(func() { q.err = r.ask(run, q.name, q.answer) })
+	}
+	asking.Wait()
+	for _, q := range names {
+		if q.err != nil {
+			return fmt.Errorf("resolve %q: %w", q.name, q.err)
+		}
+	}
+	return nil
+}
+
 // ask looks a name up, and notes when to do so again.
 func (r *Resolver) ask(run *resolution, name string, a *answer) error {
 	cfg := run.config
-	r.events.Count(cfg.Name, stats.ClusterUpdateAttempt)
+	r.events.Count(cfg, stats.ClusterUpdateAttempt)
 	addresses, ttl, err := r.resolve(run.ctx, name, cfg)
 	if err != nil {
-		r.events.Count(cfg.Name, stats.ClusterUpdateFailure)
+		r.events.Count(cfg, stats.ClusterUpdateFailure)
 		a.due = time.Now().Add(a.afterFailure(cfg))
 		return err
 	}
-	r.events.Count(cfg.Name, stats.ClusterUpdateSuccess)
+	r.events.Count(cfg, stats.ClusterUpdateSuccess)
 	if len(addresses) == 0 {
-		r.events.Count(cfg.Name, stats.ClusterUpdateEmpty)
+		r.events.Count(cfg, stats.ClusterUpdateEmpty)
 	}
 	a.addresses, a.backoff = addresses, 0
 	a.due = time.Now().Add(afterSuccess(cfg, ttl))

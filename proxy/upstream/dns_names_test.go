@@ -33,7 +33,7 @@ func TestLookupAgain(t *testing.T) {
 				}
 				k := dnsCluster("k", "a", "b", "c", "a") // one twice
 				tc.change(k)
-				r.Update(byName(k))
+				r.Update(listOf(k))
 				time.Sleep(10*time.Second + time.Millisecond)
 				synctest.Wait()
 				if got := askedAt(z); got != tc.want {
@@ -102,7 +102,7 @@ func TestLookupBackoff(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
 		k := dnsCluster("k", "a.test")
 		k.DNSFailure = config.Backoff{Base: time.Second, Max: time.Second}
-		r.Update(byName(k))
+		r.Update(listOf(k))
 		time.Sleep(100 * time.Second)
 		asked := len(z.takeAsked())
 		if asked < 100 || asked > 500 {
@@ -124,7 +124,7 @@ func TestLogicalDNS(t *testing.T) {
 		z.set("a.test", "192.0.2.9", "192.0.2.1", "2001:db8::1")
 		k := dnsCluster("k", "a.test")
 		k.Type, k.DNSFamily = config.ClusterLogicalDNS, config.DNSV4Only
-		r.Update(byName(k))
+		r.Update(listOf(k))
 		p.want(t, "k: 192.0.2.9:80")
 		want := config.Endpoint{Address: config.Address{IP: "192.0.2.9", Port: 80}, Hostname: "a.test", Weight: 1, Logical: true}
 		if got := p.last["k"].Localities[0].Endpoints; len(got) != 1 || got[0] != want {
@@ -137,7 +137,7 @@ func TestLogicalDNS(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		p.want(t)
 		k = dnsCluster("k", "a.test") // of another type, its addresses are not taken over
-		r.Update(byName(k))
+		r.Update(listOf(k))
 		p.want(t, "k:")
 	})
 }
@@ -160,7 +160,7 @@ func TestLookupCounts(t *testing.T) {
 		z.set("b.test", "2001:db8::1")
 		k := dnsCluster("k", "a.test", "b.test", "none.test")
 		k.DNSFamily = config.DNSV4Only // of b.test nothing is left
-		r.Update(byName(k))
+		r.Update(listOf(k))
 		synctest.Wait()
 		want := map[string]int{"k update_attempt": 3, "k update_success": 2, "k update_failure": 1, "k update_empty": 1}
 		p.wantCounts(t, want)
@@ -180,7 +180,7 @@ func TestLookupCounts(t *testing.T) {
 // TestLookupNothing holds that a cluster without names asks nobody and does not spin.
 func TestLookupNothing(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
-		r.Update(byName(dnsCluster("k")))
+		r.Update(listOf(dnsCluster("k")))
 		p.want(t, "k:")
 		time.Sleep(time.Minute)
 		synctest.Wait()

@@ -100,10 +100,10 @@ type publisher struct {
 	last     map[string]*config.ClusterLoadAssignment
 }
 
-func (p *publisher) publish(cluster string, a *config.ClusterLoadAssignment) {
+func (p *publisher) publish(cluster *config.Cluster, a *config.ClusterLoadAssignment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := cluster + ":"
+	text := cluster.Name + ":"
 	for _, l := range a.Localities {
 		for _, e := range l.Endpoints {
 			text += " " + e.Address.String()
@@ -113,26 +113,26 @@ func (p *publisher) publish(cluster string, a *config.ClusterLoadAssignment) {
 	if p.last == nil {
 		p.last = make(map[string]*config.ClusterLoadAssignment)
 	}
-	p.last[cluster] = a
+	p.last[cluster.Name] = a
 }
 
 func (p *publisher) events() ResolverEvents {
 	return ResolverEvents{Publish: p.publish, Failed: p.failed, Count: p.count}
 }
 
-func (p *publisher) count(cluster string, statistic int) {
+func (p *publisher) count(cluster *config.Cluster, statistic int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.counts == nil {
 		p.counts = make(map[string]int)
 	}
-	p.counts[cluster+" "+stats.Cluster.Def(statistic).Name]++
+	p.counts[cluster.Name+" "+stats.Cluster.Def(statistic).Name]++
 }
 
-func (p *publisher) failed(cluster string, err error) {
+func (p *publisher) failed(cluster *config.Cluster, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failures = append(p.failures, cluster+": "+err.Error())
+	p.failures = append(p.failures, cluster.Name+": "+err.Error())
 }
 
 // want compares what was published since the last call.
@@ -170,13 +170,7 @@ func dnsCluster(cluster string, names ...string) *config.Cluster {
 	return &config.Cluster{Name: cluster, Type: config.ClusterStrictDNS, DNSRefresh: 5 * time.Second, Assignment: a}
 }
 
-func byName(clusters ...*config.Cluster) map[string]*config.Cluster {
-	all := make(map[string]*config.Cluster)
-	for _, k := range clusters {
-		all[k.Name] = k
-	}
-	return all
-}
+func listOf(clusters ...*config.Cluster) []*config.Cluster { return clusters }
 
 // withResolver runs f in a bubble of its own time. What the resolver started must have ended when it is closed.
 func withResolver(t *testing.T, f func(t *testing.T, r *Resolver, z *zone, p *publisher)) {
@@ -216,7 +210,7 @@ func TestLookupFamilies(t *testing.T) {
 				z.set("a.test", tc.found...)
 				k := dnsCluster("k", "a.test")
 				k.DNSFamily = tc.family
-				r.Update(byName(k))
+				r.Update(listOf(k))
 				p.want(t, "k:"+tc.want)
 				if asked := z.takeAsked(); !slices.Equal(asked, []string{tc.network + " a.test @0s"}) {
 					t.Errorf("asked %q", asked)
@@ -236,7 +230,7 @@ func TestLookupAnswerIsBounded(t *testing.T) {
 		}
 		slices.Reverse(found)
 		z.set("a.test", found...)
-		r.Update(byName(dnsCluster("k", "a.test")))
+		r.Update(listOf(dnsCluster("k", "a.test")))
 		synctest.Wait()
 		got := p.last["k"].Localities[0].Endpoints
 		if len(got) != maxAddresses || got[0].Address.IP != "2001:db8::" || got[1].Address.IP != "2001:db8::1" {
@@ -257,7 +251,7 @@ func TestResolvedAssignment(t *testing.T) {
 		}}
 		k.Assignment.Localities = append(k.Assignment.Localities, second)
 		z.set("b.test", "2001:db8::1")
-		r.Update(byName(k))
+		r.Update(listOf(k))
 		synctest.Wait()
 		end := func(ip string, port uint32, host string, weight uint32, health config.HealthStatus) config.Endpoint {
 			return config.Endpoint{Address: config.Address{IP: ip, Port: port}, Hostname: host, Weight: weight, Health: health}
@@ -271,7 +265,7 @@ func TestResolvedAssignment(t *testing.T) {
 		if got := p.last["k"]; !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		if asked := z.takeAsked(); !slices.Equal(asked, []string{"ip a.test @0s", "ip b.test @0s"}) {
+		if asked := slices.Sorted(slices.Values(z.takeAsked())); !slices.Equal(asked, []string{"ip a.test @0s", "ip b.test @0s"}) {
 			t.Errorf("asked %q", asked)
 		}
 		if k.Assignment.Localities[0].Endpoints[0].Address.IP != "a.test" {
@@ -286,7 +280,7 @@ func TestRefresh(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
 		z.takes = 2 * time.Second
 		z.set("a.test", "192.0.2.1", "192.0.2.2")
-		r.Update(byName(dnsCluster("k", "a.test")))
+		r.Update(listOf(dnsCluster("k", "a.test")))
 		time.Sleep(3 * time.Second)
 		p.want(t, "k: 192.0.2.1:80 192.0.2.2:80")
 		z.set("a.test", "192.0.2.2", "192.0.2.1") // the same
@@ -305,7 +299,7 @@ func TestLookupFailureKeepsTheLast(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
 		z.set("a.test", "192.0.2.1")
 		z.set("b.test", "192.0.2.2")
-		r.Update(byName(dnsCluster("k", "a.test", "b.test")))
+		r.Update(listOf(dnsCluster("k", "a.test", "b.test")))
 		p.want(t, "k: 192.0.2.1:80 192.0.2.2:80")
 		z.fail("a.test")
 		z.set("b.test", "192.0.2.3")
@@ -326,7 +320,7 @@ func TestLookupFailureKeepsTheLast(t *testing.T) {
 func TestLookupTimesOut(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
 		z.takes = time.Hour
-		r.Update(byName(dnsCluster("k", "a.test")))
+		r.Update(listOf(dnsCluster("k", "a.test")))
 		time.Sleep(lookupTimeout + time.Second)
 		p.wantFailures(t, `k: resolve "a.test": context deadline exceeded`)
 		p.want(t, "k:")
@@ -337,11 +331,11 @@ func TestUnchangedClusterGoesOn(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
 		z.set("a.test", "192.0.2.1")
 		k := dnsCluster("k", "a.test")
-		r.Update(byName(k))
+		r.Update(listOf(k))
 		p.want(t, "k: 192.0.2.1:80")
 		time.Sleep(3 * time.Second)
 		static := &config.Cluster{Name: "static", Assignment: assign()}
-		r.Update(byName(k, static))
+		r.Update(listOf(k, static))
 		time.Sleep(3 * time.Second)
 		if asked, want := z.takeAsked(), []string{"ip a.test @0s", "ip a.test @5s"}; !slices.Equal(asked, want) {
 			t.Errorf("asked %q, want %q", asked, want)
@@ -356,7 +350,7 @@ func TestRemovedClusterEnds(t *testing.T) {
 		z, p := newZone(), &publisher{}
 		r := NewResolver(z.lookup, p.events())
 		z.takes = time.Second
-		r.Update(byName(dnsCluster("k", "a.test"), dnsCluster("l", "a.test")))
+		r.Update(listOf(dnsCluster("k", "a.test"), dnsCluster("l", "a.test")))
 		synctest.Wait()
 		r.Update(nil)
 		synctest.Wait()
@@ -370,43 +364,37 @@ func TestRemovedClusterEnds(t *testing.T) {
 	})
 }
 
-// TestSuccessorPublishesLast holds that what a cluster's earlier configuration resolved to never comes after what its
-// present one did, however late it is.
+// TestSuccessorPublishesLast holds that what a cluster resolved to before it was taken out never comes after what it does when it
+// is back, however late it is.
 func TestSuccessorPublishesLast(t *testing.T) {
-	for _, removed := range []bool{false, true} {
-		t.Run(fmt.Sprintf("removed=%v", removed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				z, p := newZone(), &publisher{}
-				z.set("old.test", "192.0.2.1")
-				z.set("new.test", "192.0.2.2")
-				letGo, held := make(chan struct{}), make(chan struct{}, 1)
-				held <- struct{}{}
-				events := p.events()
-				events.Publish = func(cluster string, a *config.ClusterLoadAssignment) {
-					select {
-					case <-held: // the first is stopped where it can no longer be cancelled
-						<-letGo
-					default:
-					}
-					p.publish(cluster, a)
-				}
-				r := NewResolver(z.lookup, events)
-				r.Update(byName(dnsCluster("k", "old.test")))
-				synctest.Wait()
-				if removed {
-					r.Update(nil)
-				}
-				r.Update(byName(dnsCluster("k", "middle.test")))
-				r.Update(byName(dnsCluster("k", "new.test")))
-				synctest.Wait()
-				close(letGo)
-				synctest.Wait()
-				time.Sleep(time.Minute)
-				p.want(t, "k: 192.0.2.1:80", "k: 192.0.2.2:80")
-				r.Close()
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		z, p := newZone(), &publisher{}
+		z.set("a.test", "192.0.2.1")
+		letGo, held := make(chan struct{}), make(chan struct{}, 1)
+		held <- struct{}{}
+		events := p.events()
+		events.Publish = func(cluster *config.Cluster, a *config.ClusterLoadAssignment) {
+			select {
+			case <-held: // the first is stopped where it can no longer be cancelled
+				<-letGo
+			default:
+			}
+			p.publish(cluster, a)
+		}
+		r := NewResolver(z.lookup, events)
+		k := dnsCluster("k", "a.test")
+		r.Update(listOf(k))
+		synctest.Wait()
+		r.Update(nil)
+		z.set("a.test", "192.0.2.2")
+		r.Update(listOf(k))
+		synctest.Wait()
+		close(letGo)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		p.want(t, "k: 192.0.2.1:80", "k: 192.0.2.2:80")
+		r.Close()
+	})
 }
 
 // TestSuccessorKnowsAddresses holds that a change of the configuration while names cannot be looked up costs no hosts.
@@ -414,14 +402,14 @@ func TestSuccessorKnowsAddresses(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
 		z.set("a.test", "192.0.2.1")
 		z.set("gone.test", "192.0.2.2")
-		r.Update(byName(dnsCluster("k", "a.test", "gone.test")))
+		r.Update(listOf(dnsCluster("k", "a.test", "gone.test")))
 		p.want(t, "k: 192.0.2.1:80 192.0.2.2:80")
 		z.fail("a.test")
-		r.Update(byName(dnsCluster("k", "a.test")))
+		r.Update(listOf(dnsCluster("k", "a.test")))
 		p.want(t, "k: 192.0.2.1:80")
 		other := dnsCluster("k", "a.test")
 		other.DNSFamily = config.DNSV6Only
-		r.Update(byName(other))
+		r.Update(listOf(other))
 		p.want(t, "k:")
 	})
 }
@@ -430,47 +418,48 @@ func TestWaitFirst(t *testing.T) {
 	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
 		z.takes = 2 * time.Second
 		begin := time.Now()
-		r.WaitFirst(context.Background()) // nothing to wait for
-		r.Update(byName(dnsCluster("k", "a.test", "b.test"), dnsCluster("l", "a.test")))
-		r.WaitFirst(context.Background())
-		if took := time.Since(begin); took != 4*time.Second {
-			t.Errorf("waited %v, want 4s", took)
-		}
-		if len(p.last) != 2 {
-			t.Errorf("%d clusters were published by then, want 2", len(p.last))
-		}
-	})
-}
-
-// TestWaitFirstIsOfNow holds that clusters that come later are not waited for.
-func TestWaitFirstIsOfNow(t *testing.T) {
-	withResolver(t, func(t *testing.T, r *Resolver, z *zone, _ *publisher) {
-		z.takes = 3 * time.Second
-		begin := time.Now()
-		k := dnsCluster("k", "a.test")
-		r.Update(byName(k))
-		go func() {
-			time.Sleep(2 * time.Second)
-			r.Update(byName(k, dnsCluster("late", "b.test")))
-		}()
-		r.WaitFirst(context.Background())
-		if took := time.Since(begin); took != 3*time.Second {
-			t.Errorf("waited %v, want 3s", took)
-		}
-	})
-}
-
-func TestWaitFirstIsBounded(t *testing.T) {
-	withResolver(t, func(t *testing.T, r *Resolver, z *zone, _ *publisher) {
-		z.takes = time.Hour
-		begin := time.Now()
-		r.Update(byName(dnsCluster("k", "a.test")))
+		k := dnsCluster("k", "a.test", "b.test")
+		r.WaitFirst(context.Background(), k) // nothing to wait for
+		r.Update(listOf(k, dnsCluster("l", "a.test")))
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		r.WaitFirst(ctx)
+		r.WaitFirst(ctx, k)
+		cancel()
 		if took := time.Since(begin); took != time.Second {
-			t.Errorf("waited %v, want 1s", took)
+			t.Errorf("waited %v for a context of 1s", took)
 		}
+		r.WaitFirst(context.Background(), k)
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("waited %v, want 2s", took)
+		}
+		if p.last["k"] == nil {
+			t.Error("nothing was published by then")
+		}
+	})
+}
+
+// TestNamesakes holds that a cluster that warms is resolved beside the one that is served, and begins with what is known.
+func TestNamesakes(t *testing.T) {
+	withResolver(t, func(t *testing.T, r *Resolver, z *zone, p *publisher) {
+		z.set("a.test", "192.0.2.1")
+		served, warms := dnsCluster("k", "a.test"), dnsCluster("k", "a.test", "b.test")
+		r.Update(listOf(served))
+		p.want(t, "k: 192.0.2.1:80")
+		z.fail("a.test")
+		z.set("b.test", "192.0.2.2")
+		r.Update(listOf(served, warms))
+		r.WaitFirst(context.Background(), warms)
+		p.want(t, "k: 192.0.2.1:80 192.0.2.2:80")
+		z.set("a.test", "192.0.2.3")
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := len(p.news); n != 2 {
+			t.Errorf("published %q, want what is new of both", p.news)
+		}
+		p.news = nil
+		r.Update(listOf(warms))
+		z.set("a.test", "192.0.2.4")
+		time.Sleep(time.Minute)
+		p.want(t, "k: 192.0.2.4:80 192.0.2.2:80")
 	})
 }
 
@@ -481,9 +470,11 @@ func TestLookupsAreBounded(t *testing.T) {
 		for i := range 3 * maxLookups {
 			clusters = append(clusters, dnsCluster(fmt.Sprint(i), "a.test"))
 		}
-		r.Update(byName(clusters...))
+		r.Update(clusters)
 		begin := time.Now()
-		r.WaitFirst(context.Background())
+		for _, k := range clusters {
+			r.WaitFirst(context.Background(), k)
+		}
 		if z.most != maxLookups {
 			t.Errorf("%d lookups at a time, want %d", z.most, maxLookups)
 		}
@@ -499,20 +490,21 @@ func TestResolverCloseWaits(t *testing.T) {
 		z, p := newZone(), &publisher{}
 		z.set("a.test", "192.0.2.1")
 		events := p.events()
-		events.Publish = func(cluster string, a *config.ClusterLoadAssignment) {
+		events.Publish = func(cluster *config.Cluster, a *config.ClusterLoadAssignment) {
 			time.Sleep(time.Second)
 			p.publish(cluster, a)
 		}
 		r := NewResolver(z.lookup, events)
-		r.Update(byName(dnsCluster("k", "a.test"), dnsCluster("l", "a.test")))
+		r.Update(listOf(dnsCluster("k", "a.test"), dnsCluster("l", "a.test")))
 		synctest.Wait()
-		r.Update(byName(dnsCluster("l", "a.test"))) // k and the first l are being published
+		r.Update(listOf(dnsCluster("l", "a.test"))) // k and the first l are being published
 		r.Close()
 		if len(p.news) != 2 {
 			t.Errorf("published %q when Close returned, want k and l once", p.news)
 		}
-		r.Update(byName(dnsCluster("late", "a.test")))
-		r.WaitFirst(context.Background())
+		late := dnsCluster("late", "a.test")
+		r.Update(listOf(late))
+		r.WaitFirst(context.Background(), late)
 		r.Close()
 		time.Sleep(time.Minute)
 		if len(p.news) != 2 {

@@ -27,7 +27,7 @@ var (
 		"track_timeout_budgets": noEffect, "track_cluster_stats": noEffect,
 		"cleanup_interval": noEffect, // of clusters of type ORIGINAL_DST
 
-		"wait_for_warm_on_init": onlyTrue, "use_tcp_for_dns_lookups": onlyFalse,
+		"wait_for_warm_on_init": decoded, "use_tcp_for_dns_lookups": onlyFalse,
 		"connection_pool_per_downstream_connection": onlyFalse,
 	}
 	connectionOptionFields = fields{"tcp_keepalive": decoded, "set_local_interface_name_on_upstream_connections": onlyFalse}
@@ -75,6 +75,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 	}
 	out.Outlier = root.in("outlier_detection").outlier(c.GetOutlierDetection())
 	out.RemoveHealthyHosts = c.GetIgnoreHealthOnHostRemoval()
+	out.WithoutWarming = c.GetWaitForWarmOnInit() != nil && !c.GetWaitForWarmOnInit().GetValue()
 	out.CloseOnHealthFailure = c.GetCloseConnectionsOnHostHealthFailure()
 	if root.failed() {
 		return nil, root.err()

@@ -116,8 +116,9 @@ func TestCluster(t *testing.T) {
 		"old downstream protocol": {"protocol_selection: USE_DOWNSTREAM_PROTOCOL", func(c *config.Cluster) {
 			c.Protocol, c.HTTP2 = config.ProtocolDownstream, config.DefaultHTTP2()
 		}},
-		"without effect": {"metadata: {}\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
-		"raw_buffer":     {"transport_socket: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}", func(*config.Cluster) {}},
+		"without effect":  {"metadata: {}\ntrack_cluster_stats: {timeout_budgets: true}\ncleanup_interval: 3s\nwait_for_warm_on_init: true\nuse_tcp_for_dns_lookups: false", func(*config.Cluster) {}},
+		"without warming": {"wait_for_warm_on_init: false", func(c *config.Cluster) { c.WithoutWarming = true }},
+		"raw_buffer":      {"transport_socket: {name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}", func(*config.Cluster) {}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +147,6 @@ func TestClusterRefused(t *testing.T) {
 		"upstream_connection_options: {set_local_interface_name_on_upstream_connections: true}":          "upstream_connection_options.set_local_interface_name_on_upstream_connections: true is not supported, only false",
 		"upstream_connection_options: {tcp_keepalive: {keepalive_time: 40000}}":                          "upstream_connection_options.tcp_keepalive.keepalive_time: 40000 must be from 1 to 32767",
 		"connection_pool_per_downstream_connection: true":                                                "connection_pool_per_downstream_connection: true is not supported, only false",
-		"wait_for_warm_on_init: false":                                                                   "wait_for_warm_on_init: false is not supported, only true",
 		"lb_policy: LOAD_BALANCING_POLICY_CONFIG":                                                        "load_balancing_policy: must be set with lb_policy LOAD_BALANCING_POLICY_CONFIG",
 		"least_request_lb_config: {choice_count: 2000}":                                                  "least_request_lb_config.choice_count: 2000 must be from 2 to 1024",
 		"least_request_lb_config: {active_request_bias: {default_value: -1, runtime_key: k}}":            "least_request_lb_config.active_request_bias.default_value: -1 must be a number that is not negative",
