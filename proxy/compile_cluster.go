@@ -40,6 +40,8 @@ type clusterScopes struct {
 	maglev   *stats.Scope
 	outlier  *stats.Scope // with outlier detection
 	ssl      *stats.Scope // with TLS
+	// sslFactory is of what makes the TLS of connections.
+	sslFactory *stats.Scope
 }
 
 // extend adds what the configuration asks for.
@@ -56,6 +58,7 @@ func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
 		{&c.health, cfg.HealthCheck != nil, name + "health_check.", stats.HealthCheck},
 		{&c.ringHash, cfg.LB == config.RingHash, name + "ring_hash_lb.", stats.RingHash},
 		{&c.ssl, cfg.HasTLS(), name + "ssl.", stats.SSL},
+		{&c.sslFactory, cfg.HasTLS(), name + "client_ssl_socket_factory.", stats.SSLSocketFactory},
 		{&c.maglev, cfg.LB == config.Maglev, name + "maglev_lb.", stats.Maglev},
 		{&c.outlier, cfg.Outlier != nil, name + "outlier_detection.", stats.OutlierDetection},
 	} {
@@ -66,7 +69,7 @@ func (c *clusterScopes) extend(s *Server, cfg *config.Cluster, undo *cleanup) {
 }
 
 func (c *clusterScopes) release() {
-	for _, scope := range []*stats.Scope{c.cluster, c.http2, c.health, c.ringHash, c.maglev, c.outlier, c.ssl} {
+	for _, scope := range []*stats.Scope{c.cluster, c.http2, c.health, c.ringHash, c.maglev, c.outlier, c.ssl, c.sslFactory} {
 		if scope != nil {
 			scope.Release()
 		}

@@ -44,6 +44,7 @@ type compiledChain struct {
 	manager       compiledManager
 	tcp           *compiledTCP     // instead of manager, nil without
 	sslScope      *stats.Scope     // nil without TLS
+	sslFactory    *stats.Scope     // nil without TLS
 	tls           *tls.Downstream  // nil for plaintext
 	secrets       []*config.Secret // that tls was made of
 }
@@ -200,8 +201,10 @@ func (l *compiledListener) release() {
 
 func (k *compiledChain) release() {
 	k.listenerScope.Release()
-	if k.sslScope != nil {
-		k.sslScope.Release()
+	for _, scope := range []*stats.Scope{k.sslScope, k.sslFactory} {
+		if scope != nil {
+			scope.Release()
+		}
 	}
 	if k.tcp != nil {
 		k.tcp.scope.Release()

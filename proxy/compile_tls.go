@@ -31,7 +31,7 @@ func (s *Server) secureCluster(k, old *compiledCluster, next *config.Snapshot) e
 	same := old != nil && old.config == k.config
 	for i, cfg := range k.config.Sockets() {
 		before := old.context(cfg)
-		context, err := s.clusterContext(cfg, before, next)
+		context, err := s.clusterContext(cfg, before, next, k.scopes.sslFactory)
 		switch {
 		case err != nil && i < 0:
 			return fmt.Errorf("transport_socket: %w", err)
@@ -51,12 +51,15 @@ func (s *Server) secureCluster(k, old *compiledCluster, next *config.Snapshot) e
 }
 
 // clusterContext makes the context of cfg, unless nothing has changed since before, which is nil where there was none.
-func (s *Server) clusterContext(cfg *config.UpstreamTLS, before *clusterContext, next *config.Snapshot) (c clusterContext, err error) {
+// factory counts contexts that have changed with their secrets.
+func (s *Server) clusterContext(cfg *config.UpstreamTLS, before *clusterContext, next *config.Snapshot, factory *stats.Scope) (c clusterContext, err error) {
 	c = clusterContext{config: cfg, secrets: secretsOf(next, cfg.Secrets())}
 	var old *tls.Upstream
 	same := before != nil && slices.Equal(before.secrets, c.secrets)
 	if same {
 		old = before.tls
+	} else if before != nil {
+		factory.Inc(stats.SSLSocketFactorySSLContextUpdateBySds)
 	}
 	c.tls, err = contextAfter(s, old, same, func() (*tls.Upstream, error) { return tls.NewUpstream(cfg, next.Secrets, time.Now) })
 	return c, err
@@ -98,11 +101,15 @@ func (s *Server) secureChain(k, old *compiledChain, next *config.Snapshot, undo 
 		return nil
 	}
 	k.sslScope = s.scope(undo, k.listenerScope.Prefix()+"ssl.", stats.SSL)
+	k.sslFactory = s.scope(undo, k.listenerScope.Prefix()+"server_ssl_socket_factory.", stats.SSLSocketFactory)
 	k.secrets = secretsOf(next, cfg.Secrets())
 	var before *tls.Downstream
-	same := old != nil && old.tls != nil && slices.Equal(old.secrets, k.secrets)
+	had := old != nil && old.tls != nil
+	same := had && slices.Equal(old.secrets, k.secrets)
 	if same {
 		before = old.tls
+	} else if had {
+		k.sslFactory.Inc(stats.SSLSocketFactorySSLContextUpdateBySds)
 	}
 	k.tls, err = contextAfter(s, before, same, func() (*tls.Downstream, error) { return tls.NewDownstream(cfg, next.Secrets, time.Now) })
 	return err

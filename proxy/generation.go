@@ -74,7 +74,7 @@ func (w *worker) stageClusters(c *compiled, indexes []int) {
 			live.CountHTTP2(w.shard.Block(k.scopes.http2))
 		}
 		if k.scopes.ssl != nil {
-			live.Secure(k.tls, w.shard.Block(k.scopes.ssl))
+			live.Secure(k.tls, w.shard.Block(k.scopes.ssl), w.shard.Block(k.scopes.sslFactory))
 		}
 		live.Update(k.state())
 	}

@@ -25,11 +25,12 @@ func newHandshaking(chain *chainState, accepted connection) {
 	if limit := chain.compiled.identity.config.ConnectTimeout; limit > 0 {
 		h.raw.Loop().SetTimer(&h.timer, limit, h)
 	}
-	context, block := chain.compiled.tls, chain.ssl
+	context, block, factory := chain.compiled.tls, chain.ssl, chain.compiled.sslFactory
 	h.raw.Handshake(func(w *eventloop.Wire) (eventloop.Layer, error) {
 		conn, err := context.Server(w)
 		if err != nil {
-			return nil, err // of which the client knows nothing: a secret has not come
+			factory.Inc(stats.SSLSocketFactoryDownstreamContextSecretsNotReady)
+			return nil, err // of which the client knows nothing
 		}
 		err = conn.Handshake()
 		tls.Count(block, conn, err, eventloop.IsNetworkError(err))

@@ -121,6 +121,7 @@ func NewServer(o Options) (*Server, error) {
 	s.panics = s.stats.Counter("server.worker_panics")
 	s.http2Stats = s.stats.Scope("http2.", stats.HTTP2Codec)
 	s.stats.Collect(s.collectBreakers)
+	s.stats.Collect(s.collectCertificates)
 	s.checkSteering()
 	s.resolver = upstream.NewResolver(o.Lookup, upstream.ResolverEvents{
 		Publish: s.publishResolved, Failed: s.resolveFailed, Count: s.countLookup,

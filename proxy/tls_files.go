@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
@@ -30,6 +31,7 @@ func (c *compiled) contexts(f func(tlsContext)) {
 type tlsContext interface {
 	Files() []tls.File
 	Certificates(now time.Time) tls.Certificates
+	Expirations() []tls.Expiration
 	DaysUntilFirstExpiring(now time.Time) uint64
 }
 
@@ -93,4 +95,54 @@ func (s *Server) DaysUntilFirstCertificateExpires() uint64 {
 	days, now := uint64(tls.NoCertificate), time.Now()
 	s.serving().contexts(func(c tlsContext) { days = min(days, c.DaysUntilFirstExpiring(now)) })
 	return days
+}
+
+// SecondsUntilFirstStapleExpires returns for how long the OCSP responses are good that clients are shown, 0 where there are
+// none or one is out of date.
+func (s *Server) SecondsUntilFirstStapleExpires() uint64 {
+	var first time.Time
+	for _, l := range s.serving().listeners {
+		for chain := range l.all() {
+			if chain.tls == nil {
+				continue
+			}
+			if at := chain.tls.FirstStapleExpiring(); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+				first = at
+			}
+		}
+	}
+	if first.IsZero() {
+		return 0
+	}
+	return uint64(max(0, time.Until(first)) / time.Second)
+}
+
+// collectCertificates gives the gauges of when certificates expire. Filter chains of a listener share its names: of certificates
+// of one name the first to expire counts.
+func (s *Server) collectCertificates(emit func(stats.Sample)) {
+	first := make(map[string]time.Time)
+	note := func(scope *stats.Scope, c tlsContext) {
+		for _, e := range c.Expirations() {
+			name := scope.Prefix() + "certificate." + e.Name + ".expiration_unix_time_seconds"
+			if at, known := first[name]; !known || e.At.Before(at) {
+				first[name] = e.At
+			}
+		}
+	}
+	serving := s.serving()
+	for i := range serving.clusters {
+		for _, k := range serving.clusters[i].contexts {
+			note(serving.clusters[i].scopes.ssl, k.tls)
+		}
+	}
+	for _, l := range serving.listeners {
+		for chain := range l.all() {
+			if chain.tls != nil {
+				note(chain.sslScope, chain.tls)
+			}
+		}
+	}
+	for name, at := range first {
+		emit(stats.Sample{Name: name, Kind: stats.Gauge, Value: uint64(max(0, at.Unix())), Used: true})
+	}
 }

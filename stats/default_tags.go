@@ -46,6 +46,8 @@ func defaultTags() []TagRule {
 		regex("envoy.ssl_curve", "", ".ssl.curves.", `^`+listenerCluster+`\.ssl\.curves(\.(`+tagCipher+`))$`),
 		regex("envoy.ssl_sigalg", "", ".ssl.sigalgs.", `^`+listenerCluster+`\.ssl\.sigalgs(\.(`+tagCipher+`))$`),
 		regex("envoy.ssl_version", "", ".ssl.versions.", `^`+listenerCluster+`\.ssl\.versions(\.(`+tagTLSVersion+`))$`),
+		regex("envoy.tls_certificate", "", ".ssl.certificate.",
+			`^`+listenerCluster+`\.ssl\.certificate(\.(.+))\.expiration_unix_time_seconds$`),
 		regex("cipher_suite", "cluster", ".ssl.ciphers.", `^cluster\.`+tagValue+`\.ssl\.ciphers(\.(`+tagCipher+`))$`),
 		tokens("envoy.grpc_bridge_service", "cluster.*.grpc.$.**"),
 		tokens("envoy.tcp_prefix", "tcp.$.**"),

@@ -41,14 +41,18 @@ func TestDefaultTags(t *testing.T) {
 		"listener.0.0.0.0_80.worker_3.downstream_cx_active": `envoy_listener_worker_downstream_cx_active ` +
 			`envoy_listener_address="0.0.0.0_80" envoy_worker_id="3"`,
 		"listener.0.0.0.0_80.ssl.versions.TLSv1.3": `envoy_listener_ssl_versions envoy_listener_address="0.0.0.0_80" envoy_ssl_version="TLSv1.3"`,
-		"vhost.v.vcluster.c.upstream_rq_total":     `envoy_vhost_vcluster_upstream_rq_total envoy_virtual_cluster="c" envoy_virtual_host="v"`,
-		"vhost.v.route.r.upstream_rq_total":        `envoy_vhost_route_upstream_rq_total envoy_route="r" envoy_virtual_host="v"`,
-		"tcp.t.downstream_cx_total":                `envoy_tcp_downstream_cx_total envoy_tcp_prefix="t"`,
-		"pre.http_local_rate_limit.enforced":       `envoy_http_local_rate_limit_enforced envoy_local_http_ratelimit_prefix="pre"`,
-		"server.live":                              `envoy_server_live`,
-		"cluster_manager.cds.version":              `envoy_cluster_manager_cds_version`,
-		"listener_manager.worker_0.dispatcher.x":   `envoy_listener_manager_worker_dispatcher_x envoy_worker_id="0"`,
-		"cluster.":                                 `envoy_cluster_`,
+		"listener.0.0.0.0_80.ssl.certificate.spiffe://a.b/c.expiration_unix_time_seconds": `envoy_listener_ssl_certificate_expiration_unix_time_seconds ` +
+			`envoy_listener_address="0.0.0.0_80" envoy_tls_certificate="spiffe://a.b/c"`,
+		"cluster.c.ssl.certificate.client.expiration_unix_time_seconds": `envoy_cluster_ssl_certificate_expiration_unix_time_seconds ` +
+			`envoy_cluster_name="c" envoy_tls_certificate="client"`,
+		"vhost.v.vcluster.c.upstream_rq_total":   `envoy_vhost_vcluster_upstream_rq_total envoy_virtual_cluster="c" envoy_virtual_host="v"`,
+		"vhost.v.route.r.upstream_rq_total":      `envoy_vhost_route_upstream_rq_total envoy_route="r" envoy_virtual_host="v"`,
+		"tcp.t.downstream_cx_total":              `envoy_tcp_downstream_cx_total envoy_tcp_prefix="t"`,
+		"pre.http_local_rate_limit.enforced":     `envoy_http_local_rate_limit_enforced envoy_local_http_ratelimit_prefix="pre"`,
+		"server.live":                            `envoy_server_live`,
+		"cluster_manager.cds.version":            `envoy_cluster_manager_cds_version`,
+		"listener_manager.worker_0.dispatcher.x": `envoy_listener_manager_worker_dispatcher_x envoy_worker_id="0"`,
+		"cluster.":                               `envoy_cluster_`,
 	} {
 		if got := format(tagger.extract(name)); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)

@@ -1,6 +1,7 @@
 package tls
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"math"
@@ -43,6 +44,53 @@ func (s *ServerContext) DaysUntilFirstExpiring() uint64 {
 		}
 	}
 	return days
+}
+
+// Expiration is until when something that a context is made of is valid.
+type Expiration struct {
+	// Name is what statistics call it: the name of its secret, or else what it is and the first 8 digits of its SHA-256.
+	Name string
+	At   time.Time
+}
+
+// unnamed is the name of what is not of a secret, as Envoy has it.
+func unnamed(what string, data []byte) string {
+	sum := sha256.Sum256(data)
+	return "unnamed_" + what + "_" + hex.EncodeToString(sum[:4])
+}
+
+// called gives what peers are verified against the name of its secret, where it is of one.
+func (v *verifier) called(secret string) {
+	if secret != "" {
+		v.name = secret
+	}
+}
+
+// expirations returns until when the certificates are valid that are shown, and the first of a CA bundle, as in Envoy.
+func expirations(shown []*shown, peers *verifier) (all []Expiration) {
+	for _, one := range shown {
+		all = append(all, Expiration{one.name, one.chain[0].NotAfter})
+	}
+	if peers != nil && len(peers.cas) > 0 {
+		all = append(all, Expiration{peers.name, peers.cas[0].NotAfter})
+	}
+	return all
+}
+
+// Expirations returns until when the certificates of the context are valid.
+func (d *Downstream) Expirations() []Expiration { return expirations(d.shown, d.peers) }
+
+// Expirations returns until when the certificates of the context are valid.
+func (u *Upstream) Expirations() []Expiration { return expirations(u.shown, u.peers) }
+
+// FirstStapleExpiring returns until when the OCSP responses of the context are all good, the zero time when none says so.
+func (d *Downstream) FirstStapleExpiring() (first time.Time) {
+	for _, one := range d.shown {
+		if s := one.staple; s != nil && !s.until.IsZero() && (first.IsZero() || s.until.Before(first)) {
+			first = s.until
+		}
+	}
+	return first
 }
 
 func describe(list []*x509.Certificate, path string, now time.Time) []CertificateDetails {

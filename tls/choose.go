@@ -53,8 +53,23 @@ func rsaLast(list []*shown) {
 
 // choose has the signature of tls.Config.GetCertificate.
 func (c *chooser) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return awaited(hello.Conn, c.pick(hello).stapled(c.now())), nil
+	certificate := c.pick(hello).stapled(c.now())
+	wire := hello.Conn
+	if s, ok := wire.(*served); ok {
+		wire = s.Conn
+		switch {
+		case !slices.Contains(hello.Extensions, statusRequest):
+		case certificate.OCSPStaple == nil:
+			s.staple = omitted
+		default:
+			s.staple = stapled
+		}
+	}
+	return awaited(wire, certificate), nil
 }
+
+// statusRequest is the number of the extension by which a client asks for an OCSP response (RFC 6066 section 8).
+const statusRequest = 5
 
 func (c *chooser) pick(hello *tls.ClientHelloInfo) *shown {
 	name := strings.ToLower(hello.ServerName)

@@ -4,13 +4,30 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 )
 
 // Conn is a connection under TLS. It reads and writes on what it was made on, and blocks where that blocks.
 type Conn struct {
 	*tls.Conn
-	own []string // URIs of the certificate that is shown
+	own    []string // URIs of the certificate that is shown
+	served *served  // nil on the client's side
 }
+
+// served is the wire of a server, and what is to be known of the hello of its client.
+type served struct {
+	net.Conn
+	staple stapling
+}
+
+// stapling is what became of a client's wish to see an OCSP response (RFC 6066 section 8).
+type stapling uint8
+
+const (
+	notAsked stapling = iota
+	stapled
+	omitted // there is none, or it is out of date
+)
 
 // Handshake shakes hands. On an error the peer has been told why, as far as it is to know; [RefusalOf] tells whether it was
 // its certificate.

@@ -58,12 +58,10 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		return nil, err
 	}
 	identity := sha256.New()
-	for i := range m.certificates {
-		one, err := show(&m.certificates[i])
-		if err != nil {
-			return nil, err
-		}
-		d.shown = append(d.shown, one)
+	if d.shown, err = m.show(); err != nil {
+		return nil, err
+	}
+	for _, one := range d.shown {
 		identity.Write(one.chain[0].Raw)
 	}
 	if len(d.shown) == 0 {
@@ -79,6 +77,7 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		if err := d.askClients(c.RequireClientCertificate, m.validation, now, identity); err != nil {
 			return nil, err
 		}
+		d.peers.called(m.trust)
 	}
 	if err := d.tickets(c, keys, [sha256.Size]byte(identity.Sum(nil))); err != nil {
 		return nil, err
@@ -188,7 +187,8 @@ func (d *Downstream) Server(wire net.Conn) (Conn, error) {
 	if d.config == nil {
 		return Conn{}, fmt.Errorf("secret %q: %w", d.missing, ErrNotReady)
 	}
-	return Conn{tls.Server(wire, d.config), d.own}, nil
+	served := &served{Conn: wire}
+	return Conn{tls.Server(served, d.config), d.own, served}, nil
 }
 
 // Certificates returns what clients are shown, and what theirs are verified against.

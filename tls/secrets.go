@@ -38,13 +38,16 @@ func CheckSecret(s *config.Secret, now func() time.Time) error {
 // material is what a context is made of, with the secrets that it names.
 type material struct {
 	certificates []config.TLSCertificate
+	names        []string              // of the secrets that certificates are of, "" for one of the configuration itself
 	validation   *config.TLSValidation // nil: peers need not be anybody
+	trust        string                // the name of the secret that validation is of, "" for none
 	missing      string                // a secret that has not come, empty for none
 }
 
 // gather puts together what c says and what the secrets have that it names.
 func gather(c *config.TLS, secrets Secrets) (m material, err error) {
 	m.certificates = append(m.certificates, c.Certificates...)
+	m.names = make([]string, len(m.certificates))
 	for _, ref := range c.CertificateSecrets {
 		switch s := secrets[ref.Key()]; {
 		case s == nil:
@@ -53,6 +56,7 @@ func gather(c *config.TLS, secrets Secrets) (m material, err error) {
 			return m, fmt.Errorf("secret %q is no certificate", ref.Name)
 		default:
 			m.certificates = append(m.certificates, *s.Certificate)
+			m.names = append(m.names, ref.Name)
 		}
 	}
 	m.validation = c.Validation
@@ -65,7 +69,7 @@ func gather(c *config.TLS, secrets Secrets) (m material, err error) {
 	case s.Validation == nil:
 		return m, fmt.Errorf("secret %q is no validation context", c.ValidationSecret.Name)
 	default:
-		m.validation = merge(c.Validation, s.Validation)
+		m.validation, m.trust = merge(c.Validation, s.Validation), c.ValidationSecret.Name
 	}
 	return m, nil
 }
@@ -104,7 +108,23 @@ type shown struct {
 	certificate tls.Certificate // without a staple
 	chain       []*x509.Certificate
 	place       string
+	name        string  // in statistics
 	staple      *staple // nil for none
+}
+
+// show reads and checks all certificates.
+func (m *material) show() (all []*shown, err error) {
+	for i := range m.certificates {
+		one, err := show(&m.certificates[i])
+		if err != nil {
+			return nil, err
+		}
+		if m.names[i] != "" {
+			one.name = m.names[i]
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 // show reads and checks a certificate and its key. One that has expired is shown, as by Envoy: peers judge that, and a control
@@ -129,7 +149,7 @@ func show(c *config.TLSCertificate) (*shown, error) {
 	if err != nil {
 		return nil, within(roleKey, c.Key, err)
 	}
-	out := &shown{certificate: tls.Certificate{PrivateKey: key, Leaf: chain[0]}, chain: chain, place: place(c.Chain)}
+	out := &shown{certificate: tls.Certificate{PrivateKey: key, Leaf: chain[0]}, chain: chain, place: place(c.Chain), name: unnamed("cert", chainBytes)}
 	for _, one := range chain {
 		out.certificate.Certificate = append(out.certificate.Certificate, one.Raw)
 	}

@@ -1,6 +1,14 @@
 package tls
 
-import "github.com/penguintechinc/marchproxy-alb/stats"
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/penguintechinc/marchproxy-alb/stats"
+)
 
 // Count counts in block, of stats.SSL, how hands were shaken on c, or that they were not for the reason err. network tells
 // that the reason is the network below, and not something that the peer said.
@@ -14,13 +22,64 @@ func Count(block *stats.Block, c Conn, err error, network bool) {
 	if peer.Resumed {
 		block.Inc(stats.SSLSessionReused)
 	}
-	if peer.Certificate == nil {
+	switch {
+	case peer.Certificate == nil:
 		block.Inc(stats.SSLNoCertificate)
+	case keyUsageInvalid(peer.Certificate):
+		block.Inc(stats.SSLWasKeyUsageInvalid)
 	}
-	for _, name := range []string{"versions." + peer.Version, "ciphers." + peer.CipherSuite, "curves." + peer.Curve} {
-		if i, ok := stats.SSLNamed(name); ok {
-			block.Inc(i)
+	countNamed(block, "versions."+peer.Version)
+	countNamed(block, "ciphers."+peer.CipherSuite)
+	countNamed(block, "curves."+peer.Curve)
+	if algorithm := signatureOf(&peer); algorithm != "" {
+		countNamed(block, "sigalgs."+algorithm)
+	}
+	countStaple(block, c.served)
+}
+
+func countNamed(block *stats.Block, name string) {
+	if i, ok := stats.SSLNamed(name); ok {
+		block.Inc(i)
+	}
+}
+
+// keyUsageInvalid reports whether a certificate with an RSA key must not sign, which it has: all suites here are of ephemeral
+// keys (RFC 8446 section 4.4.2.2).
+func keyUsageInvalid(c *x509.Certificate) bool {
+	return c.PublicKeyAlgorithm == x509.RSA && c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0
+}
+
+// signatureOf returns the algorithm that the peer has signed the handshake with, empty where it is not known: crypto/tls does
+// not tell, but TLS 1.3 leaves an ECDSA or Ed25519 key no choice (RFC 8446 section 4.2.3).
+func signatureOf(p *Peer) string {
+	if p.Certificate == nil || p.Resumed || p.Version != versionName(tls.VersionTLS13) {
+		return ""
+	}
+	switch key := p.Certificate.PublicKey.(type) {
+	case ed25519.PublicKey:
+		return "ed25519"
+	case *ecdsa.PublicKey:
+		switch key.Curve {
+		case elliptic.P256():
+			return "ecdsa_secp256r1_sha256"
+		case elliptic.P384():
+			return "ecdsa_secp384r1_sha384"
+		case elliptic.P521():
+			return "ecdsa_secp521r1_sha512"
 		}
+	}
+	return ""
+}
+
+func countStaple(block *stats.Block, s *served) {
+	if s == nil || s.staple == notAsked {
+		return
+	}
+	block.Inc(stats.SSLOCSPStapleRequests)
+	if s.staple == stapled {
+		block.Inc(stats.SSLOCSPStapleResponses)
+	} else {
+		block.Inc(stats.SSLOCSPStapleOmitted)
 	}
 }
 

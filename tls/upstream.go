@@ -37,17 +37,14 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 	if u.config, err = parameters(&c.TLS, tls.VersionTLS12, now); err != nil {
 		return nil, err
 	}
-	for i := range m.certificates {
-		one, err := show(&m.certificates[i])
-		if err != nil {
-			return nil, err
-		}
-		u.shown = append(u.shown, one)
+	if u.shown, err = m.show(); err != nil {
+		return nil, err
 	}
 	if m.validation != nil {
 		if u.peers, err = newVerifier(m.validation, x509.ExtKeyUsageServerAuth, now); err != nil {
 			return nil, err
 		}
+		u.peers.called(m.trust)
 	}
 	if c.AutoSANValidation && (u.peers == nil || u.peers.roots == nil) {
 		return nil, errNameWithoutTrust
@@ -100,7 +97,7 @@ func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, erro
 	if u.peers != nil {
 		own.VerifyConnection = func(state tls.ConnectionState) error { return u.peers.verify(state.PeerCertificates, must) }
 	}
-	return Conn{tls.Client(wire, own), nil}, nil
+	return Conn{tls.Client(wire, own), nil, nil}, nil
 }
 
 // Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name and alpn are as for

@@ -55,6 +55,7 @@ type verifier struct {
 	cas    []*x509.Certificate
 	crls   []*revocationList
 	place  string // of the CA
+	name   string // of the CA in statistics
 	spki   map[[sha256.Size]byte]bool
 	hashes map[[sha256.Size]byte]bool
 }
@@ -134,7 +135,7 @@ func (v *verifier) trust(source config.DataSource) error {
 	if err != nil {
 		return within(role, source, err)
 	}
-	v.place = place(source)
+	v.place, v.name = place(source), unnamed("ca_cert", data)
 	v.roots = x509.NewCertPool()
 	for _, ca := range v.cas {
 		v.roots.AddCert(v.timed(ca))

@@ -39,6 +39,7 @@ func (p *process) registerServerStats(workers int) {
 	gauge("state", p.stateNumber)
 	gauge("total_connections", func() uint64 { return uint64(p.server.Connections()) })
 	gauge("days_until_first_cert_expiring", p.daysUntilFirstCertificateExpires)
+	gauge("seconds_until_first_ocsp_response_expiring", func() uint64 { return p.server.SecondsUntilFirstStapleExpires() })
 	gauge("memory_allocated", heapBytes("/memory/classes/heap/objects:bytes"))
 	gauge("memory_heap_size", heapBytes("/memory/classes/total:bytes"))
 	p.stats.Collect(func(emit func(stats.Sample)) {

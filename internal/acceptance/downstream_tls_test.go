@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
@@ -236,6 +237,15 @@ func TestDownstreamTLSSecret(t *testing.T) {
 	}
 	if n := p.ListenerStat("ssl.handshake"); n < 2 {
 		t.Errorf("%d handshakes", n)
+	}
+	if n := p.ListenerStat("server_ssl_socket_factory.downstream_context_secrets_not_ready"); n != 1 {
+		t.Errorf("downstream_context_secrets_not_ready is %d", n)
+	}
+	if n := p.ListenerStat("server_ssl_socket_factory.ssl_context_update_by_sds"); n != 2 {
+		t.Errorf("ssl_context_update_by_sds is %d", n)
+	}
+	if at := p.ListenerStat("ssl.certificate.server.expiration_unix_time_seconds"); at <= uint64(time.Now().Unix()) {
+		t.Errorf("the certificate expires at %d", at)
 	}
 }
 

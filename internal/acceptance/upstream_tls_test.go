@@ -228,4 +228,9 @@ func TestUpstreamTLSSecret(t *testing.T) {
 	want(503) // the kept connection was made when another authority was trusted
 	secret(o.CA())
 	want(200)
+	for name, n := range map[string]uint64{"upstream_context_secrets_not_ready": 1, "ssl_context_update_by_sds": 3} {
+		if got := p.ClusterStat("client_ssl_socket_factory." + name); got != n {
+			t.Errorf("%s is %d, want %d", name, got, n)
+		}
+	}
 }

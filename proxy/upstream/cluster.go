@@ -29,8 +29,8 @@ type Cluster struct {
 	http2Options *http2.Options // of the configuration in force; connections keep theirs
 	http2Stats   *stats.Block
 
-	tls      *tls.Sockets // nil for plaintext
-	tlsStats *stats.Block
+	tls                  *tls.Sockets // nil for plaintext
+	tlsStats, tlsFactory *stats.Block
 
 	hosts   []*balancer.Host // whose Data is their Host
 	set     *balancer.Set    // of those that are not excluded

@@ -14,14 +14,15 @@ func (e ErrHandshake) Error() string { return "TLS handshake: " + e.Why.Error() 
 // Unwrap returns what is known.
 func (e ErrHandshake) Unwrap() error { return e.Why }
 
-// Secure has connections to hosts be under those of sockets from now on that are theirs, counted in block, of stats.SSL.
+// Secure has connections to hosts be under those of sockets from now on that are theirs, counted in block, of stats.SSL, and
+// in factory, of stats.SSLSocketFactory, those that cannot be as a secret has not come.
 // Without sockets they are in plaintext. Connections that are open to a host whose context is another now are not kept for other
 // requests: they are to a host that has proved less, or something else.
-func (k *Cluster) Secure(sockets *tls.Sockets, block *stats.Block) {
+func (k *Cluster) Secure(sockets *tls.Sockets, block, factory *stats.Block) {
 	if k.tls == sockets {
 		return
 	}
-	k.tls, k.tlsStats = sockets, block
+	k.tls, k.tlsStats, k.tlsFactory = sockets, block, factory
 	k.Hosts((*Host).secure)
 }
 
@@ -37,7 +38,8 @@ func (h *Host) secure() {
 // secure has a connection that was just dialled begin with a handshake, where the host is under TLS. alpn is the protocol
 // that will be spoken, empty for none that has a name.
 func (l *link) secure(alpn string) {
-	context, block, name := l.host.tls, l.host.cluster.tlsStats, l.host.Hostname
+	cluster := l.host.cluster
+	context, block, factory, name := l.host.tls, cluster.tlsStats, cluster.tlsFactory, l.host.Hostname
 	if context == nil {
 		return
 	}
@@ -47,9 +49,11 @@ func (l *link) secure(alpn string) {
 	}
 	l.raw.Handshake(func(w *eventloop.Wire) (eventloop.Layer, error) {
 		conn, err := context.Client(w, name, offered)
-		if err == nil {
-			err = conn.Handshake()
+		if err != nil {
+			factory.Inc(stats.SSLSocketFactoryUpstreamContextSecretsNotReady)
+			return nil, ErrHandshake{err}
 		}
+		err = conn.Handshake()
 		tls.Count(block, conn, err, eventloop.IsNetworkError(err))
 		if err != nil {
 			return nil, ErrHandshake{err}
