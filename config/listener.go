@@ -208,6 +208,8 @@ type HTTPConnectionManager struct {
 	StripMatchingHostPort bool
 	StripAnyHostPort      bool
 	StripTrailingHostDot  bool
+	// HostIsServerName refuses requests for another host than the one that the client asked for when hands were shaken.
+	HostIsServerName bool
 
 	// Codec is codec_type: which protocols clients may speak.
 	Codec Codec

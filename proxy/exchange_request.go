@@ -21,6 +21,9 @@ func (x *exchange) prepare() verdict {
 		x.refused = refusalOf(http1.ErrHTTPSInPlaintext)
 		return verdictCodecError
 	}
+	if m.HostIsServerName && !x.isForServerName() {
+		return verdictMisdirected
+	}
 	if v := x.checkPath(m); v != verdictNone {
 		return v
 	}

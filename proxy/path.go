@@ -3,8 +3,10 @@ package proxy
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
 // pathResult is what normalising a path came to.
@@ -213,6 +215,17 @@ func (x *exchange) normalizeHost(m *config.HTTPConnectionManager) {
 	if strip && len(port) > 0 {
 		x.request.Authority = host
 	}
+}
+
+// isForServerName reports whether the host of the request is the name that the client asked for when hands were shaken. The
+// filter chain, and with it what the client has proved, was chosen by that.
+func (x *exchange) isForServerName() bool {
+	if !x.overTLS() || x.conn.secure.ServerName == "" {
+		return false
+	}
+	host, _ := splitPort(x.request.Authority)
+	host = bytes.TrimSuffix(host, []byte("."))
+	return message.EqualFold(host, strings.ToLower(x.conn.secure.ServerName)) // which is mostly in lower case
 }
 
 // splitPort splits "host:port", leaving an IPv6 address in brackets whole.

@@ -16,6 +16,7 @@ const (
 	verdictNoRoute
 	verdictNoCluster
 	verdictTLSRequired
+	verdictMisdirected // RFC 9110 section 15.5.20
 
 	// Answers the configuration asks for.
 	verdictDirectResponse
@@ -79,6 +80,7 @@ var answers = [verdictCount]answer{
 	verdictNoRoute:                 {status: 404, flags: FlagNoRouteFound, details: "route_not_found"},
 	verdictNoCluster:               {status: 503, flags: FlagNoClusterFound, details: "cluster_not_found"},
 	verdictTLSRequired:             {status: 301, details: "direct_response"},
+	verdictMisdirected:             {status: 421, body: "the host is not the server name of the TLS connection", details: "host_is_not_server_name"},
 
 	verdictDirectResponse:         {details: "direct_response"},
 	verdictRedirect:               {details: "direct_response"},

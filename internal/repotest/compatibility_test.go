@@ -66,6 +66,7 @@ var inPart = map[string]string{
 	"DynamicResources.lds_config":                        "`ads`",
 	"EdsClusterConfig.eds_config":                        "`ads`, `self`",
 	"Filter.typed_config":                                "`HttpConnectionManager`, `TcpProxy`",
+	"FilterChain.metadata":                               "`host_must_be_server_name` of `io.marchproxy.alb`",
 	"FilterChain.filter_chain_match":                     "not looked at in the default chain",
 	"FilterChain.filters":                                "one",
 	"FilterChain.transport_socket":                       "`RawBuffer`, `DownstreamTlsContext`",

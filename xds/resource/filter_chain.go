@@ -2,13 +2,16 @@ package resource
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener/match"
@@ -23,7 +26,7 @@ var (
 	filterChainFields = fields{
 		"filter_chain_match": decoded, "filters": decoded, "transport_socket": decoded, "name": decoded,
 		"transport_socket_connect_timeout": decoded, // of TLS; plaintext is connected at once
-		"metadata":                         noEffect,
+		"metadata":                         decoded,
 		"use_proxy_proto":                  onlyFalse,
 	}
 	filterChainMatchFields = fields{
@@ -130,7 +133,34 @@ func (a *at) filterChain(chain *listenerv3.FilterChain) *config.FilterChain {
 		out.ConnectTimeout = config.DefaultTransportSocketTimeout
 	}
 	a.terminalFilter(chain.GetFilters(), out)
+	a.in("metadata").chainMetadata(chain.GetMetadata(), out)
 	return out
+}
+
+// What the metadata of a filter chain may say that the API has no field for.
+const (
+	chainMetadata    = "io.marchproxy.alb" // the key of filter_metadata
+	hostIsServerName = "host_must_be_server_name"
+)
+
+// chainMetadata decodes what metadata say to this proxy. What they say to others is not looked at.
+func (a *at) chainMetadata(m *corev3.Metadata, out *config.FilterChain) {
+	place := a.key("filter_metadata", chainMetadata)
+	said := m.GetFilterMetadata()[chainMetadata].GetFields()
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		asked, isBool := said[name].GetKind().(*structpb.Value_BoolValue)
+		switch {
+		case name != hostIsServerName:
+			place.in(name).errorf("is not known, only %s", hostIsServerName)
+		case !isBool:
+			place.in(name).errorf("must be true or false")
+		case !asked.BoolValue:
+		case out.HTTP == nil || out.TLS == nil:
+			place.in(name).errorf("needs an HTTP connection manager under TLS")
+		default:
+			out.HTTP.HostIsServerName = true
+		}
+	}
 }
 
 // terminalFilter decodes the only filter of a chain.

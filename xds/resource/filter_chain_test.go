@@ -73,11 +73,33 @@ func TestFilterChainsRefused(t *testing.T) {
 		"zone":             {[]string{"filter_chain_match: {prefix_ranges: [{address_prefix: 'fe80::1%eth0', prefix_len: 64}]}"}, at + "prefix_ranges[0].address_prefix: malformed IP address: fe80::1%eth0"},
 		"length":           {[]string{"filter_chain_match: {direct_source_prefix_ranges: [{address_prefix: 1.2.3.4, prefix_len: 33}]}"}, at + "direct_source_prefix_ranges[0].prefix_len: 33 must be at most 32"},
 		"PROXY protocol":   {[]string{"use_proxy_proto: true"}, "filter_chains[0].use_proxy_proto: true is not supported, only false"},
-		"second chain":     {[]string{"name: a", "filter_chain_match: {source_ports: [1]}, transport_socket: {name: t, typed_config: {'@type': type.googleapis.com/no.Tls}}"}, "filter_chains[1].transport_socket: 't' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer"},
+		"host, TCP": {[]string{"metadata: {filter_metadata: {io.marchproxy.alb: {host_must_be_server_name: true}, others: {a: 1}}}"},
+			`filter_chains[0].metadata.filter_metadata["io.marchproxy.alb"].host_must_be_server_name: needs an HTTP connection manager under TLS`},
+		"host, a word":  {[]string{"metadata: {filter_metadata: {io.marchproxy.alb: {host_must_be_server_name: 'yes'}}}"}, `filter_chains[0].metadata.filter_metadata["io.marchproxy.alb"].host_must_be_server_name: must be true or false`},
+		"unknown to us": {[]string{"metadata: {filter_metadata: {io.marchproxy.alb: {hosts: true}}}"}, `filter_chains[0].metadata.filter_metadata["io.marchproxy.alb"].hosts: is not known, only host_must_be_server_name`},
+		"second chain":  {[]string{"name: a", "filter_chain_match: {source_ports: [1]}, transport_socket: {name: t, typed_config: {'@type': type.googleapis.com/no.Tls}}"}, "filter_chains[1].transport_socket: 't' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := resource.Listener(parse(t, chainsWith(tt.chains...), &listenerv3.Listener{}))
 			checkError(t, err, `listener "l": `+tt.want)
 		})
+	}
+}
+
+// TestHostIsServerName decodes what the metadata of a filter chain say to this proxy.
+func TestHostIsServerName(t *testing.T) {
+	for _, asked := range []string{"true", "false"} {
+		text := managerWith(router+rds) +
+			"  " + tlsSocket("Downstream", "common_tls_context: {"+certificateTLS+"}") + "\n" +
+			"  metadata: {filter_metadata: {io.marchproxy.alb: {host_must_be_server_name: " + asked + "}}}\n"
+		l, err := resource.Listener(parse(t, text, &listenerv3.Listener{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for chain := range l.FilterChains() {
+			if got := chain.HTTP.HostIsServerName; got != (asked == "true") {
+				t.Errorf("%s: %t", asked, got)
+			}
+		}
 	}
 }
