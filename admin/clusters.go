@@ -196,9 +196,17 @@ func hostStatus(h *proxy.HostStatus) *adminv3.HostStatus {
 // hostMessage returns the address of a host as a message, that of a Unix domain socket as a pipe.
 func hostMessage(address string) *corev3.Address {
 	if _, err := netip.ParseAddrPort(address); err != nil {
-		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: address}}}
+		return addressMessage(config.Address{Path: address})
 	}
 	return socketAddress(address)
+}
+
+// addressMessage returns an address as a message.
+func addressMessage(a config.Address) *corev3.Address {
+	if a.Path != "" {
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: a.Path}}}
+	}
+	return socketAddress(a.String())
 }
 
 // socketAddress returns "ip:port" as a message.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,7 +189,8 @@ func testClusters() []proxy.ClusterStatus {
 
 func testListeners() []proxy.ListenerStatus {
 	return []proxy.ListenerStatus{
-		{Name: "http", Address: netip.MustParseAddrPort("0.0.0.0:10000")},
-		{Name: "http6", Address: netip.MustParseAddrPort("[::]:10080"), Additional: []netip.AddrPort{netip.MustParseAddrPort("[::1]:10081")}},
+		{Name: "http", Address: config.Address{IP: "0.0.0.0", Port: 10000}},
+		{Name: "http6", Address: config.Address{IP: "::", Port: 10080}, Additional: []config.Address{{IP: "::1", Port: 10081}, {Path: "@http6"}}},
+		{Name: "local", Address: config.Address{Path: "/run/proxy-alb/http.sock"}},
 	}
 }

@@ -2,10 +2,11 @@ package admin
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
 // listeners is /listeners.
@@ -14,9 +15,9 @@ func (a *surface) listeners(r *request) {
 	if r.wantsJSON() {
 		list := &adminv3.Listeners{}
 		for _, l := range all {
-			status := &adminv3.ListenerStatus{Name: l.Name, LocalAddress: socketAddress(l.Address.String())}
+			status := &adminv3.ListenerStatus{Name: l.Name, LocalAddress: addressMessage(l.Address)}
 			for _, address := range l.Additional {
-				status.AdditionalLocalAddresses = append(status.AdditionalLocalAddresses, socketAddress(address.String()))
+				status.AdditionalLocalAddresses = append(status.AdditionalLocalAddresses, addressMessage(address))
 			}
 			list.ListenerStatuses = append(list.ListenerStatuses, status)
 		}
@@ -25,7 +26,7 @@ func (a *surface) listeners(r *request) {
 	}
 	var b strings.Builder
 	for _, l := range all {
-		for _, address := range append([]netip.AddrPort{l.Address}, l.Additional...) {
+		for _, address := range append([]config.Address{l.Address}, l.Additional...) {
 			fmt.Fprintf(&b, "%s::%s\n", visible(l.Name), address)
 		}
 	}

@@ -14,6 +14,8 @@ type SocketSettings struct {
 	Backlog uint32
 	// Freebind and Transparent are IP_FREEBIND and IP_TRANSPARENT of ip(7).
 	Freebind, Transparent bool
+	// Mode has the permissions of the file of a Unix domain socket, at most 0777; 0 leaves them to the umask.
+	Mode uint32
 	// Options are set in order, each when the socket has come as far as its State says.
 	Options []SocketOption
 }

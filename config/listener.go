@@ -197,6 +197,7 @@ type HTTPConnectionManager struct {
 	XFFNumTrustedHops         uint32
 	SkipXFFAppend             bool
 	InternalAddresses         []string // CIDR blocks of internal_address_config; none by default
+	InternalUnixSockets       bool     // clients on Unix domain sockets are internal (internal_address_config)
 	GenerateRequestID         bool
 	PreserveExternalRequestID bool
 	AlwaysSetRequestID        bool // always_set_request_id_in_response

@@ -87,7 +87,8 @@ func (x *exchange) log(status int) {
 		Request: &x.request, Status: status, Details: x.details, Flags: x.flags.appendNames(flags),
 		Route: x.routeName(), Cluster: x.clusterName(), Attempts: x.attempts,
 		DownstreamRemote: x.client(), DownstreamDirectRemote: x.conn.raw.RemoteAddr(), DownstreamLocal: x.conn.localAddr(),
-		Start: time.Now().Add(-time.Duration(now - x.started)), Duration: time.Duration(now - x.started), RequestDuration: -1,
+		DownstreamPath: x.conn.path(),
+		Start:          time.Now().Add(-time.Duration(now - x.started)), Duration: time.Duration(now - x.started), RequestDuration: -1,
 		Hostname: w.server.options.Hostname, Worker: w.id,
 		BytesReceived: x.bytesReceived, BytesSent: x.bytesSent,
 	}

@@ -112,10 +112,13 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 // gone.
 func (s *Server) bindListener(l *compiledListener, c, prev *compiled, undo *cleanup) error {
 	for _, a := range l.config.Addresses() {
+		if a.Path != "" && (c.socketsOn(a.Address) != nil || socketsOn(l.sockets, a.Address) != nil) {
+			return fmt.Errorf("pipe %q is listened on already: it can be an address of one listener, once", a.Path)
+		}
 		sockets := prev.socketsFor(l.config, a, c.snapshot)
 		if sockets == nil || slices.Contains(l.sockets, sockets) {
 			var err error
-			if sockets, err = listener.Bind(a, len(s.workers), prev.listensOn(a.Address)); err != nil {
+			if sockets, err = s.bind(a, prev.socketsOn(a.Address)); err != nil {
 				return err
 			}
 			undo.add(sockets.Close)
@@ -123,6 +126,14 @@ func (s *Server) bindListener(l *compiledListener, c, prev *compiled, undo *clea
 		l.sockets = append(l.sockets, sockets)
 	}
 	return nil
+}
+
+// bind opens the sockets of an address. before are sockets that are on it, nil where there are none.
+func (s *Server) bind(a config.ListenAddress, before *listener.Sockets) (*listener.Sockets, error) {
+	if a.Path != "" {
+		return listener.BindPath(a, len(s.workers), before)
+	}
+	return listener.Bind(a, len(s.workers), before != nil)
 }
 
 // socketsFor returns the sockets of an address of l, nil when there are none that can be taken over in next. Where a port is
@@ -134,7 +145,7 @@ func (prev *compiled) socketsFor(l *config.Listener, a config.ListenAddress, nex
 		}
 	}
 	for name, other := range prev.listeners {
-		if a.Port == 0 || next.Listeners[name] != nil {
+		if a.Path == "" && a.Port == 0 || next.Listeners[name] != nil {
 			continue
 		}
 		if i := slices.IndexFunc(other.sockets, func(s *listener.Sockets) bool { return s.Are(a) }); i >= 0 {
@@ -307,20 +318,32 @@ func compileManager(m *compiledManager, snapshot *config.Snapshot, id *chainIden
 	return nil
 }
 
-// listensOn reports whether some listener has the address.
-func (c *compiled) listensOn(a config.Address) bool {
+// socketsOn returns sockets that some listener has on the address, nil when there are none.
+func (c *compiled) socketsOn(a config.Address) *listener.Sockets {
 	for _, l := range c.listeners {
-		if slices.ContainsFunc(l.sockets, func(s *listener.Sockets) bool { return s.On(a) }) {
-			return true
+		if found := socketsOn(l.sockets, a); found != nil {
+			return found
 		}
 	}
-	return false
+	return nil
 }
 
-// listenerStatName returns what names a listener's statistics: its stat_prefix or its address, as in 0.0.0.0_10000.
+func socketsOn(list []*listener.Sockets, a config.Address) *listener.Sockets {
+	for _, s := range list {
+		if s.On(a) {
+			return s
+		}
+	}
+	return nil
+}
+
+// listenerStatName returns what names a listener's statistics: its stat_prefix or its address, as in 0.0.0.0_10000 and /run/proxy.sock.
 func listenerStatName(l *compiledListener) string {
 	if l.config.StatPrefix != "" {
 		return statName(l.config.StatPrefix)
+	}
+	if path := l.sockets[0].Where().Path; path != "" {
+		return statName(path)
 	}
 	a := l.sockets[0].Address()
 	if a.Addr().Is6() {

@@ -135,7 +135,7 @@ func (c *connection) carried() (read, written uint64) {
 // draining reports whether the connection is to end with what it has begun.
 func (c *connection) draining() bool { return c.chain.draining || c.listener.worker.stopped }
 
-// remoteAddr returns the client's address.
+// remoteAddr returns the client's address, the zero value on a Unix domain socket.
 func (c *connection) remoteAddr() netip.AddrPort {
 	if c.asserted != nil {
 		return c.asserted.remote
@@ -143,7 +143,7 @@ func (c *connection) remoteAddr() netip.AddrPort {
 	return c.raw.RemoteAddr()
 }
 
-// localAddr returns the address that the client has connected to.
+// localAddr returns the address that the client has connected to, the zero value on a Unix domain socket.
 func (c *connection) localAddr() netip.AddrPort {
 	if c.asserted != nil {
 		return c.asserted.local
@@ -151,7 +151,11 @@ func (c *connection) localAddr() netip.AddrPort {
 	return c.raw.LocalAddr()
 }
 
-// peerText returns the client's address without port.
+// path returns the Unix domain socket that the client has connected to, "" on TCP. It stands for both ends where they have no addresses:
+// what the client's end is bound to, which hardly ever is anything, is not asked.
+func (c *connection) path() string { return c.via.path }
+
+// peerText returns the client's address without port, nothing on a Unix domain socket.
 func (c *connection) peerText() []byte {
 	if c.peer == nil {
 		c.peer = c.remoteAddr().Addr().AppendTo(nil)

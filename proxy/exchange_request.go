@@ -296,6 +296,7 @@ func (x *exchange) mutationContext() route.MutationContext {
 		DownstreamRemote:       x.client(),
 		DownstreamDirectRemote: x.conn.raw.RemoteAddr(),
 		DownstreamLocal:        x.conn.localAddr(),
+		DownstreamPath:         x.conn.path(),
 		Hostname:               x.worker.server.options.Hostname,
 	}
 	if s := x.conn.secure; s != nil {

@@ -58,7 +58,11 @@ func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
 	edge := !x.internal && m.UseRemoteAddress
 	if edge {
 		fields.DelSet(&fromInside)
-		fields.Set(message.NameXEnvoyExternalAddress, x.externalAddress(m))
+		if client := x.externalAddress(m); len(client) > 0 {
+			fields.Set(message.NameXEnvoyExternalAddress, client)
+		} else { // on a Unix domain socket
+			fields.Del(message.NameXEnvoyExternalAddress)
+		}
 	}
 	x.setRequestID(m, edge)
 	if len(x.manager.via) > 0 {
@@ -91,11 +95,11 @@ func (x *exchange) setForwardedClientCert(m *config.HTTPConnectionManager) {
 func (x *exchange) setForwardedFor(m *config.HTTPConnectionManager) {
 	fields := &x.request.Fields
 	passedOn := fields.Has(message.NameXForwardedFor)
-	if len(x.manager.internal) > 0 {
+	if len(x.manager.internal) > 0 || m.InternalUnixSockets {
 		x.internal = x.isInternal(m, passedOn)
 	}
-	if m.UseRemoteAddress && !m.SkipXFFAppend {
-		x.appendToList(message.NameXForwardedFor, x.conn.forwardedText())
+	if client := x.conn.forwardedText(); m.UseRemoteAddress && !m.SkipXFFAppend && len(client) > 0 {
+		x.appendToList(message.NameXForwardedFor, client)
 	}
 }
 
@@ -161,6 +165,9 @@ func entryFromRight(fields *message.Fields, id message.NameID, n int) []byte {
 func (x *exchange) isInternal(m *config.HTTPConnectionManager, passedOn bool) bool {
 	client := x.conn.remoteAddr().Addr()
 	if m.UseRemoteAddress {
+		if !client.IsValid() { // on a Unix domain socket
+			return !passedOn && m.InternalUnixSockets
+		}
 		return !passedOn && x.inInternal(client)
 	}
 	value, ok := x.request.Fields.Get(message.NameXForwardedFor)

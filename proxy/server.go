@@ -168,6 +168,7 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 		s.onEveryWorker(func(w *worker) { w.stageClusters(c, batch) })
 	}
 	s.steer(c)
+	s.settle(c)
 	s.beginDrains(prev, c)
 	s.onEveryWorker(func(w *worker) { w.install(c) })
 	s.mu.Lock()
@@ -301,7 +302,7 @@ func (s *Server) Close() {
 			w.loop.Stop()
 		}
 		for _, w := range s.workers {
-			<-w.loop.Done()
+			<-w.ended
 		}
 		s.closeAccessLogs(nil)
 		s.logsClosing.Wait()

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -34,8 +33,8 @@ type HostStatus struct {
 // ListenerStatus is a listener that accepts connections.
 type ListenerStatus struct {
 	Name       string
-	Address    netip.AddrPort
-	Additional []netip.AddrPort // additional_addresses
+	Address    config.Address   // with the port that was bound
+	Additional []config.Address // additional_addresses
 }
 
 // Clusters returns the clusters by name. Each worker copies its numbers between two turns of its loop.
@@ -88,9 +87,9 @@ func (s *Server) Listeners() []ListenerStatus {
 	var all []ListenerStatus
 	for _, name := range c.snapshot.ListenerNames() {
 		sockets := c.listeners[name].sockets
-		status := ListenerStatus{Name: name, Address: sockets[0].Address()}
+		status := ListenerStatus{Name: name, Address: sockets[0].Where()}
 		for _, s := range sockets[1:] {
-			status.Additional = append(status.Additional, s.Address())
+			status.Additional = append(status.Additional, s.Where())
 		}
 		all = append(all, status)
 	}

@@ -22,6 +22,18 @@ func (s *Server) checkSteering() {
 	gauge.Set(1)
 }
 
+// settle has the files of Unix domain sockets get the modes that were asked for. It comes when nothing can fail any more: the listeners
+// before may have had the same files.
+func (s *Server) settle(c *compiled) {
+	for name, l := range c.listeners {
+		for _, sockets := range l.sockets {
+			if err := sockets.Settle(); err != nil {
+				s.log.Warn("the file of a listener's socket keeps its mode", zap.String("listener", name), zap.Error(err))
+			}
+		}
+	}
+}
+
 // steer has the connections of listeners with new sockets steered. It comes when nothing can fail any more: in the kernel it
 // takes the place of what was done for older sockets on the same address.
 func (s *Server) steer(c *compiled) {

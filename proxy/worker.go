@@ -27,6 +27,7 @@ type worker struct {
 	server *Server
 	log    *zap.Logger
 	loop   *eventloop.Loop
+	ended  chan struct{} // closed when the loop has ended and nothing is left of it
 	shard  *stats.Shard
 	random *rand.PCG // for choices among hosts and clusters
 	ids    *rand.ChaCha8
@@ -54,7 +55,7 @@ type worker struct {
 
 func newWorker(s *Server, id int) (*worker, error) {
 	w := &worker{
-		id: id, server: s, log: s.log.With(zap.Int("worker", id)),
+		id: id, server: s, ended: make(chan struct{}), log: s.log.With(zap.Int("worker", id)),
 		serving:   &compiled{},
 		byName:    make(map[string]*upstream.Cluster),
 		tables:    make(map[*compiledTable]*tableState),
@@ -85,9 +86,10 @@ func (w *worker) run() {
 		w.log.Error("worker ended", zap.Error(err))
 	}
 	for _, a := range w.acceptors {
-		a.load.Release()
+		a.release()
 	}
 	w.shard.Close()
+	close(w.ended)
 }
 
 // panicked reports a panic that cost one connection.

@@ -14,6 +14,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/admin"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/moduleservice"
+	"github.com/penguintechinc/marchproxy-alb/proxy/listener/socketfile"
 )
 
 // faceTimeout bounds the end of one face: its requests are short.
@@ -42,6 +43,19 @@ type openFace struct {
 // open binds the socket of a face. What is accepted there is as secured makes it, nil for plaintext.
 func (f *faces) open(name string, a config.Address, server face, secured *faceTLS) error {
 	socket, err := net.Listen("tcp", a.String())
+	return f.add(name, socket, err, server, secured)
+}
+
+// openAdmin binds the socket of the admin interface, which may be a Unix domain socket.
+func (f *faces) openAdmin(a config.Address, mode uint32, server face, secured *faceTLS) error {
+	if a.Path == "" {
+		return f.open("admin", a, server, secured)
+	}
+	socket, err := socketfile.Listen(a.Path, mode)
+	return f.add("admin", socket, err, server, secured)
+}
+
+func (f *faces) add(name string, socket net.Listener, err error, server face, secured *faceTLS) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -85,7 +99,7 @@ func (p *process) openFaces() error {
 	env, b, options := p.settings.env, p.settings.bootstrap, p.adminOptions()
 	if b.HasAdmin {
 		server, err := admin.New(options)
-		if err := errors.Join(err, p.faces.open("admin", b.Admin, server, p.adminTLS)); err != nil {
+		if err := errors.Join(err, p.faces.openAdmin(b.Admin, b.AdminMode, server, p.adminTLS)); err != nil {
 			return err
 		}
 		if err := p.writeAdminAddress(); err != nil {

@@ -1,9 +1,9 @@
 package acceptance
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -38,7 +38,7 @@ func applyListener(p *harness.Proxy, l *config.Listener) {
 // listenerStat returns a statistic of the listener of the harness.
 func listenerStat(p *harness.Proxy, name string) uint64 {
 	address := p.Server.Listeners()[0].Address
-	return p.Stat(fmt.Sprintf("listener.%s_%d.%s", address.Addr(), address.Port(), name))
+	return p.Stat("listener." + strings.ReplaceAll(address.String(), ":", "_") + "." + name)
 }
 
 func TestFilterChains(t *testing.T) {

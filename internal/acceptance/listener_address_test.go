@@ -3,7 +3,6 @@ package acceptance
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -23,7 +22,7 @@ func TestListenerAddresses(t *testing.T) {
 	p := s.Start(t)
 	addresses := func() (all []string) {
 		l := p.Server.Listeners()[0]
-		for _, a := range append([]netip.AddrPort{l.Address}, l.Additional...) {
+		for _, a := range append([]config.Address{l.Address}, l.Additional...) {
 			all = append(all, a.String())
 		}
 		return all
@@ -121,7 +120,7 @@ func TestListenerIPv4Compat(t *testing.T) {
 		s := filterSetup(nil, answerChain("", fromBlock("127.0.0.0/8"), "four"), answerChain("", fromBlock("::/0"), "six"))
 		s.Listener.Address.IP, s.Listener.Socket.IPv4Compat = "::", compat
 		p := s.Start(t)
-		port := p.Server.Listeners()[0].Address.Port()
+		port := p.Server.Listeners()[0].Address.Port
 		if got := p.DialAddress(fmt.Sprintf("[::1]:%d", port)).Get("/"); got.Body != "six" {
 			t.Errorf("over IPv6: %q", got.Raw)
 		}

@@ -11,13 +11,20 @@ import (
 	"time"
 )
 
-// Client is a raw TCP connection to the proxy. Its methods fail the test when something else happens than they ask for,
+// Client is a raw connection to the proxy, over TCP or a Unix domain socket. Its methods fail the test when something else happens than they ask for,
 // and belong to the test's goroutine; Write, TryResponse and Close may be used by others.
 type Client struct {
 	t     testing.TB
 	proxy *Proxy
-	conn  *net.TCPConn
+	conn  streamConn
 	in    stream
+}
+
+// streamConn is a TCP connection, or one over a Unix domain socket.
+type streamConn interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
 }
 
 // DialOption changes how a Client connects.
@@ -45,7 +52,7 @@ func (p *Proxy) Dial(options ...DialOption) *Client {
 	return p.DialAddress(p.Address(), options...)
 }
 
-// DialAddress is Dial for a listener of another address.
+// DialAddress is Dial for a listener of another address, which may be the path of a Unix domain socket.
 func (p *Proxy) DialAddress(address string, options ...DialOption) *Client {
 	p.t.Helper()
 	c, err := p.TryDial(address, options...)
@@ -61,11 +68,15 @@ func (p *Proxy) TryDial(address string, options ...DialOption) (*Client, error) 
 	for _, o := range options {
 		o(&d)
 	}
-	conn, err := d.DialContext(p.t.Context(), "tcp", address)
+	network := "tcp"
+	if strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@") {
+		network = "unix"
+	}
+	conn, err := d.DialContext(p.t.Context(), network, address)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{t: p.t, proxy: p, conn: conn.(*net.TCPConn)}
+	c := &Client{t: p.t, proxy: p, conn: conn.(streamConn)}
 	c.in.from = guarded{c.conn}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -291,7 +302,7 @@ func (c *Client) Close() { _ = c.conn.Close() }
 // Reset closes the connection with a reset.
 func (c *Client) Reset() {
 	c.t.Helper()
-	if err := c.conn.SetLinger(0); err != nil {
+	if err := c.conn.(*net.TCPConn).SetLinger(0); err != nil {
 		c.t.Fatalf("set linger: %v", err)
 	}
 	c.Close()

@@ -28,7 +28,6 @@ var harmless = map[string]string{
 	"ListenerFilter.name":        "extensions are found by the type of their configuration",
 	"Filter.name":                "extensions are found by the type of their configuration",
 	"CustomClusterType.name":     "extensions are found by the type of their configuration",
-	"unix_sockets":               "listeners are on TCP: no peer has a Unix socket",
 	"traffic_direction":          "a label for operators",
 	"drain_type":                 "what is changed or removed drains, and everything when the process ends or `/drain_listeners` asks for it",
 	"reuse_port":                 "every worker has a socket of its own, always",
@@ -44,7 +43,7 @@ var harmless = map[string]string{
 
 // inPart says what of a field works where that is not all of it, by the message's name and its own.
 var inPart = map[string]string{
-	"Admin.address":                                      "TCP on an IP address",
+	"Admin.address":                                      "TCP on an IP address, a Unix domain socket",
 	"ApiConfigSource.api_type":                           "`GRPC`, `DELTA_GRPC`, and `REST` but for the aggregated stream",
 	"ApiConfigSource.grpc_services":                      "up to 8, tried in turn",
 	"ApiConfigSource.transport_api_version":              "`V3`, `AUTO`",
@@ -112,6 +111,8 @@ var sides = map[string]string{
 	"staticSecretFields":     "of a control plane's credential",
 	"listenSocketFields":     "of a listener",
 	"socketAddressFields":    "of others",
+	"listenPipeFields":       "to listen on",
+	"pipeFields":             "to connect to",
 	"grpcServiceFields":      "of a control plane",
 	"envoyGRPCFields":        "of a control plane",
 	"logServiceFields":       "of a log server",

@@ -25,6 +25,7 @@ type Entry struct {
 	DownstreamRemote       netip.AddrPort // the client
 	DownstreamDirectRemote netip.AddrPort // the peer of the connection
 	DownstreamLocal        netip.AddrPort
+	DownstreamPath         string         // of the Unix domain socket of the client, in place of those of the three that are not valid
 	UpstreamRemote         netip.AddrPort // the zero value without a host
 	UpstreamPath           string         // of a host on a Unix domain socket, in place of UpstreamRemote
 

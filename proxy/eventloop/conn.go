@@ -95,12 +95,12 @@ func (c *Conn) SetWaker(w Waker) { c.waker = w }
 // SetIdleHandler sets who is told of events while the connection has no task.
 func (c *Conn) SetIdleHandler(h IdleHandler) { c.idle = h }
 
-// RemoteAddr returns the peer's address.
+// RemoteAddr returns the peer's address, the zero value on a Unix domain socket.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
-// LocalAddr returns the address of our end.
+// LocalAddr returns the address of our end, the zero value on a Unix domain socket.
 func (c *Conn) LocalAddr() netip.AddrPort {
-	if !c.local.IsValid() && c.flags&flagClosed == 0 {
+	if !c.local.IsValid() && c.remote.IsValid() && c.flags&flagClosed == 0 {
 		c.local = localAddress(c.fd)
 	}
 	return c.local

@@ -34,6 +34,8 @@ type Listener struct {
 	handler AcceptHandler
 	pause   Timer
 	closed  bool
+	events  uint32 // asked of epoll
+	hand    func(fd int) bool
 }
 
 // ListenOptions are what a listening socket has besides its address.
@@ -63,6 +65,29 @@ func ListenSocket(address netip.AddrPort, o ListenOptions) (fd int, err error) {
 	return fd, nil
 }
 
+// ListenPath binds a listening Unix domain socket: path is that of its file, which must not be there, or with '@' first an abstract name.
+// The file goes again when that fails. It may be called on any goroutine; the caller owns the descriptor.
+func ListenPath(path string, o ListenOptions) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("listen on %s: socket: %w", path, err)
+	}
+	bound := false
+	err = o.listen(func() error {
+		err := unix.Bind(fd, &unix.SockaddrUnix{Name: path})
+		bound = err == nil
+		return err
+	}, fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		if bound && path[0] != '@' {
+			_ = unix.Unlink(path)
+		}
+		return -1, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	return fd, nil
+}
+
 func bindAndListen(fd int, address netip.AddrPort, ipv6 bool, o ListenOptions) error {
 	options := []struct {
 		level, name, value int
@@ -86,13 +111,18 @@ func bindAndListen(fd int, address netip.AddrPort, ipv6 bool, o ListenOptions) e
 			return fmt.Errorf("setsockopt IPV6_V6ONLY: %w", err)
 		}
 	}
+	return o.listen(func() error { return unix.Bind(fd, Sockaddr(address)) }, fd)
+}
+
+// listen has a new socket bound and listen, with the options.
+func (o *ListenOptions) listen(bind func() error, fd int) error {
 	backlog := listenBacklog
 	if o.Backlog > 0 {
 		backlog = o.Backlog
 	}
 	steps := [...]func() error{
 		func() error { return nil },
-		func() error { return unix.Bind(fd, Sockaddr(address)) },
+		bind,
 		func() error { return unix.Listen(fd, backlog) },
 	}
 	for i, name := range [...]string{"socket", "bind", "listen"} {
@@ -114,12 +144,31 @@ func SocketAddress(fd int) netip.AddrPort { return localAddress(fd) }
 
 // Listen accepts connections from a listening socket, which the Listener owns from then on.
 func (l *Loop) Listen(fd int, h AcceptHandler) (*Listener, error) {
-	ln := &Listener{loop: l, fd: fd, handler: h}
-	if _, err := l.register(fd, ln, unix.EPOLLIN); err != nil {
-		_ = unix.Close(fd)
+	return l.listen(&Listener{loop: l, fd: fd, handler: h, events: unix.EPOLLIN})
+}
+
+// ListenShared is Listen for a socket that other loops accept from too, each by a duplicate of the descriptor. A connection wakes one of
+// those that wait, and most often the same one. So hand is asked of each connection, and reports whether it has given the descriptor
+// to another loop, which is to Adopt it.
+func (l *Loop) ListenShared(fd int, h AcceptHandler, hand func(fd int) bool) (*Listener, error) {
+	return l.listen(&Listener{loop: l, fd: fd, handler: h, events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE, hand: hand})
+}
+
+func (l *Loop) listen(ln *Listener) (*Listener, error) {
+	if _, err := l.register(ln.fd, ln, ln.events); err != nil {
+		_ = unix.Close(ln.fd)
 		return nil, err
 	}
 	return ln, nil
+}
+
+// Adopt has the handler take a connection that was accepted on another loop. It owns fd, which it closes when the listener was closed.
+func (ln *Listener) Adopt(fd int) {
+	if ln.closed {
+		_ = unix.Close(fd)
+		return
+	}
+	ln.take(fd, netip.AddrPort{})
 }
 
 // handleEvents accepts what waits, up to a bound: delivery is level-triggered, so the rest is reported again.
@@ -147,7 +196,14 @@ func (ln *Listener) handleEvents(uint32) {
 }
 
 func (ln *Listener) accepted(fd int, raw *unix.RawSockaddrAny) {
-	c, err := ln.loop.newConn(fd, 0, addressOf(raw))
+	if ln.hand != nil && ln.hand(fd) {
+		return
+	}
+	ln.take(fd, addressOf(raw))
+}
+
+func (ln *Listener) take(fd int, remote netip.AddrPort) {
+	c, err := ln.loop.newConn(fd, 0, remote)
 	if err != nil {
 		ln.handler.AcceptFailed(err)
 		return
@@ -171,7 +227,7 @@ func (ln *Listener) rest() {
 
 // Expired ends the rest. It implements Expirer.
 func (ln *Listener) Expired(*Timer) {
-	if _, err := ln.loop.register(ln.fd, ln, unix.EPOLLIN); err != nil {
+	if _, err := ln.loop.register(ln.fd, ln, ln.events); err != nil {
 		ln.handler.AcceptFailed(err)
 		ln.loop.SetTimer(&ln.pause, acceptPause, ln)
 	}
@@ -185,5 +241,9 @@ func (ln *Listener) Close() {
 	ln.closed = true
 	ln.loop.StopTimer(&ln.pause)
 	ln.loop.forget(ln.fd)
+	if ln.hand != nil {
+		// What its duplicates keep open stays registered when the descriptor is closed (epoll(7), "questions and answers").
+		_ = unix.EpollCtl(ln.loop.epoll, unix.EPOLL_CTL_DEL, ln.fd, nil)
+	}
 	_ = unix.Close(ln.fd)
 }

@@ -14,12 +14,14 @@ const maxBacklog = 1<<31 - 1
 
 // listenOptions returns what the settings of a socket are to the loop.
 func listenOptions(s *config.SocketSettings) eventloop.ListenOptions {
-	o := eventloop.ListenOptions{IPv6Only: !s.IPv4Compat, Backlog: int(min(s.Backlog, maxBacklog))}
+	o := eventloop.ListenOptions{IPv6Only: !s.IPv4Compat, Backlog: backlog(s)}
 	for state := range o.Set {
 		o.Set[state] = func(fd int) error { return apply(s, fd, config.SocketState(state)) }
 	}
 	return o
 }
+
+func backlog(s *config.SocketSettings) int { return int(min(s.Backlog, maxBacklog)) }
 
 // apply sets what is to be set on a socket that has come as far as state.
 func apply(s *config.SocketSettings, fd int, state config.SocketState) error {
@@ -28,6 +30,11 @@ func apply(s *config.SocketSettings, fd int, state config.SocketState) error {
 			return err
 		}
 	}
+	return applyOptions(s, fd, state)
+}
+
+// applyOptions sets the options for a socket that has come as far as state.
+func applyOptions(s *config.SocketSettings, fd int, state config.SocketState) error {
 	for i := range s.Options {
 		o := &s.Options[i]
 		if o.State != state {

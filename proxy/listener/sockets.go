@@ -4,6 +4,9 @@
 // The kernel spreads them by a hash of the addresses. With few connections that live long, some workers then have a lot more
 // than others. Sockets.Steer puts a BPF program in place of the hash, which gives each connection to the worker that has
 // the fewest; the workers tell it through shared memory how many they have.
+//
+// A Unix domain socket is one for all workers, as SO_REUSEPORT does not exist for these. Each accepts from it, and hands on what
+// another has fewer of (Share).
 package listener
 
 import (
@@ -20,10 +23,12 @@ import (
 // them out.
 type Sockets struct {
 	asked   config.ListenAddress
-	address netip.AddrPort
+	address netip.AddrPort // the zero value for a Unix domain socket
 	fds     []int
 	loads   []*Load // by worker; nil when connections are not steered
 	steered bool    // or it was tried
+	pipe    *pipe   // nil for TCP
+	shares  *shares // of pipe, nil for TCP
 }
 
 // Bind opens the sockets of an address for so many workers. Nothing stays open when it fails. Port 0 means a free port,
@@ -80,11 +85,28 @@ func (s *Sockets) Are(a config.ListenAddress) bool { return reflect.DeepEqual(s.
 
 // On reports whether the sockets are on a: they were asked for there, or that is where port 0 has led to.
 func (s *Sockets) On(a config.Address) bool {
-	return s.asked.Address == a || s.asked.IP == a.IP && uint32(s.address.Port()) == a.Port
+	return s.asked.Address == a || s.pipe == nil && s.asked.IP == a.IP && uint32(s.address.Port()) == a.Port
 }
 
-// Address returns the address with the port that was bound.
+// Address returns the address with the port that was bound, the zero value for a Unix domain socket.
 func (s *Sockets) Address() netip.AddrPort { return s.address }
+
+// Where returns what was bound: Address, or the path.
+func (s *Sockets) Where() config.Address {
+	if s.pipe != nil {
+		return config.Address{Path: s.pipe.path}
+	}
+	return config.Address{IP: s.address.Addr().String(), Port: uint32(s.address.Port())}
+}
+
+// Share returns the worker's part in a Unix domain socket, nil for TCP. It is to be released when the descriptor is closed that Take has
+// returned.
+func (s *Sockets) Share(worker int) *Share {
+	if s.shares == nil {
+		return nil
+	}
+	return &s.shares.all[worker]
+}
 
 // Take returns the socket of a worker and what is to be told of its connections, both of which the caller owns from then
 // on: -1 and nil when they were taken before. The Load is nil when connections are not steered.
@@ -103,6 +125,7 @@ func (s *Sockets) Close() {
 		if fd, load := s.Take(worker); fd >= 0 {
 			_ = unix.Close(fd)
 			load.Release()
+			s.Share(worker).Release()
 		}
 	}
 }

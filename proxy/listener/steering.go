@@ -42,12 +42,13 @@ func CheckSteering(workers int) error {
 
 // Steer has the kernel give each new connection to the worker that has the fewest open ones of this address, instead of
 // hashing it. It must be called before any socket is taken, and does nothing when called again. When it fails the hash stays
-// in place: nobody needs to do anything about it. Sockets that others have on the same address are in the same group of the kernel, and get nothing any more.
+// in place: nobody needs to do anything about it. Sockets that others have on the same address are in the same group of the kernel, and get nothing any more. A Unix domain socket
+// is not steered: its workers hand connections on.
 //
 // The kernel holds the program and its maps as long as one of the sockets is open, and the process keeps no descriptor of
 // them.
 func (s *Sockets) Steer() error {
-	if s.steered {
+	if s.steered || s.pipe != nil {
 		return nil
 	}
 	s.steered = true

@@ -140,12 +140,19 @@ func FuzzFormat(f *testing.F) {
 	})
 }
 
-// TestFormatPipe has the path of a host on a Unix domain socket stand for its address, which has no port.
+// TestFormatPipe has the paths of Unix domain sockets stand for addresses, which have no ports.
 func TestFormatPipe(t *testing.T) {
 	ctx := testContext()
 	ctx.UpstreamRemote, ctx.UpstreamPath = netip.AddrPort{}, "@host"
 	const format = "%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT%."
 	if got, want := evaluate(t, format, ctx), "@host @host ."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	ctx = testContext()
+	ctx.DownstreamLocal, ctx.DownstreamDirectRemote, ctx.DownstreamPath = netip.AddrPort{}, netip.AddrPort{}, "/in"
+	ctx.DownstreamRemote = netip.MustParseAddrPort("192.0.2.1:5")
+	const ends = "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_LOCAL_PORT%. %DOWNSTREAM_REMOTE_ADDRESS%"
+	if got, want := evaluate(t, ends, ctx), "/in /in . 192.0.2.1:5"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -21,6 +21,7 @@ type MutationContext struct {
 	DownstreamRemote       netip.AddrPort // the client, as x-forwarded-for or the PROXY protocol tell
 	DownstreamDirectRemote netip.AddrPort // the peer of the connection
 	DownstreamLocal        netip.AddrPort
+	DownstreamPath         string // of the Unix domain socket of the client, in place of those of the three that are not valid
 	UpstreamRemote         netip.AddrPort
 	UpstreamPath           string // of a host on a Unix domain socket, in place of UpstreamRemote
 	UpstreamLocal          netip.AddrPort
@@ -210,10 +211,11 @@ func (o *operator) appendWhole(dst []byte, m *mutationRun) []byte {
 		}
 		return strconv.AppendInt(dst, int64(ctx.Response.Status), 10)
 	case opAddress, opAddressWithoutPort, opPort:
-		if o.end == upstreamRemote && o.kind != opPort {
-			dst = append(dst, ctx.UpstreamPath...)
+		address := ctx.address(o.end)
+		if o.kind != opPort && !address.IsValid() {
+			return append(dst, ctx.path(o.end)...)
 		}
-		return o.appendAddress(dst, ctx.address(o.end))
+		return o.appendAddress(dst, address)
 	case opTLSVersion:
 		return append(dst, ctx.DownstreamTLSVersion...)
 	case opTLSCipher:
@@ -272,6 +274,18 @@ func (c *MutationContext) address(end connectionEnd) netip.AddrPort {
 		return c.UpstreamRemote
 	default:
 		return c.UpstreamLocal
+	}
+}
+
+// path returns the path of the Unix domain socket that an end is on which has no address, "" where there is none.
+func (c *MutationContext) path(end connectionEnd) string {
+	switch end {
+	case upstreamRemote:
+		return c.UpstreamPath
+	case upstreamLocal:
+		return ""
+	default:
+		return c.DownstreamPath
 	}
 }
 

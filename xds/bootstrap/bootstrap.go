@@ -23,9 +23,11 @@ type Bootstrap struct {
 	// Node identifies this proxy to the control plane. It is never nil, and is also Proto.Node.
 	Node *corev3.Node
 
-	// Admin is the address of the admin server, of meaning when HasAdmin is set.
-	Admin    config.Address
-	HasAdmin bool
+	// Admin is the address of the admin server, of meaning when HasAdmin is set. AdminMode is the mode of its file where that is a Unix
+	// domain socket, 0 for what the umask leaves.
+	Admin     config.Address
+	AdminMode uint32
+	HasAdmin  bool
 	// ProfilePath is where the admin server writes profiles, empty for its default. AllowPaths are the paths that it serves;
 	// none are all.
 	ProfilePath string

@@ -172,8 +172,9 @@ f: static_resources.clusters[2]: cluster "d": health_checks[0].unhealthy_thresho
 f: static_resources.clusters[2]: cluster "d": health_checks[0].healthy_threshold: value is required
 f: static_resources.clusters[2]: cluster "d": health_checks[0].health_checker: value is required`,
 		"static_resources: {listeners: [{name: l, address: {socket_address: {address: 1.1.1.1, port_value: 1}}}]}": `f: static_resources.listeners[0]: listener "l": filter_chains: no filter chains specified: there must be one, or a default_filter_chain`,
-		"header_prefix: x":                     "f: header_prefix: is not supported",
-		"admin: {address: {pipe: {path: /x}}}": "f: admin.address: pipe: is not supported, only socket_address",
+		"header_prefix: x":                      "f: header_prefix: is not supported",
+		"admin: {address: {pipe: {path: '@'}}}": "f: admin.address: pipe.path: must name a socket: the path of a file, or @ and an abstract name",
+		"admin: {address: {envoy_internal_address: {server_listener_name: x}}}":                                              "f: admin.address: envoy_internal_address: is not supported, only socket_address",
 		"dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}}":                                                  "f: dynamic_resources.lds_config: needs dynamic_resources.ads_config\nf: dynamic_resources.cds_config: needs dynamic_resources.ads_config",
 		ads + "api_type: AGGREGATED_GRPC}}":                                                                                  "f: dynamic_resources.ads_config.api_type: AGGREGATED_GRPC is not supported, only GRPC, DELTA_GRPC and REST",
 		ads + "api_type: REST}}":                                                                                             "f: dynamic_resources.ads_config.api_type: REST is not supported for the aggregated stream, only GRPC and DELTA_GRPC",

@@ -161,23 +161,25 @@ func (d *decoder) admin(a *bootstrapv3.Admin) {
 	if a.GetAddress() == nil {
 		return
 	}
-	address, err := resource.Address("admin.address", a.GetAddress())
+	address, mode, err := resource.ServerAddress("admin.address", a.GetAddress())
 	if err != nil {
 		d.errs = append(d.errs, err)
 		return
 	}
-	d.out.Admin, d.out.HasAdmin = address, true
+	d.out.Admin, d.out.AdminMode, d.out.HasAdmin = address, mode, true
 }
 
-// listeners decodes the static listeners. One without a name is named after its address, as 0.0.0.0_80.
+// listeners decodes the static listeners. One without a name is named after its address, as 0.0.0.0_80, or its path.
 func (d *decoder) listeners(list []*listenerv3.Listener) {
 	index := make(map[string]int)
 	for i, l := range list {
 		path := fmt.Sprintf("static_resources.listeners[%d]", i)
 		if l.GetName() == "" {
 			l = proto.Clone(l).(*listenerv3.Listener)
-			socket := l.GetAddress().GetSocketAddress()
-			l.Name = fmt.Sprintf("%s_%d", socket.GetAddress(), socket.GetPortValue())
+			if l.Name = l.GetAddress().GetPipe().GetPath(); l.Name == "" {
+				socket := l.GetAddress().GetSocketAddress()
+				l.Name = fmt.Sprintf("%s_%d", socket.GetAddress(), socket.GetPortValue())
+			}
 		}
 		if other, ok := index[l.GetName()]; ok {
 			d.errorf(path+".name", "%q is the name of listeners[%d] too", l.GetName(), other)

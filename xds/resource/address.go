@@ -28,26 +28,39 @@ var pipeFields = fields{
 	"mode": noEffect,
 }
 
+// listenPipeFields are those of a socket to listen on.
+var listenPipeFields = fields{"path": decoded, "mode": decoded}
+
 // hosts tells what a socket address may hold.
 type hosts uint8
 
 const (
-	onlyIP   hosts = iota
-	nameOrIP       // a name is resolved later
-	ipOrPipe       // also a Unix domain socket
+	onlyIP         hosts = iota
+	nameOrIP             // a name is resolved later
+	ipOrPipe             // also a Unix domain socket
+	listenIPOrPipe       // the same to listen on
 )
 
-// Address decodes the address of a server that the bootstrap names, which must be a TCP socket on an IP address.
-func Address(what string, addr *corev3.Address) (config.Address, error) {
+// ServerAddress decodes the address of a server that the bootstrap names: a TCP socket on an IP address, or a Unix domain socket with the
+// mode of its file.
+func ServerAddress(what string, addr *corev3.Address) (a config.Address, mode uint32, err error) {
 	root := &at{report: &report{resource: what}}
-	decodedAddr := root.address(addr, onlyIP)
-	return decodedAddr, root.err()
+	a = root.address(addr, listenIPOrPipe)
+	return a, addr.GetPipe().GetMode(), root.err()
 }
 
 // address decodes an address, which must be a TCP socket or, where they are allowed, a Unix domain socket.
 func (a *at) address(addr *corev3.Address, allowed hosts) config.Address {
-	if pipe := addr.GetPipe(); pipe != nil && allowed == ipOrPipe {
-		return a.in("pipe").pipe(pipe)
+	if pipe := addr.GetPipe(); pipe != nil {
+		place := a.in("pipe")
+		switch allowed {
+		case ipOrPipe:
+			place.only(pipe, pipeFields)
+			return place.pipe(pipe)
+		case listenIPOrPipe:
+			place.only(pipe, listenPipeFields)
+			return place.pipe(pipe)
+		}
 	}
 	socket, ok := addr.GetAddress().(*corev3.Address_SocketAddress)
 	if !ok {
@@ -64,9 +77,8 @@ func (a *at) address(addr *corev3.Address, allowed hosts) config.Address {
 	return a.in("socket_address").socketAddress(socket.SocketAddress, allowed)
 }
 
-// pipe decodes a Unix domain socket to connect to.
+// pipe decodes the path of a Unix domain socket.
 func (a *at) pipe(p *corev3.Pipe) config.Address {
-	a.only(p, pipeFields)
 	path := p.GetPath()
 	switch {
 	case path == "" || path == "@":

@@ -41,7 +41,7 @@ var (
 		"allow_absolute_url": onlyTrue, "override_stream_error_on_invalid_http_message": onlyFalse,
 	}
 	rdsFields             = fields{"config_source": decoded, "route_config_name": decoded}
-	internalAddressFields = fields{"cidr_ranges": decoded, "unix_sockets": noEffect}
+	internalAddressFields = fields{"cidr_ranges": decoded, "unix_sockets": decoded}
 	clientCertFields      = fields{"subject": decoded, "cert": decoded, "chain": decoded, "dns": decoded, "uri": decoded}
 	upgradeFields         = fields{"upgrade_type": decoded, "enabled": decoded}
 	routeUpgradeFields    = fields{"upgrade_type": decoded, "enabled": decoded, "connect_config": decoded}
@@ -68,6 +68,7 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 		XFFNumTrustedHops:         hcm.GetXffNumTrustedHops(),
 		SkipXFFAppend:             hcm.GetSkipXffAppend(),
 		InternalAddresses:         a.in("internal_address_config").internalAddresses(hcm.GetInternalAddressConfig()),
+		InternalUnixSockets:       hcm.GetInternalAddressConfig().GetUnixSockets(),
 		GenerateRequestID:         orBool(hcm.GetGenerateRequestId(), true),
 		PreserveExternalRequestID: hcm.GetPreserveExternalRequestId(),
 		AlwaysSetRequestID:        hcm.GetAlwaysSetRequestIdInResponse(),
@@ -199,7 +200,7 @@ func (a *at) downstreamHTTP1(o *corev3.Http1ProtocolOptions, out *config.HTTPCon
 	out.EnableTrailers = o.GetEnableTrailers()
 }
 
-// internalAddresses decodes internal_address_config into CIDR blocks. Connections over Unix sockets do not exist here.
+// internalAddresses decodes the CIDR blocks of internal_address_config.
 func (a *at) internalAddresses(c *hcmv3.HttpConnectionManager_InternalAddressConfig) []string {
 	if c == nil {
 		return nil

@@ -45,7 +45,10 @@ func (a *at) listenAddresses(l *listenerv3.Listener, out *config.Listener) {
 	}
 	keepalive := a.tcpKeepalive("tcp_keepalive", l.GetTcpKeepalive())
 	main := a.in("address").listenAddress(l.GetAddress(), settings)
-	main.Options = append(a.socketOptions(l.GetSocketOptions(), main.IP), keepalive...)
+	main.Options = a.socketOptions(l.GetSocketOptions(), main.IP)
+	if main.Path == "" { // there is no protocol below a Unix domain socket that could keep it alive
+		main.Options = append(main.Options, keepalive...)
+	}
 	out.Address, out.Socket = main.Address, main.SocketSettings
 	if n := len(l.GetAdditionalAddresses()); n > maxAddresses {
 		a.in("additional_addresses").errorf("there are %d, there may be %d", n, maxAddresses)
@@ -62,7 +65,9 @@ func (a *at) listenAddresses(l *listenerv3.Listener, out *config.Listener) {
 			options = own.GetSocketOptions()
 		}
 		address.Options = where.socketOptions(options, address.IP)
-		if own := more.GetTcpKeepalive(); own != nil {
+		if own := more.GetTcpKeepalive(); address.Path != "" {
+			place.tcpKeepalive("tcp_keepalive", own)
+		} else if own != nil {
 			address.Options = append(address.Options, place.tcpKeepalive("tcp_keepalive", own)...)
 		} else {
 			address.Options = append(address.Options, keepalive...)
@@ -75,7 +80,13 @@ func (a *at) listenAddresses(l *listenerv3.Listener, out *config.Listener) {
 func (a *at) listenAddress(addr *corev3.Address, settings config.SocketSettings) config.ListenAddress {
 	socket := addr.GetSocketAddress()
 	if socket == nil {
-		return config.ListenAddress{Address: a.address(addr, onlyIP), SocketSettings: settings}
+		settings.Mode = addr.GetPipe().GetMode()
+		if settings.Freebind || settings.Transparent {
+			if addr.GetPipe() != nil {
+				a.in("pipe").errorf("cannot be with freebind or transparent, which are options of IP")
+			}
+		}
+		return config.ListenAddress{Address: a.address(addr, listenIPOrPipe), SocketSettings: settings}
 	}
 	place := a.in("socket_address")
 	place.only(socket, listenSocketFields)

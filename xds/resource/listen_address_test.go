@@ -15,6 +15,36 @@ func onAddress(address, fields string) string {
 	return "name: l\naddress: {socket_address: {" + address + "}}\ndefault_filter_chain: {" + tcpFilters + "}\n" + fields
 }
 
+// onPipe returns a listener on a Unix domain socket, with more fields.
+func onPipe(pipe, fields string) string {
+	return "name: l\naddress: {pipe: {" + pipe + "}}\ndefault_filter_chain: {" + tcpFilters + "}\n" + fields
+}
+
+// TestListenPipe decodes Unix domain sockets, whose options are those that are not about IP.
+func TestListenPipe(t *testing.T) {
+	got, err := resource.Listener(parse(t, onPipe("path: /run/x, mode: 384", `
+tcp_backlog_size: 7
+tcp_keepalive: {keepalive_time: 60}
+socket_options:
+- {level: 1, name: 8, int_value: 4096}
+- {level: 6, name: 1, int_value: 1, ip_version: SOCKET_IP_VERSION_IPV6}
+additional_addresses:
+- {address: {pipe: {path: '@x'}}, tcp_keepalive: {}}
+- {address: {socket_address: {address: 127.0.0.1, port_value: 81}}, socket_options: {}}
+`), &listenerv3.Listener{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	buffer := []config.SocketOption{{Level: 1, Name: 8, Int: 4096}}
+	keep := []config.SocketOption{{Level: 1, Name: 9, Int: 1}, {Level: 6, Name: 4, Int: 60}}
+	want := []config.ListenAddress{
+		{Address: config.Address{Path: "/run/x"}, SocketSettings: config.SocketSettings{Mode: 0o600, Backlog: 7, Options: buffer}},
+		{Address: config.Address{Path: "@x"}, SocketSettings: config.SocketSettings{Backlog: 7, Options: buffer}},
+		{Address: config.Address{IP: "127.0.0.1", Port: 81}, SocketSettings: config.SocketSettings{Backlog: 7, Options: keep}},
+	}
+	checkEqual(t, got.Addresses(), want, nil)
+}
+
 func TestListenAddresses(t *testing.T) {
 	got, err := resource.Listener(parse(t, onAddress("address: '::', port_value: 80, ipv4_compat: true", `
 tcp_backlog_size: 7
@@ -55,14 +85,20 @@ additional_addresses:
 func TestListenAddressesRefused(t *testing.T) {
 	const v4 = "address: 127.0.0.1, port_value: 80"
 	for name, tt := range map[string]struct{ text, want string }{
-		"pipe":              {"name: l\naddress: {pipe: {path: /x}}\ndefault_filter_chain: {" + tcpFilters + "}", "address.pipe: is not supported, only socket_address"},
+		"nameless pipe":     {onPipe("path: '@'", ""), "address.pipe.path: must name a socket: the path of a file, or @ and an abstract name"},
+		"long pipe":         {onPipe("path: /"+strings.Repeat("x", 107), ""), `address.pipe.path: "/` + strings.Repeat("x", 107) + `" has 108 bytes, a Unix domain socket can have at most 107`},
+		"abstract mode":     {onPipe("path: '@x', mode: 384", ""), "address.pipe.mode: cannot be set for an abstract socket, which has no file"},
+		"pipe mode":         {onPipe("path: /x, mode: 512", ""), "address.pipe.mode: value must be less than or equal to 511"},
+		"freebind pipe":     {onPipe("path: /x", "freebind: true"), "address.pipe: cannot be with freebind or transparent, which are options of IP"},
+		"transparent pipe":  {onAddress(v4, "transparent: true\nadditional_addresses: [{address: {pipe: {path: /x}}}]"), "additional_addresses[0].address.pipe: cannot be with freebind or transparent, which are options of IP"},
 		"UDP":               {onAddress(v4+", protocol: UDP", ""), "address.socket_address.protocol: UDP is not supported, only TCP"},
 		"named port":        {onAddress("address: 127.0.0.1, named_port: http", ""), "address.socket_address.named_port: is not supported"},
 		"resolver":          {onAddress(v4+", resolver_name: r", ""), "address.socket_address.resolver_name: is not supported"},
 		"namespace":         {onAddress(v4+", network_namespace_filepath: /n", ""), "address.socket_address.network_namespace_filepath: is not supported"},
 		"not bound":         {onAddress(v4, "bind_to_port: false"), "bind_to_port: false is not supported, only true"},
 		"no address":        {onAddress(v4, "additional_addresses: [{}]"), "additional_addresses[0].address: must have a socket_address"},
-		"additional pipe":   {onAddress(v4, "additional_addresses: [{address: {pipe: {path: /x}}}]"), "additional_addresses[0].address.pipe: is not supported, only socket_address"},
+		"additional pipe":   {onAddress(v4, "additional_addresses: [{address: {pipe: {path: ''}}}]"), "additional_addresses[0].address.pipe.path: value length must be at least 1 runes"},
+		"pipe keepalive":    {onAddress(v4, "additional_addresses: [{address: {pipe: {path: /x}}, tcp_keepalive: {keepalive_time: 0}}]"), "additional_addresses[0].tcp_keepalive.keepalive_time: 0 must be from 1 to 32767"},
 		"many addresses":    {onAddress(v4, "additional_addresses: ["+strings.Repeat("{},", 65)+"]"), "additional_addresses: there are 65, there may be 64"},
 		"level":             {onAddress(v4, "socket_options: [{level: -1, int_value: 1}]"), "socket_options[0]: level and name must be from 0 to 2147483647"},
 		"int":               {onAddress(v4, "socket_options: [{int_value: 4294967296}]"), "socket_options[0].int_value: 4294967296 does not fit into 32 bits"},

@@ -68,6 +68,7 @@ func TestConnectionManager(t *testing.T) {
 		"addresses": {"use_remote_address: true\nxff_num_trusted_hops: 2\nskip_xff_append: true\ninternal_address_config: {unix_sockets: true, cidr_ranges: [{address_prefix: 10.1.2.3, prefix_len: 8}, {address_prefix: 'fc00::', prefix_len: 7}]}" + rds + router,
 			func(h *hcm) {
 				h.UseRemoteAddress, h.XFFNumTrustedHops, h.SkipXFFAppend, h.InternalAddresses = true, 2, true, []string{"10.0.0.0/8", "fc00::/7"}
+				h.InternalUnixSockets = true
 			}},
 		"client certificates": {"forward_client_cert_details: APPEND_FORWARD\nset_current_client_cert_details: {subject: true, uri: true, dns: true}" + rds + router,
 			func(h *hcm) {

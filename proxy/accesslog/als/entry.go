@@ -41,10 +41,10 @@ func entryOf(e *accesslog.Entry, c *config.GRPCAccessLog) *datav3.HTTPAccessLogE
 
 func common(e *accesslog.Entry) *datav3.AccessLogCommon {
 	out := &datav3.AccessLogCommon{
-		DownstreamRemoteAddress:       address(e.DownstreamRemote),
-		DownstreamDirectRemoteAddress: address(e.DownstreamDirectRemote),
-		DownstreamLocalAddress:        address(e.DownstreamLocal),
-		UpstreamRemoteAddress:         upstreamAddress(e),
+		DownstreamRemoteAddress:       address(e.DownstreamRemote, e.DownstreamPath),
+		DownstreamDirectRemoteAddress: address(e.DownstreamDirectRemote, e.DownstreamPath),
+		DownstreamLocalAddress:        address(e.DownstreamLocal, e.DownstreamPath),
+		UpstreamRemoteAddress:         address(e.UpstreamRemote, e.UpstreamPath),
 		UpstreamCluster:               e.Cluster,
 		RouteName:                     e.Route,
 		StartTime:                     timestamppb.New(e.Start),
@@ -123,17 +123,14 @@ func named(fields *message.Fields, names []string) map[string]string {
 // text returns a copy of b as a string that protobuf takes: one of UTF-8.
 func text(b []byte) string { return strings.ToValidUTF8(string(b), "!") }
 
-// upstreamAddress returns where the host is, nil without one.
-func upstreamAddress(e *accesslog.Entry) *corev3.Address {
-	if e.UpstreamPath != "" {
-		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: e.UpstreamPath}}}
-	}
-	return address(e.UpstreamRemote)
-}
-
-func address(a netip.AddrPort) *corev3.Address {
-	if !a.IsValid() {
+// address returns an address or, where that is not valid, the path of a Unix domain socket; nil without either.
+func address(a netip.AddrPort, path string) *corev3.Address {
+	switch {
+	case a.IsValid():
+	case path == "":
 		return nil
+	default:
+		return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}}
 	}
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 		Address:       a.Addr().Unmap().String(),

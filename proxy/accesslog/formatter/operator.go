@@ -210,14 +210,15 @@ func addressOf(base string) func(e *accesslog.Entry) netip.AddrPort {
 	return nil
 }
 
-// orPath has the path of a host on a Unix domain socket stand in place of its address, with a port or without.
+// orPath has the path of a Unix domain socket stand in place of an address, with a port or without.
 func orPath(base string, value func(*operator, []byte, *accesslog.Entry) ([]byte, bool)) func(*operator, []byte, *accesslog.Entry) ([]byte, bool) {
-	if base != "UPSTREAM_REMOTE" {
-		return value
+	path := func(e *accesslog.Entry) string { return e.DownstreamPath }
+	if base == "UPSTREAM_REMOTE" {
+		path = func(e *accesslog.Entry) string { return e.UpstreamPath }
 	}
 	return func(o *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) {
-		if e.UpstreamPath != "" {
-			return append(dst, e.UpstreamPath...), true
+		if !o.address(e).IsValid() && path(e) != "" {
+			return append(dst, path(e)...), true
 		}
 		return value(o, dst, e)
 	}
