@@ -229,8 +229,12 @@ func (e *environment) contradictions(b *Bootstrap) []string {
 	}
 	note(nodeVariable, e.node, b.Node.GetId())
 	note(clusterVariable, e.cluster, b.Node.GetCluster())
-	note(adminVariable, strconv.FormatUint(uint64(e.admin.Port), 10), strconv.FormatUint(uint64(b.Admin.Port), 10))
-	note(adminAddressVariable, e.admin.IP, b.Admin.IP)
+	port, ip := strconv.FormatUint(uint64(b.Admin.Port), 10), b.Admin.IP
+	if b.Admin.Path != "" {
+		port, ip = b.Admin.Path, b.Admin.Path
+	}
+	note(adminVariable, strconv.FormatUint(uint64(e.admin.Port), 10), port)
+	note(adminAddressVariable, e.admin.IP, ip)
 	if b.ADS == nil {
 		if e.set[serverVariable] {
 			notes = append(notes, fmt.Sprintf("%s=%s is not used, the bootstrap has static listeners and no control plane", serverVariable, e.server))
