@@ -4,66 +4,174 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 )
 
-// compileAccessLogs opens the access logs of a connection manager. Those of before go on: they are known by their configuration.
-func (s *Server) compileAccessLogs(m *compiledManager, undo *cleanup) error {
-	if len(m.config.AccessLogs) > 0 && s.options.OpenAccessLog == nil {
-		return errors.New("access_log: there is nobody to open one")
-	}
-	for i, cfg := range m.config.AccessLogs {
-		l := s.accessLogs[cfg]
-		if l == nil {
-			var err error
-			if l, err = s.options.OpenAccessLog(cfg, func() accesslog.Server { return s.logServer(cfg.GRPC.Cluster) }); err != nil {
-				return fmt.Errorf("access_log[%d]: %w", i, err)
-			}
-			s.accessLogs[cfg] = l
-			undo.add(func() { s.closeAccessLog(cfg) })
-		}
-		m.accessLogs = append(m.accessLogs, l)
-	}
-	return nil
+// accessLogs are the access logs that are open, each under its configuration. One is closed when no configuration in force has it
+// and nothing is under way any more that is to be logged there.
+type accessLogs struct {
+	mu      sync.Mutex // guards open and what is said so of an openLog; it is held for moments
+	open    map[*config.AccessLog]*openLog
+	closing sync.WaitGroup
 }
 
-// closeAccessLogs closes those that c has no use for.
-func (s *Server) closeAccessLogs(c *compiled) {
+// openLog is an access log and who has a use for it.
+type openLog struct {
+	accesslog.Logger
+	config     *config.AccessLog
+	configured bool // guarded by accessLogs.mu: the configuration in force, or one that is being compiled, has it
+	users      int  // guarded by accessLogs.mu: the logUses that have it
+}
+
+// of returns the log that is configured so, which is opened if it is not open. Those of before go on: they are known by their
+// configuration.
+func (a *accessLogs) of(cfg *config.AccessLog, open func() (accesslog.Logger, error)) (*openLog, error) {
+	a.mu.Lock()
+	l := a.open[cfg]
+	if l != nil {
+		l.configured = true
+	}
+	a.mu.Unlock()
+	if l != nil {
+		return l, nil
+	}
+	to, err := open()
+	if err != nil {
+		return nil, err
+	}
+	l = &openLog{Logger: to, config: cfg, configured: true}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open[cfg] = l
+	return l, nil
+}
+
+// keep notes that only those in used are configured, and closes those that nobody has a use for.
+func (a *accessLogs) keep(used map[*config.AccessLog]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for cfg, l := range a.open {
+		l.configured = used[cfg]
+		a.closeUnusedLocked(l)
+	}
+}
+
+// use notes that there is another user of each of the logs.
+func (a *accessLogs) use(logs []*openLog) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range logs {
+		l.users++
+	}
+}
+
+// leave notes that a user of each of the logs has gone.
+func (a *accessLogs) leave(logs []*openLog) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range logs {
+		l.users--
+		a.closeUnusedLocked(l)
+	}
+}
+
+// closeUnusedLocked closes a log that nobody has a use for, without waiting for it: what has not been sent is sent first, and its
+// server may be slow.
+func (a *accessLogs) closeUnusedLocked(l *openLog) {
+	if l.configured || l.users > 0 || a.open[l.config] != l {
+		return
+	}
+	delete(a.open, l.config)
+	a.closing.Go(l.Close)
+}
+
+// closeAll closes all logs, whoever has a use for them, and waits for that.
+func (a *accessLogs) closeAll() {
+	a.mu.Lock()
+	for cfg, l := range a.open {
+		delete(a.open, cfg)
+		a.closing.Go(l.Close)
+	}
+	a.mu.Unlock()
+	a.closing.Wait()
+}
+
+// logUse is what keeps the access logs of a filter chain open, on one worker: the chain itself, as long as it has those, and each
+// request that began with them.
+type logUse struct {
+	of    *accessLogs
+	logs  []*openLog
+	users int
+}
+
+// newLogUse returns the use of logs, with one user; nil for none, which costs nothing.
+func newLogUse(of *accessLogs, logs []*openLog) *logUse {
+	if len(logs) == 0 {
+		return nil
+	}
+	of.use(logs)
+	return &logUse{of: of, logs: logs, users: 1}
+}
+
+// join adds a user.
+func (u *logUse) join() *logUse {
+	if u != nil {
+		u.users++
+	}
+	return u
+}
+
+// leave takes a user away.
+func (u *logUse) leave() {
+	if u == nil {
+		return
+	}
+	if u.users--; u.users == 0 {
+		u.of.leave(u.logs)
+	}
+}
+
+// are reports whether it is the use of these logs.
+func (u *logUse) are(logs []*openLog) bool {
+	if u == nil {
+		return len(logs) == 0
+	}
+	return slices.Equal(u.logs, logs)
+}
+
+// openAccessLogs opens access logs as far as they are not open.
+func (s *Server) openAccessLogs(list []*config.AccessLog) (out []*openLog, err error) {
+	if len(list) > 0 && s.options.OpenAccessLog == nil {
+		return nil, errors.New("access_log: there is nobody to open one")
+	}
+	for i, cfg := range list {
+		l, err := s.accessLogs.of(cfg, func() (accesslog.Logger, error) {
+			return s.options.OpenAccessLog(cfg, func() accesslog.Server { return s.logServer(cfg.GRPC.Cluster) })
+		})
+		if err != nil {
+			return nil, fmt.Errorf("access_log[%d]: %w", i, err)
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// keepAccessLogs has those go on that c has. Those of chains that drain are kept by their workers.
+func (s *Server) keepAccessLogs(c *compiled) {
 	used := make(map[*config.AccessLog]bool)
-	use := func(chain *compiledChain) {
-		if chain.tcp != nil {
-			return
-		}
-		for _, cfg := range chain.manager.config.AccessLogs {
-			used[cfg] = true
-		}
-	}
-	if c != nil {
-		for _, l := range c.listeners {
-			for chain := range l.all() {
-				use(chain)
+	for _, l := range c.listeners {
+		for chain := range l.all() {
+			for _, log := range chain.manager.accessLogs {
+				used[log.config] = true
 			}
 		}
-		for _, chain := range c.drains {
-			use(chain)
-		}
 	}
-	for cfg := range s.accessLogs {
-		if !used[cfg] {
-			s.closeAccessLog(cfg)
-		}
-	}
+	s.accessLogs.keep(used)
 }
-
-// closeAccessLog closes a log without waiting for it: what has not been sent is sent first, and its server may be slow.
-func (s *Server) closeAccessLog(cfg *config.AccessLog) {
-	s.logsClosing.Go(s.accessLogs[cfg].Close)
-	delete(s.accessLogs, cfg)
-}
-
 // logServer returns where the hosts of a cluster are.
 func (s *Server) logServer(name string) (out accesslog.Server) {
 	c := s.serving()
@@ -104,7 +212,7 @@ func (x *exchange) log(status int) {
 	if s := x.conn.secure; s != nil {
 		e.TLSVersion, e.TLSCipher, e.ServerName = s.Version, s.CipherSuite, s.ServerName
 	}
-	for _, l := range x.manager.accessLogs {
+	for _, l := range x.logs.logs {
 		l.Log(e)
 	}
 }

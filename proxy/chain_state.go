@@ -19,6 +19,7 @@ type chainState struct {
 	tcp           *stats.Block   // nil with a connection manager
 	ssl           *stats.Block   // nil without TLS
 	filters       []*stats.Block // of the connection manager's filters, nil entries: they count nothing
+	logs          *logUse        // nil without access logs, and when it is drained
 
 	connections connectionList
 	draining    bool            // it gets no more connections, and those it has are to end
@@ -38,6 +39,10 @@ func (s *chainState) update(c *compiledChain) {
 		return
 	}
 	s.http, s.table, s.scopes = s.worker.shard.Block(c.httpScope), nil, nil
+	if logs := c.manager.accessLogs; !s.drained && !s.logs.are(logs) {
+		s.logs.leave()
+		s.logs = newLogUse(&s.worker.server.accessLogs, logs)
+	}
 	s.filters = make([]*stats.Block, len(c.filterScopes))
 	for i, scope := range c.filterScopes {
 		if scope != nil {
@@ -106,6 +111,8 @@ func (s *chainState) checkDrained() {
 	if s.connections.first == nil && !s.drained {
 		s.drained = true
 		s.worker.loop.StopTimer(&s.timer)
+		s.logs.leave()
+		s.logs = nil
 		s.compiled.identity.drain.leave()
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
-	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
@@ -70,7 +69,7 @@ type compiledManager struct {
 	serverName []byte
 	via        []byte
 	filters    []*filter.Entry
-	accessLogs []accesslog.Logger
+	accessLogs []*openLog
 	table      *compiledTable  // nil while the routes are not known: every request finds no route
 	scopes     *compiledScopes // instead of table, nil without
 }
@@ -243,7 +242,8 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 	if err := compileManager(&k.manager, c.snapshot, id); err != nil {
 		return nil, err
 	}
-	if err := s.compileAccessLogs(&k.manager, undo); err != nil {
+	var err error
+	if k.manager.accessLogs, err = s.openAccessLogs(id.config.HTTP.AccessLogs); err != nil {
 		return nil, err
 	}
 	s.scopeFilters(k, undo)

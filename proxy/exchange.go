@@ -55,6 +55,7 @@ type exchangeState struct {
 	chain    *chainState
 	manager  *compiledManager
 	counts   []*stats.Block // of the manager's filters
+	logs     *logUse        // nil without access logs
 	table    *tableState
 	scopes   []*tableState // table is one of them when the manager has scoped routes
 	clusters []*upstream.Cluster
@@ -135,7 +136,7 @@ func (x *exchange) begin(c *httpConnection, down downstream, waker eventloop.Wak
 	chain, w := c.chain, c.listener.worker
 	x.waker, x.conn, x.down, x.chain = waker, c, down, chain
 	x.manager, x.table, x.scopes, x.clusters = &chain.compiled.manager, chain.table, chain.scopes, w.clusters
-	x.counts = chain.filters
+	x.counts, x.logs = chain.filters, chain.logs.join()
 	x.hashPolicies = w.serving.hashPolicies
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
@@ -222,8 +223,9 @@ func (x *exchange) finish() {
 	if x.routeState != nil {
 		x.countRoute(micros, status)
 	}
-	if len(x.manager.accessLogs) > 0 {
+	if x.logs != nil {
 		x.log(status)
+		x.logs.leave()
 	}
 	if observe := w.server.options.Observe; observe != nil {
 		x.observe(observe, status)
@@ -235,6 +237,7 @@ func (x *exchange) drop() {
 	x.releaseRetry()
 	x.cancelShadows()
 	x.lease.Release(upstream.ServerError, false)
+	x.logs.leave()
 	x.chain.http.Dec(stats.HTTPDownstreamRqActive)
 	x.chain.http.Inc(stats.HTTPDownstreamRqTxReset)
 }

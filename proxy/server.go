@@ -84,13 +84,12 @@ type Server struct {
 
 	// What follows is touched by install only, whose calls the store keeps apart.
 	buckets      map[string]namedBucket
-	accessLogs   map[*config.AccessLog]accesslog.Logger
 	changedFiles []string // of TLS, in the install that takes them over
 
 	mu      sync.Mutex // guards current for readers
 	current *compiled
 
-	logsClosing sync.WaitGroup // access logs that nobody has a use for any more
+	accessLogs accessLogs
 
 	endWatch context.CancelFunc // of files
 	watching sync.WaitGroup
@@ -107,8 +106,9 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s := &Server{
 		options: o, log: o.Logger, stats: o.Stats,
-		buckets: make(map[string]namedBucket), accessLogs: make(map[*config.AccessLog]accesslog.Logger),
-		current: &compiled{snapshot: &config.Snapshot{}},
+		buckets:    make(map[string]namedBucket),
+		accessLogs: accessLogs{open: make(map[*config.AccessLog]*openLog)},
+		current:    &compiled{snapshot: &config.Snapshot{}},
 	}
 	s.process.ServiceCluster = []byte(o.ServiceCluster)
 	if o.LocalAddress.IsValid() {
@@ -161,7 +161,7 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 	c, err := s.compile(prev, next, d)
 	s.changedFiles = nil
 	if err != nil {
-		s.closeAccessLogs(prev)
+		s.keepAccessLogs(prev)
 		return err
 	}
 	for batch := range slices.Chunk(c.changed, clustersPerTurn) {
@@ -181,7 +181,7 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 	}
 	prev.showWarming(c)
 	prev.release(c)
-	s.closeAccessLogs(c)
+	s.keepAccessLogs(c)
 	if d.Clusters.Any() || d.Warming.Any() {
 		s.resolver.Update(c.resolveTargets())
 	}
@@ -304,7 +304,6 @@ func (s *Server) Close() {
 		for _, w := range s.workers {
 			<-w.ended
 		}
-		s.closeAccessLogs(nil)
-		s.logsClosing.Wait()
+		s.accessLogs.closeAll()
 	})
 }

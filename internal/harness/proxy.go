@@ -86,7 +86,10 @@ func (p *Proxy) run(s *Setup) {
 		LocalAddress: s.LocalAddress,
 		Logger:       zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
 	}
-	if s.Log != nil {
+	switch {
+	case s.OpenLog != nil:
+		options.OpenAccessLog = func(cfg *config.AccessLog, _ func() accesslog.Server) (accesslog.Logger, error) { return s.OpenLog(cfg) }
+	case s.Log != nil:
 		options.OpenAccessLog = func(*config.AccessLog, func() accesslog.Server) (accesslog.Logger, error) { return s.Log, nil }
 	}
 	if s.Quiet {

@@ -32,6 +32,8 @@ type Setup struct {
 	NoWarmup bool
 	// Log is told by the access logs of connection managers.
 	Log accesslog.Logger
+	// OpenLog opens access logs, where one is not enough.
+	OpenLog func(*config.AccessLog) (accesslog.Logger, error)
 	// Quiet keeps errors that the proxy logs out of the test's output, where they are expected.
 	Quiet bool
 	// SystemClock lets time pass by itself.
