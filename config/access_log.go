@@ -8,8 +8,10 @@ const (
 	DefaultLogBufferBytes   = 16 << 10    // buffer_size_bytes
 )
 
-// AccessLog is envoy.config.accesslog.v3.AccessLog: who is told of requests. Of GRPC and File exactly one is set.
+// AccessLog is envoy.config.accesslog.v3.AccessLog: who is told of requests and connections. Of GRPC and File exactly one is set.
 type AccessLog struct {
+	Filter *LogFilter // nil: of all
+
 	GRPC *GRPCAccessLog
 	File *FileAccessLog
 }

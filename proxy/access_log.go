@@ -9,6 +9,8 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
+	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/logfilter"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
 // accessLogs are the access logs that are open, each under its configuration. One is closed when no configuration in force has it
@@ -109,12 +111,16 @@ type logUse struct {
 }
 
 // newLogUse returns the use of logs, with one user; nil for none, which costs nothing.
-func newLogUse(of *accessLogs, logs []*openLog) *logUse {
+func newLogUse(of *accessLogs, logs []compiledLog) *logUse {
 	if len(logs) == 0 {
 		return nil
 	}
-	of.use(logs)
-	return &logUse{of: of, logs: logs, users: 1}
+	u := &logUse{of: of, users: 1}
+	for i := range logs {
+		u.logs = append(u.logs, logs[i].to)
+	}
+	of.use(u.logs)
+	return u
 }
 
 // join adds a user.
@@ -136,15 +142,30 @@ func (u *logUse) leave() {
 }
 
 // are reports whether it is the use of these logs.
-func (u *logUse) are(logs []*openLog) bool {
+func (u *logUse) are(logs []compiledLog) bool {
 	if u == nil {
 		return len(logs) == 0
 	}
-	return slices.Equal(u.logs, logs)
+	return slices.EqualFunc(u.logs, logs, func(l *openLog, c compiledLog) bool { return l == c.to })
 }
 
-// openAccessLogs opens access logs as far as they are not open.
-func (s *Server) openAccessLogs(list []*config.AccessLog) (out []*openLog, err error) {
+// compiledLog is an access log made ready: one that is open, and which entries it is told of.
+type compiledLog struct {
+	filter *logfilter.Filter // nil: all
+	to     *openLog
+}
+
+// tell tells the logs of e, as far as their filters pass it.
+func tell(logs []compiledLog, e *accesslog.Entry) {
+	for i := range logs {
+		if logs[i].filter.Passes(e) {
+			logs[i].to.Log(e)
+		}
+	}
+}
+
+// compileAccessLogs makes access logs ready, which are opened as far as they are not open.
+func (s *Server) compileAccessLogs(list []*config.AccessLog, runtime *config.Runtime) (out []compiledLog, err error) {
 	if len(list) > 0 && s.options.OpenAccessLog == nil {
 		return nil, errors.New("access_log: there is nobody to open one")
 	}
@@ -155,7 +176,11 @@ func (s *Server) openAccessLogs(list []*config.AccessLog) (out []*openLog, err e
 		if err != nil {
 			return nil, fmt.Errorf("access_log[%d]: %w", i, err)
 		}
-		out = append(out, l)
+		filter, err := logfilter.Compile(cfg.Filter, runtime)
+		if err != nil {
+			return nil, fmt.Errorf("access_log[%d]: filter: %w", i, err)
+		}
+		out = append(out, compiledLog{filter, l})
 	}
 	return out, nil
 }
@@ -166,12 +191,13 @@ func (s *Server) keepAccessLogs(c *compiled) {
 	for _, l := range c.listeners {
 		for chain := range l.all() {
 			for _, log := range chain.manager.accessLogs {
-				used[log.config] = true
+				used[log.to.config] = true
 			}
 		}
 	}
 	s.accessLogs.keep(used)
 }
+
 // logServer returns where the hosts of a cluster are.
 func (s *Server) logServer(name string) (out accesslog.Server) {
 	c := s.serving()
@@ -186,12 +212,25 @@ func (s *Server) logServer(name string) (out accesslog.Server) {
 	return out
 }
 
+// keepTrailers keeps the trailers of the response for the access logs: they are borrowed for less than the time that the exchange
+// may still take.
+func (x *exchange) keepTrailers(trailers *message.Fields) {
+	for _, f := range trailers.All() {
+		f.Value = x.arenaBytes(f.Value)
+		if f.ID == message.NameOther {
+			f.Name = x.arenaBytes(f.Name)
+		}
+		x.trailers.Append(f)
+	}
+}
+
 // log tells the access logs of the end of the stream. The entry is the worker's, so that the telling costs no allocation.
 func (x *exchange) log(status int) {
 	w, now := x.worker, x.worker.loop.Now()
 	e := &w.logged
 	flags := e.Flags[:0]
 	*e = accesslog.Entry{
+		Type: config.LogDownstreamEnd, HealthCheck: x.healthCheck, Random: x.random,
 		Request: &x.request, Status: status, Details: x.details, Flags: x.flags.appendNames(flags),
 		Route: x.routeName(), Cluster: x.clusterName(), Attempts: x.attempts,
 		DownstreamRemote: x.client(), DownstreamDirectRemote: x.conn.raw.RemoteAddr(), DownstreamLocal: x.conn.localAddr(),
@@ -203,6 +242,9 @@ func (x *exchange) log(status int) {
 	if status != 0 {
 		e.Response = &x.response
 	}
+	if x.trailers.Len() > 0 {
+		e.Trailers = &x.trailers
+	}
 	if x.requestDone {
 		e.RequestDuration = time.Duration(x.requestEnd - x.started)
 	}
@@ -212,7 +254,5 @@ func (x *exchange) log(status int) {
 	if s := x.conn.secure; s != nil {
 		e.TLSVersion, e.TLSCipher, e.ServerName = s.Version, s.CipherSuite, s.ServerName
 	}
-	for _, l := range x.logs.logs {
-		l.Log(e)
-	}
+	tell(x.manager.accessLogs, e)
 }

@@ -69,7 +69,7 @@ type compiledManager struct {
 	serverName []byte
 	via        []byte
 	filters    []*filter.Entry
-	accessLogs []*openLog
+	accessLogs []compiledLog
 	table      *compiledTable  // nil while the routes are not known: every request finds no route
 	scopes     *compiledScopes // instead of table, nil without
 }
@@ -243,7 +243,7 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 		return nil, err
 	}
 	var err error
-	if k.manager.accessLogs, err = s.openAccessLogs(id.config.HTTP.AccessLogs); err != nil {
+	if k.manager.accessLogs, err = s.compileAccessLogs(id.config.HTTP.AccessLogs, c.snapshot.Runtime); err != nil {
 		return nil, err
 	}
 	s.scopeFilters(k, undo)

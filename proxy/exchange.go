@@ -30,6 +30,7 @@ type exchange struct {
 
 	request  message.Request
 	response message.Response
+	trailers message.Fields   // of the response, where they are to be logged
 	arena    []byte           // what the proxy adds to the messages
 	replay   []byte           // the request body that was sent upstream, with replayable
 	tried    []*upstream.Host // that failed, where the next attempt is to avoid them
@@ -100,6 +101,7 @@ type exchangeState struct {
 	abandon       bool // the client must see that the response is not whole
 	grpc          bool // the client expects errors as gRPC status
 	internal      bool // the request comes from inside (internal_address_config)
+	healthCheck   bool // the request is one of this proxy
 	verdict       verdict
 	refused       refusal       // with verdictCodecError
 	filterReplied *filter.Reply // with verdictFilterReply
@@ -166,6 +168,9 @@ func (x *exchange) clear() {
 	clear(x.tried)
 	x.tried = x.tried[:0]
 	x.lease = upstream.Lease{}
+	if x.trailers.Len() > 0 {
+		x.trailers.Reset()
+	}
 	x.filters.Close()
 	x.job.Stop()
 	x.exchangeState = exchangeState{}

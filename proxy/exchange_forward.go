@@ -262,6 +262,9 @@ func (x *exchange) passResponse(data []byte, done bool) {
 	came, trailers := len(data), x.up.Trailers()
 	if done && trailers != nil {
 		x.lease.Reported(trailers)
+		if x.logs != nil {
+			x.keepTrailers(trailers)
+		}
 	}
 	if !x.filters.Empty() && !x.upgraded {
 		data = x.filters.ResponseBody(data)

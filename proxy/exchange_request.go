@@ -68,6 +68,7 @@ func (x *exchange) filtered(
 	o := &x.worker.opening
 	*o = filter.Opening{Request: &x.request, Random: x.random, Process: &x.worker.server.process}
 	reply := pass(x.manager.filters, x.route, o, x.counts)
+	x.healthCheck = x.healthCheck || o.HealthCheck
 	switch {
 	case reply == nil:
 		return verdictNone

@@ -81,6 +81,7 @@ func TestNoAllocations(t *testing.T) {
 				s.Clusters[0].LoadReports = loadReports()
 				s.Clusters[0].LoadReports.Update = time.Hour // what is done with them beside traffic does allocate
 			}},
+		{"logged", busy, harness.OK("x"), logsEverything},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},

@@ -72,6 +72,7 @@ func h2Allocs(t *testing.T) []h2Alloc {
 		{"gRPC, timeouts", call, host2(reply), false, func(s *harness.Setup) {
 			s.Route(0).Forward.GRPCTimeout = &config.GRPCTimeout{Max: time.Minute}
 		}},
+		{"gRPC, logged", call, host2(reply), false, logsEverything},
 		{"gRPC, trailers-only", call, host2(h2Frames(t, []string{":status", "200", "content-type", "application/grpc", "grpc-status", "5"}, "")), false, nil},
 		{"direct response", get, nil, false, func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no host for gRPC", h2Frames(t, grpcCall(), ""), nil, false, nil},

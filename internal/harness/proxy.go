@@ -88,7 +88,9 @@ func (p *Proxy) run(s *Setup) {
 	}
 	switch {
 	case s.OpenLog != nil:
-		options.OpenAccessLog = func(cfg *config.AccessLog, _ func() accesslog.Server) (accesslog.Logger, error) { return s.OpenLog(cfg) }
+		options.OpenAccessLog = func(cfg *config.AccessLog, _ func() accesslog.Server) (accesslog.Logger, error) {
+			return s.OpenLog(cfg)
+		}
 	case s.Log != nil:
 		options.OpenAccessLog = func(*config.AccessLog, func() accesslog.Server) (accesslog.Logger, error) { return s.Log, nil }
 	}

@@ -1,4 +1,4 @@
-// Package accesslog is what is known of a request when it has ended, and who is told of it.
+// Package accesslog is what is known of a request or a connection when it has ended, and who is told of it.
 package accesslog
 
 import (
@@ -12,8 +12,11 @@ import (
 
 // Entry is what is known of a request when it has ended. All that it refers to is borrowed for the call that it is handed to.
 type Entry struct {
+	Type config.LogType
+
 	Request  *message.Request
 	Response *message.Response // nil when none was sent
+	Trailers *message.Fields   // of the response, nil without any
 
 	Status   int // 0 when no response was sent
 	Details  string
@@ -21,6 +24,9 @@ type Entry struct {
 	Route    string
 	Cluster  string
 	Attempts int // to get a response
+
+	HealthCheck bool   // the request is one, as the filter health_check has found
+	Random      uint64 // drawn for the request
 
 	DownstreamRemote       netip.AddrPort // the client
 	DownstreamDirectRemote netip.AddrPort // the peer of the connection

@@ -32,6 +32,8 @@ type Opening struct {
 	Random   uint64 // decides on shares of requests
 	Process  *Process
 	Stats    *stats.Block // of the filter's schema
+	// HealthCheck is set by the filter that finds that the request is a health check of this proxy.
+	HealthCheck bool
 }
 
 // Process is what filters know of the process.

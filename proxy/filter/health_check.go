@@ -11,6 +11,7 @@ type healthCheck struct{ *healthcheck.Check }
 // Open implements Filter.
 func (f healthCheck) Open(o *Opening, kept Stream) Stream {
 	failing, check := o.Process.HealthCheckFailed.Load(), f.Matches(o.Request)
+	o.HealthCheck = o.HealthCheck || check
 	if !failing && !check {
 		return nil
 	}

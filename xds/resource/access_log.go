@@ -26,8 +26,8 @@ const maxLoggedFields = 64
 
 var (
 	accessLogFields = fields{
-		"typed_config": decoded,
-		"name":         noEffect, // extensions are found by type
+		"typed_config": decoded, "filter": decoded,
+		"name": noEffect, // extensions are found by type
 	}
 	grpcAccessLogFields = fields{
 		"common_config": decoded, "additional_request_headers_to_log": decoded, "additional_response_headers_to_log": decoded,
@@ -54,6 +54,9 @@ func (a *at) accessLogs(list []*accesslogv3.AccessLog) (out []*config.AccessLog)
 			continue
 		}
 		var log config.AccessLog
+		if f := one.GetFilter(); f != nil {
+			log.Filter = new(logFilterDecoder).logFilter(place.in("filter"), f)
+		}
 		switch in := place.in("typed_config"); messageName(packed) {
 		case grpcAccessLogMessage:
 			var m alsv3.HttpGrpcAccessLogConfig

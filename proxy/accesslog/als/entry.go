@@ -52,7 +52,7 @@ func common(e *accesslog.Entry) *datav3.AccessLogCommon {
 		TimeToLastDownstreamTxByte:    durationpb.New(e.Duration),
 		UpstreamRequestAttemptCount:   uint32(e.Attempts),
 		ResponseFlags:                 flags(e.Flags),
-		AccessLogType:                 datav3.AccessLogType_DownstreamEnd,
+		AccessLogType:                 datav3.AccessLogType(e.Type),
 	}
 	if e.RequestDuration >= 0 {
 		out.TimeToLastRxByte = durationpb.New(e.RequestDuration)

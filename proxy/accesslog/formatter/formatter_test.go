@@ -14,7 +14,7 @@ import (
 )
 
 func testEntry() *accesslog.Entry {
-	e := &accesslog.Entry{
+	e := &accesslog.Entry{Type: config.LogDownstreamEnd,
 		Request: &message.Request{
 			Method: []byte("GET"), Path: []byte("/p?q=1"), Authority: []byte("h.example"), Scheme: []byte("http"), Version: message.HTTP11,
 		},
@@ -39,7 +39,7 @@ func testEntry() *accesslog.Entry {
 
 // emptyEntry is of a request that got no answer.
 func emptyEntry() *accesslog.Entry {
-	return &accesslog.Entry{Request: &message.Request{Version: message.HTTP2}, RequestDuration: -1}
+	return &accesslog.Entry{Type: config.LogDownstreamEnd, Request: &message.Request{Version: message.HTTP2}, RequestDuration: -1}
 }
 
 func line(t *testing.T, f *config.LogFormat, e *accesslog.Entry) string {

@@ -165,7 +165,7 @@ func textOperator(name string) func(dst []byte, e *accesslog.Entry) ([]byte, boo
 	case "HOSTNAME":
 		return field(func(e *accesslog.Entry) string { return e.Hostname })
 	case "ACCESS_LOG_TYPE":
-		return field(func(*accesslog.Entry) string { return "DownstreamEnd" })
+		return field(func(e *accesslog.Entry) string { return e.Type.String() })
 	case "RESPONSE_FLAGS":
 		return func(dst []byte, e *accesslog.Entry) ([]byte, bool) { return appendFlags(dst, e, shortName), true }
 	case "RESPONSE_FLAGS_LONG":
