@@ -40,6 +40,8 @@ type Listener struct {
 	// by then is closed or, with ContinueOnTimeout, gets the filter chain for what is known of it.
 	FiltersTimeout    time.Duration
 	ContinueOnTimeout bool
+	// AccessLogs are told of every connection that has ended, also of those that get no filter chain.
+	AccessLogs []*AccessLog
 	// Chains are filter_chains. Which of them a connection gets is what their matches say.
 	Chains []*FilterChain
 	// Default is default_filter_chain, for connections that no chain matches; nil closes them.

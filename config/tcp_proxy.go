@@ -20,4 +20,13 @@ type TCPProxy struct {
 	MaxConnectionDuration time.Duration
 	// MaxConnectAttempts is how many hosts are tried, at least 1.
 	MaxConnectAttempts uint32
+
+	// AccessLogs are told of every connection when it has ended, and besides: when it begins with LogOnStart, when it has a host
+	// with LogOnConnected, and every LogInterval, which is 0 for never.
+	AccessLogs                 []*AccessLog
+	LogOnStart, LogOnConnected bool
+	LogInterval                time.Duration
 }
+
+// MinTCPLogInterval is the least TCPProxy.LogInterval.
+const MinTCPLogInterval = time.Millisecond

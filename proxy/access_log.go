@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/logfilter"
-	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
 // accessLogs are the access logs that are open, each under its configuration. One is closed when no configuration in force has it
@@ -63,21 +61,21 @@ func (a *accessLogs) keep(used map[*config.AccessLog]bool) {
 }
 
 // use notes that there is another user of each of the logs.
-func (a *accessLogs) use(logs []*openLog) {
+func (a *accessLogs) use(logs []compiledLog) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, l := range logs {
-		l.users++
+	for i := range logs {
+		logs[i].to.users++
 	}
 }
 
 // leave notes that a user of each of the logs has gone.
-func (a *accessLogs) leave(logs []*openLog) {
+func (a *accessLogs) leave(logs []compiledLog) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, l := range logs {
-		l.users--
-		a.closeUnusedLocked(l)
+	for i := range logs {
+		logs[i].to.users--
+		a.closeUnusedLocked(logs[i].to)
 	}
 }
 
@@ -102,11 +100,11 @@ func (a *accessLogs) closeAll() {
 	a.closing.Wait()
 }
 
-// logUse is what keeps the access logs of a filter chain open, on one worker: the chain itself, as long as it has those, and each
-// request that began with them.
+// logUse is what keeps access logs open on one worker: the filter chain or the listener that has them, as long as it has those, and
+// each request and connection that began with them.
 type logUse struct {
 	of    *accessLogs
-	logs  []*openLog
+	logs  []compiledLog
 	users int
 }
 
@@ -115,12 +113,8 @@ func newLogUse(of *accessLogs, logs []compiledLog) *logUse {
 	if len(logs) == 0 {
 		return nil
 	}
-	u := &logUse{of: of, users: 1}
-	for i := range logs {
-		u.logs = append(u.logs, logs[i].to)
-	}
-	of.use(u.logs)
-	return u
+	of.use(logs)
+	return &logUse{of: of, logs: logs, users: 1}
 }
 
 // join adds a user.
@@ -141,27 +135,22 @@ func (u *logUse) leave() {
 	}
 }
 
-// are reports whether it is the use of these logs.
-func (u *logUse) are(logs []compiledLog) bool {
+// tell tells the logs of e, as far as their filters pass it.
+func (u *logUse) tell(e *accesslog.Entry) {
 	if u == nil {
-		return len(logs) == 0
+		return
 	}
-	return slices.EqualFunc(u.logs, logs, func(l *openLog, c compiledLog) bool { return l == c.to })
+	for i := range u.logs {
+		if u.logs[i].filter.Passes(e) {
+			u.logs[i].to.Log(e)
+		}
+	}
 }
 
 // compiledLog is an access log made ready: one that is open, and which entries it is told of.
 type compiledLog struct {
 	filter *logfilter.Filter // nil: all
 	to     *openLog
-}
-
-// tell tells the logs of e, as far as their filters pass it.
-func tell(logs []compiledLog, e *accesslog.Entry) {
-	for i := range logs {
-		if logs[i].filter.Passes(e) {
-			logs[i].to.Log(e)
-		}
-	}
 }
 
 // compileAccessLogs makes access logs ready, which are opened as far as they are not open.
@@ -185,14 +174,33 @@ func (s *Server) compileAccessLogs(list []*config.AccessLog, runtime *config.Run
 	return out, nil
 }
 
+// nextLogs returns the use of logs by who has used others so far.
+func (w *worker) nextLogs(before *logUse, logs []compiledLog) *logUse {
+	u := newLogUse(&w.server.accessLogs, logs) // first: some may be the same
+	before.leave()
+	return u
+}
+
+// accessLogs returns the access logs of the chain's connection manager or TCP proxy.
+func (k *compiledChain) accessLogs() []compiledLog {
+	if k.tcp != nil {
+		return k.tcp.accessLogs
+	}
+	return k.manager.accessLogs
+}
+
 // keepAccessLogs has those go on that c has. Those of chains that drain are kept by their workers.
 func (s *Server) keepAccessLogs(c *compiled) {
 	used := make(map[*config.AccessLog]bool)
+	use := func(logs []compiledLog) {
+		for i := range logs {
+			used[logs[i].to.config] = true
+		}
+	}
 	for _, l := range c.listeners {
+		use(l.accessLogs)
 		for chain := range l.all() {
-			for _, log := range chain.manager.accessLogs {
-				used[log.to.config] = true
-			}
+			use(chain.accessLogs())
 		}
 	}
 	s.accessLogs.keep(used)
@@ -210,49 +218,4 @@ func (s *Server) logServer(name string) (out accesslog.Server) {
 		out.Hosts = append(out.Hosts, accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)})
 	}
 	return out
-}
-
-// keepTrailers keeps the trailers of the response for the access logs: they are borrowed for less than the time that the exchange
-// may still take.
-func (x *exchange) keepTrailers(trailers *message.Fields) {
-	for _, f := range trailers.All() {
-		f.Value = x.arenaBytes(f.Value)
-		if f.ID == message.NameOther {
-			f.Name = x.arenaBytes(f.Name)
-		}
-		x.trailers.Append(f)
-	}
-}
-
-// log tells the access logs of the end of the stream. The entry is the worker's, so that the telling costs no allocation.
-func (x *exchange) log(status int) {
-	w, now := x.worker, x.worker.loop.Now()
-	e := &w.logged
-	flags := e.Flags[:0]
-	*e = accesslog.Entry{
-		Type: config.LogDownstreamEnd, HealthCheck: x.healthCheck, Random: x.random,
-		Request: &x.request, Status: status, Details: x.details, Flags: x.flags.appendNames(flags),
-		Route: x.routeName(), Cluster: x.clusterName(), Attempts: x.attempts,
-		DownstreamRemote: x.client(), DownstreamDirectRemote: x.conn.raw.RemoteAddr(), DownstreamLocal: x.conn.localAddr(),
-		DownstreamPath: x.conn.path(),
-		Start:          time.Now().Add(-time.Duration(now - x.started)), Duration: time.Duration(now - x.started), RequestDuration: -1,
-		Hostname: w.server.options.Hostname, Worker: w.id,
-		BytesReceived: x.bytesReceived, BytesSent: x.bytesSent,
-	}
-	if status != 0 {
-		e.Response = &x.response
-	}
-	if x.trailers.Len() > 0 {
-		e.Trailers = &x.trailers
-	}
-	if x.requestDone {
-		e.RequestDuration = time.Duration(x.requestEnd - x.started)
-	}
-	if h := x.lease.Host(); h != nil {
-		e.UpstreamRemote, e.UpstreamPath = h.Addr(), h.At().Path
-	}
-	if s := x.conn.secure; s != nil {
-		e.TLSVersion, e.TLSCipher, e.ServerName = s.Version, s.CipherSuite, s.ServerName
-	}
-	tell(x.manager.accessLogs, e)
 }

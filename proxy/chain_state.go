@@ -19,7 +19,7 @@ type chainState struct {
 	tcp           *stats.Block   // nil with a connection manager
 	ssl           *stats.Block   // nil without TLS
 	filters       []*stats.Block // of the connection manager's filters, nil entries: they count nothing
-	logs          *logUse        // nil without access logs, and when it is drained
+	logs          *logUse        // of the connection manager or the TCP proxy; nil without access logs, and when it is drained
 
 	connections connectionList
 	draining    bool            // it gets no more connections, and those it has are to end
@@ -31,6 +31,9 @@ type chainState struct {
 func (s *chainState) update(c *compiledChain) {
 	s.compiled = c
 	s.listenerStats = s.worker.shard.Block(c.listenerScope)
+	if !s.drained {
+		s.logs = s.worker.nextLogs(s.logs, c.accessLogs())
+	}
 	if c.sslScope != nil {
 		s.ssl = s.worker.shard.Block(c.sslScope)
 	}
@@ -39,10 +42,6 @@ func (s *chainState) update(c *compiledChain) {
 		return
 	}
 	s.http, s.table, s.scopes = s.worker.shard.Block(c.httpScope), nil, nil
-	if logs := c.manager.accessLogs; !s.drained && !s.logs.are(logs) {
-		s.logs.leave()
-		s.logs = newLogUse(&s.worker.server.accessLogs, logs)
-	}
 	s.filters = make([]*stats.Block, len(c.filterScopes))
 	for i, scope := range c.filterScopes {
 		if scope != nil {

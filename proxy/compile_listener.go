@@ -29,6 +29,7 @@ type compiledListener struct {
 	fallback *compiledChain   // nil without a default chain
 
 	connections connectionLimit // of the listener
+	accessLogs  []compiledLog
 
 	updatedInPlace bool // what has changed since the generation before is chains only
 }
@@ -89,6 +90,9 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 		return nil, err
 	}
 	if l.match, err = match.Compile(cfg.Chains); err != nil {
+		return nil, err
+	}
+	if l.accessLogs, err = s.compileAccessLogs(old.sameLogs(cfg), c.snapshot.Runtime); err != nil {
 		return nil, err
 	}
 	known := old.identities(cfg)
@@ -152,6 +156,18 @@ func (prev *compiled) socketsFor(l *config.Listener, a config.ListenAddress, nex
 		}
 	}
 	return nil
+}
+
+// sameLogs returns the access logs of next as they were first seen: those are open.
+func (l *compiledListener) sameLogs(next *config.Listener) []*config.AccessLog {
+	if l == nil || !reflect.DeepEqual(l.config.AccessLogs, next.AccessLogs) {
+		return next.AccessLogs
+	}
+	seen := make([]*config.AccessLog, len(l.accessLogs))
+	for i := range l.accessLogs {
+		seen[i] = l.accessLogs[i].to.config
+	}
+	return seen
 }
 
 // identities are the chains of a listener in the generation before. They are taken out as they are found again.
@@ -231,18 +247,19 @@ func (k *compiledChain) release() {
 // compileChain makes the chain of an identity ready, for a listener with the statistics scope.
 func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainIdentity, undo *cleanup) (*compiledChain, error) {
 	k := s.newChain(id, scope, undo)
-	if err := s.secureChain(k, prev.chain(id), c.snapshot, undo); err != nil {
+	err := s.secureChain(k, prev.chain(id), c.snapshot, undo)
+	if err != nil {
 		return nil, fmt.Errorf("filter chain %q: transport_socket: %w", id.config.Name, err)
 	}
 	if id.config.TCP != nil {
 		k.tcp = s.compileTCP(c, id.config.TCP, undo)
-		return k, nil
+		k.tcp.accessLogs, err = s.compileAccessLogs(id.config.TCP.AccessLogs, c.snapshot.Runtime)
+		return k, err
 	}
 	k.httpScope = s.scope(undo, "http."+statName(id.config.HTTP.StatPrefix)+".", stats.HTTP)
 	if err := compileManager(&k.manager, c.snapshot, id); err != nil {
 		return nil, err
 	}
-	var err error
 	if k.manager.accessLogs, err = s.compileAccessLogs(id.config.HTTP.AccessLogs, c.snapshot.Runtime); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ type compiledTCP struct {
 	config  *config.TCPProxy
 	scope   *stats.Scope
 	targets []tcpTarget
+
+	accessLogs []compiledLog
 }
 
 // tcpTarget is one of the clusters that connections are split over.

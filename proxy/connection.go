@@ -24,7 +24,8 @@ type connection struct {
 	accepted int64
 	asserted *assertedAddresses // nil where the addresses are those of the socket
 	counted  struct{ read, written uint64 }
-	peer     []byte // text of the client's address without port, made when first needed
+	peer     []byte  // text of the client's address without port, made when first needed
+	logs     *logUse // of the listener, to be told of the end; nil without access logs, and when they have been told
 }
 
 // assertedAddresses are those that a connection is said to have: by a PROXY header, or by the kernel's address translation.
@@ -113,6 +114,7 @@ func (c *connection) handOver(to *connection, server connectionServer) {
 
 // closed takes a connection that was closed off all counts, and returns how many microseconds it lasted.
 func (c *connection) closed() (micros uint64) {
+	c.logEnd(0, "")
 	chain := c.chain
 	chain.unlink(c)
 	c.via.forget(c.listener)

@@ -77,6 +77,7 @@ func (s *Server) compileDraining(c, prev *compiled, old *compiledChain, undo *cl
 	}
 	if id.config.TCP != nil {
 		k.tcp = s.compileTCP(c, id.config.TCP, undo)
+		k.tcp.accessLogs = old.tcp.accessLogs
 		return k, nil
 	}
 	k.httpScope = s.scope(undo, old.httpScope.Prefix(), stats.HTTP)

@@ -5,6 +5,9 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
+// detailsNoFilterChain are the response code details of a connection that no filter chain is for.
+const detailsNoFilterChain = "filter_chain_not_found"
+
 // listenerState is a listener on one worker: which filter chain the connections get that its acceptors accept.
 type listenerState struct {
 	worker   *worker
@@ -16,11 +19,14 @@ type listenerState struct {
 
 	filterCounts []*stats.Block // of compiled.filters, nil for one that has none
 	inspections  connectionList // connections that the listener filters look at
+
+	logs *logUse // nil without access logs, and when it is closed
 }
 
 // update gives the listener a new configuration, whose chains the worker has.
 func (l *listenerState) update(c *compiledListener) {
 	l.compiled = c
+	l.logs = l.worker.nextLogs(l.logs, c.accessLogs)
 	l.stats = l.worker.shard.Block(c.scope)
 	l.own = l.worker.shard.Block(c.workers[l.worker.id])
 	l.filterCounts = make([]*stats.Block, len(c.filters))
@@ -40,6 +46,9 @@ func (l *listenerState) update(c *compiledListener) {
 
 // accepted has a connection served that was accepted.
 func (l *listenerState) accepted(c connection) {
+	if c.logs = l.logs.join(); c.logs != nil {
+		c.raw.LocalAddr() // which nobody can ask for any more when it has ended
+	}
 	if len(l.compiled.filters) > 0 {
 		l.inspect(c)
 		return
@@ -52,6 +61,7 @@ func (l *listenerState) give(c connection, seen *match.Connection) {
 	chain := l.choose(&c, seen)
 	if chain == nil {
 		l.stats.Inc(stats.ListenerNoFilterChainMatch)
+		c.logEnd(FlagNoRouteFound, detailsNoFilterChain)
 		c.raw.Close()
 		c.via.forget(c.listener)
 		return
@@ -71,5 +81,9 @@ func (l *listenerState) choose(c *connection, seen *match.Connection) *chainStat
 	return l.fallback
 }
 
-// close ends the connections that have no filter chain yet.
-func (l *listenerState) close() { l.inspections.each(func(c *connection) { c.server.leave() }) }
+// close ends the connections that have no filter chain yet, and closes the access logs after those that have one.
+func (l *listenerState) close() {
+	l.inspections.each(func(c *connection) { c.server.leave() })
+	l.logs.leave()
+	l.logs = nil
+}

@@ -26,6 +26,10 @@ type tcpConn struct {
 	attempts uint32
 	activeAt int64 // when bytes were passed on last
 
+	log                      *tcpLog // nil without access logs
+	flags                    Flags
+	bytesReceived, bytesSent int64 // from the client and to it
+
 	sent     bool // all that the client has to say has been passed on, and that it is all
 	received bool // and all that the host has
 }
@@ -51,6 +55,7 @@ func newTCPConn(chain *chainState, accepted connection) {
 	c.open(chain, c)
 	chain.tcp.Inc(stats.TCPDownstreamCxTotal)
 	c.raw.SetWaker(&c.job)
+	c.openLog()
 	if i := tcp.pickCluster(w.random.Uint64()); i >= 0 {
 		c.routed = w.clusters[i]
 	}
@@ -104,6 +109,7 @@ func (c *tcpConn) advance() {
 func (c *tcpConn) askHost() {
 	if c.routed == nil {
 		c.chain.tcp.Inc(stats.TCPDownstreamCxNoRoute)
+		c.flags |= FlagNoClusterFound
 		c.close((*eventloop.Conn).Close)
 		return
 	}
@@ -111,6 +117,7 @@ func (c *tcpConn) askHost() {
 	counts := c.cluster.Stats()
 	if c.attempts == c.config.MaxConnectAttempts {
 		counts.Inc(stats.ClusterUpstreamCxConnectAttemptsExceeded)
+		c.flags |= FlagUpstreamRetryLimitExceeded
 		c.close((*eventloop.Conn).Close)
 		return
 	}
@@ -118,13 +125,16 @@ func (c *tcpConn) askHost() {
 	h := c.cluster.Pick()
 	if h == nil {
 		counts.Inc(stats.ClusterUpstreamCxNoneHealthy)
+		c.flags |= FlagNoHealthyUpstream
 		c.close((*eventloop.Conn).Close)
 		return
 	}
 	switch c.cluster.Acquire(&c.lease, h, &c.job, upstream.Ask{TCP: true}) {
 	case upstream.Overflow:
+		c.flags |= FlagUpstreamOverflow
 		c.close((*eventloop.Conn).Close)
 	case upstream.Failed:
+		c.flags |= FlagUpstreamConnectionFailure
 		c.lease.Release(upstream.ServerError, false)
 	default:
 		c.state = tcpConnecting
@@ -142,12 +152,14 @@ func (c *tcpConn) awaitHost() (waits bool) {
 			c.up, c.state = c.lease.TCP(), tcpRelaying
 			c.lease.Answered(200) // that it can be reached is all there is to know
 			c.activeAt = c.raw.Loop().Now()
+			c.connectedLog()
 			return false
 		}
 		if err == nil {
 			return true
 		}
 	}
+	c.flags |= FlagUpstreamConnectionFailure
 	c.lease.Release(upstream.ServerError, false)
 	c.state = tcpPicking
 	return false
@@ -163,6 +175,8 @@ func (c *tcpConn) relay() {
 		n, ok := c.pass(buf, c.raw, c.up, hostLimit, &c.sent)
 		m, fine := c.pass(buf, c.up, c.raw, clientLimit, &c.received)
 		moved += n + m
+		c.bytesReceived += int64(n)
+		c.bytesSent += int64(m)
 		switch {
 		case !ok || !fine:
 			c.close((*eventloop.Conn).Abort) // so that the client does not take what it has for the whole
@@ -248,6 +262,7 @@ func (c *tcpConn) close(how func(*eventloop.Conn)) {
 	c.lease.Release(outcome, false)
 	how(c.raw)
 	c.countBytes()
+	c.closeLog()
 	c.closed()
 }
 
@@ -286,5 +301,8 @@ func (c *tcpConn) Expired(*eventloop.Timer) {
 		return
 	}
 	c.chain.tcp.Inc(statistic)
+	if statistic == stats.TCPMaxDownstreamConnectionDuration {
+		c.flags |= FlagDurationTimeout
+	}
 	c.close((*eventloop.Conn).Close)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -50,6 +51,7 @@ type worker struct {
 	opening     filter.Opening
 	outcome     Outcome // of the stream that ended last, for who is told of it
 	logged      accesslog.Entry
+	noRequest   message.Request // that of connections, which are logged without one
 	clock       wallClock
 }
 

@@ -14,7 +14,7 @@ import (
 type Entry struct {
 	Type config.LogType
 
-	Request  *message.Request
+	Request  *message.Request  // empty when e is of a connection
 	Response *message.Response // nil when none was sent
 	Trailers *message.Fields   // of the response, nil without any
 
@@ -47,6 +47,9 @@ type Entry struct {
 	RequestDuration          time.Duration // until the last byte of the request had come, negative when it has not
 	BytesReceived, BytesSent int64         // of bodies
 }
+
+// OfRequest reports whether e is of a request, and not of a connection.
+func (e *Entry) OfRequest() bool { return e.Type == config.LogDownstreamEnd }
 
 // Server is where a log server is.
 type Server struct {

@@ -14,6 +14,7 @@ var (
 		"name": decoded, "address": decoded, "stat_prefix": decoded, "filter_chains": decoded, "default_filter_chain": decoded,
 		"per_connection_buffer_limit_bytes": decoded, "additional_addresses": decoded,
 		"socket_options": decoded, "tcp_keepalive": decoded, "tcp_backlog_size": decoded, "freebind": decoded, "transparent": decoded,
+		"access_log":       decoded,
 		"listener_filters": decoded, "listener_filters_timeout": decoded,
 		"continue_on_listener_filters_timeout": decoded,
 
@@ -46,6 +47,7 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 	root.in("connection_balance_config").balance(l.GetConnectionBalanceConfig())
 	root.listenAddresses(l, out)
 	root.listenerFilters(l, out)
+	out.AccessLogs = root.accessLogs(l.GetAccessLog())
 	root.filterChains(l, out)
 	if root.failed() {
 		return nil, root.err()

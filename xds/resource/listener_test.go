@@ -212,7 +212,7 @@ use_original_dst: false
 func TestListenerRefused(t *testing.T) {
 	ok := managerWith(rds + router)
 	tests := map[string]struct{ text, want string }{
-		"access log":     {ok + "access_log: [{name: f}]", "access_log[0]: is not supported"},
+		"access log":     {ok + "access_log: [{name: f}]", "access_log[0].typed_config: must be set"},
 		"udp":            {ok + "udp_listener_config: {}", "udp_listener_config: is not supported"},
 		"balance":        {ok + "connection_balance_config: {extend_balance: {name: x, typed_config: {'@type': type.googleapis.com/no.B}}}", "connection_balance_config.extend_balance: Didn't find a registered implementation for 'x' with type URL: 'type.googleapis.com/no.B'"},
 		"unbound":        {ok + "bind_to_port: false", "bind_to_port: false is not supported, only true"},

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
 package resource
 
 import (
@@ -14,7 +16,10 @@ var (
 	tcpProxyFields = fields{
 		"stat_prefix": decoded, "cluster": decoded, "weighted_clusters": decoded, "idle_timeout": decoded,
 		"max_downstream_connection_duration": decoded, "max_connect_attempts": decoded,
-		"access_log_options": noEffect, // TCP proxies have no access logs
+		"access_log": decoded, "access_log_options": decoded, "access_log_flush_interval": decoded, "flush_access_log_on_connected": decoded,
+	}
+	tcpLogFields = fields{
+		"access_log_flush_interval": decoded, "flush_access_log_on_connected": decoded, "flush_access_log_on_start": decoded,
 	}
 	tcpWeightedFields      = fields{"clusters": decoded}
 	tcpClusterWeightFields = fields{"name": decoded, "weight": decoded}
@@ -38,7 +43,29 @@ func (a *at) tcpProxy(p *tcpproxyv3.TcpProxy) *config.TCPProxy {
 	case *tcpproxyv3.TcpProxy_WeightedClusters:
 		out.Clusters = a.in("weighted_clusters").tcpClusters(c.WeightedClusters)
 	}
+	out.AccessLogs = a.accessLogs(p.GetAccessLog())
+	a.tcpLogOptions(p, out)
 	return out
+}
+
+// tcpLogOptions decodes when access logs are told of connections, in the current or the deprecated form.
+func (a *at) tcpLogOptions(p *tcpproxyv3.TcpProxy, out *config.TCPProxy) {
+	place, every := a, p.GetAccessLogFlushInterval()
+	out.LogOnConnected = p.GetFlushAccessLogOnConnected()
+	if o := p.GetAccessLogOptions(); o != nil {
+		if every != nil || out.LogOnConnected {
+			a.in("access_log_options").errorf("cannot be set together with access_log_flush_interval and flush_access_log_on_connected")
+		}
+		place, every = a.in("access_log_options"), o.GetAccessLogFlushInterval()
+		place.only(o, tcpLogFields)
+		out.LogOnConnected, out.LogOnStart = o.GetFlushAccessLogOnConnected(), o.GetFlushAccessLogOnStart()
+	}
+	if every != nil {
+		out.LogInterval = place.duration("access_log_flush_interval", every, 0)
+		if out.LogInterval < config.MinTCPLogInterval {
+			place.in("access_log_flush_interval").errorf("must be at least %s", config.MinTCPLogInterval)
+		}
+	}
 }
 
 // tcpClusters decodes what connections are split over. Every weight is more than 0: validation has seen to it.

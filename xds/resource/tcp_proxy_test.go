@@ -30,6 +30,14 @@ func TestTCPProxy(t *testing.T) {
 		"limits": {"stat_prefix: s\ncluster: c\nidle_timeout: 0s\nmax_downstream_connection_duration: 2s\nmax_connect_attempts: 3", func(p *tcp) {
 			p.IdleTimeout, p.MaxConnectionDuration, p.MaxConnectAttempts = 0, 2*time.Second, 3
 		}},
+		"logs": {"stat_prefix: s\ncluster: c\naccess_log: [{name: o, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]\n" +
+			"access_log_options: {access_log_flush_interval: 3s, flush_access_log_on_connected: true, flush_access_log_on_start: true}", func(p *tcp) {
+			p.AccessLogs = []*config.AccessLog{{File: &config.FileAccessLog{Path: config.StdoutPath, Format: config.LogFormat{Text: config.DefaultLogFormat}}}}
+			p.LogInterval, p.LogOnConnected, p.LogOnStart = 3*time.Second, true, true
+		}},
+		"logs, deprecated": {"stat_prefix: s\ncluster: c\naccess_log_flush_interval: 3s\nflush_access_log_on_connected: true", func(p *tcp) {
+			p.LogInterval, p.LogOnConnected = 3*time.Second, true
+		}},
 		"weights": {"stat_prefix: s\nweighted_clusters: {clusters: [{name: a, weight: 1}, {name: b, weight: 3}]}", func(p *tcp) {
 			p.Clusters = []config.WeightedCluster{{Name: "a", Weight: 1}, {Name: "b", Weight: 3}}
 		}},
@@ -46,6 +54,12 @@ func TestTCPProxy(t *testing.T) {
 	}
 }
 
+// knownLogs are the types of access logs that there are.
+const knownLogs = "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, " +
+	"type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, " +
+	"type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog, " +
+	"type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog"
+
 func TestTCPProxyRefused(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
 		"no cluster":   {"stat_prefix: s", "cluster_specifier: value is required"},
@@ -53,7 +67,9 @@ func TestTCPProxyRefused(t *testing.T) {
 		"no weight":    {"stat_prefix: s\nweighted_clusters: {clusters: [{name: a}]}", "weighted_clusters.clusters[0].weight: value must be greater than or equal to 1"},
 		"heavy":        {"stat_prefix: s\nweighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}", "weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295"},
 		"subset":       {"stat_prefix: s\ncluster: c\nmetadata_match: {}", "metadata_match: is not supported"},
-		"access log":   {"stat_prefix: s\ncluster: c\naccess_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]", "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported"},
+		"access log":   {"stat_prefix: s\ncluster: c\naccess_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]", "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported, only " + knownLogs},
+		"log options":  {"stat_prefix: s\ncluster: c\naccess_log_flush_interval: 3s\naccess_log_options: {}", "access_log_options: cannot be set together with access_log_flush_interval and flush_access_log_on_connected"},
+		"log interval": {"stat_prefix: s\ncluster: c\naccess_log_options: {access_log_flush_interval: 0s}", "access_log_options.access_log_flush_interval: value must be greater than or equal to 1ms"},
 		"tunnel":       {"stat_prefix: s\ncluster: c\ntunneling_config: {hostname: h}", "tunneling_config: is not supported"},
 		"hash":         {"stat_prefix: s\ncluster: c\nhash_policy: [{source_ip: {}}]", "hash_policy[0]: is not supported"},
 		"idle upwards": {"stat_prefix: s\ncluster: c\nupstream_idle_timeout: 1s", "upstream_idle_timeout: is not supported"},

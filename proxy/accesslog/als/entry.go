@@ -24,12 +24,13 @@ func entryOf(e *accesslog.Entry, c *config.GRPCAccessLog) *datav3.HTTPAccessLogE
 			ResponseBodyBytes: uint64(e.BytesSent), ResponseCodeDetails: e.Details,
 		},
 	}
-	switch e.Request.Version {
-	case message.HTTP10:
+	switch {
+	case !e.OfRequest():
+	case e.Request.Version == message.HTTP10:
 		out.ProtocolVersion = datav3.HTTPAccessLogEntry_HTTP10
-	case message.HTTP11:
+	case e.Request.Version == message.HTTP11:
 		out.ProtocolVersion = datav3.HTTPAccessLogEntry_HTTP11
-	case message.HTTP2:
+	case e.Request.Version == message.HTTP2:
 		out.ProtocolVersion = datav3.HTTPAccessLogEntry_HTTP2
 	}
 	if e.Response != nil {

@@ -149,7 +149,12 @@ func textOperator(name string) func(dst []byte, e *accesslog.Entry) ([]byte, boo
 	}
 	switch name {
 	case "PROTOCOL":
-		return field(func(e *accesslog.Entry) string { return e.Request.Version.String() })
+		return func(dst []byte, e *accesslog.Entry) ([]byte, bool) {
+			if !e.OfRequest() {
+				return dst, false
+			}
+			return append(dst, e.Request.Version.String()...), true
+		}
 	case "RESPONSE_CODE_DETAILS":
 		return field(func(e *accesslog.Entry) string { return e.Details })
 	case "ROUTE_NAME":
