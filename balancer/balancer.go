@@ -15,11 +15,12 @@
 //
 // Nothing else here is safe for use by several goroutines, because nothing else is shared: a worker owns its hosts, sets and
 // pickers. When hosts, weights or health change, the worker builds a new [Set] and a new [Picker] and drops the old ones.
-// A pick never blocks, locks or allocates, and takes O(log n) steps at most for n hosts.
+// A pick never blocks, locks or allocates, and takes O(log n) steps at most for n hosts, but for consistent hashing with bounded load
+// (bounded_load.go), which looks at more hosts the more of them are busy.
 //
 // # Limitations
 //
-// Zone-aware routing, subsets, bounded load (hash_balance_factor) and weighted_priority_health are not here. Hosts that must
+// Zone-aware routing, subsets and weighted_priority_health are not here. Hosts that must
 // stay out of both load balancing and the panic arithmetic (EDS DRAINING) must be left out by the caller.
 package balancer
 

@@ -53,3 +53,22 @@ func BenchmarkBuild(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPickBounded is what a pick by hash costs when a part of the hosts has no room.
+func BenchmarkPickBounded(b *testing.B) {
+	for _, busy := range []int{0, 10, 90, 100} {
+		b.Run(fmt.Sprintf("%d of 100 busy", busy), func(b *testing.B) {
+			hosts := fleet(100)
+			for i := range busy {
+				hosts[i].Active = 1000
+			}
+			p, _ := hashed(pickCase{hosts: hosts, policy: Policy{Kind: Maglev, Hash: HashPolicy{BalanceFactor: 125}}}, nil)
+			b.ReportAllocs()
+			hash := uint64(1)
+			for b.Loop() {
+				hash *= 0x9e3779b97f4a7c15
+				p.Pick(hash, 0, uint32(busy))
+			}
+		})
+	}
+}

@@ -14,6 +14,7 @@ type HashPicker struct {
 type hashLevel struct {
 	hosts []*Host
 	table *hashTable
+	bound *bound // nil without BalanceFactor
 	panic bool
 }
 
@@ -27,6 +28,7 @@ func NewHashPicker(set *Set, h *Hashing, rnd *rand.PCG) HashPicker {
 		if pr.panic {
 			level.hosts, level.panic = pr.hosts, true
 		}
+		level.bound = newBound(h.policy, level.table)
 		p.levels = append(p.levels, level)
 		shares = append(shares, c.load)
 	}
@@ -37,8 +39,9 @@ func NewHashPicker(set *Set, h *Hashing, rnd *rand.PCG) HashPicker {
 }
 
 // Pick returns the host for a hash, or nil if none may be used, and whether panic mode applied. attempt is 0, and counts up
-// when the host of the attempt before will not do; it may return that host again.
-func (p *HashPicker) Pick(hash uint64, attempt uint32) (h *Host, panicked bool) {
+// when the host of the attempt before will not do; it may return that host again. active is the requests that the cluster has in
+// flight from this worker, which BalanceFactor goes by.
+func (p *HashPicker) Pick(hash uint64, attempt, active uint32) (h *Host, panicked bool) {
 	if len(p.levels) == 0 {
 		return nil, false
 	}
@@ -50,8 +53,13 @@ func (p *HashPicker) Pick(hash uint64, attempt uint32) (h *Host, panicked bool) 
 	if !ok {
 		return nil, level.panic
 	}
+	if level.bound != nil {
+		i = level.bound.pick(hash, i, level, active)
+	}
 	return level.hosts[i], level.panic
 }
 
 // PickAny returns the host of a request that has no hash, which is that of a random one.
-func (p *HashPicker) PickAny() (h *Host, panicked bool) { return p.Pick(p.rnd.Uint64(), 0) }
+func (p *HashPicker) PickAny(active uint32) (h *Host, panicked bool) {
+	return p.Pick(p.rnd.Uint64(), 0, active)
+}

@@ -29,6 +29,9 @@ type HashPolicy struct {
 	Hostnames bool
 	// MurmurHash2 hashes the entries of a ring with MurmurHash2 instead of xxHash64.
 	MurmurHash2 bool
+	// BalanceFactor is how many requests in flight a host may have, in percent of its share of all, at least 100; what is more
+	// goes to others. 0 is no bound.
+	BalanceFactor uint32
 }
 
 func (p HashPolicy) ringSize() (smallest, largest uint64) {
@@ -59,9 +62,10 @@ type Hashing struct {
 
 // hashTable looks up the hosts of one level.
 type hashTable struct {
-	members []member // what it was made of
-	ring    ring     // of RingHash
-	maglev  maglev   // of Maglev
+	members []member  // what it was made of
+	shares  []float64 // of members, by their index, where there is a BalanceFactor
+	ring    ring      // of RingHash
+	maglev  maglev    // of Maglev
 }
 
 // member is a host with its share of the traffic of its level.
@@ -99,6 +103,12 @@ func (h *Hashing) newTable(members []member, old *Hashing, i int) hashTable {
 		return old.tables[i]
 	}
 	t := hashTable{members: members}
+	if n := len(members); h.policy.BalanceFactor > 0 && n > 0 {
+		t.shares = make([]float64, members[n-1].index+1)
+		for _, m := range members {
+			t.shares[m.index] = m.share
+		}
+	}
 	switch {
 	case len(members) < 2: // which needs no table
 	case h.kind == RingHash:

@@ -89,7 +89,7 @@ func TestMaglevOfEnvoy(t *testing.T) {
 	p, h := hashed(pickCase{hosts: onPorts(1, 1, 1, 1, 1, 1), policy: Policy{Kind: Maglev, Hash: HashPolicy{TableSize: 7}}}, nil)
 	for i, port := range []int{92, 94, 90, 91, 95, 90, 93} {
 		for _, hash := range []uint64{uint64(i), uint64(i) + 7, uint64(i) + 7*1e18} {
-			if got, _ := p.Pick(hash, 0); got.Address != fmt.Sprintf("127.0.0.1:%d", port) {
+			if got, _ := p.Pick(hash, 0, 0); got.Address != fmt.Sprintf("127.0.0.1:%d", port) {
 				t.Errorf("hash %d: %s, want port %d", hash, got.Address, port)
 			}
 		}
@@ -203,8 +203,8 @@ func TestHashDisruption(t *testing.T) {
 			moved, left := 0, 0
 			for range samples {
 				hash := rnd.Uint64()
-				was, _ := before.Pick(hash, 0)
-				is, _ := after.Pick(hash, 0)
+				was, _ := before.Pick(hash, 0, 0)
+				is, _ := after.Pick(hash, 0, 0)
 				switch {
 				case was == all[7]:
 					left++
@@ -236,8 +236,8 @@ func TestHashOrder(t *testing.T) {
 		b, _ := hashed(pickCase{hosts: reversed, policy: Policy{Kind: kind}}, nil)
 		for i := range 1000 {
 			hash := uint64(i) * 0x9e3779b97f4a7c15
-			x, _ := a.Pick(hash, 0)
-			if y, _ := b.Pick(hash, 0); x != y {
+			x, _ := a.Pick(hash, 0, 0)
+			if y, _ := b.Pick(hash, 0, 0); x != y {
 				t.Fatalf("%v: hash %#x goes to %s or %s", kind, hash, x.Address, y.Address)
 			}
 		}
@@ -271,7 +271,7 @@ func TestHashShares(t *testing.T) {
 				counts := make(map[*Host]float64)
 				rnd := rand.NewPCG(5, 6)
 				for range samples {
-					h, _ := p.Pick(rnd.Uint64(), 0)
+					h, _ := p.Pick(rnd.Uint64(), 0, 0)
 					counts[h] += 1. / samples
 				}
 				for i, h := range tc.c.hosts {
@@ -292,7 +292,7 @@ func TestHashPriorities(t *testing.T) {
 	for _, kind := range hashKinds {
 		p, _ := hashed(pickCase{hosts: hosts, policy: Policy{Kind: kind, PanicThreshold: 50}}, nil)
 		for hash, want := range map[uint64]uint32{0: 0, 69: 0, 70: 1, 99: 1, 100: 0, 1234567869: 0, 1234567870: 1} {
-			h, panicked := p.Pick(hash, 0)
+			h, panicked := p.Pick(hash, 0, 0)
 			if h == nil || h.Priority != want || panicked {
 				t.Errorf("%v: hash %d goes to %+v, panic %v, want priority %d", kind, hash, h, panicked, want)
 			}
@@ -317,7 +317,7 @@ func TestHashNobody(t *testing.T) {
 		for _, kind := range hashKinds {
 			tc.c.policy.Kind = kind
 			p, h := hashed(tc.c, nil)
-			if got, panicked := p.Pick(1, 0); got != nil || panicked != tc.panicked {
+			if got, panicked := p.Pick(1, 0, 0); got != nil || panicked != tc.panicked {
 				t.Errorf("%s, %v: got %v, %v, want nil, %v", name, kind, got, panicked, tc.panicked)
 			}
 			if got := h.Stats(); got != (HashStats{}) {
@@ -326,7 +326,7 @@ func TestHashNobody(t *testing.T) {
 		}
 	}
 	var zero HashPicker
-	if h, panicked := zero.Pick(1, 2); h != nil || panicked {
+	if h, panicked := zero.Pick(1, 2, 0); h != nil || panicked {
 		t.Errorf("the zero value picks %v, %v", h, panicked)
 	}
 }
@@ -377,19 +377,19 @@ func TestHashingTakesOver(t *testing.T) {
 
 // TestHashPickAllocates holds that no pick does.
 func TestHashPickAllocates(t *testing.T) {
-	for _, kind := range hashKinds {
+	for i, kind := range append(hashKinds, hashKinds...) {
 		hosts := fleet(300)
 		hosts[1].Priority = 1
 		for i := range 200 {
-			hosts[i].Health = Unhealthy
+			hosts[i].Health, hosts[i].Active = Unhealthy, 1
 		}
-		p, _ := hashed(pickCase{hosts: hosts, policy: Policy{Kind: kind, PanicThreshold: 50}}, nil)
+		p, _ := hashed(pickCase{hosts: hosts, policy: Policy{Kind: kind, PanicThreshold: 50, Hash: HashPolicy{BalanceFactor: 100 * uint32(i/2)}}}, nil)
 		hash := uint64(1)
 		if n := testing.AllocsPerRun(1000, func() {
 			hash *= 0x9e3779b97f4a7c15
-			p.Pick(hash, 0)
-			p.Pick(hash, 1)
-			p.PickAny()
+			p.Pick(hash, 0, 0)
+			p.Pick(hash, 1, 0)
+			p.PickAny(0)
 		}); n != 0 {
 			t.Errorf("%v: %v allocations", kind, n)
 		}

@@ -46,6 +46,9 @@ type Hashing struct {
 	TableSize                uint64
 	Hostnames                bool // use_hostname_for_hashing
 	MurmurHash2              bool // instead of xxHash64, in a ring
+	// BalanceFactor is hash_balance_factor: how many requests in flight a host may have, in percent of its share of all; 0 is no
+	// bound.
+	BalanceFactor uint32
 	// Policies take the place of those of the route, if there are any.
 	Policies []HashPolicy
 }

@@ -175,3 +175,46 @@ func TestHashSurvivesHosts(t *testing.T) {
 		}
 	}
 }
+
+// TestHashBounded holds that requests go past the host of their hash while it has more than its part of those in flight.
+func TestHashBounded(t *testing.T) {
+	var hosts []netip.AddrPort
+	for range 2 {
+		var origin *harness.Origin
+		origin = harness.NewOrigin(t, func(p *harness.Peer) {
+			for {
+				req, ok := p.ReadRequest()
+				if !ok || req.Target != "/held" && !p.Write(harness.OK(origin.Addr().String())) {
+					return
+				}
+			}
+		})
+		hosts = append(hosts, origin.Addr())
+	}
+	for _, lb := range []config.LBPolicy{config.RingHash, config.Maglev} {
+		s := harness.NewSetup(hosts...)
+		s.Clusters[0].LB, s.Clusters[0].Hashing.BalanceFactor = lb, 100
+		s.Route(0).Forward.HashPolicies = []config.HashPolicy{{Name: "x-user"}}
+		p := s.Start(t)
+		c := p.Dial()
+		own := c.Get("/", "x-user: a").Body
+		var held []*harness.Client
+		for n, want := range []bool{true, true, true, false} {
+			// With n requests in flight each of the two may have half of n+1, rounded up, and then gets one more.
+			if got := c.Get("/", "x-user: a").Body; (got == own) != want {
+				t.Errorf("LB %d: with %d requests at %s another went to %s", lb, n, own, got)
+			}
+			h := p.Dial()
+			h.Send(harness.Get("/held", "x-user: a"))
+			held = append(held, h)
+			untilStat(t, p, "upstream_rq_active", uint64(len(held)))
+		}
+		for _, h := range held {
+			h.Close()
+		}
+		untilStat(t, p, "upstream_rq_active", 0)
+		if got := c.Get("/", "x-user: a").Body; got != own {
+			t.Errorf("LB %d: with nothing in flight a request went to %s, want %s", lb, got, own)
+		}
+	}
+}

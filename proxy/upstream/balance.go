@@ -45,6 +45,8 @@ func policyOf(s *State) (balancer.Policy, []balancer.LocalityWeight) {
 			TableSize:   cfg.Hashing.TableSize,
 			Hostnames:   cfg.Hashing.Hostnames,
 			MurmurHash2: cfg.Hashing.MurmurHash2,
+
+			BalanceFactor: cfg.Hashing.BalanceFactor,
 		},
 	}
 	if s.Assignment == nil {
@@ -128,7 +130,7 @@ func (k *Cluster) Hashes() bool { return k.state.Hashing != nil }
 // Pick chooses a host, nil when none is usable.
 func (k *Cluster) Pick() *Host {
 	if k.Hashes() {
-		return k.picked(k.hashes.PickAny())
+		return k.picked(k.hashes.PickAny(uint32(k.permits.inFlight)))
 	}
 	return k.picked(k.picker.Pick())
 }
@@ -136,7 +138,7 @@ func (k *Cluster) Pick() *Host {
 // PickHash chooses the host for the hash of a request, in a cluster that Hashes. attempt is 0, and counts up when the host of
 // the attempt before will not do.
 func (k *Cluster) PickHash(hash uint64, attempt uint32) *Host {
-	return k.picked(k.hashes.Pick(hash, attempt))
+	return k.picked(k.hashes.Pick(hash, attempt, uint32(k.permits.inFlight)))
 }
 
 func (k *Cluster) picked(h *balancer.Host, panicked bool) *Host {

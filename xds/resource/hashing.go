@@ -29,15 +29,16 @@ const (
 var (
 	ringHashFields = fields{
 		"hash_function": decoded, "minimum_ring_size": decoded, "maximum_ring_size": decoded,
-		"use_hostname_for_hashing": decoded, "consistent_hashing_lb_config": decoded, "locality_weighted_lb_config": decoded,
+		"use_hostname_for_hashing": decoded, "hash_balance_factor": decoded, "consistent_hashing_lb_config": decoded,
+		"locality_weighted_lb_config": decoded,
 	}
 	maglevFields = fields{
 		"table_size": decoded, "consistent_hashing_lb_config": decoded, "locality_weighted_lb_config": decoded,
 	}
-	consistentHashingFields       = fields{"use_hostname_for_hashing": decoded, "hash_policy": decoded}
+	consistentHashingFields       = fields{"use_hostname_for_hashing": decoded, "hash_balance_factor": decoded, "hash_policy": decoded}
 	legacyRingHashFields          = fields{"minimum_ring_size": decoded, "hash_function": decoded, "maximum_ring_size": decoded}
 	legacyMaglevFields            = fields{"table_size": decoded}
-	legacyConsistentHashingFields = fields{"use_hostname_for_hashing": decoded}
+	legacyConsistentHashingFields = fields{"use_hostname_for_hashing": decoded, "hash_balance_factor": decoded}
 )
 
 // ringHash decodes the policy RingHash.
@@ -47,6 +48,8 @@ func (a *at) ringHash(m *ringhashv3.RingHash, out *config.Cluster) {
 	out.Hashing = config.Hashing{
 		Hostnames:   m.GetUseHostnameForHashing(),
 		MurmurHash2: m.GetHashFunction() == ringhashv3.RingHash_MURMUR_HASH_2,
+
+		BalanceFactor: m.GetHashBalanceFactor().GetValue(),
 	}
 	a.ringSize(m.GetMinimumRingSize(), m.GetMaximumRingSize(), &out.Hashing)
 	a.consistentHashing(m.GetConsistentHashingLbConfig(), &out.Hashing)
@@ -69,6 +72,7 @@ func (a *at) consistentHashing(c *commonlbv3.ConsistentHashingLbConfig, out *con
 	place := a.in("consistent_hashing_lb_config")
 	place.only(c, consistentHashingFields)
 	out.Hostnames = c.GetUseHostnameForHashing()
+	out.BalanceFactor = c.GetHashBalanceFactor().GetValue()
 	out.Policies = place.hashPolicies(c.GetHashPolicy())
 }
 
@@ -78,6 +82,7 @@ func (a *at) legacyHashing(c *clusterv3.Cluster, out *config.Cluster) {
 	if common := c.GetCommonLbConfig().GetConsistentHashingLbConfig(); common != nil {
 		a.in("common_lb_config").in("consistent_hashing_lb_config").only(common, legacyConsistentHashingFields)
 		hashing.Hostnames = common.GetUseHostnameForHashing()
+		hashing.BalanceFactor = common.GetHashBalanceFactor().GetValue()
 	}
 	if r := c.GetRingHashLbConfig(); r != nil {
 		place := a.in("ring_hash_lb_config")

@@ -57,6 +57,12 @@ func TestHashing(t *testing.T) {
 			"lb_policy: RING_HASH\nring_hash_lb_config: {minimum_ring_size: 3, maximum_ring_size: 4, hash_function: MURMUR_HASH_2}\n" +
 				"common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}",
 			set(config.RingHash, config.Hashing{MinRingSize: 3, MaxRingSize: 4, Hostnames: true, MurmurHash2: true}, nil)},
+		"ring_hash, bounded": {lbPolicy(ringHash, ", hash_balance_factor: 150"),
+			set(config.RingHash, ring, func(h *config.Hashing) { h.BalanceFactor = 150 })},
+		"maglev, bounded": {lbPolicy(maglev, ", consistent_hashing_lb_config: {hash_balance_factor: 100}"),
+			set(config.Maglev, table, func(h *config.Hashing) { h.BalanceFactor = 100 })},
+		"lb_policy MAGLEV, bounded": {"lb_policy: MAGLEV\ncommon_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 125}}",
+			set(config.Maglev, table, func(h *config.Hashing) { h.BalanceFactor = 125 })},
 		"lb_policy MAGLEV": {"lb_policy: MAGLEV", set(config.Maglev, table, nil)},
 		"lb_policy MAGLEV, all fields": {
 			"lb_policy: MAGLEV\nmaglev_lb_config: {table_size: 7}\ncommon_lb_config: {locality_weighted_lb_config: {}}",
@@ -78,19 +84,18 @@ func TestHashing(t *testing.T) {
 func TestHashingRefused(t *testing.T) {
 	const path = "load_balancing_policy.policies[0].typed_extension_config.typed_config."
 	tests := map[string]string{
-		lbPolicy(ringHash, ", hash_balance_factor: 150"):                                                  path + "hash_balance_factor: is not supported",
-		lbPolicy(maglev, ", consistent_hashing_lb_config: {hash_balance_factor: 150}"):                    path + "consistent_hashing_lb_config.hash_balance_factor: is not supported",
-		lbPolicy(maglev, ", consistent_hashing_lb_config: {hash_policy: [{filter_state: {key: k}}]}"):     path + "consistent_hashing_lb_config.hash_policy[0].filter_state: is not supported",
-		lbPolicy(ringHash, ", minimum_ring_size: 9, maximum_ring_size: 8"):                                path[:len(path)-1] + ": ring hash: minimum_ring_size (9) > maximum_ring_size (8)",
-		lbPolicy(ringHash, ", minimum_ring_size: 8388609"):                                                path + "minimum_ring_size: value must be inside range [1, 8388608]",
-		"lb_policy: RING_HASH\nring_hash_lb_config: {minimum_ring_size: 0}":                               "ring_hash_lb_config.minimum_ring_size: 0 must be from 1 to 8388608",
-		lbPolicy(ringHash, ", minimum_ring_size: 1, maximum_ring_size: 0"):                                path + "maximum_ring_size: 0 must be from 1 to 8388608",
-		lbPolicy(maglev, ", table_size: 65536"):                                                           path + "table_size: 65536: the table size of maglev must be prime number, from 3 to 5000011",
-		lbPolicy(maglev, ", table_size: 2"):                                                               path + "table_size: 2: the table size of maglev must be prime number, from 3 to 5000011",
-		lbPolicy(maglev, ", table_size: 5000077"):                                                         path + "table_size: value must be less than or equal to 5000011",
-		"lb_policy: MAGLEV\nmaglev_lb_config: {table_size: 9}":                                            "maglev_lb_config.table_size: 9: the table size of maglev must be prime number, from 3 to 5000011",
-		"lb_policy: RING_HASH\nring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}":         "ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)",
-		"lb_policy: MAGLEV\ncommon_lb_config: {consistent_hashing_lb_config: {hash_balance_factor: 100}}": "common_lb_config.consistent_hashing_lb_config.hash_balance_factor: is not supported",
+		lbPolicy(ringHash, ", hash_balance_factor: 99"):                                               path + "hash_balance_factor: value must be greater than or equal to 100",
+		lbPolicy(maglev, ", consistent_hashing_lb_config: {hash_balance_factor: 0}"):                  path + "consistent_hashing_lb_config.hash_balance_factor: value must be greater than or equal to 100",
+		lbPolicy(maglev, ", consistent_hashing_lb_config: {hash_policy: [{filter_state: {key: k}}]}"): path + "consistent_hashing_lb_config.hash_policy[0].filter_state: is not supported",
+		lbPolicy(ringHash, ", minimum_ring_size: 9, maximum_ring_size: 8"):                            path[:len(path)-1] + ": ring hash: minimum_ring_size (9) > maximum_ring_size (8)",
+		lbPolicy(ringHash, ", minimum_ring_size: 8388609"):                                            path + "minimum_ring_size: value must be inside range [1, 8388608]",
+		"lb_policy: RING_HASH\nring_hash_lb_config: {minimum_ring_size: 0}":                           "ring_hash_lb_config.minimum_ring_size: 0 must be from 1 to 8388608",
+		lbPolicy(ringHash, ", minimum_ring_size: 1, maximum_ring_size: 0"):                            path + "maximum_ring_size: 0 must be from 1 to 8388608",
+		lbPolicy(maglev, ", table_size: 65536"):                                                       path + "table_size: 65536: the table size of maglev must be prime number, from 3 to 5000011",
+		lbPolicy(maglev, ", table_size: 2"):                                                           path + "table_size: 2: the table size of maglev must be prime number, from 3 to 5000011",
+		lbPolicy(maglev, ", table_size: 5000077"):                                                     path + "table_size: value must be less than or equal to 5000011",
+		"lb_policy: MAGLEV\nmaglev_lb_config: {table_size: 9}":                                        "maglev_lb_config.table_size: 9: the table size of maglev must be prime number, from 3 to 5000011",
+		"lb_policy: RING_HASH\nring_hash_lb_config: {minimum_ring_size: 9, maximum_ring_size: 8}":     "ring_hash_lb_config: ring hash: minimum_ring_size (9) > maximum_ring_size (8)",
 	}
 	for text, want := range tests {
 		t.Run(want, func(t *testing.T) {
