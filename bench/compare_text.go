@@ -24,7 +24,7 @@ func writeFindings(b *strings.Builder, findings []Finding) {
 	t := newTable(b)
 	t.row("scenario", "measure", "old", "new", "change", "interval", "confidence", "rounds", "verdict")
 	for _, f := range findings {
-		t.row(append([]string{f.Scenario, f.Measure, plain(f.Old), plain(f.New)}, f.cells()...)...)
+		t.row(append([]string{f.Scenario, f.Measure, Plain(f.Old), Plain(f.New)}, f.cells()...)...)
 	}
 	t.flush()
 	if len(findings) == 0 {

@@ -103,11 +103,11 @@ func (g GoalResult) String() string {
 	case g.Met:
 		verdict = "met"
 	}
-	return fmt.Sprintf("goal %s: %s (%s)", g.Goal, verdict, plain(g.Value))
+	return fmt.Sprintf("goal %s: %s (%s)", g.Goal, verdict, Plain(g.Value))
 }
 
-// plain writes a ratio with its decimals and a size in bytes without.
-func plain(x float64) string {
+// Plain writes a ratio with its decimals and a size in bytes without.
+func Plain(x float64) string {
 	if x >= 1000 || x <= -1000 {
 		return fmt.Sprintf("%.0f", x)
 	}

@@ -114,7 +114,10 @@ type Summary struct {
 	Busy                    float64     `json:"busy"` // CPU time over wall time: 1 is a whole CPU
 	Foreign                 float64     `json:"foreign"`
 	P50                     float64     `json:"p50_us"`
+	P90                     float64     `json:"p90_us"`
 	P99                     float64     `json:"p99_us"`
+	P999                    float64     `json:"p999_us"`
+	Max                     float64     `json:"max_us"`
 	Errors                  load.Errors `json:"errors"`
 	// Mean is that of the latency, for generators that do not tell quantiles.
 	Mean float64 `json:"mean_us"`
@@ -205,7 +208,10 @@ func (s *ScenarioReport) summarizeThroughput(sum *Summary) {
 	sum.GigabitsPerCore = median(s.values(sum.Proxy, Round.gigabitsPerCore))
 	sum.Mean = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.Mean) }))
 	sum.P50 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P50) }))
+	sum.P90 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P90) }))
 	sum.P99 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P99) }))
+	sum.P999 = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.P999) }))
+	sum.Max = median(s.values(sum.Proxy, func(r Round) float64 { return micros(r.Load.Max) }))
 }
 
 func (s *ScenarioReport) summarizeMemory(sum *Summary) {

@@ -21,11 +21,9 @@ func ratioPeers() []string { return []string{peer.Nginx, peer.HAProxy, peer.Nght
 func (r Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	r.writeHeading(&b)
-	r.writeTable(&b, throughputHead(), throughputCells, Throughput)
-	r.writeTable(&b, transferHead(), transferCells, Transfer)
-	r.writeTable(&b, downloadHead(), downloadCells, Download)
-	r.writeTable(&b, memoryHead(), memoryCells, Idle, Stalled)
-	r.writeTable(&b, updateHead(), updateCells, Updated)
+	for _, columns := range allColumns() {
+		r.writeTable(&b, columns)
+	}
 	r.writeNotes(&b)
 	r.writeDisturbances(&b)
 	r.writeFailures(&b)
@@ -63,25 +61,59 @@ func (r Report) generators() string {
 	return strings.Join(names, " and ")
 }
 
-// writeTable writes the rows of the scenarios that measure one of the given.
-func (r Report) writeTable(b *strings.Builder, head []string, cells func(Scenario, Summary) []string, measures ...Measure) {
+// columns are those of the table of some measures.
+type columns struct {
+	head     []string
+	cells    func(Scenario, Summary) []string
+	measures []Measure
+}
+
+// allColumns are in the order of the tables.
+func allColumns() []columns {
+	return []columns{
+		{throughputHead(), throughputCells, []Measure{Throughput}},
+		{transferHead(), transferCells, []Measure{Transfer}},
+		{downloadHead(), downloadCells, []Measure{Download}},
+		{memoryHead(), memoryCells, []Measure{Idle, Stalled}},
+		{updateHead(), updateCells, []Measure{Updated}},
+	}
+}
+
+// row returns the cells of a proxy, as many as there are in the head.
+func (c columns) row(s Scenario, sum Summary) []string {
+	if sum.Rounds == 0 {
+		return append([]string{noResult}, slices.Repeat([]string{"-"}, len(c.head)-1)...)
+	}
+	return c.cells(s, sum)
+}
+
+// writeTable writes the rows of the scenarios that the columns are for.
+func (r Report) writeTable(b *strings.Builder, c columns) {
 	t := newTable(b)
-	t.row(append([]string{"scenario", "proxy"}, head...)...)
+	t.row(append([]string{"scenario", "proxy"}, c.head...)...)
 	for _, s := range r.Scenarios {
-		if !slices.Contains(measures, s.Scenario.Measure) {
+		if !slices.Contains(c.measures, s.Scenario.Measure) {
 			continue
 		}
 		for _, sum := range s.Summary {
-			row := []string{s.Scenario.Name, sum.Proxy}
-			if sum.Rounds == 0 {
-				row = append(row, noResult)
-				t.row(append(row, slices.Repeat([]string{"-"}, len(head)-1)...)...) // whole, so that columns stay aligned
-				continue
-			}
-			t.row(append(row, cells(s.Scenario, sum)...)...)
+			t.row(append([]string{s.Scenario.Name, sum.Proxy}, c.row(s.Scenario, sum)...)...)
 		}
 	}
 	t.flush()
+}
+
+// Table returns what the text has of the scenario: a head, and a row for each of the Summary, both without its name and the proxy's.
+func (s ScenarioReport) Table() (head []string, rows [][]string) {
+	for _, c := range allColumns() {
+		if !slices.Contains(c.measures, s.Scenario.Measure) {
+			continue
+		}
+		for _, sum := range s.Summary {
+			rows = append(rows, c.row(s.Scenario, sum))
+		}
+		return c.head, rows
+	}
+	return nil, nil
 }
 
 func throughputHead() []string {
@@ -188,15 +220,19 @@ func (r Report) writeFailures(b *strings.Builder) {
 	for _, s := range r.Scenarios {
 		for _, round := range s.Rounds {
 			if round.failed() {
-				fmt.Fprintf(b, "FAILED %s round %d %s: %s\n", s.Scenario.Name, round.Round, round.Proxy, round.failure())
+				fmt.Fprintf(b, "FAILED %s round %d %s: %s\n", s.Scenario.Name, round.Round, round.Proxy, round.Failure())
 			}
 		}
 	}
 }
 
-func (r Round) failure() string {
+// Failure says what went wrong in the round, "" for one that was good.
+func (r Round) Failure() string {
 	if r.Error != "" {
 		return r.Error
+	}
+	if !r.failed() {
+		return ""
 	}
 	e := r.Load.Errors
 	return fmt.Sprintf("errors: connect %d, read %d, write %d, timeout %d, status %d", e.Connect, e.Read, e.Write, e.Timeout, e.Status)
@@ -207,7 +243,7 @@ func (s ScenarioReport) describe(r Round) string {
 	before, after := mebibytes(float64(r.BaseRSS)), mebibytes(float64(r.AfterRSS))
 	switch {
 	case r.failed():
-		return "FAILED: " + r.failure()
+		return "FAILED: " + r.Failure()
 	case s.Scenario.Measure == Idle, s.Scenario.Measure == Stalled:
 		_, unit := s.Scenario.held()
 		return fmt.Sprintf("%.0f bytes/%s (RSS %s to %s)", s.bytesEach(r), unit, before, after)

@@ -6,15 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/penguintechinc/marchproxy-alb/bench"
 )
 
 var errRegression = errors.New("slower or larger than before, beyond the noise")
-
-// maxReport bounds a report that is read: one of all scenarios with a hundred rounds has a few MiB.
-const maxReport = 64 << 20
 
 // runCompare holds a report against an older one.
 func runCompare(_ context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
@@ -46,26 +42,6 @@ func runCompare(_ context.Context, args []string, _ io.Reader, stdout, stderr io
 		return err
 	}
 	return regression(comparison.Findings)
-}
-
-func readReport(path string) (bench.Report, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return bench.Report{}, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxReport+1))
-	switch {
-	case err != nil:
-		return bench.Report{}, err
-	case len(text) > maxReport:
-		return bench.Report{}, fmt.Errorf("%s: has more than %d bytes", path, maxReport)
-	}
-	report, err := bench.ReadReport(text)
-	if err != nil {
-		return bench.Report{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return report, nil
 }
 
 // regression fails when a finding is one.

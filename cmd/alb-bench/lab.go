@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench"
+	"github.com/penguintechinc/marchproxy-alb/bench/page"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 	"github.com/penguintechinc/marchproxy-alb/bench/verdict"
 )
@@ -40,6 +42,7 @@ type labFlags struct {
 	warmup    time.Duration
 	load      string
 	json      string
+	html      string
 }
 
 func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
@@ -54,6 +57,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
 	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator` of HTTP/1.1: auto, wrk or own; that of HTTP/2 is h2load, that of handshakes own")
 	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
+	flags.StringVar(&f.html, "html", "", "`file` to write the report to as a page with plots, which needs no network")
 	if err := parse(flags, args, stderr); err != nil {
 		return f, err
 	}
@@ -124,21 +128,30 @@ func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
-	return finish(report, f.json, stdout)
+	return finish(report, f, stdout)
 }
 
-// finish prints the report, writes it to file unless that is "", and fails when
-// rounds failed.
-func finish(report bench.Report, file string, stdout io.Writer) error {
+// finish prints the report, writes it to the files that were asked for, and fails when
+// rounds failed or something became worse.
+func finish(report bench.Report, f labFlags, stdout io.Writer) error {
 	if err := report.WriteText(stdout); err != nil {
 		return err
 	}
-	if file != "" {
+	if f.json != "" {
 		text, err := json.MarshalIndent(report, "", "  ")
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, append(text, '\n'), 0o644); err != nil {
+		if err := os.WriteFile(f.json, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if f.html != "" {
+		var text bytes.Buffer
+		if err := page.Write(&text, report); err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.html, text.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}

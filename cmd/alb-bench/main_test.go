@@ -158,7 +158,7 @@ func TestUsage(t *testing.T) {
 		{"--proxy", "/nonexistent"}, {"--peer", "nginx=", "--peer", "haproxy=", "--peer", "nghttpx="}, {"--proxy", "/bin/true", "--load", "ab"},
 		{"--proxy", "/bin/true", "--duration", "10ms"}, {"--proxy", "/bin/true", "--rounds", "0"}, {"origin", "x"}, {"load", "--x"}, {"idle", "--x"}, {"stall", "x"},
 		{"--baseline", "/bin/true"}, {"--proxy", "/bin/true", "--baseline", "/nonexistent"}, {"--proxy", "/bin/true", "--baseline", "/bin/true", "--rounds", "7"},
-		{"compare"}, {"compare", "a.json"}, {"compare", "a", "b", "c"}, {"compare", "--x", "a", "b"},
+		{"compare"}, {"compare", "a.json"}, {"compare", "a", "b", "c"}, {"compare", "--x", "a", "b"}, {"html"}, {"html", "a", "b"},
 	} {
 		var out, complaint bytes.Buffer
 		if got := run(args, strings.NewReader(""), &out, &complaint); got != exitUsage {
@@ -175,10 +175,10 @@ func TestUsage(t *testing.T) {
 }
 
 func TestFinish(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "report.json")
+	file, html := filepath.Join(t.TempDir(), "report.json"), filepath.Join(t.TempDir(), "report.html")
 	report := bench.Report{Scenarios: []bench.ScenarioReport{{Load: bench.Own, Rounds: []bench.Round{{Error: "x"}}}}}
 	var out bytes.Buffer
-	if err := finish(report, file, &out); err != errRounds || out.Len() == 0 {
+	if err := finish(report, labFlags{json: file, html: html}, &out); err != errRounds || out.Len() == 0 {
 		t.Errorf("got %v, want %v; stdout %q", err, errRounds, out.String())
 	}
 	text, err := os.ReadFile(file)
@@ -189,8 +189,15 @@ func TestFinish(t *testing.T) {
 	if err := json.Unmarshal(text, &back); err != nil || !back.Failed() || back.Scenarios[0].Load != bench.Own {
 		t.Errorf("%+v, %v", back, err)
 	}
+	var printed, complaint bytes.Buffer
+	if got := run([]string{"html", file}, nil, &printed, &complaint); got != exitOK {
+		t.Errorf("exit status %d, %s", got, complaint.String())
+	}
+	if text, err := os.ReadFile(html); err != nil || !bytes.Equal(text, printed.Bytes()) || !bytes.Contains(text, []byte("</html>")) {
+		t.Errorf("%v: the page of the run and that of its report differ, or are none", err)
+	}
 	report.Scenarios = nil
-	if err := finish(report, "", &out); err != nil {
+	if err := finish(report, labFlags{}, &out); err != nil {
 		t.Errorf("a report without failures: %v", err)
 	}
 }
