@@ -221,6 +221,8 @@ type Forward struct {
 	Retry *RetryPolicy // nil for the virtual host's
 	// Mirrors say where else requests are sent (request_mirror_policies); empty for the virtual host's.
 	Mirrors []MirrorPolicy
+	// InternalRedirect says which redirects in responses are followed here; nil for none.
+	InternalRedirect *InternalRedirect
 
 	Upgrades []Upgrade
 	// TerminateConnect ends CONNECT here: its bytes go to the host as they are (connect_config).

@@ -41,6 +41,8 @@ type exchange struct {
 	filters  filter.Chain
 	shadows  []*shadow // whose requests are not whole
 
+	redirects []route.Redirected // that were followed in place of the client
+
 	exchangeState
 }
 
@@ -167,6 +169,8 @@ func (x *exchange) clear() {
 	x.replay = nil
 	clear(x.tried)
 	x.tried = x.tried[:0]
+	clear(x.redirects)
+	x.redirects = x.redirects[:0]
 	x.lease = upstream.Lease{}
 	if x.trailers.Len() > 0 {
 		x.trailers.Reset()
@@ -228,11 +232,16 @@ func (x *exchange) finish() {
 	if x.routeState != nil {
 		x.countRoute(micros, status)
 	}
+	x.tellEnd(status)
+	x.logs.leave()
+}
+
+// tellEnd tells the access logs, and who else wants to know, how the request has ended.
+func (x *exchange) tellEnd(status int) {
 	if x.logs != nil {
 		x.log(status)
-		x.logs.leave()
 	}
-	if observe := w.server.options.Observe; observe != nil {
+	if observe := x.worker.server.options.Observe; observe != nil {
 		x.observe(observe, status)
 	}
 }

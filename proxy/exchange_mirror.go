@@ -26,6 +26,9 @@ func (x *exchange) mirror() {
 			x.startShadow(m, x.clusters[k])
 		}
 	}
+	if x.requestSent && len(x.shadows) > 0 { // it was, before a redirect
+		x.shadowBody(x.replay, true, x.down.Trailers())
+	}
 }
 
 // startShadow sends a copy of the request to one more cluster.

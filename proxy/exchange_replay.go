@@ -9,11 +9,11 @@ const (
 )
 
 // record keeps body bytes that go upstream as long as they may have to be sent again: up to the buffer limit where there is a
-// retry policy; else as long as they are few and a host may still refuse the request, which one of HTTP/1 has no way to say.
+// retry policy, or redirects are followed; else as long as they are few and a host may still refuse the request, which one of HTTP/1 has no way to say.
 func (x *exchange) record(data []byte) {
 	if !x.bodySent {
 		x.bodySent = true
-		x.replayable = x.retry.on != 0 || x.lease.CanRefuse()
+		x.replayable = x.keepsBody() || x.lease.CanRefuse()
 	}
 	if !x.replayable {
 		return
@@ -31,11 +31,14 @@ func (x *exchange) record(data []byte) {
 
 // replayLimit returns how many bytes of the request body are kept.
 func (x *exchange) replayLimit() int {
-	if x.retry.on != 0 {
+	if x.keepsBody() {
 		return x.bodyBuffer()
 	}
 	return maxReplay
 }
+
+// keepsBody reports whether the route may have the request body sent again.
+func (x *exchange) keepsBody() bool { return x.retry.on != 0 || x.followsRedirects() }
 
 // bodyBuffer returns how many bytes of the request body the route allows to be kept.
 func (x *exchange) bodyBuffer() int { return x.route.BodyBuffer(x.chain.compiled.bufferLimit) }

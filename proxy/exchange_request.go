@@ -115,6 +115,16 @@ func (x *exchange) checkPath(m *config.HTTPConnectionManager) verdict {
 
 // findRoute matches the request and readies the counters and limits of the route.
 func (x *exchange) findRoute() verdict {
+	found, ok := x.matchRoute()
+	if !ok {
+		x.chain.http.Inc(stats.HTTPNoRoute)
+		return verdictNoRoute
+	}
+	return x.takeRoute(found)
+}
+
+// matchRoute finds what the routes say of the request. ok is false when that is nothing.
+func (x *exchange) matchRoute() (found route.Result, ok bool) {
 	if x.manager.scopes != nil {
 		x.table = nil
 		if i := x.manager.scopes.Find(&x.request); i >= 0 {
@@ -122,19 +132,19 @@ func (x *exchange) findRoute() verdict {
 		}
 	}
 	if x.table == nil {
-		x.chain.http.Inc(stats.HTTPNoRoute)
-		return verdictNoRoute
+		return found, false
 	}
 	if !x.internal {
 		x.table.StripInternalOnly(&x.request.Fields)
 	}
-	found := x.table.Match(&x.request, x.random, x.secure())
+	found = x.table.Match(&x.request, x.random, x.secure())
+	return found, found.RedirectTLS || found.Route != nil
+}
+
+// takeRoute readies the counters and limits of the route that was found.
+func (x *exchange) takeRoute(found route.Result) verdict {
 	if found.RedirectTLS {
 		return verdictTLSRequired
-	}
-	if found.Route == nil {
-		x.chain.http.Inc(stats.HTTPNoRoute)
-		return verdictNoRoute
 	}
 	x.route = found.Route
 	x.routeState = x.table.route(x.worker, found.Route.Index)

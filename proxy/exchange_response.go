@@ -32,6 +32,9 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	if x.retryResponse() {
 		return false, verdictNone
 	}
+	if followed, v := x.followRedirect(); followed {
+		return false, v
+	}
 	x.countUpstream(resp.Status)
 	x.details = "via_upstream"
 	x.headRead = true

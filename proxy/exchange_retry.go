@@ -286,7 +286,7 @@ func (x *exchange) releaseRetry() {
 
 // abandonRetry ends the retry policy's part in a request whose body has become too long to be kept.
 func (x *exchange) abandonRetry() {
-	if x.retry.on == 0 || x.headRead {
+	if !x.keepsBody() || x.headRead {
 		return
 	}
 	x.cluster.Stats().Inc(stats.ClusterRetryOrShadowAbandoned)

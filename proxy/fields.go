@@ -20,6 +20,7 @@ var (
 	valueTextPlain = []byte("text/plain")
 	valueContinue  = []byte("100-continue")
 	valueGRPC      = []byte("application/grpc")
+	methodGet      = []byte("GET")
 )
 
 // Names that clients outside may not send, by who may.

@@ -49,7 +49,8 @@ type worker struct {
 	http2       *http2.Env
 	http2Stats  *stats.Block
 	opening     filter.Opening
-	outcome     Outcome // of the stream that ended last, for who is told of it
+	fields      message.Fields // of a request that may become what it was
+	outcome     Outcome        // of the stream that ended last, for who is told of it
 	logged      accesslog.Entry
 	noRequest   message.Request // that of connections, which are logged without one
 	clock       wallClock

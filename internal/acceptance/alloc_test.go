@@ -59,6 +59,13 @@ func TestNoAllocations(t *testing.T) {
 		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},
 		{"POST that may be tried again", harness.Head("POST /", "Content-Length: 8192") + strings.Repeat("x", 8192), harness.OK("x"),
 			func(s *harness.Setup) { s.Route(0).Forward.Retry = retryPolicy("5xx,retriable-headers,unavailable") }},
+		{"POST that may be redirected", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), func(s *harness.Setup) {
+			s.Route(0).Forward.InternalRedirect = &config.InternalRedirect{Max: 1, Statuses: []int{302}}
+		}},
+		{"redirected to an answer", harness.Get("/"), statusOnly(302, "location: http://a/next"), func(s *harness.Setup) {
+			s.Route(0).Forward.InternalRedirect = &config.InternalRedirect{Max: 1, Statuses: []int{302}}
+			s.SetRoutes(harness.Direct("/next", 200, "hello"), s.Route(0))
+		}},
 		{"retries of a client's wish", harness.Get("/", "X-Envoy-Retry-On: 5xx,reset", "X-Envoy-Retry-Grpc-On: cancelled", "X-Envoy-Max-Retries: 3"),
 			harness.OK("x"), loopback},
 		{"CORS", harness.Get("/", "Origin: http://a.test"), harness.OK("x"), corsOnRoute},

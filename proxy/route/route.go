@@ -23,10 +23,11 @@ type Route struct {
 	// HashPolicies make the hash that clusters of consistent hashing go by.
 	HashPolicies HashPolicies
 
-	retry   *Retry // of a route that forwards
-	mirrors []Mirror
-	filters []FilterConfig
-	body    format // of a direct response with a format
+	retry            *Retry // of a route that forwards
+	mirrors          []Mirror
+	internalRedirect *InternalRedirect // nil for none
+	filters          []FilterConfig
+	body             format // of a direct response with a format
 
 	clusterField requestField                  // cluster_header
 	clusterIndex func(name string) (int, bool) // nil without cluster_header
@@ -117,6 +118,9 @@ func (c *compiler) forward(r *Route) error {
 		return fmt.Errorf("retry_policy: %w", err)
 	}
 	if r.mirrors, err = c.mirrorsOf(r); err != nil {
+		return err
+	}
+	if r.internalRedirect, err = compileInternalRedirect(forward.InternalRedirect); err != nil {
 		return err
 	}
 	r.rewrite, err = newRewriter(forward.PrefixRewrite, forward.RegexRewrite)

@@ -19,7 +19,8 @@ var (
 		"regex_rewrite": decoded, "host_rewrite_literal": decoded, "auto_host_rewrite": decoded,
 		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
 		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded, "hash_policy": decoded,
-		"retry_policy": decoded, "request_mirror_policies": decoded,
+		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
+		"internal_redirect_action": decoded, "max_internal_redirects": decoded,
 
 		// They are for the filter of global rate limits, which there is none of.
 		"rate_limits": noEffect, "include_vh_rate_limits": noEffect,
@@ -58,6 +59,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 		AppendForwardedHost:   r.GetAppendXForwardedHost(),
 		Retry:                 a.in("retry_policy").retryPolicy(r.GetRetryPolicy()),
 		Mirrors:               a.mirrorPolicies(r.GetRequestMirrorPolicies()),
+		InternalRedirect:      a.internalRedirect(r),
 		Timeout:               a.duration("timeout", r.GetTimeout(), config.DefaultRouteTimeout),
 	}
 	switch r.GetClusterNotFoundResponseCode() {
