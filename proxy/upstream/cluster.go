@@ -169,7 +169,7 @@ func (k *Cluster) host(known map[config.Address]*Host, e *config.Endpoint) *Host
 	switch {
 	case h == nil:
 		h = &Host{cluster: k}
-		h.Data = h
+		h.pool.host, h.Data = h, h
 		h.locate(address)
 		known[address] = h
 	case !h.gone:

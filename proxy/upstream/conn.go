@@ -24,13 +24,13 @@ func (c *Conn) NotifyBelow(n int) { c.raw.NotifyBelow(n) }
 // Flushed implements Stream.
 func (c *Conn) Flushed() bool { return c.raw.Flushed() }
 
-// dialConn opens a connection to h, which is counted under its protocol.
-func (h *Host) dialConn(protocol int) (*Conn, error) {
+// dialConn opens a connection, which is counted under its protocol.
+func (p *pool) dialConn(protocol int) (*Conn, error) {
 	c := &Conn{}
-	if err := c.dial(h, protocol, c); err != nil {
+	if err := c.dial(p, protocol, c); err != nil {
 		return nil, err
 	}
-	c.Init(c.raw, &h.cluster.limits)
+	c.Init(c.raw, &p.host.cluster.limits)
 	return c, nil
 }
 
@@ -69,20 +69,20 @@ func (c *Conn) close(reason closeReason) {
 		return
 	}
 	if c.state == connIdle {
-		c.host.removeIdle(c)
+		c.pool.removeIdle(c)
 	}
 	c.Release()
 	c.raw.Close()
 	c.closed(reason)
 }
 
-// park puts the connection into its host's pool.
+// park puts the connection into its pool.
 func (c *Conn) park() {
 	c.state = connIdle
 	c.raw.SetWaker(nil)
 	c.raw.SetIdleHandler(c)
 	c.startIdle(c) // it may: giveBack has looked
-	c.host.idle = append(c.host.idle, c)
+	c.pool.idle = append(c.pool.idle, c)
 }
 
 // giveBack ends the part of the exchange that the connection was lent to.

@@ -26,21 +26,17 @@ type Host struct {
 
 	load orca.Load // that it has reported since it was last asked for
 
-	cluster     *Cluster
-	tls         *tls.Upstream    // nil for plaintext
-	monitor     *outlier.Monitor // nil without outlier detection
-	at          config.Address   // by which hosts are told apart
-	address     netip.AddrPort   // the same, the zero value for a Unix domain socket
-	idle        []*Conn          // HTTP/1 connections, the most recently used last
-	shared      []*sharedConn    // HTTP/2 connections that take streams
-	peerStreams uint32           // that the host took at a time on the last connection that told, 0 before
-	waiting     []*Lease         // for a connection, in order
-	tcp         []*Lease         // that have a connection of their own, in no order
-	connections int              // open or connecting, of this epoch
-	epoch       uint32           // how often connections were let go of: those of before are not kept
-	logical     bool             // the address is one of Hostname's, and may change
-	gone        bool             // left the cluster: its connections end with their requests
-	reported    bool             // its wish to fail was passed on
+	pool
+
+	cluster  *Cluster
+	tls      *tls.Upstream    // nil for plaintext
+	monitor  *outlier.Monitor // nil without outlier detection
+	at       config.Address   // by which hosts are told apart
+	address  netip.AddrPort   // the same, the zero value for a Unix domain socket
+	tcp      []*Lease         // that have a connection of their own, in no order
+	logical  bool             // the address is one of Hostname's, and may change
+	gone     bool             // left the cluster: its connections end with their requests
+	reported bool             // its wish to fail was passed on
 
 	socketLabels, localityLabels *config.Labels // which tls goes by
 }
@@ -92,15 +88,7 @@ func (h *Host) leave() {
 
 // outdate lets go of the connections to a host: idle ones close now, the others when their requests end. What is to come, and
 // what has waited for one of them, is over new ones.
-func (h *Host) outdate() {
-	h.closeIdle()
-	for len(h.shared) > 0 {
-		h.shared[len(h.shared)-1].unlist()
-	}
-	h.epoch++
-	h.connections = 0
-	h.serveWaiting()
-}
+func (h *Host) outdate() { h.letGo() }
 
 // drain lets go of the connections to a host that fails its health checks. Those of TCP, which may never end, are cut where the
 // cluster says so.
@@ -122,38 +110,4 @@ func (h *Host) ReportFailure() bool {
 	}
 	h.reported = true
 	return true
-}
-
-// makeRoom closes a connection that nobody uses, the one that has been idle for longest, and reports whether there was one.
-func (h *Host) makeRoom() bool {
-	if len(h.idle) > 0 {
-		h.idle[0].close(closedLocally)
-		return true
-	}
-	for _, c := range h.shared {
-		if c.Idle() && c.state == connLent {
-			c.GoAway()
-			c.close(closedLocally)
-			return true
-		}
-	}
-	return false
-}
-
-func (h *Host) closeIdle() {
-	for len(h.idle) > 0 {
-		h.idle[len(h.idle)-1].close(closedLocally)
-	}
-}
-
-// removeIdle takes c out of the idle connections.
-func (h *Host) removeIdle(c *Conn) {
-	for i := len(h.idle) - 1; i >= 0; i-- {
-		if h.idle[i] == c {
-			copy(h.idle[i:], h.idle[i+1:])
-			h.idle[len(h.idle)-1] = nil
-			h.idle = h.idle[:len(h.idle)-1]
-			return
-		}
-	}
 }

@@ -47,8 +47,9 @@ type Lease struct {
 	avoid *sharedConn
 	ask   Ask
 	host  *Host
+	pool  *pool
 	waker eventloop.Waker
-	wait  bool // in host.waiting
+	wait  bool // in pool.waiting
 	cut   bool // the host has failed its health checks, and what it has of TCP ends with that
 	place int  // in host.tcp, of one that has a connection of its own
 	open  bool // counted as a request in flight
@@ -69,13 +70,13 @@ func (k *Cluster) Acquire(l *Lease, h *Host, w eventloop.Waker, ask Ask) Verdict
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
-	*l = Lease{host: h, waker: w, open: true, ask: ask, avoid: avoid}
+	*l = Lease{host: h, pool: &h.pool, waker: w, open: true, ask: ask, avoid: avoid}
 	h.Active++
 	h.Stats.RqTotal++
 	h.Stats.RqActive++
 	k.stats.Inc(stats.ClusterUpstreamRqTotal)
 	k.stats.Inc(stats.ClusterUpstreamRqActive)
-	granted, overflow := h.grant(l)
+	granted, overflow := l.pool.grant(l)
 	if overflow {
 		k.stats.Inc(stats.ClusterUpstreamCxOverflow)
 	}
@@ -89,61 +90,6 @@ func (k *Cluster) Acquire(l *Lease, h *Host, w eventloop.Waker, ask Ask) Verdict
 	}
 }
 
-// grant gives l a connection, an open one or a new one, and reports whether it did; the new one may have failed, which
-// l.Err tells. overflow says that the breaker of connections is open.
-func (h *Host) grant(l *Lease) (granted, overflow bool) {
-	if l.ask.HTTP2 {
-		return h.grantHTTP2(l)
-	}
-	protocol := stats.ClusterUpstreamCxHTTP1Total
-	if l.ask.TCP {
-		protocol = noProtocol
-	}
-	if !l.ask.Fresh && !l.ask.TCP {
-		if c := h.takeIdle(); c != nil {
-			l.lend(c)
-			return true, false
-		}
-	}
-	reserved, overflow := h.reserve()
-	if reserved {
-		c, err := h.dialConn(protocol)
-		if l.dialled(err) {
-			l.lend(c)
-		}
-	}
-	return reserved, overflow
-}
-
-// grantHTTP2 is grant for a stream: on a connection that is there, or on a new one when all are full and the host has told
-// how much that is.
-func (h *Host) grantHTTP2(l *Lease) (granted, overflow bool) {
-	if c := h.findShared(l.avoid, false); c != nil {
-		c.open(l)
-		return true, false
-	}
-	if h.undecided(l.avoid) {
-		return false, false
-	}
-	reserved, overflow := h.reserve()
-	if reserved {
-		c, err := h.dialHTTP2()
-		if l.dialled(err) {
-			c.open(l)
-		}
-		return true, overflow
-	}
-	c := h.findShared(l.avoid, true)
-	if c == nil && l.avoid != nil && l.avoid.listed && l.avoid.Room() > 0 {
-		c = l.avoid // there is no other connection and none may be opened: it may not refuse twice
-	}
-	if c != nil {
-		c.open(l)
-		return true, false
-	}
-	return false, overflow
-}
-
 // dialled takes note of how an attempt to open a connection that was reserved went.
 func (l *Lease) dialled(err error) bool {
 	if err == nil {
@@ -155,24 +101,6 @@ func (l *Lease) dialled(err error) bool {
 	return false
 }
 
-// reserve counts one more connection to h unless the breaker is open, which is an overflow. One that nobody uses makes room:
-// it was no use to who asks. A host without a connection that requests may be given may always open one, so that nobody waits
-// for those that were let go of.
-func (h *Host) reserve() (reserved, overflow bool) {
-	shared := h.cluster.shared
-	for !take(&shared.connections, 1, int64(shared.limits.Load().MaxConnections)) {
-		if h.makeRoom() {
-			continue
-		}
-		if h.connections > 0 {
-			return false, true
-		}
-		shared.connections.Add(1)
-		return true, true
-	}
-	return true, false
-}
-
 func (k *Cluster) enqueue(l *Lease) Verdict {
 	if !take(&k.shared.pending, 1, int64(k.shared.limits.Load().MaxPending)) {
 		k.stats.Inc(stats.ClusterUpstreamRqPendingOverflow)
@@ -182,24 +110,8 @@ func (k *Cluster) enqueue(l *Lease) Verdict {
 	k.stats.Inc(stats.ClusterUpstreamRqPendingTotal)
 	k.stats.Inc(stats.ClusterUpstreamRqPendingActive)
 	l.wait = true
-	l.host.waiting = append(l.host.waiting, l)
+	l.pool.waiting = append(l.pool.waiting, l)
 	return Queued
-}
-
-// takeIdle returns the most recently used idle connection that is still good, nil when there is none.
-func (h *Host) takeIdle() *Conn {
-	for n := len(h.idle); n > 0; n = len(h.idle) {
-		c := h.idle[n-1]
-		if c.Conn().Readable() || c.Conn().PeerGone() {
-			c.close(closedRemotely)
-			continue
-		}
-		h.idle[n-1] = nil
-		h.idle = h.idle[:n-1]
-		c.state = connLent
-		return c
-	}
-	return nil
 }
 
 // lend gives l an HTTP/1 connection.
@@ -233,7 +145,7 @@ func (l *Lease) Release(outcome Outcome, reuse bool) {
 	l.leaveQueue()
 	l.host.Stats.count(outcome)
 	l.unanswered(outcome)
-	h, c, stream := l.host, l.conn, l.http2
+	p, c, stream := l.pool, l.conn, l.http2
 	l.finish()
 	switch {
 	case c != nil:
@@ -241,7 +153,7 @@ func (l *Lease) Release(outcome Outcome, reuse bool) {
 	case stream.conn != nil:
 		stream.conn.giveBack(stream.ClientStream)
 	}
-	h.serveWaiting()
+	p.serveWaiting()
 }
 
 func (s *HostStats) count(o Outcome) {
@@ -281,12 +193,12 @@ func (l *Lease) leaveQueue() {
 		return
 	}
 	l.wait = false
-	waiting := l.host.waiting
+	waiting := l.pool.waiting
 	for i, other := range waiting {
 		if other == l {
 			copy(waiting[i:], waiting[i+1:])
 			waiting[len(waiting)-1] = nil
-			l.host.waiting = waiting[:len(waiting)-1]
+			l.pool.waiting = waiting[:len(waiting)-1]
 			break
 		}
 	}
@@ -296,18 +208,6 @@ func (l *Lease) leaveQueue() {
 func (k *Cluster) dequeued() {
 	k.shared.pending.Add(-1)
 	k.stats.Dec(stats.ClusterUpstreamRqPendingActive)
-}
-
-// serveWaiting gives a connection to the exchange that waits longest, if there is one to give.
-func (h *Host) serveWaiting() {
-	for len(h.waiting) > 0 {
-		l := h.waiting[0]
-		if granted, _ := h.grant(l); !granted {
-			return
-		}
-		l.leaveQueue()
-		l.waker.Wake()
-	}
 }
 
 // CanRefuse reports whether the host can say of a request that it has not begun to process it.

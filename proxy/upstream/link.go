@@ -15,12 +15,13 @@ var ErrConnectTimeout = errors.New("connection timeout")
 // link is what connections to hosts have in common, whatever is spoken on them: how long they live, and the counts.
 type link struct {
 	host     *Host
+	pool     *pool
 	raw      *eventloop.Conn
 	timer    eventloop.Timer // connect timeout, then idle timeout or the end of max_connection_duration
 	opened   int64           // nanoseconds on the loop's clock, as the next two
 	idleFrom int64
 	armed    int64  // when the timer of an idle connection fires
-	epoch    uint32 // of the host, when it was opened
+	epoch    uint32 // of the pool, when it was opened
 	requests uint32
 	state    connState
 	failure  error // why connecting failed
@@ -48,22 +49,22 @@ const (
 // noProtocol stands for the protocol of a connection that is counted under none.
 const noProtocol = -1
 
-// outdated reports whether connections to the host were let go of since this one was opened.
-func (l *link) outdated() bool { return l.epoch != l.host.epoch }
+// outdated reports whether the pool's connections were let go of since this one was opened.
+func (l *link) outdated() bool { return l.epoch != l.pool.epoch }
 
-// dial opens a connection to h and counts it under its protocol. owner is told when connecting has taken too long, and of
+// dial opens a connection for p and counts it under its protocol. owner is told when connecting has taken too long, and of
 // later limits on time.
-func (l *link) dial(h *Host, protocol int, owner eventloop.Expirer) error {
-	k := h.cluster
+func (l *link) dial(p *pool, protocol int, owner eventloop.Expirer) error {
+	h, k := p.host, p.host.cluster
 	raw, err := h.dial()
 	if err != nil {
 		return err
 	}
-	l.host, l.raw, l.opened, l.epoch = h, raw, k.loop.Now(), h.epoch
+	l.host, l.pool, l.raw, l.opened, l.epoch = h, p, raw, k.loop.Now(), p.epoch
 	l.secure(alpn(protocol))
 	k.loop.SetTimer(&l.timer, k.config.ConnectTimeout, owner)
 	k.shared.carries()
-	h.connections++
+	p.connections++
 	h.Stats.CxTotal++
 	h.Stats.CxActive++
 	k.stats.Inc(stats.ClusterUpstreamCxTotal)
@@ -124,7 +125,7 @@ func (l *link) closed(reason closeReason) {
 	l.countBytes()
 	k.loop.StopTimer(&l.timer)
 	if !l.outdated() {
-		h.connections--
+		l.pool.connections--
 	}
 	h.Stats.CxActive--
 	k.shared.connections.Add(-1)

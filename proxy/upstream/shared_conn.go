@@ -9,7 +9,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// sharedConn is an HTTP/2 connection to a host, which all exchanges of the worker share. It is in its host's list as long
+// sharedConn is an HTTP/2 connection to a host, which all exchanges of the worker share. It is in its pool's list as long
 // as streams may be opened on it.
 type sharedConn struct {
 	http2.ClientConn
@@ -37,19 +37,19 @@ func (s *streamHTTP2) WriteHead(req *message.Request) {
 	}
 }
 
-// dialHTTP2 opens a connection to h. Streams may be opened at once; what is written waits for the connection.
-func (h *Host) dialHTTP2() (*sharedConn, error) {
-	k := h.cluster
+// dialHTTP2 opens a connection. Streams may be opened at once; what is written waits for the connection.
+func (p *pool) dialHTTP2() (*sharedConn, error) {
+	k := p.host.cluster
 	c := &sharedConn{}
-	if err := c.dial(h, stats.ClusterUpstreamCxHTTP2Total, c); err != nil {
+	if err := c.dial(p, stats.ClusterUpstreamCxHTTP2Total, c); err != nil {
 		return nil, err
 	}
 	c.Init(c.raw, k.http2, k.http2Options, k.http2Stats, c)
-	if h.peerStreams > 0 {
-		c.AssumePeerStreams(h.peerStreams)
+	if p.peerStreams > 0 {
+		c.AssumePeerStreams(p.peerStreams)
 	}
 	c.listed = true
-	h.shared = append(h.shared, c)
+	p.shared = append(p.shared, c)
 	return c, nil
 }
 
@@ -60,10 +60,10 @@ func (c *sharedConn) usable(avoid *sharedConn, crowded bool) bool {
 
 // findShared returns a connection with room for a stream, nil when there is none. A second attempt gets the one that was opened
 // last: a host that ends each connection after so many requests is about to end the older ones, and there is no third.
-func (h *Host) findShared(avoid *sharedConn, crowded bool) *sharedConn {
-	for i, c := range h.shared {
+func (p *pool) findShared(avoid *sharedConn, crowded bool) *sharedConn {
+	for i, c := range p.shared {
 		if avoid != nil {
-			c = h.shared[len(h.shared)-1-i]
+			c = p.shared[len(p.shared)-1-i]
 		}
 		if c.usable(avoid, crowded) {
 			return c
@@ -74,8 +74,8 @@ func (h *Host) findShared(avoid *sharedConn, crowded bool) *sharedConn {
 
 // undecided reports whether no other connection is opened for now: one has yet to hear how many streams the host takes, and most
 // take many, or the host takes none at all, for which a further connection is no remedy.
-func (h *Host) undecided(avoid *sharedConn) bool {
-	return slices.ContainsFunc(h.shared, func(c *sharedConn) bool {
+func (p *pool) undecided(avoid *sharedConn) bool {
+	return slices.ContainsFunc(p.shared, func(c *sharedConn) bool {
 		return c.TakesNone() || c != avoid && !c.Settled()
 	})
 }
@@ -86,13 +86,13 @@ func (c *sharedConn) Changed() {
 		return
 	}
 	if c.Settled() {
-		c.host.peerStreams = c.PeerStreams()
+		c.pool.peerStreams = c.PeerStreams()
 	}
 	if c.Idle() {
 		c.becomeIdle()
 	}
-	if len(c.host.waiting) > 0 {
-		c.host.serveWaiting()
+	if len(c.pool.waiting) > 0 {
+		c.pool.serveWaiting()
 	}
 }
 
@@ -107,7 +107,7 @@ func (c *sharedConn) Established() {
 func (c *sharedConn) Draining() {
 	c.host.cluster.stats.Inc(stats.ClusterUpstreamCxCloseNotify)
 	c.unlist()
-	c.host.serveWaiting()
+	c.pool.serveWaiting()
 }
 
 // Ended implements http2.Pool.
@@ -125,7 +125,7 @@ func (c *sharedConn) Ended(err error) {
 		reason = closedLocally
 	}
 	c.close(reason)
-	c.host.serveWaiting()
+	c.pool.serveWaiting()
 }
 
 // unlist has no more streams opened on the connection. It ends with those that are.
@@ -134,9 +134,9 @@ func (c *sharedConn) unlist() {
 		return
 	}
 	c.listed = false
-	h := c.host
-	if i := slices.Index(h.shared, c); i >= 0 {
-		h.shared = slices.Delete(h.shared, i, i+1)
+	p := c.pool
+	if i := slices.Index(p.shared, c); i >= 0 {
+		p.shared = slices.Delete(p.shared, i, i+1)
 	}
 	if c.Idle() {
 		c.becomeIdle()
@@ -168,7 +168,7 @@ func (c *sharedConn) Expired(*eventloop.Timer) {
 		}
 		c.connectFailed(ErrConnectTimeout)
 		c.close(closedLocally)
-		c.host.serveWaiting()
+		c.pool.serveWaiting()
 	case connLent:
 		if !c.Idle() {
 			return // it is set again when the last stream has ended
@@ -184,7 +184,7 @@ func (c *sharedConn) endIdle() {
 	c.countIdleEnd()
 	c.GoAway()
 	c.close(closedLocally)
-	c.host.serveWaiting()
+	c.pool.serveWaiting()
 }
 
 // close ends the connection and takes it off every list and count. Streams that are open fail.

@@ -1,0 +1,161 @@
+package upstream
+
+import "github.com/penguintechinc/marchproxy-alb/stats"
+
+// pool is the connections to a host of which one is as good as another, and who waits for them.
+type pool struct {
+	host        *Host
+	idle        []*Conn       // HTTP/1 connections, the most recently used last
+	shared      []*sharedConn // HTTP/2 connections that take streams
+	waiting     []*Lease      // for a connection, in order
+	peerStreams uint32        // that the host took at a time on the last connection that told, 0 before
+	connections int           // open or connecting, of this epoch
+	epoch       uint32        // how often connections were let go of: those of before are not kept
+}
+
+// grant gives l a connection, an open one or a new one, and reports whether it did; the new one may have failed, which
+// l.Err tells. overflow says that the breaker of connections is open.
+func (p *pool) grant(l *Lease) (granted, overflow bool) {
+	if l.ask.HTTP2 {
+		return p.grantHTTP2(l)
+	}
+	protocol := stats.ClusterUpstreamCxHTTP1Total
+	if l.ask.TCP {
+		protocol = noProtocol
+	}
+	if !l.ask.Fresh && !l.ask.TCP {
+		if c := p.takeIdle(); c != nil {
+			l.lend(c)
+			return true, false
+		}
+	}
+	reserved, overflow := p.reserve()
+	if reserved {
+		c, err := p.dialConn(protocol)
+		if l.dialled(err) {
+			l.lend(c)
+		}
+	}
+	return reserved, overflow
+}
+
+// grantHTTP2 is grant for a stream: on a connection that is there, or on a new one when all are full and the host has told
+// how much that is.
+func (p *pool) grantHTTP2(l *Lease) (granted, overflow bool) {
+	if c := p.findShared(l.avoid, false); c != nil {
+		c.open(l)
+		return true, false
+	}
+	if p.undecided(l.avoid) {
+		return false, false
+	}
+	reserved, overflow := p.reserve()
+	if reserved {
+		c, err := p.dialHTTP2()
+		if l.dialled(err) {
+			c.open(l)
+		}
+		return true, overflow
+	}
+	c := p.findShared(l.avoid, true)
+	if c == nil && l.avoid != nil && l.avoid.listed && l.avoid.Room() > 0 {
+		c = l.avoid // there is no other connection and none may be opened: it may not refuse twice
+	}
+	if c != nil {
+		c.open(l)
+		return true, false
+	}
+	return false, overflow
+}
+
+// reserve counts one more connection unless the breaker is open, which is an overflow. One that nobody uses makes room:
+// it was no use to who asks. A pool without a connection that requests may be given may always open one, so that nobody waits
+// for those that were let go of.
+func (p *pool) reserve() (reserved, overflow bool) {
+	shared := p.host.cluster.shared
+	for !take(&shared.connections, 1, int64(shared.limits.Load().MaxConnections)) {
+		if p.makeRoom() {
+			continue
+		}
+		if p.connections > 0 {
+			return false, true
+		}
+		shared.connections.Add(1)
+		return true, true
+	}
+	return true, false
+}
+
+// takeIdle returns the most recently used idle connection that is still good, nil when there is none.
+func (p *pool) takeIdle() *Conn {
+	for n := len(p.idle); n > 0; n = len(p.idle) {
+		c := p.idle[n-1]
+		if c.Conn().Readable() || c.Conn().PeerGone() {
+			c.close(closedRemotely)
+			continue
+		}
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		c.state = connLent
+		return c
+	}
+	return nil
+}
+
+// serveWaiting gives a connection to the exchange that waits longest, if there is one to give.
+func (p *pool) serveWaiting() {
+	for len(p.waiting) > 0 {
+		l := p.waiting[0]
+		if granted, _ := p.grant(l); !granted {
+			return
+		}
+		l.leaveQueue()
+		l.waker.Wake()
+	}
+}
+
+// letGo has no request given to the connections that there are: idle ones close now, the others when their requests end. Who
+// waits for one of them is served by new ones.
+func (p *pool) letGo() {
+	p.closeIdle()
+	for len(p.shared) > 0 {
+		p.shared[len(p.shared)-1].unlist()
+	}
+	p.epoch++
+	p.connections = 0
+	p.serveWaiting()
+}
+
+// makeRoom closes a connection that nobody uses, the one that has been idle for longest, and reports whether there was one.
+func (p *pool) makeRoom() bool {
+	if len(p.idle) > 0 {
+		p.idle[0].close(closedLocally)
+		return true
+	}
+	for _, c := range p.shared {
+		if c.Idle() && c.state == connLent {
+			c.GoAway()
+			c.close(closedLocally)
+			return true
+		}
+	}
+	return false
+}
+
+func (p *pool) closeIdle() {
+	for len(p.idle) > 0 {
+		p.idle[len(p.idle)-1].close(closedLocally)
+	}
+}
+
+// removeIdle takes c out of the idle connections.
+func (p *pool) removeIdle(c *Conn) {
+	for i := len(p.idle) - 1; i >= 0; i-- {
+		if p.idle[i] == c {
+			copy(p.idle[i:], p.idle[i+1:])
+			p.idle[len(p.idle)-1] = nil
+			p.idle = p.idle[:len(p.idle)-1]
+			return
+		}
+	}
+}
