@@ -37,6 +37,7 @@ const (
 	ProtocolHTTP1 Protocol = iota
 	ProtocolHTTP2
 	ProtocolDownstream // what the client speaks (use_downstream_protocol_config)
+	ProtocolAuto       // what the host chooses by ALPN (auto_config)
 )
 
 // DNSFamily is Cluster.dns_lookup_family.

@@ -26,9 +26,9 @@ func (x *exchange) askHost() verdict {
 	if x.attempts == 1 && len(x.route.Mirrors()) > 0 {
 		x.mirror()
 	}
-	ask := upstream.Ask{HTTP2: x.cluster.SpeaksHTTP2(x.request.Version), Response: &x.response, Again: x.attempts > 1}
+	ask := upstream.Ask{Protocol: x.cluster.Speaks(x.request.Version), Response: &x.response, Again: x.attempts > 1}
 	if x.terminatesConnect() {
-		ask.HTTP2, ask.Fresh = false, true
+		ask.Protocol, ask.Fresh = upstream.HTTP1, true
 	}
 	switch x.cluster.Acquire(&x.lease, h, x.waker, ask) {
 	case upstream.Overflow:
@@ -47,6 +47,8 @@ func (x *exchange) sendRequest() verdict {
 		x.up = x.lease.Stream
 	case x.lease.Err != nil:
 		return verdictLocalConnectionFailure
+	case x.lease.Unreached != nil:
+		return unreached(x.lease.Unreached)
 	default:
 		return verdictOverflow
 	}
@@ -144,14 +146,18 @@ func (x *exchange) checkConnected() verdict {
 	if done {
 		x.connected, x.retry.began = true, x.worker.loop.Now()
 	}
-	switch {
-	case err == nil:
-		return verdictNone
-	case err == upstream.ErrConnectTimeout:
-		return verdictConnectionTimeout
-	default:
-		return verdictRemoteConnectionFailure
+	if err != nil {
+		return unreached(err)
 	}
+	return verdictNone
+}
+
+// unreached tells what it means that a connection to a host could not be established.
+func unreached(why error) verdict {
+	if why == upstream.ErrConnectTimeout {
+		return verdictConnectionTimeout
+	}
+	return verdictRemoteConnectionFailure
 }
 
 // pumpRequest moves request body bytes that are there, as far as the upstream side has room.

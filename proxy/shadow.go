@@ -97,7 +97,7 @@ func (s *shadow) start() bool {
 		s.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
 		return false
 	}
-	ask := upstream.Ask{HTTP2: s.cluster.SpeaksHTTP2(s.request.Version), Response: &s.response}
+	ask := upstream.Ask{Protocol: s.cluster.Speaks(s.request.Version), Response: &s.response}
 	switch s.cluster.Acquire(&s.lease, h, &s.job, ask) {
 	case upstream.Overflow:
 		return false

@@ -99,7 +99,8 @@ func TestUpstreamProtocol(t *testing.T) {
 func TestUpstreamProtocolRefused(t *testing.T) {
 	host := protocolHost(t)
 	for options, want := range map[string]string{
-		httpOptions("auto_config: {}"):                                              "auto_config: is not supported",
+		httpOptions("auto_config: {}"):                                              "auto_config: needs a transport_socket of TLS",
+		httpOptions("auto_config: {http3_protocol_options: {}}"):                    "auto_config.http3_protocol_options: is not supported",
 		httpOptions("explicit_http_config: {http3_protocol_options: {}}"):           "explicit_http_config.http3_protocol_options",
 		httpOptions("use_downstream_protocol_config: {http3_protocol_options: {}}"): "use_downstream_protocol_config.http3_protocol_options",
 	} {

@@ -246,15 +246,15 @@ func (k *Cluster) Retire() {
 	k.permits.returnUnused(k.shared)
 }
 
-// SpeaksHTTP2 reports whether a request that came in with a version goes to the cluster in HTTP/2.
-func (k *Cluster) SpeaksHTTP2(downstream message.Version) bool {
-	switch k.config.Protocol {
-	case config.ProtocolHTTP2:
-		return true
-	case config.ProtocolDownstream:
-		return downstream == message.HTTP2
+// Speaks returns in what a request that came in with a version goes to the cluster.
+func (k *Cluster) Speaks(downstream message.Version) Protocol {
+	switch p := k.config.Protocol; {
+	case p == config.ProtocolAuto:
+		return Negotiated
+	case p == config.ProtocolHTTP2, p == config.ProtocolDownstream && downstream == message.HTTP2:
+		return HTTP2
 	default:
-		return false
+		return HTTP1
 	}
 }
 

@@ -24,14 +24,27 @@ func (c *Conn) NotifyBelow(n int) { c.raw.NotifyBelow(n) }
 // Flushed implements Stream.
 func (c *Conn) Flushed() bool { return c.raw.Flushed() }
 
-// dialConn opens a connection, which is counted under its protocol.
-func (p *pool) dialConn(protocol int) (*Conn, error) {
+// dialConn opens a connection, of HTTP/1 or for any bytes.
+func (p *pool) dialConn(tcp bool) (*Conn, error) {
 	c := &Conn{}
-	if err := c.dial(p, protocol, c); err != nil {
+	offered, protocol := alpnHTTP1, stats.ClusterUpstreamCxHTTP1Total
+	if tcp {
+		offered, protocol = nil, noProtocol
+	}
+	if err := c.dial(p, offered, c); err != nil {
 		return nil, err
 	}
-	c.Init(c.raw, &p.host.cluster.limits)
+	c.begin(protocol)
 	return c, nil
+}
+
+// begin readies a connection that was dialled, and counts it under its protocol.
+func (c *Conn) begin(protocol int) {
+	k := c.host.cluster
+	c.Init(c.raw, &k.limits)
+	if protocol != noProtocol {
+		k.stats.Inc(protocol)
+	}
 }
 
 // Expired implements eventloop.Expirer: the connect timeout, the idle timeout or max_connection_duration has passed.

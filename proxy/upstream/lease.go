@@ -22,11 +22,21 @@ const (
 	Failed
 )
 
+// Protocol is what is spoken to a host.
+type Protocol uint8
+
+// The protocols.
+const (
+	HTTP1 Protocol = iota
+	HTTP2
+	Negotiated // HTTP/2 or HTTP/1.1, which the host chooses by ALPN
+)
+
 // Ask is what a request wants of a connection.
 type Ask struct {
-	// HTTP2 asks for a stream of HTTP/2.
-	HTTP2 bool
-	// Response is where the response head of such a stream goes.
+	// Protocol is what is to be spoken.
+	Protocol Protocol
+	// Response is where the response head of a stream of HTTP/2 goes.
 	Response *message.Response
 	// Fresh asks for an HTTP/1 connection that has not been used.
 	Fresh bool
@@ -40,7 +50,9 @@ type Ask struct {
 // exchange and is used for one request after the other.
 type Lease struct {
 	Stream Stream
-	Err    error
+	Err    error // why no connection could be begun
+	// Unreached is why there is no connection, though one was begun for those that waited.
+	Unreached error
 
 	conn  *Conn       // when Stream is one of HTTP/1
 	http2 streamHTTP2 // what Stream points to when it is one of HTTP/2
@@ -110,6 +122,9 @@ func (k *Cluster) enqueue(l *Lease) Verdict {
 	k.stats.Inc(stats.ClusterUpstreamRqPendingTotal)
 	k.stats.Inc(stats.ClusterUpstreamRqPendingActive)
 	l.wait = true
+	if l.ask.Protocol == Negotiated {
+		l.pool.negotiating++
+	}
 	l.pool.waiting = append(l.pool.waiting, l)
 	return Queued
 }
@@ -193,6 +208,9 @@ func (l *Lease) leaveQueue() {
 		return
 	}
 	l.wait = false
+	if l.ask.Protocol == Negotiated {
+		l.pool.negotiating--
+	}
 	waiting := l.pool.waiting
 	for i, other := range waiting {
 		if other == l {

@@ -24,6 +24,7 @@ type link struct {
 	epoch    uint32 // of the pool, when it was opened
 	requests uint32
 	state    connState
+	http2    bool  // agreed on by ALPN
 	failure  error // why connecting failed
 	counted  struct{ read, written uint64 }
 }
@@ -52,25 +53,23 @@ const noProtocol = -1
 // outdated reports whether the pool's connections were let go of since this one was opened.
 func (l *link) outdated() bool { return l.epoch != l.pool.epoch }
 
-// dial opens a connection for p and counts it under its protocol. owner is told when connecting has taken too long, and of
+// dial opens a connection for p. Under TLS, offered are the protocols that may be spoken on it, by their names in ALPN, unless the
+// context says which; it is kept. owner is told when connecting has taken too long, and of
 // later limits on time.
-func (l *link) dial(p *pool, protocol int, owner eventloop.Expirer) error {
+func (l *link) dial(p *pool, offered []string, owner eventloop.Expirer) error {
 	h, k := p.host, p.host.cluster
 	raw, err := h.dial()
 	if err != nil {
 		return err
 	}
 	l.host, l.pool, l.raw, l.opened, l.epoch = h, p, raw, k.loop.Now(), p.epoch
-	l.secure(alpn(protocol))
+	l.secure(offered)
 	k.loop.SetTimer(&l.timer, k.config.ConnectTimeout, owner)
 	k.shared.carries()
 	p.connections++
 	h.Stats.CxTotal++
 	h.Stats.CxActive++
 	k.stats.Inc(stats.ClusterUpstreamCxTotal)
-	if protocol != noProtocol {
-		k.stats.Inc(protocol)
-	}
 	k.stats.Inc(stats.ClusterUpstreamCxActive)
 	return nil
 }

@@ -82,8 +82,8 @@ func TestOutdatedServesWaitingStreams(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, k, _, _ := oneConnection(t, 64)
 			w.speakHTTP2(k, 2)
-			lasting := []*exchange{w.ask(k, Ask{HTTP2: true}, Granted), w.ask(k, Ask{HTTP2: true}, Granted)}
-			waiting := []*exchange{w.ask(k, Ask{HTTP2: true}, Queued), w.ask(k, Ask{HTTP2: true}, Queued), w.ask(k, Ask{HTTP2: true}, Queued)}
+			lasting := []*exchange{w.ask(k, Ask{Protocol: HTTP2}, Granted), w.ask(k, Ask{Protocol: HTTP2}, Granted)}
+			waiting := []*exchange{w.ask(k, Ask{Protocol: HTTP2}, Queued), w.ask(k, Ask{Protocol: HTTP2}, Queued), w.ask(k, Ask{Protocol: HTTP2}, Queued)}
 			w.do(func() { leave(k.hosts[0].Data.(*Host)) })
 			waiting[0].wantStream()
 			waiting[1].wantStream()
@@ -106,7 +106,7 @@ func TestOutdatedServesWaitingStreams(t *testing.T) {
 // TestIdleMakesRoom holds that a connection nobody uses is closed for one that is asked for and would not be allowed beside it.
 func TestIdleMakesRoom(t *testing.T) {
 	for name, a := range map[string]Ask{
-		"a fresh connection": {Fresh: true}, "one's own": {TCP: true}, "another protocol": {HTTP2: true},
+		"a fresh connection": {Fresh: true}, "one's own": {TCP: true}, "another protocol": {Protocol: HTTP2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, k, o, _ := oneConnection(t, 64)

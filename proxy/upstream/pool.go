@@ -1,28 +1,34 @@
 package upstream
 
-import "github.com/penguintechinc/marchproxy-alb/stats"
-
 // pool is the connections to a host of which one is as good as another, and who waits for them.
 type pool struct {
 	host        *Host
 	idle        []*Conn       // HTTP/1 connections, the most recently used last
 	shared      []*sharedConn // HTTP/2 connections that take streams
+	opening     []*opening    // connections that may become either
 	waiting     []*Lease      // for a connection, in order
 	peerStreams uint32        // that the host took at a time on the last connection that told, 0 before
+	negotiating int           // of those that wait, for whichever protocol the host chooses
 	connections int           // open or connecting, of this epoch
 	epoch       uint32        // how often connections were let go of: those of before are not kept
+	single      bool          // the last connection whose protocol the host chose is one of HTTP/1
 }
 
 // grant gives l a connection, an open one or a new one, and reports whether it did; the new one may have failed, which
 // l.Err tells. overflow says that the breaker of connections is open.
 func (p *pool) grant(l *Lease) (granted, overflow bool) {
-	if l.ask.HTTP2 {
+	switch l.ask.Protocol {
+	case HTTP2:
 		return p.grantHTTP2(l)
+	case Negotiated:
+		return p.grantNegotiated(l)
+	default:
+		return p.grantHTTP1(l)
 	}
-	protocol := stats.ClusterUpstreamCxHTTP1Total
-	if l.ask.TCP {
-		protocol = noProtocol
-	}
+}
+
+// grantHTTP1 is grant for a connection of HTTP/1, or for one that carries any bytes.
+func (p *pool) grantHTTP1(l *Lease) (granted, overflow bool) {
 	if !l.ask.Fresh && !l.ask.TCP {
 		if c := p.takeIdle(); c != nil {
 			l.lend(c)
@@ -31,7 +37,7 @@ func (p *pool) grant(l *Lease) (granted, overflow bool) {
 	}
 	reserved, overflow := p.reserve()
 	if reserved {
-		c, err := p.dialConn(protocol)
+		c, err := p.dialConn(l.ask.TCP)
 		if l.dialled(err) {
 			l.lend(c)
 		}
@@ -57,15 +63,24 @@ func (p *pool) grantHTTP2(l *Lease) (granted, overflow bool) {
 		}
 		return true, overflow
 	}
-	c := p.findShared(l.avoid, true)
-	if c == nil && l.avoid != nil && l.avoid.listed && l.avoid.Room() > 0 {
-		c = l.avoid // there is no other connection and none may be opened: it may not refuse twice
-	}
-	if c != nil {
-		c.open(l)
+	if p.lastResort(l) {
 		return true, false
 	}
 	return false, overflow
+}
+
+// lastResort opens a stream for l on a connection that is only better than none, as no other may be opened. It reports whether
+// there was one.
+func (p *pool) lastResort(l *Lease) bool {
+	c := p.findShared(l.avoid, true)
+	if c == nil && l.avoid != nil && l.avoid.listed && l.avoid.Room() > 0 {
+		c = l.avoid // it may not refuse twice
+	}
+	if c == nil {
+		return false
+	}
+	c.open(l)
+	return true
 }
 
 // reserve counts one more connection unless the breaker is open, which is an overflow. One that nobody uses makes room:
@@ -118,6 +133,9 @@ func (p *pool) serveWaiting() {
 // waits for one of them is served by new ones.
 func (p *pool) letGo() {
 	p.closeIdle()
+	for len(p.opening) > 0 {
+		p.opening[len(p.opening)-1].close(closedLocally)
+	}
 	for len(p.shared) > 0 {
 		p.shared[len(p.shared)-1].unlist()
 	}

@@ -35,17 +35,20 @@ func (h *Host) secure() {
 	}
 }
 
-// secure has a connection that was just dialled begin with a handshake, where the host is under TLS. alpn is the protocol
-// that will be spoken, empty for none that has a name.
-func (l *link) secure(alpn string) {
+// The protocols that are offered to hosts under TLS, by what is going to be spoken (RFC 7301, RFC 9113 section 3.2). They are
+// never written.
+var (
+	alpnHTTP1 = []string{"http/1.1"}
+	alpnHTTP2 = []string{"h2"}
+	alpnAny   = []string{"h2", "http/1.1"}
+)
+
+// secure has a connection that was just dialled begin with a handshake, where the host is under TLS.
+func (l *link) secure(offered []string) {
 	cluster := l.host.cluster
 	context, block, factory, name := l.host.tls, cluster.tlsStats, cluster.tlsFactory, l.host.Hostname
 	if context == nil {
 		return
-	}
-	var offered []string
-	if alpn != "" {
-		offered = []string{alpn}
 	}
 	l.raw.Handshake(func(w *eventloop.Wire) (eventloop.Layer, error) {
 		conn, err := context.Client(w, name, offered)
@@ -58,17 +61,7 @@ func (l *link) secure(alpn string) {
 		if err != nil {
 			return nil, ErrHandshake{err}
 		}
+		l.http2 = conn.Peer().Protocol == "h2"
 		return conn, nil
 	})
-}
-
-// alpn returns the name of a protocol that connections are counted under, empty for none.
-func alpn(protocol int) string {
-	switch protocol {
-	case stats.ClusterUpstreamCxHTTP1Total:
-		return "http/1.1"
-	case stats.ClusterUpstreamCxHTTP2Total:
-		return "h2"
-	}
-	return ""
 }

@@ -39,18 +39,24 @@ func (s *streamHTTP2) WriteHead(req *message.Request) {
 
 // dialHTTP2 opens a connection. Streams may be opened at once; what is written waits for the connection.
 func (p *pool) dialHTTP2() (*sharedConn, error) {
-	k := p.host.cluster
 	c := &sharedConn{}
-	if err := c.dial(p, stats.ClusterUpstreamCxHTTP2Total, c); err != nil {
+	if err := c.dial(p, alpnHTTP2, c); err != nil {
 		return nil, err
 	}
+	c.begin()
+	return c, nil
+}
+
+// begin readies a connection that was dialled for streams.
+func (c *sharedConn) begin() {
+	p, k := c.pool, c.host.cluster
+	k.stats.Inc(stats.ClusterUpstreamCxHTTP2Total)
 	c.Init(c.raw, k.http2, k.http2Options, k.http2Stats, c)
 	if p.peerStreams > 0 {
 		c.AssumePeerStreams(p.peerStreams)
 	}
 	c.listed = true
 	p.shared = append(p.shared, c)
-	return c, nil
 }
 
 // usable reports whether a stream may be opened on c. One that others hold up is only better than none.

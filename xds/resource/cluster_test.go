@@ -107,6 +107,10 @@ func TestCluster(t *testing.T) {
 			c.EnableTrailers, c.Protocol, c.HTTP2 = true, config.ProtocolDownstream, config.DefaultHTTP2()
 			c.HTTP2.MaxStreams = 7
 		}},
+		"auto_config": {tlsSocket("Upstream", "sni: a") + "\n" + httpOptions + "auto_config: {http_protocol_options: {enable_trailers: true}, http2_protocol_options: {max_concurrent_streams: 7}}", func(c *config.Cluster) {
+			c.EnableTrailers, c.Protocol, c.HTTP2 = true, config.ProtocolAuto, config.DefaultHTTP2()
+			c.HTTP2.MaxStreams, c.TLS = 7, &config.UpstreamTLS{SNI: "a", MaxSessionKeys: 1}
+		}},
 		"explicit HTTP/2": {httpOptions + "explicit_http_config: {http2_protocol_options: {}}", func(c *config.Cluster) {
 			c.Protocol, c.HTTP2 = config.ProtocolHTTP2, config.DefaultHTTP2()
 		}},
@@ -171,7 +175,7 @@ func TestClusterRefused(t *testing.T) {
 		endpointsOf + "example.com, port_value: 80}}}":                                                   "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: example.com (a name needs a cluster of type STRICT_DNS)",
 		"type: STRICT_DNS\n" + endpointsOf + "'a b', port_value: 80}}}":                                  `load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "a b" is neither an IP address nor a host name`,
 		httpOptions + "explicit_http_config: {http3_protocol_options: {}}":                               optionsPath + "explicit_http_config.http3_protocol_options: HTTP/3 upstreams are not supported",
-		httpOptions + "auto_config: {}":                                                                  optionsPath + "auto_config: is not supported",
+		httpOptions + "auto_config: {}":                                                                  optionsPath + "auto_config: needs a transport_socket of TLS, whose ALPN chooses the protocol",
 		httpOptions + "explicit_http_config: {http_protocol_options: {}}\n    http_filters: [{name: f}]": optionsPath + "http_filters[0]: is not supported",
 	}
 	for text, want := range tests {

@@ -22,8 +22,9 @@ const (
 var (
 	protocolOptionsFields = fields{
 		"common_http_protocol_options": decoded, "explicit_http_config": decoded, "use_downstream_protocol_config": decoded,
-		"upstream_http_protocol_options": decoded,
+		"auto_config": decoded, "upstream_http_protocol_options": decoded,
 	}
+	autoConfigFields = fields{"http_protocol_options": decoded, "http2_protocol_options": decoded}
 	serverNameFields = fields{
 		"auto_sni": decoded, "auto_san_validation": decoded,
 		"override_auto_sni_header": noEffect, // without auto_sni, which is refused
@@ -104,6 +105,8 @@ func (a *at) typedProtocol(packed *anypb.Any, out *config.Cluster) {
 		out.HTTP2 = down.in("http2_protocol_options").http2(p.UseDownstreamProtocolConfig.GetHttp2ProtocolOptions())
 		down.noHTTP3(p.UseDownstreamProtocolConfig.GetHttp3ProtocolOptions())
 		down.in("http_protocol_options").upstreamHTTP1(p.UseDownstreamProtocolConfig.GetHttpProtocolOptions(), out)
+	case *upstreamv3.HttpProtocolOptions_AutoConfig:
+		a.in("auto_config").autoProtocol(p.AutoConfig, out)
 	}
 }
 
@@ -135,6 +138,22 @@ func (a *at) explicitProtocol(e *upstreamv3.HttpProtocolOptions_ExplicitHttpConf
 	}
 	a.noHTTP3(e.GetHttp3ProtocolOptions())
 	a.in("http_protocol_options").upstreamHTTP1(e.GetHttpProtocolOptions(), out)
+}
+
+// autoProtocol decodes auto_config. It takes TLS to choose a protocol by.
+func (a *at) autoProtocol(c *upstreamv3.HttpProtocolOptions_AutoHttpConfig, out *config.Cluster) {
+	a.only(c, autoConfigFields)
+	out.Protocol = config.ProtocolAuto
+	out.HTTP2 = a.in("http2_protocol_options").http2(c.GetHttp2ProtocolOptions())
+	a.in("http_protocol_options").upstreamHTTP1(c.GetHttpProtocolOptions(), out)
+	if out.TLS == nil {
+		a.errorf("needs a transport_socket of TLS, whose ALPN chooses the protocol")
+	}
+	for i := range out.SocketMatches {
+		if out.SocketMatches[i].TLS == nil {
+			a.errorf("needs TLS, whose ALPN chooses the protocol, which transport_socket_matches[%d] does not have", i)
+		}
+	}
 }
 
 // noHTTP3 refuses a protocol that upstreams cannot be spoken to in.
