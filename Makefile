@@ -115,7 +115,7 @@ image-local: ## Build the image for PLATFORMS from binaries built here, without 
 ##@ Machine
 
 # Programs and the Debian packages that have them.
-TEST_DEPS := gcc:gcc gcc:libc6-dev git:git h2load:nghttp2 nghttpd:nghttp2 nghttp:nghttp2 curl:curl
+TEST_DEPS := gcc:gcc gcc:libc6-dev git:git h2load:nghttp2 nghttpd:nghttp2 nghttp:nghttp2 curl:curl nft:nftables
 BENCH_DEPS := nginx:nginx-light haproxy:haproxy wrk:wrk h2load:nghttp2 nghttpx:nghttp2 nghttpd:nghttp2
 PROTO_DEPS := protoc:protobuf-compiler
 IMAGE_DEPS := buildah:buildah pgrep:procps

@@ -29,6 +29,12 @@ type Listener struct {
 	Address    Address
 	Socket     SocketSettings  // of Address
 	Additional []ListenAddress // additional_addresses
+	// Unbound listeners have no sockets (bind_to_port: false): they get the connections that were meant for their addresses from
+	// listeners with HandsOff. Their addresses are those of IP.
+	Unbound bool
+	// HandsOff has a connection whose original destination is known, by a listener filter, go to the listener of that address
+	// (use_original_dst).
+	HandsOff bool
 	// BufferLimit is the soft limit in bytes of what is buffered per connection and direction.
 	BufferLimit uint32
 	// IgnoreGlobalConnLimit lets connections in beyond the limit on all listeners together (ignore_global_conn_limit,

@@ -99,8 +99,8 @@ func (s *Snapshot) check() error {
 	for _, name := range s.ListenerNames() {
 		l := s.Listeners[name]
 		for _, a := range l.Addresses() {
-			if a.Port == 0 {
-				continue
+			if a.Path == "" && a.Port == 0 && !l.Unbound {
+				continue // any free port
 			}
 			if other, ok := taken[a.Address]; ok {
 				return fmt.Errorf("listener %q: address %s is taken by listener %q", name, a.Address, other)

@@ -24,6 +24,7 @@ type compiled struct {
 	warming      map[*config.Cluster]*compiledCluster // which are not served yet
 	changed      []int                                // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener
+	destinations destinations
 	connections  connectionLimit  // of all listeners
 	drains       []*compiledChain // which no listener has any more, and some connections still do
 	tables       map[*config.RouteConfiguration]*compiledTable
@@ -66,6 +67,7 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot, d *config.Delta)
 		}
 		c.listeners[name] = l
 	}
+	c.compileDestinations()
 	if err := s.compileDrains(c, prev, undo); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 // compiledListener is a listener with its sockets and scope, which outlive changes of its other settings.
 type compiledListener struct {
 	config   *config.Listener
-	sockets  []*listener.Sockets // by config.Addresses
+	sockets  []*listener.Sockets // by config.Addresses, none when it is Unbound
 	scope    *stats.Scope
 	workers  []*stats.Scope // by worker
 	filters  []compiledFilter
@@ -114,10 +114,10 @@ func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *
 // bindListener gives l a socket per address and worker. Those that there are go on: of the listener itself, or of one that has
 // gone.
 func (s *Server) bindListener(l *compiledListener, c, prev *compiled, undo *cleanup) error {
+	if l.config.Unbound {
+		return nil
+	}
 	for _, a := range l.config.Addresses() {
-		if a.Path != "" && (c.socketsOn(a.Address) != nil || socketsOn(l.sockets, a.Address) != nil) {
-			return fmt.Errorf("pipe %q is listened on already: it can be an address of one listener, once", a.Path)
-		}
 		sockets := prev.socketsFor(l.config, a, c.snapshot)
 		if sockets == nil || slices.Contains(l.sockets, sockets) {
 			var err error
@@ -359,12 +359,5 @@ func listenerStatName(l *compiledListener) string {
 	if l.config.StatPrefix != "" {
 		return statName(l.config.StatPrefix)
 	}
-	if path := l.sockets[0].Where().Path; path != "" {
-		return statName(path)
-	}
-	a := l.sockets[0].Address()
-	if a.Addr().Is6() {
-		return statName("[" + a.Addr().String() + "]_" + strconv.FormatUint(uint64(a.Port()), 10))
-	}
-	return statName(a.String())
+	return statName(l.where(0).String())
 }

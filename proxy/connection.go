@@ -29,7 +29,10 @@ type connection struct {
 }
 
 // assertedAddresses are those that a connection is said to have: by a PROXY header, or by the kernel's address translation.
-type assertedAddresses struct{ remote, local netip.AddrPort }
+type assertedAddresses struct {
+	remote, local netip.AddrPort
+	restored      bool // local is where the client wanted to connect to
+}
 
 // secure is what TLS knows of a client.
 type secure struct {

@@ -31,10 +31,9 @@ type inspection struct {
 // maxInspected bounds the bytes that are held of a connection. Each filter gives up at a limit of its own, which is lower.
 const maxInspected = 64<<10 + eventloop.ReadBufferSize
 
-// inspect has the listener's filters look at a connection.
-func (l *listenerState) inspect(accepted connection) {
-	i := &inspection{connection: accepted, filters: l.compiled.filters, counts: l.filterCounts}
-	i.seen.Transport = transportRaw
+// inspect has the listener's filters look at a connection, of which seen is known already.
+func (l *listenerState) inspect(accepted connection, seen *match.Connection) {
+	i := &inspection{connection: accepted, filters: l.compiled.filters, counts: l.filterCounts, seen: *seen}
 	i.server = i
 	l.inspections.link(&i.connection)
 	l.stats.Inc(stats.ListenerDownstreamPreCxActive)
@@ -95,9 +94,9 @@ func (i *inspection) consume(n int) {
 	i.counted.read += uint64(n)
 }
 
-// assert notes what the ends of the connection are said to be.
-func (i *inspection) assert(remote, local netip.AddrPort) {
-	i.asserted = &assertedAddresses{remote, local}
+// assert notes what the ends of the connection are said to be. restored tells that local is where the client wanted to connect to.
+func (i *inspection) assert(remote, local netip.AddrPort, restored bool) {
+	i.asserted = &assertedAddresses{remote, local, restored}
 }
 
 // choose gives the connection to the filter chain that is for it.
@@ -110,7 +109,11 @@ func (i *inspection) choose() {
 	raw.SetIdleHandler(nil)
 	raw.Unread(i.held)
 	i.connection.server = nil
-	l.give(i.connection, &i.seen)
+	if to := l.meant(&i.connection); to != nil {
+		l.handOff(i.connection, to, &i.seen)
+	} else {
+		l.give(i.connection, &i.seen)
+	}
 	if raw.Readable() {
 		raw.Wake()
 	}

@@ -54,7 +54,7 @@ func (s *Server) compileFilters(l *compiledListener, undo *cleanup) error {
 			}
 			f = compiledFilter{newProxyProtocol(c), s.scope(undo, prefix, stats.ProxyProtocol)}
 		case config.OriginalDst:
-			f = compiledFilter{listenerFilter: originalDst{}}
+			f = compiledFilter{listenerFilter: originalDst{transparent: l.config.Socket.Transparent}}
 		default:
 			return fmt.Errorf("listener filter %q: %T is not the configuration of one", l.config.Filters[i].Name, c)
 		}
@@ -132,11 +132,18 @@ var httpFound = [...]int{
 func (httpInspector) gone(counts *stats.Block) { counts.Inc(stats.HTTPInspectorReadError) }
 
 // originalDst finds out where the client wanted to connect to before the kernel translated the address.
-type originalDst struct{}
+type originalDst struct {
+	transparent bool // the socket is: its connections have that address as their own
+}
 
-func (originalDst) inspect(i *inspection, _ *stats.Block, _ []byte) filterResult {
-	if at, ok := i.raw.OriginalDst(); ok {
-		i.assert(i.remoteAddr(), at)
+func (f originalDst) inspect(i *inspection, _ *stats.Block, _ []byte) filterResult {
+	at, ok := i.raw.OriginalDst()
+	if !ok && f.transparent {
+		at = i.raw.LocalAddr()
+		ok = at.IsValid()
+	}
+	if ok {
+		i.assert(i.remoteAddr(), at, true)
 	}
 	return filterContinue
 }
@@ -188,7 +195,7 @@ func (f proxyProtocol) inspect(i *inspection, counts *stats.Block, data []byte) 
 		counts.Inc(countsOf(h.Version).found)
 		i.consume(h.Length)
 		if h.Source.IsValid() {
-			i.assert(h.Source, h.Destination)
+			i.assert(h.Source, h.Destination, h.Destination != i.raw.LocalAddr())
 		}
 		return filterContinue
 	case h.Version != 0:

@@ -44,16 +44,19 @@ func (l *listenerState) update(c *compiledListener) {
 	}
 }
 
-// accepted has a connection served that was accepted.
-func (l *listenerState) accepted(c connection) {
+// accepted has a connection served that was accepted. seen is what another listener has found out about it, nil for nothing.
+func (l *listenerState) accepted(c connection, seen *match.Connection) {
 	if c.logs = l.logs.join(); c.logs != nil {
 		c.raw.LocalAddr() // which nobody can ask for any more when it has ended
 	}
+	if seen == nil {
+		seen = &match.Connection{Transport: transportRaw}
+	}
 	if len(l.compiled.filters) > 0 {
-		l.inspect(c)
+		l.inspect(c, seen)
 		return
 	}
-	l.give(c, &match.Connection{Transport: transportRaw})
+	l.give(c, seen)
 }
 
 // give has the filter chain serve a connection that is for it, of which seen is known but for addresses.

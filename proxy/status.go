@@ -30,7 +30,7 @@ type HostStatus struct {
 	PendingRemoval bool
 }
 
-// ListenerStatus is a listener that accepts connections.
+// ListenerStatus is a listener that accepts connections, or gets those that others have accepted.
 type ListenerStatus struct {
 	Name       string
 	Address    config.Address   // with the port that was bound
@@ -86,10 +86,10 @@ func (s *Server) Listeners() []ListenerStatus {
 	c := s.serving()
 	var all []ListenerStatus
 	for _, name := range c.snapshot.ListenerNames() {
-		sockets := c.listeners[name].sockets
-		status := ListenerStatus{Name: name, Address: sockets[0].Where()}
-		for _, s := range sockets[1:] {
-			status.Additional = append(status.Additional, s.Where())
+		l := c.listeners[name]
+		status := ListenerStatus{Name: name, Address: l.where(0)}
+		for i := range l.config.Additional {
+			status.Additional = append(status.Additional, l.where(i+1))
 		}
 		all = append(all, status)
 	}

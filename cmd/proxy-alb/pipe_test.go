@@ -95,7 +95,7 @@ func TestPipes(t *testing.T) {
 		t.Errorf("with another mode: %q", got)
 	}
 	serve("3", strings.Replace(dynamic("384"), added, main, 1)) // which the bootstrap's has
-	r.eventually(t, func() bool { return strings.Contains(overPipe(socket, "/config_dump"), "is listened on already") })
+	r.eventually(t, func() bool { return strings.Contains(overPipe(socket, "/config_dump"), "is taken by listener") })
 	serve("4", "")
 	r.eventually(t, func() bool { _, err := os.Lstat(added); return errors.Is(err, os.ErrNotExist) })
 	if err := r.cmd.Process.Kill(); err != nil { // which leaves the files

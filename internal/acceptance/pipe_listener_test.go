@@ -181,7 +181,7 @@ func TestPipeListenerTwice(t *testing.T) {
 			other.Additional = []config.ListenAddress{{Address: config.Address{Path: path}}}
 		}
 		delta := config.Delta{Listeners: config.Changes[*config.Listener]{Set: map[string]*config.Listener{name: &other}}}
-		want := `pipe "` + path + `" is listened on already: it can be an address of one listener, once`
+		want := "address " + path + " is taken by listener "
 		if err := p.Server.Store().Apply(config.SourceFile, delta); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}

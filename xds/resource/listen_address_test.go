@@ -82,6 +82,33 @@ additional_addresses:
 	checkEqual(t, got.Addresses(), want, nil)
 }
 
+// TestOriginalDestinations decodes listeners that do not bind, and those that hand connections over to them, which need their filter.
+func TestOriginalDestinations(t *testing.T) {
+	const v4 = "address: 127.0.0.1, port_value: 80"
+	const filter = "{name: mine, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst}}"
+	filtered := func(name string) []config.ListenerFilter {
+		return []config.ListenerFilter{{Name: name, Config: config.OriginalDst{}}}
+	}
+	for text, want := range map[string]config.Listener{
+		"":                        {},
+		"bind_to_port: true":      {},
+		"bind_to_port: false":     {Unbound: true},
+		"deprecated_v1: {}":       {},
+		"use_original_dst: false": {},
+		"use_original_dst: true":  {HandsOff: true, Filters: filtered("envoy.filters.listener.original_dst")},
+		"deprecated_v1: {bind_to_port: false}\nbind_to_port: true":   {Unbound: true},
+		"use_original_dst: true\nlistener_filters: [" + filter + "]": {HandsOff: true, Filters: filtered("mine")},
+	} {
+		l, err := resource.Listener(parse(t, onAddress(v4, text), &listenerv3.Listener{}))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := config.Listener{Unbound: l.Unbound, HandsOff: l.HandsOff, Filters: l.Filters}
+		checkEqual(t, &got, &want, nil)
+	}
+}
+
 func TestListenAddressesRefused(t *testing.T) {
 	const v4 = "address: 127.0.0.1, port_value: 80"
 	for name, tt := range map[string]struct{ text, want string }{
@@ -95,7 +122,8 @@ func TestListenAddressesRefused(t *testing.T) {
 		"named port":        {onAddress("address: 127.0.0.1, named_port: http", ""), "address.socket_address.named_port: is not supported"},
 		"resolver":          {onAddress(v4+", resolver_name: r", ""), "address.socket_address.resolver_name: is not supported"},
 		"namespace":         {onAddress(v4+", network_namespace_filepath: /n", ""), "address.socket_address.network_namespace_filepath: is not supported"},
-		"not bound":         {onAddress(v4, "bind_to_port: false"), "bind_to_port: false is not supported, only true"},
+		"unbound pipe":      {onPipe("path: /x", "bind_to_port: false"), "address.pipe: cannot be with bind_to_port: false: what is handed over was meant for an IP address"},
+		"more unbound":      {onAddress(v4, "deprecated_v1: {bind_to_port: false}\nadditional_addresses: [{address: {pipe: {path: /x}}}]"), "additional_addresses[0].address.pipe: cannot be with bind_to_port: false: what is handed over was meant for an IP address"},
 		"no address":        {onAddress(v4, "additional_addresses: [{}]"), "additional_addresses[0].address: must have a socket_address"},
 		"additional pipe":   {onAddress(v4, "additional_addresses: [{address: {pipe: {path: ''}}}]"), "additional_addresses[0].address.pipe.path: value length must be at least 1 runes"},
 		"pipe keepalive":    {onAddress(v4, "additional_addresses: [{address: {pipe: {path: /x}}, tcp_keepalive: {keepalive_time: 0}}]"), "additional_addresses[0].tcp_keepalive.keepalive_time: 0 must be from 1 to 32767"},

@@ -23,7 +23,7 @@ var (
 		"tcp_fast_open_queue_length": noEffect, "max_connections_to_accept_per_socket_event": noEffect,
 		"ignore_global_conn_limit": decoded, "bypass_overload_manager": decoded,
 
-		"bind_to_port": onlyTrue, "use_original_dst": onlyFalse,
+		"bind_to_port": decoded, "use_original_dst": decoded, "deprecated_v1": decoded,
 	}
 )
 
@@ -44,6 +44,7 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 
 		IgnoreGlobalConnLimit: l.GetIgnoreGlobalConnLimit() || l.GetBypassOverloadManager(),
 	}
+	root.originalDestinations(l, out)
 	root.in("connection_balance_config").balance(l.GetConnectionBalanceConfig())
 	root.listenAddresses(l, out)
 	root.listenerFilters(l, out)

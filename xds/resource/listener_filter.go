@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"slices"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
@@ -72,8 +74,16 @@ func (a *at) listenerFilters(l *listenerv3.Listener, out *config.Listener) {
 		}
 		out.Filters = append(out.Filters, config.ListenerFilter{Name: f.GetName(), Config: decoded})
 	}
+	if out.HandsOff && !slices.ContainsFunc(out.Filters, isOriginalDst) {
+		out.Filters = append(out.Filters, config.ListenerFilter{Name: "envoy.filters.listener.original_dst", Config: config.OriginalDst{}})
+	}
 	out.FiltersTimeout = a.duration("listener_filters_timeout", l.GetListenerFiltersTimeout(), config.DefaultListenerFiltersTimeout)
 	out.ContinueOnTimeout = l.GetContinueOnListenerFiltersTimeout()
+}
+
+func isOriginalDst(f config.ListenerFilter) bool {
+	_, ok := f.Config.(config.OriginalDst)
+	return ok
 }
 
 func (a *at) tlsInspector(m *tlsinspectorv3.TlsInspector) config.TLSInspector {

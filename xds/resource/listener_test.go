@@ -215,7 +215,6 @@ func TestListenerRefused(t *testing.T) {
 		"access log":     {ok + "access_log: [{name: f}]", "access_log[0].typed_config: must be set"},
 		"udp":            {ok + "udp_listener_config: {}", "udp_listener_config: is not supported"},
 		"balance":        {ok + "connection_balance_config: {extend_balance: {name: x, typed_config: {'@type': type.googleapis.com/no.B}}}", "connection_balance_config.extend_balance: Didn't find a registered implementation for 'x' with type URL: 'type.googleapis.com/no.B'"},
-		"unbound":        {ok + "bind_to_port: false", "bind_to_port: false is not supported, only true"},
 		"no chain":       {listenerBase, "filter_chains: no filter chains specified: there must be one, or a default_filter_chain"},
 		"no address":     {"name: l\ndefault_filter_chain: {}", "address: must have a socket_address\nlistener \"l\": default_filter_chain.filters: must have an HTTP connection manager or a TCP proxy"},
 		"network filter": {listenerBase + "filter_chains: [{filters: [{name: tcp, typed_config: {'@type': type.googleapis.com/no.Tcp}}]}]", "filter_chains[0].filters[0]: Didn't find a registered implementation for 'tcp' with type URL: 'type.googleapis.com/no.Tcp'"},
