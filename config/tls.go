@@ -72,11 +72,18 @@ func (d *DownstreamTLS) Secrets() []SecretRef {
 // SecretRef is the name of a Secret, and where it comes from (SdsSecretConfig).
 type SecretRef struct {
 	Name string
-	SDS  Discovery
+	// Static tells that the bootstrap has the Secret (static_resources.secrets): without an sds_config.
+	Static bool
+	SDS    Discovery
 }
 
-// Key returns the name under which a Snapshot holds the Secret.
-func (r SecretRef) Key() string { return r.SDS.Source.Key(r.Name) }
+// Key returns the name under which a Snapshot holds the Secret. The key of a static one is none of any ConfigSource.
+func (r SecretRef) Key() string {
+	if r.Static {
+		return r.Name + "\x00static"
+	}
+	return r.SDS.Source.Key(r.Name)
+}
 
 // TLSVersion is a version of TLS.
 type TLSVersion uint8

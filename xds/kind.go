@@ -108,12 +108,10 @@ func clusterKind() *kind {
 		func(d *config.Delta) *config.Changes[*config.Cluster] { return &d.Clusters },
 		func(c *config.Cluster, _ *need) (needs []need) {
 			asked := make(map[string]bool)
-			for _, socket := range c.Sockets() {
-				for _, ref := range socket.Secrets() {
-					if key := ref.Key(); !asked[key] {
-						asked[key] = true
-						needs = append(needs, secretNeed(ref))
-					}
+			for _, ref := range clusterSecrets(c) {
+				if key := ref.Key(); !ref.Static && !asked[key] {
+					asked[key] = true
+					needs = append(needs, secretNeed(ref))
 				}
 			}
 			if c.Type == config.ClusterEDS {
@@ -181,11 +179,8 @@ func listenerKind() *kind {
 		func(message *listenerv3.Listener) (*config.Listener, error) { return resource.Listener(message) },
 		func(d *config.Delta) *config.Changes[*config.Listener] { return &d.Listeners },
 		func(l *config.Listener, _ *need) (needs []need) {
-			for chain := range l.FilterChains() {
-				if chain.TLS == nil {
-					continue
-				}
-				for _, ref := range chain.TLS.Secrets() {
+			for _, ref := range listenerSecrets(l) {
+				if !ref.Static {
 					needs = append(needs, secretNeed(ref))
 				}
 			}
@@ -204,6 +199,33 @@ func listenerKind() *kind {
 			}
 			return needs
 		})
+}
+
+func clusterSecrets(c *config.Cluster) (refs []config.SecretRef) {
+	for _, socket := range c.Sockets() {
+		refs = append(refs, socket.Secrets()...)
+	}
+	return refs
+}
+
+func listenerSecrets(l *config.Listener) (refs []config.SecretRef) {
+	for chain := range l.FilterChains() {
+		if chain.TLS != nil {
+			refs = append(refs, chain.TLS.Secrets()...)
+		}
+	}
+	return refs
+}
+
+// secretsOf returns what secrets a resource of a world names.
+func secretsOf(value any) []config.SecretRef {
+	switch v := value.(type) {
+	case *config.Cluster:
+		return clusterSecrets(v)
+	case *config.Listener:
+		return listenerSecrets(v)
+	}
+	return nil
 }
 
 func secretNeed(ref config.SecretRef) need {

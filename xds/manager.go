@@ -47,6 +47,8 @@ type Manager struct {
 	store *config.Store
 	log   *zap.Logger
 
+	checkSecret func(*config.Secret) error // nil for no check
+
 	events      chan event    // handled by Run, one after the other
 	initialized chan struct{} // closed when phase becomes phaseLive
 	unknown     *unknownFields
@@ -82,6 +84,7 @@ func New(o Options) (*Manager, error) {
 		store:       o.Store,
 		boot:        o.Bootstrap,
 		log:         o.Logger,
+		checkSecret: o.CheckSecret,
 		events:      make(chan event, maxEvents),
 		initialized: make(chan struct{}),
 		unknown:     &unknownFields{policy: o.UnknownFields, log: o.Logger, warned: make(map[string]bool)},

@@ -177,3 +177,55 @@ func secureCluster(t *testing.T, name, secret string) *clusterv3.Cluster {
 		Name: "tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: packed},
 	}}
 }
+
+// TestStaticSecrets holds that secrets of the bootstrap are there from the start, for what the control plane sends too, and that what
+// names others is refused, be it on one side or the other.
+func TestStaticSecrets(t *testing.T) {
+	static := func(name string) *clusterv3.Cluster {
+		c := staticCluster(name, 1)
+		c.TransportSocket = &corev3.TransportSocket{Name: "tls", ConfigType: &corev3.TransportSocket_TypedConfig{
+			TypedConfig: pack(&tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+				TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{{Name: name}},
+			}}),
+		}}
+		return c
+	}
+	own := &config.Secret{Name: "own"}
+	run(t, func(p *proxy) {
+		p.boot.Secrets = []*config.Secret{own}
+		p.checkSecret = func(s *config.Secret) error {
+			if s.Name == "bad" {
+				return errors.New("it is not PEM")
+			}
+			return nil
+		}
+	}, func(p *proxy) {
+		s := p.server.Accept()
+		s.Expect("clusters", request(clusterURL, "", ""))
+		n := s.Send(clusterURL, "1", static("own"), static("strange"))
+		s.Expect("no secret is asked for", request(listenerURL, "", ""))
+		why := s.Expect("refusal", refusal(clusterURL, "", n, "")).GetErrorDetail().GetMessage()
+		if want := `strange: secret "strange" is not among static_resources.secrets`; !strings.Contains(why, want) {
+			t.Errorf("refused because %q, want %q", why, want)
+		}
+		p.want("the one that names what there is", "own", "", "", "")
+		if got := p.store.Current().Secrets; len(got) != 1 || got[config.SecretRef{Name: "own", Static: true}.Key()] != own {
+			t.Errorf("secrets are %v", got)
+		}
+		for want, next := range map[string][]*config.Secret{
+			`cluster "own": secret "own" is not among static_resources.secrets, where one without sds_config must be`: nil,
+			`static_resources.secrets: "bad": it is not PEM`:                                                          {own, {Name: "bad"}},
+		} {
+			if err := p.ReloadFile(&bootstrap.Bootstrap{Proto: p.boot.Proto, Secrets: next}); err == nil || err.Error() != want {
+				t.Errorf("reload: %v, want %s", err, want)
+			}
+		}
+		renewed := &config.Secret{Name: "own"}
+		if err := p.ReloadFile(&bootstrap.Bootstrap{Proto: p.boot.Proto, Secrets: []*config.Secret{renewed}}); err != nil {
+			t.Error(err)
+		}
+		if got := p.store.Current().Secrets; len(got) != 1 || got[config.SecretRef{Name: "own", Static: true}.Key()] != renewed {
+			t.Errorf("secrets are %v after a reload", got)
+		}
+	})
+}

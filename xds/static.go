@@ -13,6 +13,9 @@ import (
 func (m *Manager) Static() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.checkSecrets(m.boot); err != nil {
+		return err
+	}
 	return m.applyFile(m.boot)
 }
 
@@ -54,6 +57,38 @@ func (m *Manager) checkFile(b *bootstrap.Bootstrap) error {
 			errs = append(errs, fmt.Errorf("listener %q: %w", l.Name, err))
 		}
 	}
+	return errors.Join(append(errs, m.checkSecrets(b))...)
+}
+
+// checkSecrets reports which secrets of b cannot be used, and which are missing that its resources, or those of control planes, name.
+func (m *Manager) checkSecrets(b *bootstrap.Bootstrap) error {
+	var errs []error
+	for _, s := range b.Secrets {
+		if m.checkSecret == nil {
+			break
+		}
+		if err := m.checkSecret(s); err != nil {
+			errs = append(errs, fmt.Errorf("static_resources.secrets: %q: %w", s.Name, err))
+		}
+	}
+	named := func(w *world, name string, value any) {
+		if err := b.CheckSecrets(secretsOf(value)); err != nil {
+			errs = append(errs, fmt.Errorf("%s %q: %w", w.noun, name, err))
+		}
+	}
+	for _, c := range b.Clusters {
+		named(m.clusters, c.Name, c)
+	}
+	for _, l := range b.Listeners {
+		named(m.listeners, l.Name, l)
+	}
+	for _, w := range m.worlds() {
+		for name, p := range byName(w.parents) {
+			if p.active != nil {
+				named(w, name, p.active.value)
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -70,6 +105,7 @@ func (m *Manager) applyFile(b *bootstrap.Bootstrap) error {
 	err := m.store.Apply(config.SourceFile, config.Delta{
 		Clusters:  config.Changes[*config.Cluster]{Set: clusters, Replace: true},
 		Listeners: config.Changes[*config.Listener]{Set: listeners, Replace: true},
+		Secrets:   config.Changes[*config.Secret]{Set: b.SecretsByKey(), Replace: true},
 	})
 	if err != nil {
 		return err

@@ -85,7 +85,7 @@ func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
 			names[target(a)] = name
 		}
 	}
-	c, err := credentials.New(x.TLS, names, s.m.log.With(zap.String("cluster", x.Cluster)))
+	c, err := credentials.New(x.TLS, s.boot.SecretsByKey(), names, s.m.log.With(zap.String("cluster", x.Cluster)))
 	if err != nil {
 		return nil, fmt.Errorf("cluster %q: transport_socket: %w", x.Cluster, err)
 	}

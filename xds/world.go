@@ -166,6 +166,9 @@ func (w *world) warmAll(r ads.Response, now time.Time) (faults []string) {
 		if err == nil {
 			err = w.m.checkNeeds(w.of(value, nil))
 		}
+		if err == nil {
+			err = w.m.boot.CheckSecrets(secretsOf(value))
+		}
 		if p == nil {
 			p = &parent{}
 			w.parents[res.Name] = p

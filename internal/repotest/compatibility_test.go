@@ -92,7 +92,7 @@ var inPart = map[string]string{
 	"RetryPolicy.retry_on":                               "every condition; `http3-post-connect-failure` never happens",
 	"RouteAction.upgrade_configs":                        "any protocol but `CONNECT-UDP`",
 	"SocketAddress.protocol":                             "`TCP`",
-	"StaticResources.secrets":                            "`generic_secret`, as the credential for a control plane; others have no effect",
+	"StaticResources.secrets":                            "for TLS contexts that name them without `sds_config`; a `generic_secret` is the credential for a control plane",
 	"StatsConfig.stats_tags":                             "`fixed_value`; others have no effect",
 	"HttpProtocolOptions.use_downstream_protocol_config": "HTTP/1, HTTP/2",
 }

@@ -37,6 +37,8 @@ type Bootstrap struct {
 	// speaks HTTP/1 too: HTTP/2 clusters are for the gRPC client alone.
 	Listeners []*config.Listener
 	Clusters  []*config.Cluster
+	// Secrets are the static secrets that TLS contexts can name. generic_secret is not among them.
+	Secrets []*config.Secret
 
 	// ADS is the control plane of the aggregated stream (ads_config), nil when there is no such stream.
 	ADS *ControlPlane

@@ -39,7 +39,7 @@ func (b *Bootstrap) ControlPlane(source config.ConfigSource) (_ *ControlPlane, w
 	if err := proto.Unmarshal([]byte(source.API), api); err != nil {
 		return nil, nil, fmt.Errorf("api_config_source: %w", err)
 	}
-	d := decoder{out: &Bootstrap{}}
+	d := decoder{out: &Bootstrap{}, static: b}
 	found := d.controlPlane("api_config_source", api, b.Proto)
 	if err := errors.Join(d.errs...); err != nil {
 		return nil, nil, err

@@ -191,7 +191,7 @@ dynamic_resources:
 
 	const place = "f: static_resources.clusters[0]: transport_socket: secret "
 	_, err = parse("common_tls_context: {validation_context_sds_secret_config: {name: ca, sds_config: {ads: {}}}}")
-	wantError(t, err, place+`"ca" of a control plane must come from a file, by path_config_source`)
+	wantError(t, err, place+`"ca" of a control plane must be static or come from a file, by path_config_source`)
 	_, err = parse("common_tls_context: {validation_context_sds_secret_config: {name: ca, sds_config: {path: /no}}}")
 	wantError(t, err, place+`"ca": paths must refer to an existing path in the system: '/no' does not exist (stat /no: no such file or directory)`)
 }

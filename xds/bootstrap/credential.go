@@ -32,11 +32,8 @@ type Credential struct {
 	Optional bool
 }
 
-const (
-	unusedSecret = "has no effect: only the credential of a control plane is taken from here"
-	// maxHeader bounds the name of a header and the prefix of its value, in bytes.
-	maxHeader = 256
-)
+// maxHeader bounds the name of a header and the prefix of its value, in bytes.
+const maxHeader = 256
 
 var (
 	// serverOptionFields are what the cluster of a control plane may say of HTTP. How its HTTP/2 is spoken is gRPC's.
@@ -152,13 +149,4 @@ func (d *decoder) staticSecret(path, name string, written *bootstrapv3.Bootstrap
 		d.errorf(path, "must have filename, inline_bytes, inline_string or environment_variable, and not an empty one")
 	}
 	return out
-}
-
-// unusedSecrets warns of the secrets that nothing can use.
-func (d *decoder) unusedSecrets(written *bootstrapv3.Bootstrap) {
-	for i, s := range written.GetStaticResources().GetSecrets() {
-		if s.GetGenericSecret() == nil {
-			d.warnf(fmt.Sprintf("static_resources.secrets[%d]", i), unusedSecret)
-		}
-	}
 }

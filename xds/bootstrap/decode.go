@@ -70,8 +70,9 @@ var (
 
 // decoder gathers what is wrong with a bootstrap, and what has no effect.
 type decoder struct {
-	out  *Bootstrap
-	errs []error
+	out    *Bootstrap
+	static *Bootstrap // whose static secrets there are
+	errs   []error
 }
 
 // decode checks and decodes a bootstrap, which it keeps.
@@ -80,6 +81,7 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 		written.Node = &corev3.Node{}
 	}
 	d := decoder{out: &Bootstrap{Proto: written, Node: written.Node}}
+	d.static = d.out
 	d.constraints(written)
 	d.fields("", written, topFields)
 	d.fields("cluster_manager", written.GetClusterManager(), clusterManagerFields)
@@ -89,7 +91,7 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	d.stats(written.GetStatsConfig())
 	d.runtime(written.GetLayeredRuntime(), written)
 	d.fields("static_resources", written.GetStaticResources(), staticFields)
-	d.unusedSecrets(written)
+	d.secrets(written.GetStaticResources().GetSecrets())
 	d.dynamicResources(written)
 	d.listeners(written.GetStaticResources().GetListeners())
 	d.clusters(written)

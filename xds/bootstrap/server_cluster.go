@@ -100,9 +100,13 @@ func (d *decoder) serverTLS(path string, asked *config.UpstreamTLS) *config.Upst
 	if asked == nil {
 		return nil
 	}
+	d.failed(path+": transport_socket", d.static.CheckSecrets(asked.Secrets()))
 	for _, ref := range asked.Secrets() {
+		if ref.Static {
+			continue
+		}
 		if ref.SDS.Source.Path == "" {
-			d.errorf(path, "transport_socket: secret %q of a control plane must come from a file, by path_config_source", ref.Name)
+			d.errorf(path, "transport_socket: secret %q of a control plane must be static or come from a file, by path_config_source", ref.Name)
 			continue
 		}
 		d.failed(fmt.Sprintf("%s: transport_socket: secret %q", path, ref.Name), (&Bootstrap{}).CheckSource(ref.SDS.Source))

@@ -22,25 +22,32 @@ import (
 
 // Context makes the TLS of connections to one control plane. Its methods may be called from any goroutine.
 type Context struct {
-	asked *config.UpstreamTLS
-	names map[string]string
-	log   *zap.Logger
+	asked  *config.UpstreamTLS
+	static tls.Secrets
+	names  map[string]string
+	log    *zap.Logger
 
 	mu      sync.Mutex    // guards all below
 	last    *tls.Upstream // that could be made, nil for none
 	refused string        // why none could be made, as it was logged last
 }
 
-// New returns a Context of what the cluster asks for. names are the host names of targets that do not begin with theirs; both are
-// read-only from here on. Without secrets, everything must be there already; secrets may come later, and connections fail until then.
-func New(asked *config.UpstreamTLS, names map[string]string, log *zap.Logger) (*Context, error) {
-	c := &Context{asked: asked, names: names, log: log}
+// New returns a Context of what the cluster asks for. static are the secrets that need not be read from files, and names the host
+// names of targets that do not begin with theirs; all are read-only from here on. Without secrets in files, everything must be there
+// already; those may come later, and connections fail until then.
+func New(asked *config.UpstreamTLS, static tls.Secrets, names map[string]string, log *zap.Logger) (*Context, error) {
+	c := &Context{asked: asked, static: static, names: names, log: log}
+	inFiles := false
 	for _, ref := range asked.Secrets() {
-		if ref.SDS.Source.Path == "" {
-			return nil, fmt.Errorf("secret %q of a control plane must come from a file (path_config_source)", ref.Name)
+		if static[ref.Key()] != nil {
+			continue
 		}
+		if ref.SDS.Source.Path == "" {
+			return nil, fmt.Errorf("secret %q of a control plane must be static or come from a file (path_config_source)", ref.Name)
+		}
+		inFiles = true
 	}
-	if _, err := c.current(); err != nil && len(asked.Secrets()) == 0 {
+	if _, err := c.current(); err != nil && !inFiles {
 		return nil, err
 	}
 	return c, nil
@@ -69,9 +76,12 @@ func (c *Context) current() (*tls.Upstream, error) {
 func (c *Context) make() (*tls.Upstream, error) {
 	secrets := make(tls.Secrets)
 	for _, ref := range c.asked.Secrets() {
-		secret, err := load(ref)
-		if err != nil {
-			return nil, err
+		secret := c.static[ref.Key()]
+		if secret == nil {
+			var err error
+			if secret, err = load(ref); err != nil {
+				return nil, err
+			}
 		}
 		secrets[ref.Key()] = secret
 	}

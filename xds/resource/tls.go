@@ -207,7 +207,7 @@ func (a *at) sdsSecret(s *tlsv3.SdsSecretConfig) (out config.SecretRef) {
 		a.in("name").errorf("must not be empty")
 	}
 	if s.GetSdsConfig() == nil {
-		a.in("sds_config").errorf("is not set: static secrets are not supported, only those of SDS")
+		out.Static = true
 		return out
 	}
 	out.SDS = a.in("sds_config").configSource(s.GetSdsConfig())

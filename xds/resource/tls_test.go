@@ -161,10 +161,8 @@ func TestCommonTLSRefused(t *testing.T) {
 		"key_log: {path: /log}":                                             "key_log: is not supported",
 		"tls_certificate_provider_instance: {instance_name: i}":             "tls_certificate_provider_instance: is not supported",
 		"tls_certificate_sds_secret_configs: [{" + ads + "}]":               "tls_certificate_sds_secret_configs[0].name: value length must be at least 1 runes",
-		"tls_certificate_sds_secret_configs: [{name: s}]":                   "tls_certificate_sds_secret_configs[0].sds_config: is not set: static secrets are not supported, only those of SDS",
 		"tls_certificate_sds_secret_configs: [{name: s, sds_config: {}}]":   "tls_certificate_sds_secret_configs[0].sds_config.config_source_specifier: value is required",
 		`tls_certificate_sds_secret_configs: [{name: "a\0b", ` + ads + "}]": `tls_certificate_sds_secret_configs[0].name: "a\x00b" must not contain NUL`,
-		"validation_context_sds_secret_config: {name: v}":                   "validation_context_sds_secret_config.sds_config: is not set: static secrets are not supported, only those of SDS",
 		"combined_validation_context: {}":                                   "combined_validation_context.default_validation_context: value is required\n" + "combined_validation_context.validation_context_sds_secret_config: value is required",
 		"combined_validation_context: {default_validation_context: {}, validation_context_sds_secret_config: {name: v, " + ads + "}, validation_context_certificate_provider_instance: {instance_name: i}}": "combined_validation_context.validation_context_certificate_provider_instance: is not supported",
 		"validation_context: {crl: {filename: /crl}}":                                                 "validation_context.crl: needs trusted_ca",
@@ -230,7 +228,6 @@ func TestDownstreamTLSRefused(t *testing.T) {
 		"ocsp_staple_policy: MUST_STAPLE" + common:                       "ocsp_staple_policy: MUST_STAPLE is not supported",
 		"session_ticket_keys: {keys: []}" + common:                       "session_ticket_keys.keys: value must contain at least 1 item(s)",
 		"session_ticket_keys: {keys: [{inline_string: short}]}" + common: "session_ticket_keys.keys[0]: has 5 bytes, must have 80",
-		"session_ticket_keys_sds_secret_config: {name: k}" + common:      "session_ticket_keys_sds_secret_config.sds_config: is not set: static secrets are not supported, only those of SDS",
 		"session_timeout: -1s" + common:                                  "session_timeout: value must be inside range [0s, 1193046h28m16s)",
 		"common_tls_context: {tls_certificate_sds_secret_configs: [{name: s, sds_config: {ads: {}}}, {name: s, sds_config: {ads: {}}}]}": "common_tls_context.tls_certificate_sds_secret_configs[1]: secret \"s\" is named before",
 	} {
