@@ -30,7 +30,8 @@ func secured(t testing.TB, http2 bool) (*worker, *Cluster) {
 	k := w.cluster(cfg, netip.MustParseAddrPort(strings.TrimPrefix(server.URL, "https://")))
 	w.speakHTTP2(k, 100)
 	block := w.shard.Block(w.store.Scope("cluster.test.ssl.", stats.SSL))
-	w.do(func() { k.Secure(&tls.Sockets{Default: context}, block) })
+	factory := w.shard.Block(w.store.Scope("cluster.test.client_ssl_socket_factory.", stats.SSLSocketFactory))
+	w.do(func() { k.Secure(&tls.Sockets{Default: context}, block, factory) })
 	return w, k
 }
 
