@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
@@ -28,6 +29,8 @@ type compiled struct {
 	connections  connectionLimit  // of all listeners
 	drains       []*compiledChain // which no listener has any more, and some connections still do
 	tables       map[*config.RouteConfiguration]*compiledTable
+	buckets      map[string]namedBucket    // of the overlay, by the name of the route
+	faults       map[string]*atomic.Uint64 // that are injected now, by the prefix of the connection managers' statistics
 }
 
 // compiledTable is a route table with what ModuleService laid over it and counts of it.
@@ -53,7 +56,7 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot, d *config.Delta)
 	}
 	undo := &cleanup{}
 	defer undo.run()
-	s.updateBuckets(next.Overlay.RateLimits)
+	c.keepBuckets(prev)
 	if err := s.compileClusters(c, prev, d, undo); err != nil {
 		return nil, err
 	}
@@ -76,18 +79,33 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot, d *config.Delta)
 	return c, nil
 }
 
-// updateBuckets keeps the buckets whose limits did not change, so that a swap of the configuration does not refill them.
-func (s *Server) updateBuckets(limits map[string]config.RateLimit) {
-	for name := range s.buckets {
-		if _, ok := limits[name]; !ok {
-			delete(s.buckets, name)
+// keepBuckets takes over the buckets whose limits did not change, so that a swap of the configuration does not refill them.
+func (c *compiled) keepBuckets(prev *compiled) {
+	c.buckets = make(map[string]namedBucket)
+	for name, limit := range c.snapshot.Overlay.RateLimits {
+		if old, ok := prev.buckets[name]; ok && old.limit == limit {
+			c.buckets[name] = old
+		} else {
+			c.buckets[name] = namedBucket{limit, ratelimit.NewBucket(limit.RequestsPerSecond, limit.BurstSize)}
 		}
 	}
-	for name, limit := range limits {
-		if s.buckets[name].limit != limit {
-			s.buckets[name] = namedBucket{limit, ratelimit.NewBucket(limit.RequestsPerSecond, limit.BurstSize)}
-		}
+}
+
+// activeFaults returns how many faults are injected now by connection managers whose statistics have the prefix. As in Envoy, where
+// that is one of the statistics, it outlives changes.
+func (c *compiled) activeFaults(prev *compiled, prefix string) *atomic.Uint64 {
+	if active := c.faults[prefix]; active != nil {
+		return active
 	}
+	active := prev.faults[prefix]
+	if active == nil {
+		active = new(atomic.Uint64)
+	}
+	if c.faults == nil {
+		c.faults = make(map[string]*atomic.Uint64)
+	}
+	c.faults[prefix] = active
+	return active
 }
 
 // compileTable compiles a route configuration once for all listeners that use it, or takes it over.
@@ -115,7 +133,7 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 		scope := s.stats.HiddenScope("alb.route."+r.Name+".", stats.Route)
 		undo.add(scope.Release)
 		t.scopes = append(t.scopes, scope)
-		t.buckets = append(t.buckets, s.buckets[r.Name].bucket)
+		t.buckets = append(t.buckets, c.buckets[r.Name].bucket)
 	}
 	c.tables[rc] = t
 	return t, nil

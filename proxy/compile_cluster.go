@@ -19,6 +19,7 @@ type compiledCluster struct {
 	config       *config.Cluster
 	asked        *config.ClusterLoadAssignment // what discovery lists
 	assignment   *config.ClusterLoadAssignment // what is served: see stabilize
+	moved        bool                          // assignment is not that of the generation before
 	health       *config.ClusterHealth         // of checked and ejected
 	checked      *config.ClusterHealth
 	ejected      map[config.Address]bool
@@ -130,10 +131,23 @@ func (s *Server) compileCluster(
 		k.hashing, k.hashPolicies = old.hashing, old.hashPolicies
 		return k, nil
 	}
-	k.shared.SetLimits(cfg.Breakers)
-	k.countMembership(old != nil && old.assignment != k.assignment)
+	k.moved = old != nil && old.assignment != k.assignment
 	k.hash(old)
 	return k, nil
+}
+
+// commitClusters puts into force and shows what is not part of a generation, but of what the generations of a cluster have in
+// common.
+func (c *compiled) commitClusters() {
+	for _, i := range c.changed {
+		k := c.clusters[i]
+		k.shared.SetLimits(k.config.Breakers)
+		if k.monitors != nil {
+			k.monitors.Configure(k.config.Outlier)
+		}
+		k.countMembership()
+		k.countHashes()
+	}
 }
 
 // follows reports whether the workers' clusters are as k says when they are as old says.
@@ -177,7 +191,6 @@ func (k *compiledCluster) known(s *config.Snapshot, old *compiledCluster) {
 		return
 	case old != nil && old.monitors != nil:
 		k.monitors = old.monitors
-		k.monitors.Configure(k.config.Outlier)
 	default:
 		k.monitors = outlier.NewMonitors(k.config.Outlier)
 	}
@@ -200,7 +213,12 @@ func (k *compiledCluster) hash(old *compiledCluster) {
 		before = old.hashing
 	}
 	k.hashPolicies = route.CompileHashPolicies(k.config.Hashing.Policies)
-	if k.hashing = upstream.NewHashing(k.state(), before); k.hashing == nil {
+	k.hashing = upstream.NewHashing(k.state(), before)
+}
+
+// countHashes sets the gauges of consistent hashing.
+func (k *compiledCluster) countHashes() {
+	if k.hashing == nil {
 		return
 	}
 	counts := k.hashing.Stats()
@@ -215,7 +233,7 @@ func (k *compiledCluster) hash(old *compiledCluster) {
 }
 
 // countMembership sets the gauges of the cluster's hosts. A host that drains is not one any more.
-func (k *compiledCluster) countMembership(changed bool) {
+func (k *compiledCluster) countMembership() {
 	var total, healthy, degraded, excluded uint64
 	for _, locality := range k.assignment.All() {
 		for i := range locality.Endpoints {
@@ -241,7 +259,7 @@ func (k *compiledCluster) countMembership(changed bool) {
 	k.scopes.cluster.Set(stats.ClusterMembershipHealthy, healthy)
 	k.scopes.cluster.Set(stats.ClusterMembershipDegraded, degraded)
 	k.scopes.cluster.Set(stats.ClusterMembershipExcluded, excluded)
-	if changed {
+	if k.moved {
 		k.scopes.cluster.Inc(stats.ClusterMembershipChange)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
@@ -257,7 +258,7 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 		return k, err
 	}
 	k.httpScope = s.scope(undo, "http."+statName(id.config.HTTP.StatPrefix)+".", stats.HTTP)
-	if err := compileManager(&k.manager, c.snapshot, id); err != nil {
+	if err := compileManager(&k.manager, c, prev, id, k.httpScope.Prefix()); err != nil {
 		return nil, err
 	}
 	if k.manager.accessLogs, err = s.compileAccessLogs(id.config.HTTP.AccessLogs, c.snapshot.Runtime); err != nil {
@@ -298,8 +299,9 @@ func (s *Server) compileRoutes(k *compiledChain, c, prev *compiled, undo *cleanu
 	return err
 }
 
-func compileManager(m *compiledManager, snapshot *config.Snapshot, id *chainIdentity) error {
-	cfg := id.config.HTTP
+// compileManager makes a connection manager ready whose statistics have the prefix.
+func compileManager(m *compiledManager, c, prev *compiled, id *chainIdentity, prefix string) error {
+	cfg, snapshot := id.config.HTTP, c.snapshot
 	m.config = cfg
 	m.limits = &http1.Limits{
 		BufferBytes:          int(id.listener.BufferLimit),
@@ -326,7 +328,10 @@ func compileManager(m *compiledManager, snapshot *config.Snapshot, id *chainIden
 	for i := range cfg.Filters {
 		found := cfg.Filters[i]
 		found.Config = snapshot.FilterConfig(&found)
-		f, err := filter.New(&found, snapshot.Runtime.Fraction)
+		f, err := filter.New(&found, filter.Options{
+			Fraction:     snapshot.Runtime.Fraction,
+			ActiveFaults: func() *atomic.Uint64 { return c.activeFaults(prev, prefix) },
+		})
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,6 @@ type Server struct {
 	steers       bool   // connections go to the worker with the fewest
 
 	// What follows is touched by install only, whose calls the store keeps apart.
-	buckets      map[string]namedBucket
 	changedFiles []string // of TLS, in the install that takes them over
 
 	mu      sync.Mutex // guards current for readers
@@ -106,7 +105,6 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s := &Server{
 		options: o, log: o.Logger, stats: o.Stats,
-		buckets:    make(map[string]namedBucket),
 		accessLogs: accessLogs{open: make(map[*config.AccessLog]*openLog)},
 		current:    &compiled{snapshot: &config.Snapshot{}},
 	}
@@ -153,7 +151,7 @@ func (s *Server) Workers() int { return len(s.workers) }
 // update.
 const clustersPerTurn = 128
 
-// install makes next what the workers serve: it is compiled, the workers make the clusters that are new or changed, some
+// install makes next what the workers serve: it is compiled, which may fail and then has changed nothing, the workers make the clusters that are new or changed, some
 // at a time, and then take the routes and listeners over at once, between two turns. When it returns, no worker serves the
 // one before, but for exchanges that began with it.
 func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
@@ -164,6 +162,7 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 		s.keepAccessLogs(prev)
 		return err
 	}
+	c.commitClusters()
 	for batch := range slices.Chunk(c.changed, clustersPerTurn) {
 		s.onEveryWorker(func(w *worker) { w.stageClusters(c, batch) })
 	}

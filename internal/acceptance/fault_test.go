@@ -108,3 +108,20 @@ func TestFaultDelayOfAClientThatLeaves(t *testing.T) {
 		t.Errorf("active_faults is %d", n)
 	}
 }
+
+// TestFaultLimitOutlivesChanges holds that faults count that were begun before a change of something else.
+func TestFaultLimitOutlivesChanges(t *testing.T) {
+	p := faultSetup(t, &config.Fault{MaxActive: 1, Delay: time.Hour, DelayShare: everyRequest}).Start(t)
+	waits, second := p.Dial(), p.Dial()
+	waits.Send(harness.Get("/"))
+	p.Sync()
+	other := harness.Cluster("other")
+	p.Apply(config.Delta{Clusters: config.Changes[*config.Cluster]{Set: map[string]*config.Cluster{"other": other}}})
+	if r := second.Get("/"); r.Status != 200 {
+		t.Errorf("status %d, want the second request to pass", r.Status)
+	}
+	if n := p.HTTPStat("fault.faults_overflow"); n != 1 {
+		t.Errorf("faults_overflow is %d, want 1", n)
+	}
+	waits.Close()
+}

@@ -209,14 +209,14 @@ func TestChainOfRoute(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	f, err := New(&config.HTTPFilter{Name: "w", Config: config.GRPCWeb{}, Disabled: true}, nil)
+	f, err := New(&config.HTTPFilter{Name: "w", Config: config.GRPCWeb{}, Disabled: true}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f.Open(&Opening{Request: &message.Request{}}, nil) != nil || f.Name != "w" || !f.Disabled {
 		t.Errorf("got %+v, which is at work on a request of something else", f)
 	}
-	if _, err := New(&config.HTTPFilter{Name: "w", Config: 1}, nil); err == nil || !strings.Contains(err.Error(), `"w"`) {
+	if _, err := New(&config.HTTPFilter{Name: "w", Config: 1}, Options{}); err == nil || !strings.Contains(err.Error(), `"w"`) {
 		t.Errorf("error %v, want one that names the filter", err)
 	}
 	if _, err := CompileConfig(1, nil); err == nil {

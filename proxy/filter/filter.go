@@ -93,8 +93,16 @@ type Entry struct {
 	Schema     *stats.Schema
 }
 
-// New returns the filter that a configuration asks for. fraction says what shares of requests are now.
-func New(f *config.HTTPFilter, fraction func(config.RuntimeFraction) uint32) (*Entry, error) {
+// Options are what filters are made with.
+type Options struct {
+	// Fraction says what a share of requests is now.
+	Fraction func(config.RuntimeFraction) uint32
+	// ActiveFaults returns the count of faults that are injected now, which outlives the filter.
+	ActiveFaults func() *atomic.Uint64
+}
+
+// New returns the filter that a configuration asks for.
+func New(f *config.HTTPFilter, o Options) (*Entry, error) {
 	e := &Entry{Name: f.Name, Disabled: f.Disabled}
 	switch c := f.Config.(type) {
 	case nil:
@@ -110,11 +118,11 @@ func New(f *config.HTTPFilter, fraction func(config.RuntimeFraction) uint32) (*E
 		}
 		e.Filter = healthCheck{check}
 	case *config.Fault:
-		faults, err := fault.Compile(c, fraction)
+		faults, err := fault.Compile(c, o.Fraction)
 		if err != nil {
 			return nil, fmt.Errorf("filter %q: %w", f.Name, err)
 		}
-		e.Filter, e.StatPrefix, e.Schema = faultFilter{faults, new(atomic.Uint64)}, "fault.", stats.Fault
+		e.Filter, e.StatPrefix, e.Schema = faultFilter{faults, o.ActiveFaults()}, "fault.", stats.Fault
 	default:
 		return nil, fmt.Errorf("filter %q: there is no filter with a configuration of type %T", f.Name, f.Config)
 	}
