@@ -61,6 +61,18 @@ func upstreamOf(t *testing.T, c *config.UpstreamTLS) *Upstream {
 // sharedRSA is one RSA key for all tests: making one takes long.
 var sharedRSA = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, minRSABits) })
 
+// sharedSlow is one that is so large that signing with it is waited for.
+var sharedSlow = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, maxSignedHere+8) })
+
+func slowKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	key, err := sharedSlow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 func rsaKey(t *testing.T) *rsa.PrivateKey {
 	t.Helper()
 	key, err := sharedRSA()

@@ -135,7 +135,7 @@ func TestSlowKeyWaits(t *testing.T) {
 	for _, test := range []struct {
 		one   issued
 		waits int
-	}{{ours.issue(rsaKey(t)), 1}, {ours.issue(ecKey(t, elliptic.P256())), 0}} {
+	}{{ours.issue(slowKey(t)), 1}, {ours.issue(rsaKey(t)), 0}, {ours.issue(ecKey(t, elliptic.P256())), 0}} {
 		d := downstreamOf(t, &config.DownstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{tlsCertificate(t, test.one)}}})
 		for _, version := range both {
 			client := ours.client()
@@ -162,7 +162,7 @@ func TestSlowClientKeyWaits(t *testing.T) {
 	for _, test := range []struct {
 		one   issued
 		waits int
-	}{{ours.issue(rsaKey(t)), 1}, {ours.issue(ecKey(t, elliptic.P256())), 0}} {
+	}{{ours.issue(slowKey(t)), 1}, {ours.issue(rsaKey(t)), 0}, {ours.issue(ecKey(t, elliptic.P256())), 0}} {
 		for _, version := range []config.TLSVersion{config.TLS12, config.TLS13} {
 			u := upstreamOf(t, &config.UpstreamTLS{TLS: config.TLS{Certificates: []config.TLSCertificate{tlsCertificate(t, test.one)}, MaxVersion: version}})
 			server := ours.issue(ecKey(t, elliptic.P256())).server()

@@ -113,6 +113,9 @@ func (w *Wire) Read(b []byte) (int, error) {
 	for {
 		n, err := w.conn.receive(b)
 		switch {
+		case err == nil && w.task != nil:
+			w.task.AwaitTurn() // what comes of it takes its time
+			return n, w.conn.WriteErr()
 		case err == nil:
 			return n, nil
 		case err == io.EOF:

@@ -58,6 +58,7 @@ type Loop struct {
 
 	buffers bufferPool
 	chunks  chunkPool
+	costly  costlyQueue
 	awaits  awaitQueue
 
 	stopping atomic.Bool
@@ -149,6 +150,7 @@ func (l *Loop) turn() error {
 	if l.timers.due(l.now) {
 		l.timers.advance(l.now)
 	}
+	l.costly.begin(n)
 	l.resumeReady()
 	l.endTurn()
 	l.flushDirty()
@@ -181,7 +183,7 @@ func (l *Loop) poll() (int, error) {
 
 // busy reports whether there is something to do whatever the kernel says.
 func (l *Loop) busy() bool {
-	return len(l.queued) > 0 || len(l.ending) > 0 || len(l.dirty) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
+	return len(l.queued) > 0 || l.costly.busy() || len(l.ending) > 0 || len(l.dirty) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
 }
 
 // sleepMillis returns how long the loop may wait at time now, at most limit, rounded up to whole milliseconds.
