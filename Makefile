@@ -62,7 +62,7 @@ managed: ## The proxy under control planes at full length: 1,000 random snapshot
 	go test -count=1 -v -timeout 30m ./internal/managed -managed.full $(MANAGEDFLAGS)
 
 .PHONY: conformance
-conformance: ## HTTP/2 and gRPC against h2spec, h2specd, grpc-go's interoperability tests, nghttp, h2load and curl, with the counts
+conformance: ## HTTP/2, gRPC and TLS against h2spec, h2specd, grpc-go's interoperability tests, nghttp, h2load, curl, openssl and sslscan
 	go test -count=1 -v ./internal/conformance
 
 .PHONY: fuzz
@@ -115,7 +115,7 @@ image-local: ## Build the image for PLATFORMS from binaries built here, without 
 ##@ Machine
 
 # Programs and the Debian packages that have them.
-TEST_DEPS := gcc:gcc gcc:libc6-dev git:git h2load:nghttp2 nghttpd:nghttp2 nghttp:nghttp2 curl:curl nft:nftables
+TEST_DEPS := gcc:gcc gcc:libc6-dev git:git h2load:nghttp2 nghttpd:nghttp2 nghttp:nghttp2 curl:curl nft:nftables openssl:openssl sslscan:sslscan
 BENCH_DEPS := nginx:nginx-light haproxy:haproxy wrk:wrk h2load:nghttp2 nghttpx:nghttp2 nghttpd:nghttp2
 PROTO_DEPS := protoc:protobuf-compiler
 IMAGE_DEPS := buildah:buildah pgrep:procps

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -48,10 +49,19 @@ func (a *Authority) Pool() *x509.CertPool {
 // Issue returns a certificate for servers and clients and its key, in PEM. Names are DNS names, IP addresses, or URIs.
 func (a *Authority) Issue(names ...string) (cert, key []byte) {
 	a.t.Helper()
+	return a.IssueAs(newKey(a.t), nil, names...)
+}
+
+// IssueAs is Issue for a key, of what change makes of the certificate; nil leaves it as it is. Without names it has none.
+func (a *Authority) IssueAs(own crypto.Signer, change func(*x509.Certificate), names ...string) (cert, key []byte) {
+	a.t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: a.serial(), Subject: pkix.Name{CommonName: names[0]}, KeyUsage: x509.KeyUsageDigitalSignature,
+		SerialNumber: a.serial(), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(12 * time.Hour),
+	}
+	if len(names) > 0 {
+		template.Subject = pkix.Name{CommonName: names[0]}
 	}
 	for _, name := range names {
 		ip := net.ParseIP(name)
@@ -68,12 +78,14 @@ func (a *Authority) Issue(names ...string) (cert, key []byte) {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	own := newKey(a.t)
+	if change != nil {
+		change(template)
+	}
 	raw, err := x509.MarshalPKCS8PrivateKey(own)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return certificatePEM(a.sign(template, a.cert, &own.PublicKey)), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+	return certificatePEM(a.sign(template, a.cert, own.Public())), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
 func (a *Authority) serial() *big.Int {
@@ -81,7 +93,7 @@ func (a *Authority) serial() *big.Int {
 	return big.NewInt(a.last)
 }
 
-func (a *Authority) sign(template, parent *x509.Certificate, public *ecdsa.PublicKey) *x509.Certificate {
+func (a *Authority) sign(template, parent *x509.Certificate, public crypto.PublicKey) *x509.Certificate {
 	a.t.Helper()
 	raw, err := x509.CreateCertificate(rand.Reader, template, parent, public, a.key)
 	if err != nil {

@@ -103,13 +103,31 @@ func WithHTTPOptions(cluster, options Fields) Fields {
 }
 
 // DownstreamTLS returns a transport socket that shows clients a certificate in PEM, and offers them HTTP/2 and HTTP/1.1.
-func DownstreamTLS(cert, key []byte) Fields {
-	return transportSocket("transport_sockets.tls.v3.DownstreamTlsContext", Fields{"common_tls_context": Fields{
-		"alpn_protocols": []string{"h2", "http/1.1"},
-		"tls_certificates": []Fields{{
-			"certificate_chain": Fields{"inline_string": string(cert)}, "private_key": Fields{"inline_string": string(key)},
-		}},
-	}})
+func DownstreamTLS(cert, key []byte) Fields { return ServerTLS(Certificate{cert, key}) }
+
+// Certificate is a certificate with its chain, and its key, in PEM.
+type Certificate struct{ Chain, Key []byte }
+
+// ServerTLS is DownstreamTLS with several certificates.
+func ServerTLS(certificates ...Certificate) Fields { return serverTLS(Fields{}, certificates) }
+
+// MutualTLS is ServerTLS that asks clients for a certificate of an authority in PEM.
+func MutualTLS(ca []byte, certificates ...Certificate) Fields {
+	return serverTLS(Fields{"validation_context": Fields{"trusted_ca": Fields{"inline_string": string(ca)}}}, certificates)
+}
+
+func serverTLS(common Fields, certificates []Certificate) Fields {
+	var list []Fields
+	for _, c := range certificates {
+		list = append(list, Fields{
+			"certificate_chain": Fields{"inline_string": string(c.Chain)}, "private_key": Fields{"inline_string": string(c.Key)},
+		})
+	}
+	common["alpn_protocols"], common["tls_certificates"] = []string{"h2", "http/1.1"}, list
+	_, validated := common["validation_context"]
+	return transportSocket("transport_sockets.tls.v3.DownstreamTlsContext", Fields{
+		"common_tls_context": common, "require_client_certificate": validated,
+	})
 }
 
 // UpstreamTLS returns a transport socket that asks hosts for a server name and verifies them by an authority in PEM.
