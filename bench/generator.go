@@ -15,6 +15,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/bench/child"
 	"github.com/penguintechinc/marchproxy-alb/bench/h2load"
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
+	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 	"github.com/penguintechinc/marchproxy-alb/bench/wrk"
 )
 
@@ -38,46 +39,99 @@ type generator struct {
 	counts bool
 }
 
-// newGenerator chooses the generator of HTTP/1.1. Half of the load's CPUs are wrk's,
-// the origin gets the rest.
-func newGenerator(options Options, dir string, cpus int) (generator, error) {
-	own := newOwnGenerator(options)
-	if options.Load == Own {
-		return own, nil
+// generators are those that there are; one without a path is not.
+type generators struct{ own, wrk, h2load generator }
+
+// findGenerators looks for the programs. Half of the load's CPUs are theirs, the origin gets the rest.
+func findGenerators(options Options, dir string, cpus int) (generators, error) {
+	threads := max(1, cpus/2)
+	g := generators{
+		own:    generator{name: Own, path: options.Self, args: func(c load.Config) []string { return ownArgs(c, threads) }, parse: parseOwn},
+		wrk:    generator{name: Wrk},
+		h2load: generator{name: H2load},
+	}
+	if path, err := peer.FindProgram(h2loadProgram); err == nil {
+		args := func(config load.Config) []string { return h2load.Args(config, threads) }
+		g.h2load = generator{name: H2load, path: path, args: args, parse: h2load.Parse, counts: true}
 	}
 	path, err := exec.LookPath("wrk")
 	if err != nil {
-		if options.Load == Auto {
-			return own, nil
+		if options.Load == Wrk {
+			return g, fmt.Errorf("load generator %s: %w", Wrk, err)
 		}
-		return generator{}, fmt.Errorf("load generator %s: %w", Wrk, err)
+		return g, nil
 	}
 	script := filepath.Join(dir, "result.lua")
-	if err := os.WriteFile(script, wrk.Script, 0o600); err != nil {
-		return generator{}, err
+	args := func(config load.Config) []string { return wrk.Args(config, threads, script) }
+	g.wrk = generator{name: Wrk, path: path, args: args, parse: wrk.Parse}
+	return g, os.WriteFile(script, wrk.Script, 0o600)
+}
+
+// foreign returns the generator of somebody else that can make the scenario's load, without a path where there is none.
+// Handshakes are made by the lab's own, which knows whether a session was resumed; wrk does not pipeline, sends no bodies and asks for one path.
+func (g generators) foreign(s Scenario) generator {
+	switch {
+	case s.http2() && s.Rate == 0 && len(s.Also) == 0:
+		return g.h2load
+	case s.handshakes(), s.Pipeline > 1, s.Message > 0, s.Rate > 0, len(s.Also) > 0, s.Slow > 0:
+		return generator{}
 	}
-	args := func(config load.Config) []string { return wrk.Args(config, cpus/2, script) }
-	return generator{name: Wrk, path: path, args: args, parse: wrk.Parse}, nil
+	return g.wrk
 }
 
-func newOwnGenerator(options Options) generator {
-	return generator{name: Own, path: options.Self, args: ownArgs, parse: parseOwn}
+// of returns the generator of the scenario's load: somebody else's where there is one, unless the options or the scenario ask for
+// the lab's own.
+func (g generators) of(s Scenario, asked Generator) generator {
+	if foreign := g.foreign(s); foreign.path != "" && asked != Own && s.with != Own {
+		return foreign
+	}
+	return g.own
 }
 
-// newHTTP2Generator makes the generator of HTTP/2 of the program at path.
-func newHTTP2Generator(path string, cpus int) generator {
-	args := func(config load.Config) []string { return h2load.Args(config, cpus/2) }
-	return generator{name: H2load, path: path, args: args, parse: h2load.Parse, counts: true}
+// other returns one that is not the usual, to check that against; false where there is none.
+func (g generators) other(s Scenario, asked Generator) (generator, bool) {
+	if g.of(s, asked).name != Own {
+		return g.own, true
+	}
+	foreign := g.foreign(s)
+	return foreign, foreign.path != ""
 }
 
 // ownArgs makes the command line of the sub-command load.
-func ownArgs(config load.Config) []string {
+func ownArgs(config load.Config, threads int) []string {
 	args := []string{
 		"load",
 		"--address", config.Address,
 		"--path", config.Path,
 		"--connections", strconv.Itoa(config.Connections),
+		"--threads", strconv.Itoa(threads),
 		"--duration", config.Duration.String(),
+	}
+	if config.HTTP2 {
+		args = append(args, "--http2", "--streams", strconv.Itoa(config.Streams))
+	}
+	if config.GRPC {
+		args = append(args, "--grpc")
+	}
+	if config.BodyFile != "" {
+		args = append(args, "--body", config.BodyFile)
+	}
+	if config.Requests > 0 {
+		args = append(args, "--requests", strconv.FormatUint(config.Requests, 10))
+	}
+	if config.Pipeline > 0 {
+		args = append(args, "--pipeline", strconv.Itoa(config.Pipeline))
+	}
+	if config.Rate > 0 {
+		args = append(args, "--rate", strconv.FormatFloat(config.Rate, 'f', -1, 64))
+	}
+	if config.Slow > 0 {
+		args = append(args, "--slow", strconv.Itoa(config.Slow))
+	}
+	for i, path := range config.Paths {
+		if i > 0 { // the first is the path
+			args = append(args, "--also", path)
+		}
 	}
 	if config.NewConnections {
 		args = append(args, "--new-connections")
@@ -102,17 +156,8 @@ func parseOwn(output []byte) (load.Result, error) {
 	return r, nil
 }
 
-// generatorOf returns the generator of the scenario's protocol. Handshakes are made by the lab's own, which knows whether a
-// session was resumed.
-func (l *lab) generatorOf(s Scenario) generator {
-	switch {
-	case s.http2():
-		return l.http2Load
-	case s.handshakes():
-		return l.handshakeLoad
-	}
-	return l.http1Load
-}
+// generatorOf returns the generator of the scenario's load.
+func (l *lab) generatorOf(s Scenario) generator { return l.generators.of(s, l.options.Load) }
 
 // generate runs the load and returns what it saw. With a number of requests, the
 // duration of config is how long they are expected to take.

@@ -132,6 +132,42 @@ func TestCheckLoad(t *testing.T) {
 	}
 }
 
+func TestGenerators(t *testing.T) {
+	there := func(name Generator) generator { return generator{name: name, path: "/bin/x"} }
+	all := generators{there(Own), there(Wrk), there(H2load)}
+	none := generators{own: there(Own)}
+	h2 := Scenario{Traffic: peer.Traffic{Downstream: peer.HTTP2}}
+	for _, test := range []struct {
+		name        string
+		s           Scenario
+		asked       Generator
+		want, check Generator
+	}{
+		{"HTTP/1.1", Scenario{}, Auto, Wrk, Own},
+		{"HTTP/1.1 by the lab", Scenario{}, Own, Own, Wrk},
+		{"HTTP/2", h2, Auto, H2load, Own},
+		{"HTTP/2 by the lab", h2, Own, Own, H2load},
+		{"handshakes", Scenario{Traffic: peer.Traffic{TLS: true}, NewConnections: true}, Wrk, Own, ""},
+		{"pipelined", Scenario{Pipeline: 2}, Auto, Own, ""},
+		{"bodies", Scenario{Message: 2}, Auto, Own, ""},
+		{"at a rate", Scenario{Rate: 2}, Auto, Own, ""},
+		{"HTTP/2 at a rate", Scenario{Rate: 2, Traffic: h2.Traffic}, Auto, Own, ""},
+		{"mixed", Scenario{Also: []string{"/"}}, Auto, Own, ""},
+		{"slow", Scenario{Slow: 1}, Auto, Own, ""},
+	} {
+		check, ok := all.other(test.s, test.asked)
+		if got := all.of(test.s, test.asked).name; got != test.want || ok != (test.check != "") || ok && check.name != test.check {
+			t.Errorf("%s: %s checked by %s, want %s and %s", test.name, got, check.name, test.want, test.check)
+		}
+		if got := none.of(test.s, test.asked).name; got != Own {
+			t.Errorf("%s with nothing installed: %s", test.name, got)
+		}
+		if _, ok := none.other(test.s, test.asked); ok {
+			t.Errorf("%s with nothing installed: there is nothing to check it", test.name)
+		}
+	}
+}
+
 func TestRequestsFor(t *testing.T) {
 	if got := requestsFor(load.Result{Requests: 500, Elapsed: time.Second / 2}, 3*time.Second); got != 3000 {
 		t.Errorf("%d requests, want 3000", got)

@@ -23,20 +23,18 @@ import (
 
 // lab is a run in progress. It belongs to the goroutine of Run.
 type lab struct {
-	options       Options
-	machine       Machine
-	http1Load     generator
-	http2Load     generator // without a path where there is no h2load
-	handshakeLoad generator // of connections under TLS with a request each
-	nghttpd       string    // path; "" where there is none
-	spawner       *child.Spawner
-	ports         *portFinder
-	origins       origins
-	cpus          []int  // that the process was allowed before the run
-	dir           string // of all files, removed at the end
-	certificate   string // path of what all proxies show under TLS, beside it its key; "" where nothing is under TLS
-	files         uint64 // limit on open files per process
-	progress      *progress
+	options     Options
+	machine     Machine
+	generators  generators
+	nghttpd     string // path; "" where there is none
+	spawner     *child.Spawner
+	ports       *portFinder
+	origins     origins
+	cpus        []int  // that the process was allowed before the run
+	dir         string // of all files, removed at the end
+	certificate string // path of what all proxies show under TLS, beside it its key; "" where nothing is under TLS
+	files       uint64 // limit on open files per process
+	progress    *progress
 }
 
 // Run measures and returns the report. Rounds that went wrong are part of it, see
@@ -153,6 +151,9 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 			result.Rounds = append(result.Rounds, r)
 			l.progress.round("%s round %d/%d %s: %s", s.Name, n, rounds, r.Proxy, result.describe(r))
 		}
+	}
+	if err := l.crossCheck(ctx, entries, &result); err != nil {
+		return result, err
 	}
 	var names []string
 	for _, e := range entries {

@@ -13,11 +13,12 @@ import (
 type Generator string
 
 const (
-	// Auto is Wrk where there is one, otherwise Own.
+	// Auto is Wrk for HTTP/1.1 and H2load for HTTP/2 where they are there and can make the load, otherwise Own.
 	Auto Generator = "auto"
-	// H2load is the program of that name. It makes all HTTP/2 load, and only that.
+	// H2load is the program of that name. It makes HTTP/2 load only.
 	H2load Generator = "h2load"
-	// Wrk is the program of that name, found on the PATH. It makes no load of handshakes.
+	// Wrk is the program of that name, found on the PATH. It makes no load of handshakes, of bodies or of pipelined requests, and
+	// for it to be asked for is as Auto, but that it must be there.
 	Wrk Generator = "wrk"
 	// Own is package load in a process of its own.
 	Own Generator = "own"
@@ -58,8 +59,10 @@ type Options struct {
 	Duration time.Duration
 	// Warmup is the part of a round before it, whole seconds in [1s, 10m].
 	Warmup time.Duration
-	// Load names the generator of HTTP/1.1. That of handshakes is Own.
+	// Load names the generator.
 	Load Generator
+	// CrossCheck has each proxy measured once more in every scenario of throughput, by another generator.
+	CrossCheck bool
 	// Self is the path of a program with the sub-commands origin, load, idle, stall and
 	// control-plane.
 	Self string

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
@@ -34,6 +35,9 @@ type ScenarioReport struct {
 	Notes    []string  `json:"notes,omitempty"` // who was left out or had another task, and why
 	Rounds   []Round   `json:"rounds"`
 	Summary  []Summary `json:"summary"` // per proxy that took part, in the order of Report.Proxies
+	// CrossChecks are rounds with load by another generator, named in CheckedBy; they are no part of Summary.
+	CrossChecks []Round   `json:"cross_checks,omitempty"`
+	CheckedBy   Generator `json:"checked_by,omitempty"`
 }
 
 // Round is one proxy measured once.
@@ -149,7 +153,7 @@ type Summary struct {
 // Failed says whether any round had errors or no result.
 func (r Report) Failed() bool {
 	for _, s := range r.Scenarios {
-		for _, round := range s.Rounds {
+		for _, round := range slices.Concat(s.Rounds, s.CrossChecks) {
 			if round.failed() {
 				return true
 			}

@@ -58,6 +58,17 @@ type Scenario struct {
 	NewConnections bool `json:"new_connections,omitempty"`
 	// Resume has each of them but the first resume a session of TLS.
 	Resume bool `json:"resume,omitempty"`
+	// Also are requested by turns with Path; Body is the size of the answer of Path only.
+	Also []string `json:"also,omitempty"`
+	// Slow is how many of the connections read slowly: see load.Config.
+	Slow int `json:"slow,omitempty"`
+	// Pipeline is how many requests are in flight on each connection of HTTP/1.1; 0 is 1.
+	Pipeline int `json:"pipeline,omitempty"`
+	// Rate is how many requests are due per second, whether those before them were answered or not; 0 for as many as are answered.
+	Rate float64 `json:"rate,omitempty"`
+
+	// with is the generator where it is not the usual one.
+	with Generator
 }
 
 // smallPath is what every origin of documents answers with smallBody bytes.
@@ -110,17 +121,22 @@ func (s Scenario) inFlight() int {
 
 // load is what the generator is asked for, but how much.
 func (s Scenario) load(address string) load.Config {
+	var paths []string
+	if len(s.Also) > 0 {
+		paths = append([]string{s.Path}, s.Also...)
+	}
 	return load.Config{
+		Paths: paths, Slow: s.Slow,
 		Address: address, Path: s.Path, Headers: s.Headers, HTTP2: s.http2(),
 		Connections: s.Connections, Streams: s.Streams, NewConnections: s.NewConnections,
-		TLS: s.Traffic.TLS, Resume: s.Resume,
+		TLS: s.Traffic.TLS, Resume: s.Resume, GRPC: s.Traffic.GRPC, Pipeline: s.Pipeline, Rate: s.Rate,
 	}
 }
 
 // small is the scenario as one of throughput with small answers, which warms up a proxy
 // whose memory is then measured.
 func (s Scenario) small() Scenario {
-	s.Path, s.Body, s.Connections = smallPath, smallBody, loadConnections
+	s.Path, s.Body, s.Connections, s.Also, s.Slow = smallPath, smallBody, loadConnections, nil, 0
 	if s.http2() {
 		s.Connections, s.Streams = http2Connections, http2Streams
 	}

@@ -21,6 +21,12 @@ const (
 	http2Streams     = 64
 )
 
+// pipelined is how many requests a client has in flight that does not wait, and slowClients how many of loadConnections read slowly.
+const (
+	pipelined   = 8
+	slowClients = 8
+)
+
 // idleConnections are few enough for the ephemeral ports and descriptors of an
 // ordinary machine, and so many that fixed costs vanish in the quotient.
 const idleConnections = 10_000
@@ -82,6 +88,14 @@ func http1Scenarios() []Scenario {
 		{
 			Name: "h1-churn", About: "HTTP/1.1, a connection per request", Measure: Throughput, Traffic: traffic,
 			Connections: loadConnections, Path: smallPath, Body: smallBody, NewConnections: true,
+		},
+		{
+			Name: "h1-pipelined", About: "HTTP/1.1 keep-alive, 8 requests in flight on each connection, 16-byte answers", Measure: Throughput, Traffic: traffic,
+			Connections: loadConnections, Path: smallPath, Body: smallBody, Pipeline: pipelined,
+		},
+		{
+			Name: "h1-mixed", About: "HTTP/1.1 keep-alive, answers of 16 bytes, 1 KiB and 64 KiB by turns, 8 of 64 clients read slowly", Measure: Throughput,
+			Traffic: traffic, Connections: loadConnections, Path: smallPath, Body: smallBody, Also: []string{"/1k", "/64k"}, Slow: slowClients,
 		},
 		{
 			Name: idle10k, About: "10,000 idle keep-alive connections after a request on each", Measure: Idle, Traffic: traffic,

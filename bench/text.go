@@ -24,6 +24,7 @@ func (r Report) WriteText(w io.Writer) error {
 	for _, columns := range allColumns() {
 		r.writeTable(&b, columns)
 	}
+	r.writeCrossChecks(&b)
 	r.writeNotes(&b)
 	r.writeDisturbances(&b)
 	r.writeFailures(&b)
@@ -218,7 +219,7 @@ func (r Report) writeDisturbances(b *strings.Builder) {
 // writeFailures lists the rounds that make the run a failure.
 func (r Report) writeFailures(b *strings.Builder) {
 	for _, s := range r.Scenarios {
-		for _, round := range s.Rounds {
+		for _, round := range slices.Concat(s.Rounds, s.CrossChecks) {
 			if round.failed() {
 				fmt.Fprintf(b, "FAILED %s round %d %s: %s\n", s.Scenario.Name, round.Round, round.Proxy, round.Failure())
 			}

@@ -14,16 +14,10 @@ const (
 	nghttpdProgram = "nghttpd"
 )
 
-// findTools finds the generators and nghttpd. Without those of nghttp2 there are fewer
-// scenarios.
+// findTools finds the generators and nghttpd, without which there are fewer scenarios.
 func (l *lab) findTools() (err error) {
-	cpus := len(l.machine.LoadCPUs)
-	if l.http1Load, err = newGenerator(l.options, l.dir, cpus); err != nil {
+	if l.generators, err = findGenerators(l.options, l.dir, len(l.machine.LoadCPUs)); err != nil {
 		return err
-	}
-	l.handshakeLoad = newOwnGenerator(l.options)
-	if path, err := peer.FindProgram(h2loadProgram); err == nil {
-		l.http2Load = newHTTP2Generator(path, cpus)
 	}
 	if path, err := peer.FindProgram(nghttpdProgram); err == nil {
 		l.nghttpd = path
@@ -33,25 +27,18 @@ func (l *lab) findTools() (err error) {
 
 // missing says what the scenario lacks on this machine; "" when it can run.
 func (l *lab) missing(s Scenario) string {
-	var lacks []string
-	if s.http2() && l.http2Load.path == "" {
-		lacks = append(lacks, h2loadProgram)
-	}
 	if s.http2Origin() && l.nghttpd == "" {
-		lacks = append(lacks, nghttpdProgram)
+		return "no " + nghttpdProgram + " on the PATH"
 	}
-	if len(lacks) == 0 {
-		return ""
-	}
-	return "no " + strings.Join(lacks, " and no ") + " on the PATH"
+	return ""
 }
 
 // tools describes those programs that the scenarios use.
 func (l *lab) tools(ctx context.Context) []Program {
-	load, origin := Program{Name: h2loadProgram, Path: l.http2Load.path}, Program{Name: nghttpdProgram, Path: l.nghttpd}
+	load, origin := Program{Name: h2loadProgram, Path: l.generators.h2load.path}, Program{Name: nghttpdProgram, Path: l.nghttpd}
 	used := make(map[string]bool)
 	for _, s := range l.options.Scenarios {
-		used[h2loadProgram] = used[h2loadProgram] || s.http2()
+		used[h2loadProgram] = used[h2loadProgram] || l.generatorOf(s).name == H2load
 		used[nghttpdProgram] = used[nghttpdProgram] || s.http2Origin()
 	}
 	var found []Program

@@ -28,12 +28,14 @@ const RelativeError = 1.0 / (1 << subBits)
 type Histogram struct {
 	counts [buckets]atomic.Uint64
 	max    atomic.Int64
+	sum    atomic.Int64 // nanoseconds: some 300 years
 }
 
 // Record counts d; a negative d counts as 0.
 func (h *Histogram) Record(d time.Duration) {
 	d = max(d, 0)
 	h.counts[index(uint64(d))].Add(1)
+	h.sum.Add(int64(d))
 	for {
 		m := h.max.Load()
 		if int64(d) <= m || h.max.CompareAndSwap(m, int64(d)) {
@@ -53,6 +55,15 @@ func (h *Histogram) Count() uint64 {
 
 // Max returns the longest duration recorded, exactly; 0 when there is none.
 func (h *Histogram) Max() time.Duration { return time.Duration(h.max.Load()) }
+
+// Mean returns the mean of all durations, exactly; 0 when there is none.
+func (h *Histogram) Mean() time.Duration {
+	n := h.Count()
+	if n == 0 {
+		return 0
+	}
+	return time.Duration(h.sum.Load() / int64(n))
+}
 
 // Quantile returns the smallest value v such that at least the fraction q, in
 // (0, 1], of all recorded durations is <= v, rounded up by less than

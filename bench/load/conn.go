@@ -30,6 +30,7 @@ const (
 	stepConnect step = "connect"
 	stepWrite   step = "write"
 	stepRead    step = "read"
+	stepTimeout step = "timeout"
 )
 
 // stepError says at which step an exchange failed.
@@ -131,9 +132,13 @@ func (c *conn) close() {
 	}
 }
 
-// appendRequest appends the bytes of the GET request that config asks for.
-func appendRequest(b []byte, config Config) []byte {
-	b = append(b, "GET "...)
+// appendRequest appends the head of the request that config asks for: a GET, or a POST where a body of so many bytes follows.
+func appendRequest(b []byte, config Config, body int) []byte {
+	method := "GET "
+	if body > 0 {
+		method = "POST "
+	}
+	b = append(b, method...)
 	b = append(b, config.Path...)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	b = append(b, config.Address...)
@@ -141,6 +146,9 @@ func appendRequest(b []byte, config Config) []byte {
 	for _, h := range config.Headers {
 		b = append(b, strings.NewReplacer("\r", "", "\n", "").Replace(h)...)
 		b = append(b, "\r\n"...)
+	}
+	if body > 0 {
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", body)
 	}
 	if config.NewConnections {
 		b = append(b, "Connection: close\r\n"...)

@@ -28,6 +28,9 @@ func Hold(ctx context.Context, config Config) (*Held, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	if config.TLS && config.HTTP2 {
+		return nil, errors.New("HTTP/2 under TLS: package load holds it in cleartext only")
+	}
 	h := &Held{conns: make([]*conn, config.Connections)}
 	for i := range h.conns {
 		h.conns[i] = newConn(config, i)
@@ -63,7 +66,7 @@ func (c Config) greeting() func(*conn) error {
 	if c.HTTP2 {
 		return func(conn *conn) error { return conn.greetHTTP2(c.Path) }
 	}
-	request := appendRequest(nil, c)
+	request := appendRequest(nil, c, 0)
 	return func(conn *conn) error { return conn.greet(request) }
 }
 

@@ -1,26 +1,30 @@
-// Package load makes HTTP/1.1 load for the lab: a closed loop of keep-alive
-// connections, each sending its next request when the last was answered. Requests
-// are bytes made once; responses are read strictly enough that a proxy which answers
-// wrongly cannot look fast. It also holds what costs a proxy memory, in either
-// version of HTTP: many idle connections, and streams whose client reads nothing.
+// Package load makes load for the lab, in HTTP/1.1 and in HTTP/2, under TLS or not, on event loops of the proxy's own kind, so
+// that it is cheaper than what it measures. Requests come at a given rate, whether those before them were answered or not, or as
+// fast as they are answered. Responses are read strictly enough that a proxy which answers wrongly cannot look fast.
+//
+// At a given rate the latency of a request counts from when it was due. If it has to wait for an answer that is late, because all
+// connections are taken, that is the server's doing as much as the late answer is; to leave it out is what Gil Tene calls
+// coordinated omission.
+//
+// The package also holds what costs a proxy memory, in either version of HTTP: many idle connections, and streams whose client
+// reads nothing.
 package load
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/penguintechinc/marchproxy-alb/bench/hist"
 )
 
 const (
-	// maxConnections bounds Config.Connections; each costs two goroutines' worth
-	// of memory here and a descriptor on both sides.
+	// maxConnections bounds Config.Connections; each costs a descriptor on both sides.
 	maxConnections = 100_000
+	// maxRate bounds Config.Rate, far above what one machine can serve.
+	maxRate = 100_000_000
+	// maxPipeline bounds Config.Pipeline: more than any client that pipelines.
+	maxPipeline = 1000
+	// maxThreads bounds Config.Threads.
+	maxThreads = 256
 	// Timeout bounds one exchange, connecting included. A proxy that
 	// needs longer under this load is broken, and the round counts a timeout.
 	Timeout = 10 * time.Second
@@ -28,8 +32,7 @@ const (
 	errorPause = 10 * time.Millisecond
 )
 
-// Config says what load to make. Run makes HTTP/1.1 only and for a duration only;
-// what it refuses is for other generators.
+// Config says what load to make.
 type Config struct {
 	// Address of the server, host:port.
 	Address string
@@ -43,11 +46,24 @@ type Config struct {
 	TLS bool
 	// Resume has each connection resume the session of the one before it, with TLS and NewConnections.
 	Resume bool
-	// HTTP2 makes it HTTP/2, in cleartext with prior knowledge.
+	// HTTP2 makes it HTTP/2, in cleartext with prior knowledge, or under TLS by ALPN, which Run alone knows.
 	HTTP2 bool
+	// GRPC has each answer end with the trailer grpc-status: 0, with HTTP2; without it a request has failed.
+	GRPC bool
 	// Connections is the number of connections, each with one request in flight, or
 	// of HTTP/2 with Streams.
 	Connections, Streams int
+	// Pipeline is how many requests of HTTP/1.1 are in flight on each connection; 0 is 1.
+	Pipeline int
+	// Rate is how many requests are due per second, on all connections together; 0 for as many as are answered.
+	Rate float64
+	// Paths are requested in turn, in place of Path.
+	Paths []string
+	// Slow is how many of the connections read no more than slowBytes of HTTP/1.1 in slowEvery. Their requests count, but not
+	// their latencies.
+	Slow int
+	// Threads is how many event loops share the connections; 0 is 1.
+	Threads int
 	// Duration is how long new requests are started.
 	Duration time.Duration
 	// Requests is how many are made, in place of Duration; 0 for no such number.
@@ -74,8 +90,7 @@ func (e Errors) Add(o Errors) Errors {
 }
 
 // Result is what a run of load saw. It is printed as JSON by the load processes.
-// Latencies that a generator does not tell are 0: Min, Mean and SD of this package's,
-// the quantiles of h2load's.
+// Latencies that a generator does not tell are 0: Min and SD of this package's, the quantiles of h2load's.
 type Result struct {
 	Requests uint64        `json:"requests"` // responses read in full, whatever their status
 	Bytes    uint64        `json:"bytes"`    // of those responses; wrk's include header sections
@@ -91,6 +106,9 @@ type Result struct {
 	Errors   Errors        `json:"errors"`
 	// Resumed is how many of Requests came over a session of TLS that was resumed, as far as the generator knows.
 	Resumed uint64 `json:"resumed,omitempty"`
+	// Unsent is how many requests were due and had not been sent at the end, because all connections were waiting: the server
+	// does not keep up with the rate, and the latencies say nothing.
+	Unsent uint64 `json:"unsent,omitempty"`
 }
 
 // RequestsPerSecond returns the mean rate; 0 for an empty run.
@@ -116,124 +134,8 @@ func (c Config) check() error {
 		return fmt.Errorf("connections: %d is not in [1, %d]", c.Connections, maxConnections)
 	case len(c.Path) == 0 || c.Path[0] != '/':
 		return fmt.Errorf("path: %q does not begin with /", c.Path)
-	case c.TLS && c.HTTP2:
-		return errors.New("HTTP/2 under TLS: package load speaks it in cleartext only")
 	case c.Resume && !(c.TLS && c.NewConnections):
 		return errors.New("resumption: want TLS and new connections with it")
 	}
 	return nil
-}
-
-func (c Config) checkRun() error {
-	switch {
-	case c.HTTP2 || c.Streams != 0 || c.BodyFile != "" || c.Requests != 0:
-		return errors.New("HTTP/2, streams, a body or a number of requests: package load makes no such load")
-	case c.Duration <= 0:
-		return fmt.Errorf("duration: %v is not positive", c.Duration)
-	}
-	return c.check()
-}
-
-// run is the state that the connections of one Run share.
-type run struct {
-	config   Config
-	request  []byte
-	requests atomic.Uint64
-	resumed  atomic.Uint64
-	bytes    atomic.Uint64
-	latency  hist.Histogram
-
-	connectErrors, readErrors, writeErrors, timeouts, statusErrors atomic.Uint64
-}
-
-// Run makes load until the duration has passed or ctx ends, and lets requests in
-// flight finish. Failed requests are counted in the result; the error is only
-// about config.
-func Run(ctx context.Context, config Config) (Result, error) {
-	if err := config.checkRun(); err != nil {
-		return Result{}, err
-	}
-	r := &run{config: config, request: appendRequest(nil, config)}
-	ctx, cancel := context.WithTimeout(ctx, config.Duration)
-	defer cancel()
-	start := time.Now()
-	var group sync.WaitGroup
-	for i := range config.Connections {
-		group.Go(func() { r.connection(ctx, i) })
-	}
-	group.Wait()
-	return r.result(time.Since(start)), nil
-}
-
-// connection makes requests one after another until ctx ends.
-func (r *run) connection(ctx context.Context, i int) {
-	c := newConn(r.config, i)
-	defer c.close()
-	for ctx.Err() == nil {
-		start := time.Now()
-		response, err := c.exchange(r.request, start.Add(Timeout))
-		if err != nil {
-			r.countError(err)
-			c.close()
-			pause(ctx, errorPause)
-			continue
-		}
-		r.latency.Record(time.Since(start))
-		r.requests.Add(1)
-		r.bytes.Add(uint64(response.size))
-		if c.resumed {
-			r.resumed.Add(1)
-		}
-		if response.status/100 != 2 {
-			r.statusErrors.Add(1)
-		}
-		if r.config.NewConnections || response.close {
-			c.close()
-		}
-	}
-}
-
-func (r *run) countError(err error) {
-	var timeout net.Error
-	var step *stepError
-	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
-		r.timeouts.Add(1)
-	case errors.As(err, &step) && step.step == stepConnect:
-		r.connectErrors.Add(1)
-	case errors.As(err, &step) && step.step == stepWrite:
-		r.writeErrors.Add(1)
-	default:
-		r.readErrors.Add(1)
-	}
-}
-
-func (r *run) result(elapsed time.Duration) Result {
-	return Result{
-		Requests: r.requests.Load(),
-		Bytes:    r.bytes.Load(),
-		Resumed:  r.resumed.Load(),
-		Elapsed:  elapsed,
-		P50:      r.latency.Quantile(0.50),
-		P90:      r.latency.Quantile(0.90),
-		P99:      r.latency.Quantile(0.99),
-		P999:     r.latency.Quantile(0.999),
-		Max:      r.latency.Max(),
-		Errors: Errors{
-			Connect: r.connectErrors.Load(),
-			Read:    r.readErrors.Load(),
-			Write:   r.writeErrors.Load(),
-			Timeout: r.timeouts.Load(),
-			Status:  r.statusErrors.Load(),
-		},
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -24,6 +24,7 @@ type response struct {
 }
 
 var (
+	errLineEnd    = errors.New("response line does not end in CRLF")
 	errStatusLine = errors.New("status line is not HTTP/1.1 SP 3DIGIT SP reason (RFC 9112 section 4)")
 	errLength     = errors.New("response needs exactly one content-length of 1 to 10 digits")
 	errFields     = fmt.Errorf("response has more than %d header lines", maxFields)
@@ -59,7 +60,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 	line, ok := bytes.CutSuffix(line, []byte("\r\n"))
 	if !ok {
-		return nil, errors.New("response line does not end in CRLF")
+		return nil, errLineEnd
 	}
 	return line, nil
 }
@@ -78,38 +79,79 @@ func parseStatus(line []byte) (int, error) {
 }
 
 func readFields(r *bufio.Reader) (size int, closes bool, err error) {
-	size = -1
+	fields := framing{size: -1}
 	for range maxFields {
 		line, err := readLine(r)
 		if err != nil {
 			return 0, false, noEOF(err)
 		}
 		if len(line) == 0 {
-			if size < 0 {
-				return 0, false, errLength
-			}
-			return size, closes, nil
+			return fields.size, fields.closes, fields.check()
 		}
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok || len(name) == 0 {
-			return 0, false, fmt.Errorf("header line %q: want name: value", line)
-		}
-		value = bytes.Trim(value, " \t")
-		switch {
-		case bytes.EqualFold(name, []byte("content-length")):
-			if size >= 0 {
-				return 0, false, errLength
-			}
-			if size, err = parseLength(value); err != nil {
-				return 0, false, err
-			}
-		case bytes.EqualFold(name, []byte("transfer-encoding")):
-			return 0, false, errLength
-		case bytes.EqualFold(name, []byte("connection")):
-			closes = bytes.EqualFold(value, []byte("close"))
+		if err := fields.add(line); err != nil {
+			return 0, false, err
 		}
 	}
 	return 0, false, errFields
+}
+
+// parseHead reads a head that is whole: its lines, each with its CRLF.
+func parseHead(b []byte) (response, error) {
+	line, b, ok := bytes.Cut(b, []byte("\r\n"))
+	status, err := parseStatus(line)
+	if err != nil || !ok {
+		return response{}, errStatusLine
+	}
+	fields := framing{size: -1}
+	for n := 0; len(b) > 0; n++ {
+		if n == maxFields {
+			return response{}, errFields
+		}
+		if line, b, ok = bytes.Cut(b, []byte("\r\n")); !ok {
+			return response{}, errLineEnd
+		}
+		if err := fields.add(line); err != nil {
+			return response{}, err
+		}
+	}
+	return response{status: status, size: fields.size, close: fields.closes}, fields.check()
+}
+
+// framing is what the fields of a response say about its end.
+type framing struct {
+	size   int // -1 while it is not known
+	closes bool
+}
+
+// add reads a field line.
+func (f *framing) add(line []byte) error {
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	if !ok || len(name) == 0 || bytes.IndexByte(value, '\n') >= 0 {
+		return fmt.Errorf("header line %q: want name: value", line)
+	}
+	value = bytes.Trim(value, " \t")
+	switch {
+	case bytes.EqualFold(name, []byte("content-length")):
+		if f.size >= 0 {
+			return errLength
+		}
+		var err error
+		f.size, err = parseLength(value)
+		return err
+	case bytes.EqualFold(name, []byte("transfer-encoding")):
+		return errLength
+	case bytes.EqualFold(name, []byte("connection")):
+		f.closes = bytes.EqualFold(value, []byte("close"))
+	}
+	return nil
+}
+
+// check is about the fields together.
+func (f *framing) check() error {
+	if f.size < 0 {
+		return errLength
+	}
+	return nil
 }
 
 func parseLength(value []byte) (int, error) {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -89,4 +90,25 @@ func TestReadResponseDoesNotAllocate(t *testing.T) {
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
+}
+
+// FuzzParseHead holds the two readers of a head against each other.
+func FuzzParseHead(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n"))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\nX: y\r\n"))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"))
+	f.Fuzz(func(t *testing.T, head []byte) {
+		if bytes.Contains(head, []byte("\r\n\r\n")) || !bytes.HasSuffix(head, []byte("\r\n")) || bytes.HasPrefix(head, []byte("\r\n")) || len(head) > readBuffer/2 {
+			return // no head that is whole
+		}
+		got, err := parseHead(head)
+		if got.size > 1<<20 {
+			return
+		}
+		whole := append(append(bytes.Clone(head), "\r\n"...), make([]byte, max(0, got.size))...)
+		want, wantErr := readResponse(bufio.NewReaderSize(bytes.NewReader(whole), readBuffer))
+		if (err == nil) != (wantErr == nil) || err == nil && got != want {
+			t.Errorf("%q: %+v, %v; want %+v, %v", head, got, err, want, wantErr)
+		}
+	})
 }

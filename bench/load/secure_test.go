@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -24,9 +25,9 @@ func TestRunTLS(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			var server *counter
-			server = serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
-				if server.requests.Load() >= requests {
+			var served atomic.Int64
+			server := serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
+				if served.Add(1) >= requests {
 					cancel()
 				}
 				hello(w, r)

@@ -35,12 +35,14 @@ func needNghttp2(t *testing.T) {
 func measureHTTP2(t *testing.T, s bench.Scenario) bench.ScenarioReport {
 	t.Helper()
 	needNghttp2(t)
-	report, err := bench.Run(t.Context(), options(t, s))
+	o := options(t, s)
+	o.Load, o.CrossCheck = bench.Auto, true
+	report, err := bench.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	result := report.Scenarios[0]
-	if report.Failed() || result.Load != bench.H2load || len(result.Rounds) != 1 {
+	if report.Failed() || len(result.Rounds) != 1 {
 		t.Fatalf("%+v", result)
 	}
 	noneLeft(t)
@@ -58,6 +60,13 @@ func TestHTTP2Throughput(t *testing.T) {
 	for name, s := range map[string]bench.Scenario{"h2-h1": toOne, "h2-h2": toTwo, "grpc": call, "tls": secure} {
 		t.Run(name, func(t *testing.T) {
 			result := measureHTTP2(t, s)
+			if result.Load != bench.H2load || result.CheckedBy != bench.Own || len(result.CrossChecks) != 1 {
+				t.Fatalf("%+v", result)
+			}
+			check := result.CrossChecks[0]
+			if check.Load.Requests == 0 || check.Load.Bytes != check.Load.Requests*uint64(s.Body) || check.TotalCPU <= 0 || check.Load.P99 <= 0 {
+				t.Errorf("checked: %+v", check)
+			}
 			round := result.Rounds[0]
 			if round.Load.Requests == 0 || round.Load.Bytes != round.Load.Requests*uint64(s.Body) || round.TotalCPU <= 0 {
 				t.Errorf("%+v", round)
@@ -125,8 +134,8 @@ func TestHolders(t *testing.T) {
 	}
 }
 
-// TestWithoutH2load leaves out what cannot be measured, says so, and is no failure.
-func TestWithoutH2load(t *testing.T) {
+// TestWithoutNghttpd leaves out what cannot be measured, says so, and is no failure.
+func TestWithoutNghttpd(t *testing.T) {
 	o := options(t, bench.Scenario{Name: "h2-h2", Measure: bench.Throughput, Traffic: toHTTP2, Connections: 1, Streams: 1, Path: "/16", Body: 16})
 	t.Setenv("PATH", t.TempDir())
 	report, err := bench.Run(t.Context(), o)
@@ -134,7 +143,7 @@ func TestWithoutH2load(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := report.Scenarios[0]
-	if report.Failed() || len(s.Rounds) != 0 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "no h2load") {
+	if report.Failed() || len(s.Rounds) != 0 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "no nghttpd") {
 		t.Errorf("%+v", s)
 	}
 	if len(report.Goals) != 2 || slices.ContainsFunc(report.Goals, func(g bench.GoalResult) bool { return g.Measured }) {

@@ -41,6 +41,7 @@ type labFlags struct {
 	duration  time.Duration
 	warmup    time.Duration
 	load      string
+	check     bool
 	json      string
 	html      string
 }
@@ -55,7 +56,8 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 2 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
-	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator` of HTTP/1.1: auto, wrk or own; that of HTTP/2 is h2load, that of handshakes own")
+	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator`: auto, which is wrk for HTTP/1.1 and h2load for HTTP/2 where they can make the load and own elsewhere, wrk, or own for all of it")
+	flags.BoolVar(&f.check, "cross-check", false, "measure each proxy once more with another generator, and print both")
 	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
 	flags.StringVar(&f.html, "html", "", "`file` to write the report to as a page with plots, which needs no network")
 	if err := parse(flags, args, stderr); err != nil {
@@ -119,7 +121,9 @@ func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 		Warmup:    f.warmup,
 		Load:      bench.Generator(f.load),
 		Self:      self,
-		Progress:  stderr,
+
+		CrossCheck: f.check,
+		Progress:   stderr,
 	}
 	if err := options.Check(); err != nil {
 		return usagef(stderr, "%v", err)

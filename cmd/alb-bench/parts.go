@@ -39,18 +39,31 @@ func loadFlags(flags *flag.FlagSet, config *load.Config) {
 // runLoad makes load and prints the load.Result as JSON.
 func runLoad(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
 	var config load.Config
-	var headers stringList
+	var headers, also stringList
 	flags := flag.NewFlagSet("alb-bench load", flag.ContinueOnError)
 	loadFlags(flags, &config)
 	flags.DurationVar(&config.Duration, "duration", 5*time.Second, "`time` during which requests are started")
 	flags.BoolVar(&config.NewConnections, "new-connections", false, "open a connection per request")
 	flags.BoolVar(&config.TLS, "tls", false, "under TLS")
 	flags.BoolVar(&config.Resume, "resume", false, "resume the session of TLS with each new connection")
+	flags.BoolVar(&config.HTTP2, "http2", false, "HTTP/2, with prior knowledge or by ALPN")
+	flags.IntVar(&config.Streams, "streams", 0, "`number` of requests in flight on each connection of HTTP/2")
+	flags.IntVar(&config.Pipeline, "pipeline", 0, "`number` of requests in flight on each connection of HTTP/1.1")
+	flags.BoolVar(&config.GRPC, "grpc", false, "answers end with grpc-status: 0")
+	flags.Float64Var(&config.Rate, "rate", 0, "`requests` due per second, whether those before were answered or not; 0: as many as are answered")
+	flags.StringVar(&config.BodyFile, "body", "", "`file` that is the body of each request, a POST then")
+	flags.Uint64Var(&config.Requests, "requests", 0, "`number` of requests after which to stop")
+	flags.IntVar(&config.Slow, "slow", 0, "`number` of the connections that read slowly")
+	flags.IntVar(&config.Threads, "threads", 1, "`number` of threads")
+	flags.Var(&also, "also", "further request `target`, by turns, may be repeated")
 	flags.Var(&headers, "header", "`name: value` to send, may be repeated")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
 	config.Headers = headers
+	if len(also) > 0 {
+		config.Paths = append([]string{config.Path}, also...)
+	}
 	result, err := load.Run(ctx, config)
 	if err != nil {
 		return err
