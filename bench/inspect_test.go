@@ -132,6 +132,17 @@ func TestCheckLoad(t *testing.T) {
 	}
 }
 
+// TestMissing is about machines without nghttpd: goals of scenarios that are left out are not measured.
+func TestMissing(t *testing.T) {
+	two, one := Scenario{Traffic: peer.Traffic{Upstream: peer.HTTP2}}, Scenario{Traffic: peer.Traffic{Upstream: peer.HTTP1}}
+	if l := (&lab{}); l.missing(one) != "" || !strings.Contains(l.missing(two), "no nghttpd") {
+		t.Errorf("%q and %q", l.missing(one), l.missing(two))
+	}
+	if l := (&lab{nghttpd: "/bin/nghttpd"}); l.missing(two) != "" {
+		t.Errorf("with nghttpd %q", l.missing(two))
+	}
+}
+
 func TestGenerators(t *testing.T) {
 	there := func(name Generator) generator { return generator{name: name, path: "/bin/x"} }
 	all := generators{there(Own), there(Wrk), there(H2load)}

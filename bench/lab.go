@@ -152,6 +152,9 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 			l.progress.round("%s round %d/%d %s: %s", s.Name, n, rounds, r.Proxy, result.describe(r))
 		}
 	}
+	if err := l.latencies(ctx, entries, &result); err != nil {
+		return result, err
+	}
 	if err := l.crossCheck(ctx, entries, &result); err != nil {
 		return result, err
 	}
@@ -203,6 +206,7 @@ func (l *lab) round(ctx context.Context, s Scenario, p Proxy, n int) (r Round, e
 		return r, err
 	}
 	defer func() { err = errors.Join(err, running.stop()) }()
+	r.Startup = running.startup
 	if err := s.checkAnswer(running.answer); err != nil {
 		return r, err
 	}

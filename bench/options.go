@@ -63,6 +63,8 @@ type Options struct {
 	Load Generator
 	// CrossCheck has each proxy measured once more in every scenario of throughput, by another generator.
 	CrossCheck bool
+	// Latency has the latencies of each proxy measured in every scenario of throughput, at parts of the lowest peak.
+	Latency bool
 	// Self is the path of a program with the sub-commands origin, load, idle, stall and
 	// control-plane.
 	Self string

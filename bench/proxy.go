@@ -17,8 +17,8 @@ import (
 const (
 	// readyTimeout bounds the wait for the first answer of a started process.
 	readyTimeout = 10 * time.Second
-	// readyPoll is the pause between two attempts.
-	readyPoll = 20 * time.Millisecond
+	// readyPoll is the pause between two attempts: what a start takes is known to that.
+	readyPoll = 2 * time.Millisecond
 	// probeTimeout bounds one attempt.
 	probeTimeout = 2 * time.Second
 	// versionTimeout bounds the question for a program's version.
@@ -31,6 +31,7 @@ type runningProxy struct {
 	address string
 	dir     string
 	answer  load.Answer // the first, to the scenario's question
+	startup time.Duration
 }
 
 // proxyAddresses is how many addresses a proxy gets: the listener's first.
@@ -68,6 +69,7 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 	if err := launch.Write(dir); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	c, err := l.spawner.Start(child.Spec{
 		Path:        p.Path,
 		Args:        launch.Args,
@@ -83,6 +85,7 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 	if running.answer, err = awaitAnswer(ctx, c, s.question(at[0])); err != nil {
 		return nil, errors.Join(err, running.stop())
 	}
+	running.startup = time.Since(began)
 	return running, nil
 }
 

@@ -38,6 +38,8 @@ type ScenarioReport struct {
 	// CrossChecks are rounds with load by another generator, named in CheckedBy; they are no part of Summary.
 	CrossChecks []Round   `json:"cross_checks,omitempty"`
 	CheckedBy   Generator `json:"checked_by,omitempty"`
+	// Latencies are at rates that all can serve.
+	Latencies []LatencyRound `json:"latencies,omitempty"`
 }
 
 // Round is one proxy measured once.
@@ -60,9 +62,13 @@ type Round struct {
 	// [0, 1]; 0 when the CPU is shared anyway.
 	Foreign float64 `json:"foreign"`
 
-	// Of all others: resident bytes of the proxy's processes before, and with the
-	// connections or streams held or after the download; PeakRSS is the most during
-	// the download.
+	// Startup is the time from when the process was started to its first answer with status 200, to some milliseconds: the
+	// question is asked again and again.
+	Startup time.Duration `json:"startup_ns,omitempty"`
+
+	// Resident bytes of the proxy's processes before, and with the connections or streams
+	// held, after the download or the load; PeakRSS is the most during the download. In
+	// throughput nothing but the first answer comes before.
 	BaseRSS  int64 `json:"base_rss"`
 	PeakRSS  int64 `json:"peak_rss,omitempty"`
 	AfterRSS int64 `json:"after_rss"`
@@ -109,20 +115,22 @@ type Summary struct {
 	Rounds int    `json:"rounds"` // with a result
 	Failed int    `json:"failed"` // without a result, or with errors
 
-	RequestsPerSecond       float64     `json:"requests_per_second"`
-	RequestsPerSecondSpread float64     `json:"requests_per_second_spread"`
-	CPU                     float64     `json:"cpu_us_per_request"`
-	UserCPU                 float64     `json:"user_cpu_us_per_request"`
-	SystemCPU               float64     `json:"system_cpu_us_per_request"`
-	CPUSpread               float64     `json:"cpu_spread"`
-	Busy                    float64     `json:"busy"` // CPU time over wall time: 1 is a whole CPU
-	Foreign                 float64     `json:"foreign"`
-	P50                     float64     `json:"p50_us"`
-	P90                     float64     `json:"p90_us"`
-	P99                     float64     `json:"p99_us"`
-	P999                    float64     `json:"p999_us"`
-	Max                     float64     `json:"max_us"`
-	Errors                  load.Errors `json:"errors"`
+	RequestsPerSecond       float64 `json:"requests_per_second"`
+	RequestsPerSecondSpread float64 `json:"requests_per_second_spread"`
+	CPU                     float64 `json:"cpu_us_per_request"`
+	UserCPU                 float64 `json:"user_cpu_us_per_request"`
+	SystemCPU               float64 `json:"system_cpu_us_per_request"`
+	CPUSpread               float64 `json:"cpu_spread"`
+	// Startup is in milliseconds.
+	Startup float64     `json:"startup_ms"`
+	Busy    float64     `json:"busy"` // CPU time over wall time: 1 is a whole CPU
+	Foreign float64     `json:"foreign"`
+	P50     float64     `json:"p50_us"`
+	P90     float64     `json:"p90_us"`
+	P99     float64     `json:"p99_us"`
+	P999    float64     `json:"p999_us"`
+	Max     float64     `json:"max_us"`
+	Errors  load.Errors `json:"errors"`
 	// Mean is that of the latency, for generators that do not tell quantiles.
 	Mean float64 `json:"mean_us"`
 	// Gigabits of bodies per second, in units of 10^9 bits.
@@ -158,6 +166,9 @@ func (r Report) Failed() bool {
 				return true
 			}
 		}
+		if slices.ContainsFunc(s.Latencies, func(l LatencyRound) bool { return l.Error != "" || l.Load.Errors.Total() > 0 }) {
+			return true
+		}
 	}
 	return false
 }
@@ -172,6 +183,7 @@ func (s *ScenarioReport) summarize(names []string) {
 				sum.count(r)
 			}
 		}
+		sum.Startup = median(s.values(name, func(r Round) float64 { return r.Startup.Seconds() * 1000 }))
 		if s.Scenario.Measure != Updated {
 			s.summarizeMemory(&sum)
 		}

@@ -117,6 +117,16 @@ func sampleReport(t *testing.T) Report {
 		moved.Rounds = append(moved.Rounds, moved1m(peer.ProxyALB, i+1, 2), moved1m(peer.Nginx, i+1, 1))
 		pushed.Rounds = append(pushed.Rounds, updated(i+1, time.Duration(1+i)))
 	}
+	for i := range small.Rounds {
+		r := &small.Rounds[i]
+		r.Startup, r.BaseRSS, r.AfterRSS = 50*time.Millisecond, 30<<20, 40<<20
+	}
+	small.Latencies = []LatencyRound{
+		{Proxy: peer.ProxyALB, Part: 0.5, Rate: 50, Load: load.Result{Requests: 50, Elapsed: time.Second, P50: time.Millisecond, P90: 2 * time.Millisecond, Max: time.Second}},
+		{Proxy: peer.Nginx, Part: 0.5, Rate: 50, Load: load.Result{Requests: 40, Elapsed: time.Second, Unsent: 10}},
+		{Proxy: peer.HAProxy, Part: 0.5, Rate: 50, Error: "does not start"},
+	}
+	small.CheckedBy, small.CrossChecks = Own, []Round{measured(peer.ProxyALB, 4, 9900*time.Nanosecond), {Proxy: peer.Nginx, Round: 4, Error: "does not start"}}
 	moved.summarize(names[:2])
 	pushed.summarize(names[:1])
 	small.summarize(names)
@@ -185,6 +195,41 @@ func TestGoals(t *testing.T) {
 	for i, g := range got {
 		if g.Goal = ""; g != want[i] {
 			t.Errorf("goal %d: got %+v, want %+v", i, g, want[i])
+		}
+	}
+}
+
+func TestLowestPeak(t *testing.T) {
+	s := ScenarioReport{Rounds: []Round{{Proxy: "none", Error: "failed"}}}
+	if got := s.lowestPeak(); got != 0 {
+		t.Errorf("of nobody: %v", got)
+	}
+	rate := func(proxy string, n uint64) Round {
+		return Round{Proxy: proxy, Load: load.Result{Requests: n, Elapsed: time.Second}}
+	}
+	s.Rounds = append(s.Rounds, rate("a", 10), rate("a", 30), rate("a", 20), rate("b", 15), rate("b", 40), rate("b", 50))
+	if got := s.lowestPeak(); got != 20 {
+		t.Errorf("%v, want the median of the slower one, 20", got)
+	}
+}
+
+func TestKept(t *testing.T) {
+	for _, test := range []struct {
+		r    LatencyRound
+		want bool
+	}{
+		{LatencyRound{Load: load.Result{Requests: 1000}}, true},
+		{LatencyRound{Load: load.Result{Requests: 1000, Unsent: 10}}, true},
+		{LatencyRound{Load: load.Result{Requests: 1000, Unsent: 11}}, false},
+		{LatencyRound{Load: load.Result{Requests: 1000, Errors: load.Errors{Read: 1}}}, false},
+		{LatencyRound{Error: "x"}, false},
+	} {
+		if got := test.r.kept(); got != test.want {
+			t.Errorf("%+v: %v", test.r, got)
+		}
+		failed := Report{Scenarios: []ScenarioReport{{Latencies: []LatencyRound{test.r}}}}.Failed()
+		if want := test.r.Error != "" || test.r.Load.Errors.Total() > 0; failed != want {
+			t.Errorf("%+v: failed %v, want %v", test.r, failed, want)
 		}
 	}
 }

@@ -24,6 +24,8 @@ func (r Report) WriteText(w io.Writer) error {
 	for _, columns := range allColumns() {
 		r.writeTable(&b, columns)
 	}
+	r.writeStarts(&b)
+	r.writeLatencies(&b)
 	r.writeCrossChecks(&b)
 	r.writeNotes(&b)
 	r.writeDisturbances(&b)
@@ -191,6 +193,20 @@ func updateCells(_ Scenario, sum Summary) []string {
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
+
+// writeStarts writes what a proxy needs to be there, and what its memory comes to under load.
+func (r Report) writeStarts(b *strings.Builder) {
+	t := newTable(b)
+	t.row("scenario", "proxy", "start ms", "RSS idle", "RSS loaded")
+	for _, s := range r.Scenarios {
+		for _, sum := range s.Summary {
+			if s.Scenario.driven() && sum.Rounds > 0 && sum.Startup > 0 {
+				t.row(s.Scenario.Name, sum.Proxy, fmt.Sprintf("%.0f", sum.Startup), mebibytes(sum.BaseRSS), mebibytes(sum.AfterRSS))
+			}
+		}
+	}
+	t.flush()
+}
 
 // writeNotes says who did not take part as the others did.
 func (r Report) writeNotes(b *strings.Builder) {

@@ -12,6 +12,10 @@ import (
 // throughput warms the proxy up and measures the CPU time it needs for a whole run
 // of the load generator, first connection to last.
 func (l *lab) throughput(ctx context.Context, s Scenario, p *runningProxy, r *Round) error {
+	var err error
+	if r.BaseRSS, err = p.rss(); err != nil {
+		return err
+	}
 	warm, err := l.warmUp(ctx, s, p)
 	if err != nil {
 		return err
@@ -21,6 +25,15 @@ func (l *lab) throughput(ctx context.Context, s Scenario, p *runningProxy, r *Ro
 		return err
 	}
 	config.Duration = l.options.Duration
+	if err := l.driven(ctx, s, p, config, warm, r); err != nil {
+		return err
+	}
+	r.AfterRSS, err = p.rss()
+	return err
+}
+
+// driven makes the load that is measured.
+func (l *lab) driven(ctx context.Context, s Scenario, p *runningProxy, config load.Config, warm load.Result, r *Round) error {
 	if !l.generatorOf(s).counts {
 		return l.measured(ctx, s, p, config, r)
 	}

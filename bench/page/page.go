@@ -139,7 +139,7 @@ func newSection(s bench.ScenarioReport, series map[string]int) section {
 		out.Load = "load by " + string(s.Load)
 	}
 	present := slices.DeleteFunc(slices.Clone(s.Summary), func(sum bench.Summary) bool { return sum.Rounds == 0 })
-	p := plots{scenario: s.Scenario, summary: present, series: series}
+	p := plots{scenario: s.Scenario, summary: present, latencies: s.Latencies, series: series}
 	out.Figures = p.figures()
 	var rows [][]string
 	out.Head, rows = s.Table()

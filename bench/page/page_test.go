@@ -46,6 +46,12 @@ func sample(word string) bench.Report {
 			})
 		}
 		s.Summary = append(s.Summary, bench.Summary{Proxy: "absent"})
+		if measure == bench.Throughput {
+			at := load.Result{P50: 1000, P90: 2000, P99: 3000, P999: 4000, Max: 5000}
+			for _, part := range []float64{0.5, 0.8} {
+				s.Latencies = append(s.Latencies, bench.LatencyRound{Proxy: peer.ProxyALB, Part: part, Rate: 100, Load: at}, bench.LatencyRound{Proxy: word, Part: part, Rate: 100, Error: word})
+			}
+		}
 		r.Scenarios = append(r.Scenarios, s)
 	}
 	return r
@@ -117,7 +123,8 @@ func check(t *testing.T, token html.Token) {
 func TestContent(t *testing.T) {
 	got := written(t, sample("other"))
 	for text, want := range map[string]int{
-		"<svg ": 6, "<figure>": 6, // throughput has two plots, updates none
+		"<svg ": 8, "<figure>": 8, // throughput has four plots, updates none
+		"Latency at 50 % of the lowest peak, 100/s": 2, "Latency at 80 % of the lowest peak, 100/s": 2,
 		"10 µs (1.50 times)": 1, "900 B (2.00 times)": 2, "Latency under full load": 2,
 		"no result": 6, "1 of 2 that were measured are met": 1, "4841472": 1, ">not met<": 1, ">not measured<": 1,
 		"&#43;5.0%": 1, "too few rounds to tell": 1, "Rounds that failed": 1, "round 0, other: other": 6, "errors: connect 0, read 1": 6,

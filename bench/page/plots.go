@@ -11,9 +11,10 @@ import (
 
 // plots draws one scenario.
 type plots struct {
-	scenario bench.Scenario
-	summary  []bench.Summary // of proxies with a result
-	series   map[string]int
+	scenario  bench.Scenario
+	summary   []bench.Summary // of proxies with a result
+	latencies []bench.LatencyRound
+	series    map[string]int
 }
 
 // figures are the plots of the scenario's measure; there is none where there is nothing to compare in a picture.
@@ -30,7 +31,7 @@ func (p plots) figures() []figure {
 		perGiB := float64(1<<30) / float64(max(1, p.scenario.Body)) / 1000 // from microseconds per answer
 		return []figure{p.cpu("CPU time per GiB", "ms", perGiB)}
 	}
-	return append([]figure{p.cpu("CPU time per request", "µs", 1)}, p.latency()...)
+	return append([]figure{p.cpu("CPU time per request", "µs", 1)}, append(p.paced(), p.latency()...)...)
 }
 
 // cpu draws CPU times, in microseconds per answer times the factor.
@@ -73,12 +74,35 @@ func (p plots) latency() []figure {
 			})
 		}
 	}
-	svg := plot.Lines(p.scenario.Name+": "+title, "µs", []string{"p50", "p90", "p99", "p99.9", "max"}, lines)
+	svg := plot.Lines(p.scenario.Name+": "+title, "µs", quantiles(), lines)
 	if svg == "" {
 		return nil
 	}
 	return []figure{drawn(title, nil, svg)}
 }
+
+// paced draws quantiles at each part of the lowest peak.
+func (p plots) paced() []figure {
+	var figures []figure
+	var lines []plot.Line
+	for i, l := range p.latencies {
+		if l.Error == "" {
+			lines = append(lines, plot.Line{Name: l.Proxy, Series: p.series[l.Proxy], Values: l.Quantiles()})
+		}
+		if i+1 < len(p.latencies) && p.latencies[i+1].Part == l.Part {
+			continue
+		}
+		title := fmt.Sprintf("Latency at %.0f %% of the lowest peak, %s/s", 100*l.Part, plot.Short(l.Rate))
+		if svg := plot.Lines(p.scenario.Name+": "+title, "µs", quantiles(), lines); svg != "" {
+			figures = append(figures, drawn(title, nil, svg))
+		}
+		lines = nil
+	}
+	return figures
+}
+
+// quantiles are the ticks of latencies.
+func quantiles() []string { return []string{"p50", "p90", "p99", "p99.9", "max"} }
 
 func drawn(title string, parts []string, svg string) figure {
 	return figure{Title: title, Parts: parts, SVG: template.HTML(svg)}

@@ -42,6 +42,7 @@ type labFlags struct {
 	warmup    time.Duration
 	load      string
 	check     bool
+	latency   bool
 	json      string
 	html      string
 }
@@ -58,6 +59,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
 	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator`: auto, which is wrk for HTTP/1.1 and h2load for HTTP/2 where they can make the load and own elsewhere, wrk, or own for all of it")
 	flags.BoolVar(&f.check, "cross-check", false, "measure each proxy once more with another generator, and print both")
+	flags.BoolVar(&f.latency, "latency", false, "measure latencies at 50, 80 and 95 % of the lowest peak too")
 	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
 	flags.StringVar(&f.html, "html", "", "`file` to write the report to as a page with plots, which needs no network")
 	if err := parse(flags, args, stderr); err != nil {
@@ -122,8 +124,8 @@ func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 		Load:      bench.Generator(f.load),
 		Self:      self,
 
-		CrossCheck: f.check,
-		Progress:   stderr,
+		CrossCheck: f.check, Latency: f.latency,
+		Progress: stderr,
 	}
 	if err := options.Check(); err != nil {
 		return usagef(stderr, "%v", err)

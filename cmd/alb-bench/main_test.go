@@ -78,12 +78,24 @@ func noneLeft(t *testing.T) {
 var small = bench.Scenario{Name: "h1-small", Measure: bench.Throughput, Connections: 8, Path: "/16", Body: 16}
 
 func TestThroughput(t *testing.T) {
-	report, err := bench.Run(t.Context(), options(t, small))
+	o := options(t, small)
+	o.Latency = true
+	report, err := bench.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	latencies := report.Scenarios[0].Latencies
+	if len(latencies) != 3 {
+		t.Fatalf("%+v, want latencies at three rates", latencies)
+	}
+	for i, l := range latencies {
+		if l.Error != "" || l.Load.Requests == 0 || l.Load.P50 <= 0 || l.Rate <= 0 || i > 0 && l.Rate <= latencies[i-1].Rate {
+			t.Errorf("%+v", l)
+		}
+	}
 	round := report.Scenarios[0].Rounds[0]
-	if report.Failed() || round.Load.Requests == 0 || round.TotalCPU <= 0 || round.UserCPU+round.SystemCPU != round.TotalCPU {
+	if report.Failed() || round.Load.Requests == 0 || round.TotalCPU <= 0 || round.UserCPU+round.SystemCPU != round.TotalCPU ||
+		round.Startup <= 0 || round.BaseRSS <= 0 || round.AfterRSS <= 0 {
 		t.Errorf("%+v", round)
 	}
 	if sum := report.Scenarios[0].Summary[0]; sum.Proxy != peer.ProxyALB || sum.CPU <= 0 || sum.RequestsPerSecond <= 0 || sum.P99 < sum.P50 {
