@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// readyTimeout bounds the wait for the first answer of a started process.
-	readyTimeout = 10 * time.Second
+	// readyTimeout bounds the wait for the first answer of a started process: with 10,000 clusters some take a while.
+	readyTimeout = time.Minute
 	// readyPoll is the pause between two attempts: what a start takes is known to that.
 	readyPoll = 2 * time.Millisecond
 	// probeTimeout bounds one attempt.

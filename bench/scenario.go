@@ -67,6 +67,9 @@ type Scenario struct {
 	// Rate is how many requests are due per second, whether those before them were answered or not; 0 for as many as are answered.
 	Rate float64 `json:"rate,omitempty"`
 
+	// Growth says what it is a point of, nil of nothing.
+	Growth *Growth `json:"growth,omitempty"`
+
 	// with is the generator where it is not the usual one.
 	with Generator
 }
@@ -146,7 +149,7 @@ func (s Scenario) small() Scenario {
 // probed is the path that the proxy is asked for before it is measured, and the size of
 // the answer. A large one would be half the measurement.
 func (s Scenario) probed() (path string, body int) {
-	if s.Measure == Download {
+	if s.Measure == Download || s.Body > load.MaxProbeBody {
 		return smallPath, smallBody
 	}
 	return s.Path, s.Body

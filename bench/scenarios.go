@@ -21,6 +21,9 @@ const (
 	http2Streams     = 64
 )
 
+// manyRoutes are those of a large gateway.
+const manyRoutes = 10_000
+
 // pipelined is how many requests a client has in flight that does not wait, and slowClients how many of loadConnections read slowly.
 const (
 	pipelined   = 8
@@ -56,7 +59,7 @@ const (
 
 // Scenarios lists every scenario.
 func Scenarios() []Scenario {
-	return slices.Concat(http1Scenarios(), http2Scenarios(), tlsScenarios(), updateScenarios())
+	return slices.Concat(http1Scenarios(), http2Scenarios(), tlsScenarios(), updateScenarios(), growthScenarios())
 }
 
 // updateScenarios are about control planes. A mesh of 10,000 services is what large users of
@@ -72,6 +75,8 @@ func updateScenarios() []Scenario {
 
 func http1Scenarios() []Scenario {
 	traffic := peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1}
+	bulk := traffic
+	bulk.Bulk = true
 	return []Scenario{
 		{
 			Name: h1Small, About: "HTTP/1.1 keep-alive, 16-byte answers", Measure: Throughput, Traffic: traffic,
@@ -84,6 +89,15 @@ func http1Scenarios() []Scenario {
 		{
 			Name: "h1-64k", About: "HTTP/1.1 keep-alive, 64 KiB answers", Measure: Throughput, Traffic: traffic,
 			Connections: loadConnections, Path: "/64k", Body: 64 << 10,
+		},
+		{
+			Name: "routes-10k", About: "HTTP/1.1 keep-alive, the last of 10,000 routes, 16-byte answers", Measure: Throughput,
+			Traffic:     peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1, Routes: manyRoutes},
+			Connections: loadConnections, Path: peer.RoutePath(manyRoutes-1, smallPath), Body: smallBody,
+		},
+		{
+			Name: "h1-1m", About: "HTTP/1.1 keep-alive, 8 connections, 1 MiB answers", Measure: Transfer, Traffic: bulk,
+			Connections: transferConnections, Path: "/1m", Body: 1 << 20,
 		},
 		{
 			Name: "h1-churn", About: "HTTP/1.1, a connection per request", Measure: Throughput, Traffic: traffic,
@@ -154,10 +168,29 @@ func DefaultScenarios() []string {
 	return []string{h1Small, h2ToH2, h2ToH1, grpcUnary, idle10k, xds10k}
 }
 
-// FindScenarios returns the scenarios of the given names in that order.
+// ScenarioNames lists what FindScenarios knows: every scenario by itself but for the points of curves, and the curves.
+func ScenarioNames() []string {
+	var names []string
+	for _, s := range Scenarios() {
+		if s.Growth == nil {
+			names = append(names, s.Name)
+		}
+	}
+	return append(names, curves()...)
+}
+
+// FindScenarios returns the scenarios of the given names in that order. The name of a curve is for all of its points.
 func FindScenarios(names []string) ([]Scenario, error) {
 	var found []Scenario
 	for _, name := range names {
+		if slices.Contains(curves(), name) {
+			for _, s := range growthScenarios() {
+				if s.Growth.Curve == name {
+					found = append(found, s)
+				}
+			}
+			continue
+		}
 		s, err := findScenario(name)
 		if err != nil {
 			return nil, err
@@ -168,14 +201,12 @@ func FindScenarios(names []string) ([]Scenario, error) {
 }
 
 func findScenario(name string) (Scenario, error) {
-	var known []string
 	for _, s := range Scenarios() {
 		if s.Name == name {
 			return s, nil
 		}
-		known = append(known, s.Name)
 	}
-	return Scenario{}, fmt.Errorf("scenario %q: want one of %s", name, strings.Join(known, ", "))
+	return Scenario{}, fmt.Errorf("scenario %q: want one of %s", name, strings.Join(ScenarioNames(), ", "))
 }
 
 // kilobyteOfHeaders returns the headers of a browser with cookies, 1024 bytes with

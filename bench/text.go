@@ -24,6 +24,7 @@ func (r Report) WriteText(w io.Writer) error {
 	for _, columns := range allColumns() {
 		r.writeTable(&b, columns)
 	}
+	r.writeCurves(&b)
 	r.writeStarts(&b)
 	r.writeLatencies(&b)
 	r.writeCrossChecks(&b)
@@ -200,7 +201,7 @@ func (r Report) writeStarts(b *strings.Builder) {
 	t.row("scenario", "proxy", "start ms", "RSS idle", "RSS loaded")
 	for _, s := range r.Scenarios {
 		for _, sum := range s.Summary {
-			if s.Scenario.driven() && sum.Rounds > 0 && sum.Startup > 0 {
+			if s.Scenario.driven() && s.Scenario.Growth == nil && sum.Rounds > 0 && sum.Startup > 0 {
 				t.row(s.Scenario.Name, sum.Proxy, fmt.Sprintf("%.0f", sum.Startup), mebibytes(sum.BaseRSS), mebibytes(sum.AfterRSS))
 			}
 		}

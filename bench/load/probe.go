@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// maxProbeBody bounds the body of an answer to a probe.
-const maxProbeBody = 2 << 20
+// MaxProbeBody bounds the body of an answer to a probe.
+const MaxProbeBody = 2 << 20
 
 // Question is a request of a probe.
 type Question struct {
@@ -60,12 +60,12 @@ func Probe(ctx context.Context, q Question, timeout time.Duration) (Answer, erro
 		return Answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProbeBody+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxProbeBody+1))
 	switch {
 	case err != nil:
 		return Answer{}, err
-	case len(body) > maxProbeBody:
-		return Answer{}, fmt.Errorf("body has more than %d bytes", maxProbeBody)
+	case len(body) > MaxProbeBody:
+		return Answer{}, fmt.Errorf("body has more than %d bytes", MaxProbeBody)
 	}
 	return Answer{resp.StatusCode, resp.Header, resp.Trailer, body, describe(resp.TLS)}, nil
 }

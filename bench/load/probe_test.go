@@ -52,7 +52,7 @@ func TestProbeTLS(t *testing.T) {
 }
 
 func TestProbeFails(t *testing.T) {
-	large := serve(t, -1, nil, func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxProbeBody+1)) })
+	large := serve(t, -1, nil, func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, MaxProbeBody+1)) })
 	slow := serve(t, -1, nil, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for name, q := range map[string]Question{
 		"large":      {Address: large.address(), Path: "/"},

@@ -4,6 +4,7 @@
 //
 //	/16  /1k  /64k  /1m  /1g   that many bytes, k = 1024, m = 1024 k, g = 1024 m
 //	/bytes/N                   N bytes
+//	/rN/...                    as what follows: N is the number of a route
 //
 // Everything else is answered 404. ServeMirror is another server, which shows what a
 // proxy has made of a request.
@@ -43,6 +44,7 @@ const (
 // ParseSize returns the number of bytes that the path of a request asks for;
 // false when it asks for none or for more than MaxBody.
 func ParseSize(path []byte) (int, bool) {
+	path = cutRoute(path)
 	digits, ok := bytes.CutPrefix(path, []byte("/bytes/"))
 	unit := 1
 	if !ok {
@@ -67,6 +69,16 @@ func ParseSize(path []byte) (int, bool) {
 		return 0, false
 	}
 	return n, true
+}
+
+// cutRoute takes the number of a route off the path.
+func cutRoute(path []byte) []byte {
+	rest, ok := bytes.CutPrefix(path, []byte("/r"))
+	digits := bytes.IndexByte(rest, '/')
+	if !ok || digits < 1 || len(bytes.Trim(rest[:digits], "0123456789")) > 0 {
+		return path
+	}
+	return rest[digits:]
 }
 
 func cutUnit(size []byte) (digits []byte, unit int) {

@@ -19,6 +19,7 @@ func TestParseSize(t *testing.T) {
 		{"/bytes/0", 0, true}, {"/bytes/123", 123, true}, {"/16m", 16 << 20, true}, {"/1g", MaxBody, true}, {"/bytes/1073741824", MaxBody, true},
 		{"", 0, false}, {"/", 0, false}, {"/k", 0, false}, {"/bytes/", 0, false}, {"/bytes/1k", 0, false},
 		{"/1025m", 0, false}, {"/2g", 0, false}, {"/bytes/1073741825", 0, false}, {"/99999999999999999999999", 0, false},
+		{"/r0/16", 16, true}, {"/r9999/bytes/5", 5, true}, {"/r/16", 0, false}, {"/rx/16", 0, false}, {"/r1x/16", 0, false}, {"/r1", 0, false}, {"/r1/r2/16", 0, false},
 		{"/-1", 0, false}, {"/1t", 0, false}, {"/16?x", 0, false}, {"16", 0, false},
 	}
 	for _, test := range tests {

@@ -36,6 +36,7 @@ type view struct {
 	Goals    []goal
 	GoalsMet string
 	Findings []finding
+	Curves   []section
 	Sections []section
 	Failures []string
 }
@@ -83,8 +84,13 @@ func newView(r bench.Report) view {
 	for _, f := range r.Findings {
 		v.Findings = append(v.Findings, newFinding(f))
 	}
+	for _, c := range r.Curves() {
+		v.Curves = append(v.Curves, newCurve(c, series))
+	}
 	for _, s := range r.Scenarios {
-		v.Sections = append(v.Sections, newSection(s, series))
+		if s.Scenario.Growth == nil {
+			v.Sections = append(v.Sections, newSection(s, series))
+		}
 		for _, round := range s.Rounds {
 			if why := round.Failure(); why != "" {
 				v.Failures = append(v.Failures, fmt.Sprintf("%s, round %d, %s: %s", s.Scenario.Name, round.Round, round.Proxy, why))

@@ -55,11 +55,18 @@ frontend bench
     http-request set-header {{.RequestHeader}} {{.HeaderValue}}
     http-response set-header {{.ResponseHeader}} {{.HeaderValue}}
 {{- end}}
+{{- if .Traffic.Routes}}
+    use_backend %[path,map_beg({{.Dir}}/{{.Map}})]
+{{- else}}
     default_backend origin
+{{- end}}
+{{range .Clusters}}
+backend {{.}}
+    server origin {{$.Origin}}{{if $.OriginHTTP2}} proto h2{{end}}
+{{end}}`))
 
-backend origin
-    server origin {{.Origin}}{{if .OriginHTTP2}} proto h2{{end}}
-`))
+// haproxyMap is the file that says which prefix of a path is for which backend: a tree, where a condition for each would be a list.
+const haproxyMap = "routes.map"
 
 // haproxyLacks is about what haproxy -vv calls HOL_RISK: what the client of one stream
 // does not read blocks the upstream connection, and with it the streams of others. The
@@ -79,12 +86,21 @@ func configureHAProxy(s Spec) (Launch, error) {
 	err := haproxyTemplate.Execute(&text, struct {
 		words
 		Connections int
-	}{s.words(), s.MaxConnections + haproxyConnections})
+		Map         string
+	}{s.words(), s.MaxConnections + haproxyConnections, haproxyMap})
 	if err != nil {
 		return Launch{}, err
 	}
+	files := map[string]string{"haproxy.cfg": text.String()}
+	if s.Traffic.Routes > 0 {
+		var table strings.Builder
+		for _, r := range s.Traffic.routes() {
+			table.WriteString(r.Prefix + " " + r.Cluster + "\n")
+		}
+		files[haproxyMap] = table.String()
+	}
 	return Launch{
-		Files: map[string]string{"haproxy.cfg": text.String()},
+		Files: files,
 		Args:  []string{"-db", "-f", filepath.Join(s.Dir, "haproxy.cfg")},
 	}, nil
 }

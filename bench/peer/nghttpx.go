@@ -59,6 +59,9 @@ func nghttpxLacks(t Traffic) string {
 	if t.ControlPlane {
 		return lacksControlPlane
 	}
+	if t.Routes > 0 {
+		return "is not compared on routes"
+	}
 	if t.Downstream != HTTP2 {
 		return "is compared on HTTP/2 only"
 	}

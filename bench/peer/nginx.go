@@ -43,14 +43,14 @@ http {
     fastcgi_temp_path {{.Dir}}/fastcgi;
     uwsgi_temp_path {{.Dir}}/uwsgi;
     scgi_temp_path {{.Dir}}/scgi;
-
-    upstream origin {
-        server {{.Origin}};
-        keepalive {{.Pool}};
+{{range .Clusters}}
+    upstream {{.}} {
+        server {{$.Origin}};
+        keepalive {{$.Pool}};
         keepalive_requests 1000000000;
         keepalive_timeout 1h;
     }
-
+{{end}}
     server {
         listen {{.Listen}} {{if .Traffic.TLS}}ssl {{end}}{{if .HTTP2}}http2 {{end}}reuseport backlog=4096;
 {{- if .Traffic.TLS}}
@@ -61,33 +61,34 @@ http {
         ssl_ecdh_curve {{.Curve}};
         ssl_session_tickets on;
 {{- end}}
-        location / {
-{{- if .Traffic.GRPC}}
-            grpc_pass grpc://origin;
+{{- range .Routes}}
+        location {{.Prefix}} {
+{{- if $.Traffic.GRPC}}
+            grpc_pass grpc://{{.Cluster}};
             grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             grpc_set_header X-Forwarded-Proto $scheme;
             grpc_set_header X-Request-Id $request_id;
             grpc_buffer_size 8k;
-{{- if .Traffic.AddHeaders}}
-            grpc_set_header {{.RequestHeader}} {{.HeaderValue}};
+{{- if $.Traffic.AddHeaders}}
+            grpc_set_header {{$.RequestHeader}} {{$.HeaderValue}};
 {{- end}}
 {{- else}}
-            proxy_pass http://origin;
+            proxy_pass http://{{.Cluster}};
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Request-Id $request_id;
-{{- if .Traffic.AddHeaders}}
-            proxy_set_header {{.RequestHeader}} {{.HeaderValue}};
+{{- if $.Traffic.AddHeaders}}
+            proxy_set_header {{$.RequestHeader}} {{$.HeaderValue}};
 {{- end}}
-{{- if .Traffic.Buffers}}
+{{- if $.Traffic.Buffers}}
             proxy_buffer_size 4k;
-            proxy_buffers {{.DataPages}} 4k;
+            proxy_buffers {{$.DataPages}} 4k;
             proxy_busy_buffers_size 8k;
             proxy_read_timeout 1h;
-{{- else if .Traffic.Bulk}}
+{{- else if $.Traffic.Bulk}}
             proxy_buffer_size 256k;
             proxy_buffers 4 256k;
 {{- else}}
@@ -96,10 +97,11 @@ http {
 {{- end}}
             proxy_max_temp_file_size 0;
 {{- end}}
-{{- if .Traffic.AddHeaders}}
-            add_header {{.ResponseHeader}} {{.HeaderValue}};
+{{- if $.Traffic.AddHeaders}}
+            add_header {{$.ResponseHeader}} {{$.HeaderValue}};
 {{- end}}
         }
+{{- end}}
     }
 }
 `))

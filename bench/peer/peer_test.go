@@ -2,6 +2,7 @@ package peer
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,9 @@ func traffics() map[string]Traffic {
 		"-tls-bulk": {Downstream: HTTP1, Upstream: HTTP1, TLS: true, Bulk: true},
 		"-tls-h2":   {Downstream: HTTP2, Upstream: HTTP1, TLS: true, AddHeaders: true},
 
+		"-routes":   {Downstream: HTTP1, Upstream: HTTP1, Routes: 3},
+		"-clusters": {Downstream: HTTP1, Upstream: HTTP1, Routes: 3, Clusters: 2},
+
 		"-managed": {Downstream: HTTP1, Upstream: HTTP1, ControlPlane: true},
 
 		"-stalls-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Stalls: true, Buffers: buffers},
@@ -52,8 +56,8 @@ func (l Launch) text() string {
 	var b strings.Builder
 	b.WriteString("args: " + strings.Join(l.Args, " ") + "\nenv: " + strings.Join(l.Env, " ") +
 		"\nunset: " + strings.Join(l.Unset, " ") + "\n")
-	for name, text := range l.Files {
-		b.WriteString("--- " + name + "\n" + text)
+	for _, name := range slices.Sorted(maps.Keys(l.Files)) {
+		b.WriteString("--- " + name + "\n" + l.Files[name])
 	}
 	return b.String()
 }

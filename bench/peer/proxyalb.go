@@ -43,13 +43,15 @@ static_resources:
             - name: bench
               domains: ["*"]
               routes:
-              - match: {prefix: /}
-                route: {cluster: origin}
-{{- if .Traffic.AddHeaders}}
+{{- range .Routes}}
+              - match: {prefix: {{.Prefix}}}
+                route: {cluster: {{.Cluster}}}
+{{- if $.Traffic.AddHeaders}}
                 request_headers_to_add:
-                - header: {key: {{.RequestHeader}}, value: {{.HeaderValue}}}
+                - header: {key: {{$.RequestHeader}}, value: {{$.HeaderValue}}}
                 response_headers_to_add:
-                - header: {key: {{.ResponseHeader}}, value: {{.HeaderValue}}}
+                - header: {key: {{$.ResponseHeader}}, value: {{$.HeaderValue}}}
+{{- end}}
 {{- end}}
           http_filters:
           - name: envoy.filters.http.router
@@ -71,18 +73,19 @@ static_resources:
               private_key: {filename: {{.Key}}}
 {{- end}}
   clusters:
-  - name: origin
+{{- range .Clusters}}
+  - name: {{.}}
     type: STATIC
     connect_timeout: 5s
-{{- with .Traffic.Buffers}}
+{{- with $.Traffic.Buffers}}
     per_connection_buffer_limit_bytes: {{.Data}}
 {{- end}}
-{{- if .OriginHTTP2}}
+{{- if $.OriginHTTP2}}
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config:
-{{- with .Traffic.Buffers}}
+{{- with $.Traffic.Buffers}}
           http2_protocol_options:
             initial_stream_window_size: {{.StreamWindow}}
             initial_connection_window_size: {{.ConnectionWindow}}
@@ -91,12 +94,13 @@ static_resources:
 {{- end}}
 {{- end}}
     load_assignment:
-      cluster_name: origin
+      cluster_name: {{.}}
       endpoints:
       - lb_endpoints:
         - endpoint:
             address:
-              socket_address: {address: {{.OriginAt.Host}}, port_value: {{.OriginAt.Port}}}
+              socket_address: {address: {{$.OriginAt.Host}}, port_value: {{$.OriginAt.Port}}}
+{{- end}}
 `))
 
 // managedProxyALBTemplate is a bootstrap that says where the control plane is.

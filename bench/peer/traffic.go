@@ -1,5 +1,7 @@
 package peer
 
+import "strconv"
+
 // Protocol is a version of HTTP.
 type Protocol string
 
@@ -28,6 +30,10 @@ type Traffic struct {
 	Stalls bool `json:"stalls,omitempty"`
 	// ControlPlane says that listeners, routes and clusters come over xDS.
 	ControlPlane bool `json:"control_plane,omitempty"`
+	// Routes is how many routes there are, each with a prefix of its own, RoutePath; 0 is one route of all paths.
+	Routes int `json:"routes,omitempty"`
+	// Clusters is how many clusters the routes go to by turns, all of the same origin; 0 is one.
+	Clusters int `json:"clusters,omitempty"`
 	// Buffers bound what the proxy keeps of a stream; nil leaves it to its own
 	// settings.
 	Buffers *Buffers `json:"buffers,omitempty"`
@@ -35,6 +41,10 @@ type Traffic struct {
 
 // lacksControlPlane is what a proxy without xDS lacks.
 const lacksControlPlane = "has no xDS"
+
+// RoutePath returns a path that route i of Traffic.Routes is for, and no other. The origin answers it as it does rest, which
+// begins with a slash.
+func RoutePath(i int, rest string) string { return "/r" + strconv.Itoa(i) + rest }
 
 // Headers that Traffic.AddHeaders asks for.
 const (

@@ -53,7 +53,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.StringVar(&f.proxy, "proxy", "", "`path` of proxy-alb; empty leaves it out")
 	flags.StringVar(&f.baseline, "baseline", "", "`path` of another build of proxy-alb to compare it with in the same rounds; of the peers only those that are named take part then")
 	flags.Var(&f.peers, "peer", "`name=path` of a peer: "+strings.Join(peerNames(), ", ")+"; an empty path leaves it out (default: as found on the PATH)")
-	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+scenarioNames())
+	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+strings.Join(bench.ScenarioNames(), ", "))
 	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 2 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
@@ -88,14 +88,6 @@ func peerNames() []string {
 		}
 	}
 	return names
-}
-
-func scenarioNames() string {
-	var names []string
-	for _, s := range bench.Scenarios() {
-		names = append(names, s.Name)
-	}
-	return strings.Join(names, ", ")
 }
 
 func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {

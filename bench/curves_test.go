@@ -1,0 +1,60 @@
+package bench
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCurves has a proxy that is not there at the first point, and one without a result at the last.
+func TestCurves(t *testing.T) {
+	at := func(x int, summary ...Summary) ScenarioReport {
+		return ScenarioReport{Scenario: Scenario{Growth: &Growth{"growth-x", "routes", x}, Measure: Throughput}, Summary: summary}
+	}
+	report := Report{Scenarios: []ScenarioReport{
+		{Scenario: Scenario{Name: "other"}, Summary: []Summary{{Proxy: "a", CPU: 7}}},
+		at(1, Summary{Proxy: "a", CPU: 10, BaseRSS: 1 << 20, AfterRSS: 2 << 20}),
+		at(100, Summary{Proxy: "a", CPU: 12, BaseRSS: 1 << 20}, Summary{Proxy: "b", CPU: 30}),
+		at(1001, Summary{Proxy: "a", CPU: 15, BaseRSS: 1<<20 + 500_000}, Summary{Proxy: "b"}),
+	}}
+	curves := report.Curves()
+	if len(curves) != 1 {
+		t.Fatalf("%d curves, want 1", len(curves))
+	}
+	c := curves[0]
+	if !slices.Equal(c.Points, []int{1, 100, 1001}) || !slices.Equal(c.Proxies, []string{"a", "b"}) ||
+		!slices.Equal(c.CPU["a"], []float64{10, 12, 15}) || !slices.Equal(c.CPU["b"], []float64{0, 30, 0}) {
+		t.Errorf("%+v", c)
+	}
+	if each, ok := c.Each("a"); !ok || each != 500 {
+		t.Errorf("%v bytes each, %v, want 500", each, ok)
+	}
+	if _, ok := c.Each("b"); ok {
+		t.Error("what b needs for each is not known")
+	}
+	var b strings.Builder
+	report.writeCurves(&b)
+	const want = `
+growth-x  proxy  CPU µs/req at 1  100    1001   RSS idle, first  last     bytes each
+          a      10.00            12.00  15.00  1.0 MiB          1.5 MiB  500
+          b      -                30.00  -      -                -        -
+
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestCurveByName(t *testing.T) {
+	for _, name := range curves() {
+		points, err := FindScenarios([]string{name})
+		if err != nil || len(points) < 5 {
+			t.Errorf("%s: %d points, %v", name, len(points), err)
+		}
+		for _, s := range points {
+			if again, err := FindScenarios([]string{s.Name}); err != nil || len(again) != 1 || again[0].Growth.Curve != name {
+				t.Errorf("%s: %+v, %v", s.Name, again, err)
+			}
+		}
+	}
+}
