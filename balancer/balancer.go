@@ -20,7 +20,7 @@
 //
 // # Limitations
 //
-// Zone-aware routing, subsets and weighted_priority_health are not here. Hosts that must
+// Zone-aware routing and weighted_priority_health are not here. A subset of a cluster is a [Set] and a [Picker] of its own. Hosts that must
 // stay out of both load balancing and the panic arithmetic (EDS DRAINING) must be left out by the caller.
 package balancer
 

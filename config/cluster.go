@@ -124,6 +124,8 @@ type Cluster struct {
 	LoadReports *LoadReports
 	// SlowStart has hosts that are new or healthy again get their share little by little; of RoundRobin and LeastRequest.
 	SlowStart SlowStart
+	// Subsets divides the hosts; nil when they are one.
+	Subsets *Subsets
 	// Hashing says how RingHash and Maglev hash requests and hosts.
 	Hashing Hashing
 
@@ -224,6 +226,8 @@ type Endpoint struct {
 	// SocketLabels and LocalityLabels are what the metadata of the endpoint and of its locality say to SocketMatches, nil for
 	// nothing.
 	SocketLabels, LocalityLabels *Labels
+	// SubsetLabels are what the metadata of the endpoint say to Subsets, nil for nothing.
+	SubsetLabels *SubsetLabels
 	// HealthCheck is health_check_config.
 	HealthCheck EndpointHealthCheck
 	// PendingRemoval is set where the data plane keeps an endpoint that discovery no longer lists, as it passes its checks.

@@ -186,6 +186,8 @@ type Forward struct {
 	ClusterHeader string
 	// RuntimeKeyPrefix, a dot and the name of a cluster are the key of the runtime that may replace its weight; empty for none.
 	RuntimeKeyPrefix string
+	// Match is metadata_match; nil when any hosts will do.
+	Match *MetadataMatch
 	// HashPolicies are hash_policy: what clusters that balance by consistent hashing are given of a request.
 	HashPolicies []HashPolicy
 	// HashSplit has the hash of a request decide which of the clusters it goes to, if it has one (use_hash_policy).
@@ -241,6 +243,8 @@ type WeightedCluster struct {
 	Weight uint32
 	HeaderMutations
 	HostRewrite string
+	// Match is metadata_match, with what the route has of it; nil for the route's.
+	Match *MetadataMatch
 }
 
 // Rewrite replaces every match of Pattern with Substitution, in Go's syntax ($1 and so on).

@@ -14,6 +14,8 @@ type TCPProxy struct {
 	StatPrefix string
 	// Clusters has one entry for cluster, more for weighted_clusters.
 	Clusters []WeightedCluster
+	// Match is metadata_match, of Clusters that have none of their own; nil when any hosts will do.
+	Match *MetadataMatch
 	// IdleTimeout ends a connection that neither side has sent anything on; 0 means never.
 	IdleTimeout time.Duration
 	// MaxConnectionDuration ends a connection after that time (max_downstream_connection_duration); 0 means never.

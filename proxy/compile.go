@@ -10,6 +10,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/ratelimit"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -31,6 +32,7 @@ type compiled struct {
 	tables       map[*config.RouteConfiguration]*compiledTable
 	buckets      map[string]namedBucket    // of the overlay, by the name of the route
 	faults       map[string]*atomic.Uint64 // that are injected now, by the prefix of the connection managers' statistics
+	matches      subsetMatches
 }
 
 // compiledTable is a route table with what ModuleService laid over it and counts of it.
@@ -38,6 +40,7 @@ type compiledTable struct {
 	*route.Table
 	scopes  []*stats.Scope      // by Route.Index
 	buckets []*ratelimit.Bucket // by Route.Index, nil entries: no limit
+	matches []*upstream.Match   // by route.Target.Subset - 1
 }
 
 // namedBucket is a token bucket with the limit it was made for.
@@ -72,6 +75,9 @@ func (s *Server) compile(prev *compiled, next *config.Snapshot, d *config.Delta)
 	}
 	c.compileDestinations()
 	if err := s.compileDrains(c, prev, undo); err != nil {
+		return nil, err
+	}
+	if err := c.checkMatches(); err != nil {
 		return nil, err
 	}
 	s.limitConnections(c, prev)
@@ -116,6 +122,7 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 	if t := prev.tables[rc]; t != nil && c.sameClusters(prev) && sameOverlay(&c.snapshot.Overlay, &prev.snapshot.Overlay) &&
 		t.IsOf(c.snapshot.Runtime) {
 		c.tables[rc] = t
+		t.keepMatches(c)
 		return t, nil
 	}
 	table, err := route.Compile(rc, route.Options{
@@ -134,6 +141,9 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 		undo.add(scope.Release)
 		t.scopes = append(t.scopes, scope)
 		t.buckets = append(t.buckets, c.buckets[r.Name].bucket)
+	}
+	for _, subset := range table.Subsets() {
+		t.matches = append(t.matches, s.match(c, prev, subset.Cluster, subset.Match))
 	}
 	c.tables[rc] = t
 	return t, nil

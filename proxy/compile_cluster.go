@@ -28,8 +28,12 @@ type compiledCluster struct {
 	hashPolicies route.HashPolicies // instead of those of the route
 	tls          *tls.Sockets       // nil for plaintext
 	contexts     []clusterContext   // that tls has
+	subsets      map[string]bool    // that its hosts are in; nil where they are not divided
 	shared       *upstream.Shared
 	scopes       clusterScopes
+
+	// How many of the subsets are new, and how many have gone with this generation.
+	subsetsCreated, subsetsRemoved uint64
 }
 
 // clusterScopes are the scopes of a cluster's statistics. Those that it had no use for are nil.
@@ -128,10 +132,11 @@ func (s *Server) compileCluster(
 	k.known(next, old)
 	k.stabilize(old)
 	if k.follows(old) {
-		k.hashing, k.hashPolicies = old.hashing, old.hashPolicies
+		k.hashing, k.hashPolicies, k.subsets = old.hashing, old.hashPolicies, old.subsets
 		return k, nil
 	}
 	k.moved = old != nil && old.assignment != k.assignment
+	k.nameSubsets(old)
 	k.hash(old)
 	return k, nil
 }
@@ -147,6 +152,7 @@ func (c *compiled) commitClusters() {
 		}
 		k.countMembership()
 		k.countHashes()
+		k.countSubsets()
 	}
 }
 

@@ -253,7 +253,7 @@ func (s *Server) compileChain(c, prev *compiled, scope *stats.Scope, id *chainId
 		return nil, fmt.Errorf("filter chain %q: transport_socket: %w", id.config.Name, err)
 	}
 	if id.config.TCP != nil {
-		k.tcp = s.compileTCP(c, id.config.TCP, undo)
+		k.tcp = s.compileTCP(c, prev, id.config.TCP, undo)
 		k.tcp.accessLogs, err = s.compileAccessLogs(id.config.TCP.AccessLogs, c.snapshot.Runtime)
 		return k, err
 	}

@@ -76,7 +76,7 @@ func (s *Server) compileDraining(c, prev *compiled, old *compiledChain, undo *cl
 		k.sslScope = s.scope(undo, old.sslScope.Prefix(), stats.SSL)
 	}
 	if id.config.TCP != nil {
-		k.tcp = s.compileTCP(c, id.config.TCP, undo)
+		k.tcp = s.compileTCP(c, prev, id.config.TCP, undo)
 		k.tcp.accessLogs = old.tcp.accessLogs
 		return k, nil
 	}

@@ -14,7 +14,7 @@ func (x *exchange) pickHost(again uint32) *upstream.Host {
 		return h
 	}
 	if !x.cluster.Hashes() {
-		return x.cluster.Pick()
+		return x.cluster.PickOf(x.wanted())
 	}
 	if !x.hash.Any {
 		c := x.hashContext()
@@ -24,6 +24,14 @@ func (x *exchange) pickHost(again uint32) *upstream.Host {
 		return x.cluster.Pick()
 	}
 	return x.cluster.PickHash(x.hash.Value, again)
+}
+
+// wanted returns what the route wants of the hosts of its cluster, nil for nothing in particular.
+func (x *exchange) wanted() *upstream.Match {
+	if x.target.Subset == 0 {
+		return nil
+	}
+	return x.table.matches[x.target.Subset-1]
 }
 
 // hashedBy returns the policies for a request to the target cluster: its own or the route's.

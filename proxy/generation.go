@@ -53,6 +53,7 @@ func (w *worker) install(c *compiled) {
 	w.serving = c
 	w.installClusters(c, prev)
 	w.installAggregates(c)
+	w.installMatches(c, prev)
 	w.installTables(c)
 	w.installChains(c)
 	w.installListeners(c)
@@ -62,7 +63,7 @@ func (w *worker) install(c *compiled) {
 // stageClusters makes the clusters of c at the given indexes, or brings them up to date. A new one is not used before
 // install; one in use changes as a whole.
 func (w *worker) stageClusters(c *compiled, indexes []int) {
-	env := upstream.Env{Loop: w.loop, Random: w.random, HTTP2: w.http2}
+	env := upstream.Env{Worker: w.id, Loop: w.loop, Random: w.random, HTTP2: w.http2}
 	for _, i := range indexes {
 		k, name := c.clusters[i], c.clusterNames[i]
 		live := w.byName[name]

@@ -20,6 +20,7 @@ type tcpConn struct {
 	timer    eventloop.Timer
 	routed   *upstream.Cluster // nil when there is none
 	cluster  *upstream.Cluster // that serves the attempt: routed, or a member of it
+	match    *upstream.Match   // nil when any of its hosts will do
 	lease    upstream.Lease
 	up       *eventloop.Conn // the host's side, once it is connected
 	state    tcpState
@@ -56,8 +57,8 @@ func newTCPConn(chain *chainState, accepted connection) {
 	chain.tcp.Inc(stats.TCPDownstreamCxTotal)
 	c.raw.SetWaker(&c.job)
 	c.openLog()
-	if i := tcp.pickCluster(w.random.Uint64()); i >= 0 {
-		c.routed = w.clusters[i]
+	if target := tcp.pickCluster(w.random.Uint64()); target.index >= 0 {
+		c.routed, c.match = w.clusters[target.index], target.match
 	}
 	c.setTimer()
 	c.job.Start(c.raw.Loop(), c)
@@ -122,7 +123,7 @@ func (c *tcpConn) askHost() {
 		return
 	}
 	c.attempts++
-	h := c.cluster.Pick()
+	h := c.cluster.PickOf(c.match)
 	if h == nil {
 		counts.Inc(stats.ClusterUpstreamCxNoneHealthy)
 		c.flags |= FlagNoHealthyUpstream

@@ -89,6 +89,11 @@ func TestNoAllocations(t *testing.T) {
 				s.Clusters[0].LoadReports.Update = time.Hour // what is done with them beside traffic does allocate
 			}},
 		{"logged", busy, harness.OK("x"), logsEverything},
+		{"subset", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) {
+			s.Clusters[0].Subsets = versions(config.SubsetNone)
+			s.Clusters[0].Assignment.Localities[0].Endpoints[0].SubsetLabels = subsetLabels("1")
+			s.Route(0).Forward.Match = wantsVersion("1")
+		}},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},

@@ -24,7 +24,7 @@ const compatibilityDoc = "docs/compatibility.md"
 // harmless says why it does no harm that a field has no effect, by its name or, where that means several things, the
 // message's and its own. Where the decoder's table has a comment, that is the reason instead.
 var harmless = map[string]string{
-	"metadata":                   "nothing that reads it is supported: subsets, filters, access logs",
+	"metadata":                   "nothing that reads it is supported: filters, access logs",
 	"ListenerFilter.name":        "extensions are found by the type of their configuration",
 	"Filter.name":                "extensions are found by the type of their configuration",
 	"CustomClusterType.name":     "extensions are found by the type of their configuration",
@@ -81,7 +81,10 @@ var inPart = map[string]string{
 	"HttpFilter.config_discovery":                        "on no filter: it is refused with a message of its own",
 	"HttpFilter.disabled":                                "not on the router",
 	"HttpProtocolOptions.explicit_http_config":           "HTTP/1, HTTP/2",
-	"LbEndpoint.metadata":                                "`hash_key` of `envoy.lb`; nothing reads the rest",
+	"RouteAction.metadata_match":                         "`envoy.lb`, and not with `cluster_header`",
+	"ClusterWeight.metadata_match":                       "`envoy.lb`",
+	"TcpProxy.metadata_match":                            "`envoy.lb`",
+	"LbEndpoint.metadata":                                "`envoy.lb`, of which `hash_key` is known by itself, and `envoy.transport_socket_match`",
 	"Listener.connection_balance_config":                 "`exact_balance`",
 	"SocketOption.type":                                  "those of datagrams alone are left out",
 	"Listener.address":                                   "TCP on an IP address",

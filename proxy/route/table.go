@@ -30,6 +30,7 @@ type Table struct {
 	usesRuntime  bool
 	retryRuntime retryRuntime
 	runtime      *config.Runtime
+	subsets      []Subset
 }
 
 // VirtualHost is a compiled virtual host.

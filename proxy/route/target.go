@@ -17,6 +17,8 @@ type Target struct {
 	// Index is the position of the cluster in the snapshot's sorted names, -1 for an unknown one.
 	Index  int
 	Config *config.WeightedCluster
+	// Subset tells of the hosts that are wanted, by their metadata: 0 for any, otherwise one more than an index in Table.Subsets.
+	Subset int
 
 	end               uint64 // sum of the weights up to and with this one
 	request, response *mutations
@@ -36,6 +38,7 @@ func (c *compiler) targets(r *Route) error {
 		if index, ok := c.options.ClusterIndex(target.Name); ok {
 			target.Index = index
 		}
+		target.Subset = c.subset(target, r.Config.Forward.Match)
 		var err error
 		if target.request, target.response, err = compileMutations(&split[i].HeaderMutations); err != nil {
 			return fmt.Errorf("cluster %q: %w", target.Name, err)
@@ -55,6 +58,27 @@ func (c *compiler) targets(r *Route) error {
 		return errors.New("the weights of its clusters add up to 0, want at least 1")
 	}
 	return nil
+}
+
+// Subset is hosts of a cluster that a route wants by their metadata.
+type Subset struct {
+	Cluster int // by the index of Target
+	Match   *config.MetadataMatch
+}
+
+// Subsets returns those of all routes, by Target.Subset - 1. The slice must not be changed.
+func (t *Table) Subsets() []Subset { return t.subsets }
+
+// subset returns what Target.Subset of a target is. match is what the route itself wants.
+func (c *compiler) subset(t *Target, match *config.MetadataMatch) int {
+	if t.Config.Match != nil {
+		match = t.Config.Match
+	}
+	if match == nil || t.Index < 0 {
+		return 0
+	}
+	c.table.subsets = append(c.table.subsets, Subset{t.Index, match})
+	return len(c.table.subsets)
 }
 
 // runtimeWeights returns split with the weights that the runtime has for it. Weights of the runtime that add up to nothing, or to

@@ -17,6 +17,7 @@ func (k *Cluster) rebalance() {
 	k.set = balancer.NewSet(counted(k.hosts, func(i int) config.HostHealth {
 		return k.hosts[i].Data.(*Host).ActiveHealth
 	}), weights, policy)
+	k.divide(policy, weights)
 	if k.state.Hashing != nil {
 		k.hashes = balancer.NewHashPicker(k.set, k.state.Hashing, k.random)
 		return
@@ -129,6 +130,9 @@ func (k *Cluster) Hashes() bool { return k.state.Hashing != nil }
 
 // Pick chooses a host, nil when none is usable.
 func (k *Cluster) Pick() *Host {
+	if k.subsets != nil {
+		return k.PickOf(nil)
+	}
 	if k.Hashes() {
 		return k.picked(k.hashes.PickAny(uint32(k.permits.inFlight)))
 	}

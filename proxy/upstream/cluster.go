@@ -41,6 +41,8 @@ type Cluster struct {
 	dialOptions []eventloop.DialOption // of sockets to hosts
 
 	aggregate *aggregate // of a cluster of type aggregate
+	subsets   *subsets   // nil while hosts are not divided
+	worker    int        // the index of its worker
 
 	// Where hosts are weighed by what they report: what of it, the hosts that have since it was last asked for, and the weights
 	// that came of it.
@@ -56,6 +58,7 @@ type Cluster struct {
 
 // Env is what the clusters of a worker have in common.
 type Env struct {
+	Worker int // its index, from 0
 	Loop   *eventloop.Loop
 	Random *rand.PCG
 	HTTP2  *http2.Env
@@ -64,7 +67,7 @@ type Env struct {
 // New returns a cluster without hosts. block counts for it on this worker.
 func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Cluster {
 	k := &Cluster{
-		state: State{Config: cfg}, shared: shared, loop: env.Loop, random: env.Random, http2: env.HTTP2, stats: block,
+		state: State{Config: cfg}, shared: shared, worker: env.Worker, loop: env.Loop, random: env.Random, http2: env.HTTP2, stats: block,
 	}
 	k.configure(cfg)
 	k.rebalance()
@@ -206,6 +209,7 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	if monitors := h.cluster.state.Monitors; monitors != nil {
 		h.monitor = monitors.Of(h.at)
 	}
+	h.subsetLabels = e.SubsetLabels
 	h.socketLabels, h.localityLabels = e.SocketLabels, e.LocalityLabels
 	h.secure()
 	h.reported = false

@@ -39,6 +39,8 @@ type Host struct {
 	reported bool             // its wish to fail was passed on
 
 	socketLabels, localityLabels *config.Labels // which tls goes by
+
+	subsetLabels *config.SubsetLabels
 }
 
 // HostStats are the numbers of a host on one worker, as /clusters prints them.

@@ -20,7 +20,7 @@ var (
 		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
 		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded, "hash_policy": decoded,
 		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
-		"internal_redirect_action": decoded, "max_internal_redirects": decoded,
+		"internal_redirect_action": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
 
 		// They are for the filter of global rate limits, which there is none of.
 		"rate_limits": noEffect, "include_vh_rate_limits": noEffect,
@@ -34,6 +34,7 @@ var (
 	clusterWeightFields = fields{
 		"name": decoded, "weight": decoded, "host_rewrite_literal": decoded, "response_headers_to_add": decoded,
 		"response_headers_to_remove": decoded, "request_headers_to_add": decoded, "request_headers_to_remove": decoded,
+		"metadata_match": decoded,
 	}
 	redirectFields = fields{
 		"https_redirect": decoded, "scheme_redirect": decoded, "host_redirect": decoded, "port_redirect": decoded,
@@ -73,6 +74,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 	}
 	a.in("prefix_rewrite").visible(out.PrefixRewrite)
 	a.hostRewrite(r, out)
+	a.matches(r, out)
 	if r.GetIdleTimeout() != nil {
 		idle := a.duration("idle_timeout", r.GetIdleTimeout(), 0)
 		out.IdleTimeout = &idle

@@ -15,6 +15,7 @@ import (
 	randomv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/random/v3"
 	ringhashv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/ring_hash/v3"
 	roundrobinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/round_robin/v3"
+	subsetv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/subset/v3"
 	wrrlocalityv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/wrr_locality/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -91,6 +92,7 @@ func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 		a.in("lb_policy").errorf("%s is not supported, only ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH and MAGLEV", c.GetLbPolicy())
 	}
 	a.legacyHashing(c, out)
+	a.in("lb_subset_config").legacySubsets(c, out)
 	if l := c.GetLeastRequestLbConfig(); l != nil {
 		place := a.in("least_request_lb_config")
 		place.only(l, legacyLeastRequestFields)
@@ -143,6 +145,11 @@ func (a *at) policy(p *clusterv3.LoadBalancingPolicy, out *config.Cluster, inLoc
 			if place.unpack(packed, &m) {
 				place.clientSide(&m, out)
 			}
+		case name == subsetMessage && !inLocality && out.Subsets == nil:
+			var m subsetv3.Subset
+			if place.unpack(packed, &m) {
+				place.subsets(&m, out)
+			}
 		case name == ringHashMessage && !inLocality:
 			var m ringhashv3.RingHash
 			if place.unpack(packed, &m) {
@@ -181,7 +188,7 @@ func noPolicy(p *clusterv3.LoadBalancingPolicy, cluster string) string {
 		names, types = append(names, e.GetName()), append(types, "'"+typeOf(e.GetTypedConfig())+"'")
 	}
 	return fmt.Sprintf("cluster: didn't find a registered load balancer factory implementation for cluster: '%s' with names from [%s]; "+
-		"their type URLs are %s, supported are round_robin, least_request, random, client_side_weighted_round_robin, wrr_locality over one of them, ring_hash, maglev and override_host",
+		"their type URLs are %s, supported are round_robin, least_request, random, client_side_weighted_round_robin, wrr_locality over one of them, ring_hash, maglev, override_host and subset",
 		cluster, strings.Join(names, ", "), strings.Join(types, ", "))
 }
 

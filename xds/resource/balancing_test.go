@@ -81,7 +81,7 @@ func TestBalancingRefused(t *testing.T) {
 		override(strings.Repeat("{header: a}, ", 17)):                    entryPath + "override_host_sources: has 17 entries, at most 16 are allowed",
 		lbPolicy(overrideHost, ", override_host_sources: [{header: a}]"): entryPath + "fallback_policy: value is required",
 		lbPolicy(overrideHost, ", override_host_sources: [{header: a}], fallback_policy: {policies: [{typed_extension_config: {name: f, typed_config: {'@type': type.googleapis.com/no.Such}}}]}"): entryPath +
-			"fallback_policy.policies: cluster: didn't find a registered load balancer factory implementation for cluster: 'c' with names from [f]; their type URLs are 'type.googleapis.com/no.Such', supported are round_robin, least_request, random, client_side_weighted_round_robin, wrr_locality over one of them, ring_hash, maglev and override_host",
+			"fallback_policy.policies: cluster: didn't find a registered load balancer factory implementation for cluster: 'c' with names from [f]; their type URLs are 'type.googleapis.com/no.Such', supported are round_robin, least_request, random, client_side_weighted_round_robin, wrr_locality over one of them, ring_hash, maglev, override_host and subset",
 	}
 	for text, want := range tests {
 		t.Run(want, func(t *testing.T) {

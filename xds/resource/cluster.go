@@ -14,7 +14,7 @@ var (
 		"name": decoded, "alt_stat_name": decoded, "type": decoded, "cluster_type": decoded, "eds_cluster_config": decoded,
 		"connect_timeout": decoded, "per_connection_buffer_limit_bytes": decoded, "lb_policy": decoded,
 		"load_assignment": decoded, "load_balancing_policy": decoded, "least_request_lb_config": decoded,
-		"round_robin_lb_config": decoded, "ring_hash_lb_config": decoded, "maglev_lb_config": decoded, "common_lb_config": decoded, "circuit_breakers": decoded,
+		"lb_subset_config": decoded, "round_robin_lb_config": decoded, "ring_hash_lb_config": decoded, "maglev_lb_config": decoded, "common_lb_config": decoded, "circuit_breakers": decoded,
 		"max_requests_per_connection": decoded, "common_http_protocol_options": decoded, "http_protocol_options": decoded,
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
 		"dns_failure_refresh_rate": decoded, "dns_jitter": decoded, "respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded, "transport_socket_matches": decoded,

@@ -140,6 +140,7 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpo
 	out.Health = healthStatus(e.GetHealthStatus())
 	out.HashKey = hashKey(e.GetMetadata())
 	out.SocketLabels = a.in("metadata").socketLabels(e.GetMetadata())
+	out.SubsetLabels = a.in("metadata").subsetLabels(e.GetMetadata())
 	return out
 }
 

@@ -44,7 +44,11 @@ endpoints:
 		e.HealthCheck = config.EndpointHealthCheck{IP: ip, Port: port, Hostname: host, Disabled: disabled}
 		return e
 	}
-	keyed := func(e config.Endpoint, key string) config.Endpoint { e.HashKey = key; return e }
+	keyed := func(e config.Endpoint, key string) config.Endpoint {
+		e.HashKey = key
+		e.SubsetLabels = &config.SubsetLabels{Labels: config.Labels{Values: map[string]string{"hash_key": `"` + key + `"`, "other": "1"}}}
+		return e
+	}
 	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 200, Localities: []config.LocalityEndpoints{
 		{Region: "r", Zone: "z", SubZone: "s", Weight: 4, Endpoints: []config.Endpoint{
 			keyed(checked(endpoint("10.0.0.1", 80, 7, config.HealthDraining, "h"), "", 3, "hc", true), "k"),
@@ -76,7 +80,7 @@ endpoints:
 `, &endpointv3.ClusterLoadAssignment{}))
 	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 140, Localities: []config.LocalityEndpoints{{Endpoints: []config.Endpoint{
 		{
-			Address: config.Address{IP: "10.0.0.1", Port: 80}, Hostname: "h", Weight: 3, Health: config.HealthDegraded, HashKey: "k",
+			Address: config.Address{IP: "10.0.0.1", Port: 80}, Hostname: "h", Weight: 3, Health: config.HealthDegraded, HashKey: "k", SubsetLabels: &config.SubsetLabels{Labels: config.Labels{Values: map[string]string{"hash_key": `"k"`}}},
 			HealthCheck: config.EndpointHealthCheck{Port: 81},
 		},
 		{Address: config.Address{IP: "10.0.0.2", Port: 80}, Weight: 1},

@@ -195,7 +195,6 @@ func TestRouteAction(t *testing.T) {
 func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
 		all + "route: {cluster: c, cors: {}}":                                                                                                    "route.cors: is not supported",
-		all + "route: {cluster: c, metadata_match: {}}":                                                                                          "route.metadata_match: is not supported",
 		all + "route: {cluster: c, priority: HIGH}":                                                                                              "route.priority: HIGH is not supported",
 		all + "route: {cluster: c, hedge_policy: {}}":                                                                                            "route.hedge_policy: is not supported",
 		all + "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}, substitution: b}}":                                   "route.prefix_rewrite: cannot be set together with regex_rewrite",

@@ -17,12 +17,13 @@ var (
 		"stat_prefix": decoded, "cluster": decoded, "weighted_clusters": decoded, "idle_timeout": decoded,
 		"max_downstream_connection_duration": decoded, "max_connect_attempts": decoded,
 		"access_log": decoded, "access_log_options": decoded, "access_log_flush_interval": decoded, "flush_access_log_on_connected": decoded,
+		"metadata_match": decoded,
 	}
 	tcpLogFields = fields{
 		"access_log_flush_interval": decoded, "flush_access_log_on_connected": decoded, "flush_access_log_on_start": decoded,
 	}
 	tcpWeightedFields      = fields{"clusters": decoded}
-	tcpClusterWeightFields = fields{"name": decoded, "weight": decoded}
+	tcpClusterWeightFields = fields{"name": decoded, "weight": decoded, "metadata_match": decoded}
 )
 
 // tcpProxy decodes a TCP proxy.
@@ -45,6 +46,7 @@ func (a *at) tcpProxy(p *tcpproxyv3.TcpProxy) *config.TCPProxy {
 	}
 	out.AccessLogs = a.accessLogs(p.GetAccessLog())
 	a.tcpLogOptions(p, out)
+	a.tcpMatches(p, out)
 	return out
 }
 

@@ -66,7 +66,6 @@ func TestTCPProxyRefused(t *testing.T) {
 		"empty name":   {"stat_prefix: s\ncluster: ''", "cluster: must not be empty"},
 		"no weight":    {"stat_prefix: s\nweighted_clusters: {clusters: [{name: a}]}", "weighted_clusters.clusters[0].weight: value must be greater than or equal to 1"},
 		"heavy":        {"stat_prefix: s\nweighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}", "weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295"},
-		"subset":       {"stat_prefix: s\ncluster: c\nmetadata_match: {}", "metadata_match: is not supported"},
 		"access log":   {"stat_prefix: s\ncluster: c\naccess_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]", "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported, only " + knownLogs},
 		"log options":  {"stat_prefix: s\ncluster: c\naccess_log_flush_interval: 3s\naccess_log_options: {}", "access_log_options: cannot be set together with access_log_flush_interval and flush_access_log_on_connected"},
 		"log interval": {"stat_prefix: s\ncluster: c\naccess_log_options: {access_log_flush_interval: 0s}", "access_log_options.access_log_flush_interval: value must be greater than or equal to 1ms"},
