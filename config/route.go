@@ -39,6 +39,9 @@ type VirtualHost struct {
 	BodyBuffer                    *BodyBuffer
 	IncludeRequestAttemptCount    bool
 	IncludeAttemptCountInResponse bool
+	// IncludeIsTimeoutRetry tells hosts of a further attempt whether the one before has taken too long
+	// (include_is_timeout_retry_header).
+	IncludeIsTimeoutRetry bool
 }
 
 // TLSRequirement is VirtualHost.require_tls.
@@ -98,6 +101,8 @@ type RouteMatch struct {
 	GRPC          bool // only requests with content-type application/grpc
 	// Fraction is the share of requests that match.
 	Fraction RuntimeFraction
+	// Never says that something is asked which no request fulfils.
+	Never bool
 }
 
 // FractionAll is the Fraction that every request falls into.
@@ -190,6 +195,9 @@ type Forward struct {
 	Match *MetadataMatch
 	// HashPolicies are hash_policy: what clusters that balance by consistent hashing are given of a request.
 	HashPolicies []HashPolicy
+	// SplitHeader is the field of a request whose number, if it has one, decides which of the clusters it goes to, lower-case
+	// (header_name); empty for none.
+	SplitHeader string
 	// HashSplit has the hash of a request decide which of the clusters it goes to, if it has one (use_hash_policy).
 	HashSplit bool
 	// ClusterNotFoundStatus answers when the cluster is unknown: 503 by default.
@@ -241,6 +249,8 @@ type GRPCTimeout struct {
 type WeightedCluster struct {
 	Name   string
 	Weight uint32
+	// Header is the field of a request that names the cluster, lower-case, in place of Name (cluster_header).
+	Header string
 	HeaderMutations
 	HostRewrite string
 	// Match is metadata_match, with what the route has of it; nil for the route's.

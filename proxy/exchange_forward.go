@@ -56,7 +56,7 @@ func (x *exchange) sendRequest() verdict {
 		return verdictConnectError
 	}
 	if x.retry.done > 0 {
-		x.tellTimeLeft()
+		x.tellRetry()
 	}
 	x.rewriteHost(x.lease.Host())
 	if x.route.VirtualHost.Config.IncludeRequestAttemptCount {

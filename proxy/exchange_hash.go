@@ -44,6 +44,9 @@ func (x *exchange) hashedBy() route.HashPolicies {
 
 // splitValue returns what decides which of the route's clusters the request goes to.
 func (x *exchange) splitValue() uint64 {
+	if n, ok := x.route.SplitNumber(&x.request); ok {
+		return n
+	}
 	if f := x.route.Config.Forward; f != nil && f.HashSplit {
 		c := x.hashContext()
 		c.NoCookies = true

@@ -204,11 +204,7 @@ func (x *exchange) chooseTarget() verdict {
 		return verdictDirectResponse
 	}
 	forward := x.route.Config.Forward
-	if x.route.NamedCluster(&x.request, &x.named) {
-		x.target = &x.named
-	} else {
-		x.target = x.route.PickCluster(x.splitValue())
-	}
+	x.target = x.route.Target(&x.request, x.splitValue(), &x.named)
 	if x.target == nil || x.target.Index < 0 {
 		http.Inc(stats.HTTPNoCluster)
 		return verdictNoCluster

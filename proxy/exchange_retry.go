@@ -20,6 +20,7 @@ type retry struct {
 	at      int64          // when the next attempt begins, with stageBackOff
 	began   int64          // when the attempt at hand had its connection
 	refused Flags          // why the policy has allowed no more
+	late    bool           // the attempt before has taken too long
 
 	perTry, perTryIdle time.Duration // 0 means no bound
 
@@ -84,6 +85,22 @@ func (x *exchange) tellTimeout(left time.Duration) {
 	if !x.manager.config.Router.SuppressEnvoyHeaders && left > 0 {
 		x.request.Fields.Set(message.NameXEnvoyExpectedRqTimeoutMs, x.arenaInt(left.Milliseconds()))
 	}
+}
+
+// nameIsTimeoutRetry is never written.
+var nameIsTimeoutRetry = []byte("x-envoy-is-timeout-retry")
+
+// tellRetry tells the host of a further attempt what it should know of those before.
+func (x *exchange) tellRetry() {
+	x.tellTimeLeft()
+	if !x.route.VirtualHost.Config.IncludeIsTimeoutRetry {
+		return
+	}
+	value := valueFalse
+	if x.retry.late {
+		value = valueTrue
+	}
+	x.request.Fields.SetName(nameIsTimeoutRetry, value)
 }
 
 // tellTimeLeft is tellTimeout for a further attempt, which shares the route's timeout with those before it.
@@ -306,6 +323,7 @@ func (x *exchange) retryAfter(wait time.Duration, outcome upstream.Outcome, reus
 	if x.route.Retry().AvoidPreviousHosts {
 		x.tried = append(x.tried, x.lease.Host())
 	}
+	x.retry.late = outcome == upstream.TimedOut
 	x.leaveHost(outcome, reuse)
 	x.retry.at = x.worker.loop.Now() + int64(wait)
 	x.stage = stageBackOff

@@ -14,6 +14,7 @@ import (
 // Field values that never change. They are never written.
 var (
 	valueTrue      = []byte("true")
+	valueFalse     = []byte("false")
 	valueOne       = []byte("1")
 	valueHTTP      = []byte("http")
 	valueHTTPS     = []byte("https")

@@ -142,6 +142,31 @@ func TestPerTryTimeout(t *testing.T) {
 	}
 }
 
+// TestIsTimeoutRetry holds that the host of a further attempt is told whether the one before has taken too long, where the virtual host
+// says so.
+func TestIsTimeoutRetry(t *testing.T) {
+	for _, told := range []bool{true, false} {
+		origin := harness.NewOrigin(t, harness.InTurn(hang, once(statusOnly(503)), harness.Echo))
+		s := retrying("5xx", origin.Addr())
+		policy := s.Route(0).Forward.Retry
+		policy.NumRetries, policy.PerTryTimeout = 2, 50*time.Millisecond
+		s.VirtualHost().IncludeIsTimeoutRetry = told
+		p := s.Start(t)
+		if r := p.Dial().Get("/"); r.Status != 200 {
+			t.Errorf("got %q", r.Raw)
+		}
+		want := []string{"", "true", "false"}
+		if !told {
+			want = []string{"", "", ""}
+		}
+		for i, r := range origin.Requests() {
+			if got := r.Fields.Get("x-envoy-is-timeout-retry"); got != want[i] {
+				t.Errorf("attempt %d: x-envoy-is-timeout-retry is %q, want %q", i, got, want[i])
+			}
+		}
+	}
+}
+
 // TestPerTryTimeoutEndsWithTheHead holds that a response that has begun has all the time that the route gives it.
 func TestPerTryTimeoutEndsWithTheHead(t *testing.T) {
 	letGo := make(chan struct{})

@@ -43,6 +43,40 @@ func TestClusterHeader(t *testing.T) {
 	}
 }
 
+// TestSplitHeader holds that a request may give the number that decides on a split, and name the cluster of a share of it.
+func TestSplitHeader(t *testing.T) {
+	one, two := harness.NewOrigin(t, harness.Respond(harness.OK("one"))), harness.NewOrigin(t, harness.Respond(harness.OK("two")))
+	s := harness.NewSetup(one.Addr())
+	s.Clusters = append(s.Clusters, harness.Cluster("d", two.Addr()))
+	f := s.Route(0).Forward
+	f.SplitHeader, f.Clusters = "x-n", []config.WeightedCluster{
+		{Name: "c", Weight: 1}, {Header: "x-cluster", Weight: 1, HeaderMutations: config.HeaderMutations{RequestAdd: []config.HeaderValue{{Name: "x-share", Value: "named"}}}},
+	}
+	p := s.Start(t)
+	c := p.Dial()
+	for range 5 {
+		for number, want := range map[string]string{"0": "one", "1": "two", "18446744073709551614": "one", "18446744073709551615": "two"} {
+			if r := c.Get("/", "x-n: "+number, "x-cluster: d"); r.Body != want {
+				t.Errorf("%s: got %q", number, r.Raw)
+			}
+		}
+	}
+	if got := two.Requests()[0].Fields.Get("x-share"); got != "named" {
+		t.Errorf("x-share is %q", got)
+	}
+	if r := c.Get("/", "x-n: 1"); r.Status != 503 {
+		t.Errorf("got %q", r.Raw)
+	}
+	seen := make(map[string]bool) // what is no number, once, is left to chance
+	for i := 0; len(seen) < 2 && i < 1000; i++ {
+		numbers := [][]string{{"x-n: x"}, {"x-n: -1"}, {"x-n: 18446744073709551616"}, {"x-n: 0", "x-n: 0"}, nil}[i%5]
+		seen[c.Get("/", append(numbers, "x-cluster: d")...).Body] = true
+	}
+	if !seen["one"] || !seen["two"] {
+		t.Errorf("got %v", seen)
+	}
+}
+
 // TestBodyFormat holds what command operators make of the body of a direct response, and its type.
 func TestBodyFormat(t *testing.T) {
 	for _, test := range []struct{ format, contentType, want, wantType string }{

@@ -18,6 +18,7 @@ type head struct {
 // conditions are what a route asks beside the path. All must hold.
 type conditions struct {
 	none     bool // nothing is asked
+	never    bool // something is asked that no request fulfils
 	grpc     bool
 	fraction uint32 // in parts of a million
 	headers  []headerMatcher
@@ -26,7 +27,7 @@ type conditions struct {
 }
 
 func compileConditions(m *config.RouteMatch, fraction uint32) (conditions, error) {
-	c := conditions{grpc: m.GRPC, fraction: fraction}
+	c := conditions{grpc: m.GRPC, fraction: fraction, never: m.Never}
 	for i := range m.Headers {
 		matcher, err := compileHeader(&m.Headers[i])
 		if err != nil {
@@ -49,7 +50,7 @@ func compileConditions(m *config.RouteMatch, fraction uint32) (conditions, error
 		}
 		c.cookies = append(c.cookies, cookieMatcher{name: m.Cookies[i].Name, value: value, invert: m.Cookies[i].Invert})
 	}
-	c.none = len(c.cookies) == 0 && !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
+	c.none = !c.never && len(c.cookies) == 0 && !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
 	return c, nil
 }
 
@@ -59,7 +60,7 @@ func (c *conditions) match(h *head) bool {
 
 // matchAll asks in Envoy's order, which is also from cheap to dear.
 func (c *conditions) matchAll(h *head) bool {
-	if c.fraction < config.FractionAll && h.random%config.FractionAll >= uint64(c.fraction) {
+	if c.never || c.fraction < config.FractionAll && h.random%config.FractionAll >= uint64(c.fraction) {
 		return false
 	}
 	if c.grpc && !isGRPC(&h.request.Fields) {

@@ -29,6 +29,7 @@ type Route struct {
 	filters          []FilterConfig
 	body             format // of a direct response with a format
 
+	splitField   requestField                  // header_name of weighted_clusters; no name for none
 	clusterField requestField                  // cluster_header
 	clusterIndex func(name string) (int, bool) // nil without cluster_header
 
@@ -110,6 +111,9 @@ func (c *compiler) forward(r *Route) error {
 		return fmt.Errorf("host_rewrite_literal %q: spaces and control characters are not allowed", forward.HostRewrite)
 	}
 	r.HashPolicies = CompileHashPolicies(forward.HashPolicies)
+	if forward.SplitHeader != "" {
+		r.splitField = newRequestField(forward.SplitHeader)
+	}
 	if forward.HostRewriteHeader != "" {
 		r.hostField = newRequestField(forward.HostRewriteHeader)
 	}

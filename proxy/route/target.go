@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"unsafe"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -19,6 +20,9 @@ type Target struct {
 	Config *config.WeightedCluster
 	// Subset tells of the hosts that are wanted, by their metadata: 0 for any, otherwise one more than an index in Table.Subsets.
 	Subset int
+
+	field requestField // that names the cluster (cluster_header), with named
+	named bool
 
 	end               uint64 // sum of the weights up to and with this one
 	request, response *mutations
@@ -35,7 +39,9 @@ func (c *compiler) targets(r *Route) error {
 	for i := range split {
 		target := &r.targets[i]
 		target.Name, target.Config, target.Index = split[i].Name, &split[i], -1
-		if index, ok := c.options.ClusterIndex(target.Name); ok {
+		if split[i].Header != "" {
+			target.field, target.named, r.clusterIndex = newRequestField(split[i].Header), true, c.options.ClusterIndex
+		} else if index, ok := c.options.ClusterIndex(target.Name); ok {
 			target.Index = index
 		}
 		target.Subset = c.subset(target, r.Config.Forward.Match)
@@ -119,21 +125,32 @@ func overlaySplit(split, overlay []config.WeightedCluster) []config.WeightedClus
 	return result
 }
 
-// named is the configuration of a cluster that a request names. It is never written.
-var named = &config.WeightedCluster{Weight: 1}
+// named is what a route with cluster_header sends to, but for the cluster. It is never written.
+var named = Target{Index: -1, Config: &config.WeightedCluster{Weight: 1}}
 
-// NamedCluster makes target the cluster that a request names, and reports whether the route is one that leads there
-// (cluster_header). target and what it has are valid as long as the request is.
-func (r *Route) NamedCluster(req *message.Request, target *Target) bool {
+// Target returns where a request goes. split decides among several clusters, as in PickCluster. Where the request names its cluster,
+// that is put into target, and it and what it has are valid as long as the request is.
+func (r *Route) Target(req *message.Request, split uint64, target *Target) *Target {
 	if r.clusterIndex == nil {
-		return false
+		return r.PickCluster(split)
 	}
-	name, _ := r.clusterField.values(req)
-	*target = Target{Name: unsafe.String(unsafe.SliceData(name), len(name)), Index: -1, Config: named}
+	field := &r.clusterField
+	if len(r.targets) == 0 {
+		*target = named
+	} else {
+		picked := r.PickCluster(split)
+		if picked == nil || !picked.named {
+			return picked
+		}
+		*target = *picked
+		field = &picked.field
+	}
+	name, _ := field.values(req)
+	target.Name = unsafe.String(unsafe.SliceData(name), len(name))
 	if i, ok := r.clusterIndex(target.Name); ok {
 		target.Index = i
 	}
-	return true
+	return target
 }
 
 // PickCluster returns the cluster that random falls on, each in proportion to its weight; those of weight 0 get nothing.
@@ -152,4 +169,17 @@ func (r *Route) PickCluster(random uint64) *Target {
 		}
 	}
 	return nil
+}
+
+// SplitNumber returns what a request itself gives to PickCluster (header_name). As in Envoy it has to give one number, once.
+func (r *Route) SplitNumber(req *message.Request) (n uint64, ok bool) {
+	if r.splitField.name == nil {
+		return 0, false
+	}
+	value, count := r.splitField.values(req)
+	if count != 1 || len(value) == 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(unsafe.String(unsafe.SliceData(value), len(value)), 10, 64)
+	return n, err == nil
 }

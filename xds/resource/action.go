@@ -22,6 +22,8 @@ var (
 		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
 		"internal_redirect_action": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
 
+		"early_data_policy": noEffect, // nothing is sent before hands are shaken
+
 		// They are for the filter of global rate limits, which there is none of.
 		"rate_limits": noEffect, "include_vh_rate_limits": noEffect,
 	}
@@ -30,9 +32,10 @@ var (
 	}
 	weightedClustersFields = fields{
 		"clusters": decoded, "total_weight": decoded, "runtime_key_prefix": decoded, "use_hash_policy": decoded,
+		"header_name": decoded,
 	}
 	clusterWeightFields = fields{
-		"name": decoded, "weight": decoded, "host_rewrite_literal": decoded, "response_headers_to_add": decoded,
+		"name": decoded, "cluster_header": decoded, "weight": decoded, "host_rewrite_literal": decoded, "response_headers_to_add": decoded,
 		"response_headers_to_remove": decoded, "request_headers_to_add": decoded, "request_headers_to_remove": decoded,
 		"metadata_match": decoded,
 	}
@@ -54,6 +57,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 		RuntimeKeyPrefix:      r.GetWeightedClusters().GetRuntimeKeyPrefix(),
 		HashPolicies:          a.hashPolicies(r.GetHashPolicy()),
 		HashSplit:             r.GetWeightedClusters().GetUseHashPolicy().GetValue(),
+		SplitHeader:           a.splitHeader(r.GetWeightedClusters()),
 		ClusterNotFoundStatus: http.StatusServiceUnavailable,
 		PrefixRewrite:         r.GetPrefixRewrite(),
 		RegexRewrite:          a.in("regex_rewrite").regexRewrite(r.GetRegexRewrite()),
@@ -173,13 +177,20 @@ func (a *at) weightedClusters(w *routev3.WeightedCluster) []config.WeightedClust
 	for i, c := range w.GetClusters() {
 		place := a.item("clusters", i)
 		place.only(c, clusterWeightFields)
-		if c.GetName() == "" {
+		header := ""
+		switch {
+		case c.GetName() == "" && c.GetClusterHeader() == "":
 			place.in("name").errorf("must not be empty")
+		case c.GetName() != "" && c.GetClusterHeader() != "":
+			place.in("name").errorf("cannot be set together with cluster_header")
+		case c.GetClusterHeader() != "":
+			header = place.in("cluster_header").matchedName(c.GetClusterHeader())
 		}
 		place.in("host_rewrite_literal").visible(c.GetHostRewriteLiteral())
 		sum += uint64(c.GetWeight().GetValue())
 		out = append(out, config.WeightedCluster{
 			Name:            c.GetName(),
+			Header:          header,
 			Weight:          c.GetWeight().GetValue(),
 			HeaderMutations: place.headerMutations(c),
 			HostRewrite:     c.GetHostRewriteLiteral(),
@@ -194,6 +205,14 @@ func (a *at) weightedClusters(w *routev3.WeightedCluster) []config.WeightedClust
 		a.in("total_weight").errorf("is %d, but the sum of the weights is %d", total.GetValue(), sum)
 	}
 	return out
+}
+
+// splitHeader decodes the field whose number decides on a split, empty for none.
+func (a *at) splitHeader(w *routev3.WeightedCluster) string {
+	if name := w.GetHeaderName(); name != "" {
+		return a.in("weighted_clusters").in("header_name").matchedName(name)
+	}
+	return ""
 }
 
 // redirect decodes a redirect.

@@ -15,7 +15,7 @@ var (
 	routeMatchFields = fields{
 		"prefix": decoded, "path": decoded, "safe_regex": decoded, "path_separated_prefix": decoded, "case_sensitive": decoded,
 		"runtime_fraction": decoded, "headers": decoded, "query_parameters": decoded, "grpc": decoded,
-		"connect_matcher": decoded, "cookies": decoded,
+		"connect_matcher": decoded, "cookies": decoded, "dynamic_metadata": decoded, "filter_state": decoded,
 	}
 	headerMatcherFields = fields{
 		"name": decoded, "exact_match": decoded, "safe_regex_match": decoded, "range_match": decoded, "present_match": decoded,
@@ -67,6 +67,11 @@ func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
 		out.Cookies = append(out.Cookies, config.CookieMatcher{
 			Name: c.GetName(), String: place.in("string_match").stringMatcher(c.GetStringMatch()), Invert: c.GetInvertMatch(),
 		})
+	}
+	// No filter that there is leaves metadata or state, without which none of their matchers holds.
+	out.Never = len(m.GetFilterState()) > 0
+	for _, d := range m.GetDynamicMetadata() {
+		out.Never = out.Never || !d.GetInvert()
 	}
 	return out
 }

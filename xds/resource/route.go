@@ -30,7 +30,7 @@ var (
 	virtualHostFields = fields{
 		"name": decoded, "domains": decoded, "routes": decoded, "require_tls": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
-		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded,
+		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded, "include_is_timeout_retry_header": decoded,
 		"include_attempt_count_in_response": decoded, "retry_policy": decoded, "per_request_buffer_limit_bytes": decoded,
 		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded, "request_mirror_policies": decoded,
 
@@ -140,6 +140,7 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		RequireTLS:                    tlsRequirement(vh.GetRequireTls()),
 		IncludeRequestAttemptCount:    vh.GetIncludeRequestAttemptCount(),
 		IncludeAttemptCountInResponse: vh.GetIncludeAttemptCountInResponse(),
+		IncludeIsTimeoutRetry:         vh.GetIncludeIsTimeoutRetryHeader(),
 		Retry:                         a.in("retry_policy").retryPolicy(vh.GetRetryPolicy()),
 		BodyBuffer:                    a.bodyBuffer(vh),
 		Mirrors:                       a.mirrorPolicies(vh.GetRequestMirrorPolicies()),

@@ -54,6 +54,8 @@ func TestRouteMatch(t *testing.T) {
 		m.Query = []config.QueryMatcher{q}
 		return m
 	}
+	never := plain(config.PathPrefix, "/")
+	never.Never = true
 	fraction := func(n uint32) match { m := plain(config.PathPrefix, "/"); m.Fraction.Default = n; return m }
 	pattern := plain(config.PathRegex, "/a|/b")
 	pattern.Regex, pattern.CaseSensitive = anchored("/a|/b"), false
@@ -65,12 +67,15 @@ func TestRouteMatch(t *testing.T) {
 		"prefix: /a":                plain(config.PathPrefix, "/a"),
 		"path: /a":                  plain(config.PathExact, "/a"),
 		"path_separated_prefix: /a": plain(config.PathSeparatedPrefix, "/a"),
-		"safe_regex: {regex: /a|/b}, case_sensitive: no":               pattern,
-		"prefix: /, grpc: {}":                                          grpc,
-		"prefix: /, runtime_fraction: {default_value: {numerator: 5}}": fraction(50_000),
-		"prefix: /, runtime_fraction: {default_value: {numerator: 5, denominator: TEN_THOUSAND}, runtime_key: k}": runtime,
-		"prefix: /, runtime_fraction: {default_value: {numerator: 5, denominator: MILLION}}":                      fraction(5),
-		"prefix: /, runtime_fraction: {default_value: {numerator: 500}}":                                          fraction(config.FractionAll),
+		"safe_regex: {regex: /a|/b}, case_sensitive: no": pattern,
+		"prefix: /, grpc: {}":                            grpc,
+		"prefix: /, dynamic_metadata: [{filter: f, path: [{key: k}], value: {present_match: true}}]":                           never,
+		"prefix: /, dynamic_metadata: [{filter: f, path: [{key: k}], value: {present_match: true}, invert: true}]":             plain(config.PathPrefix, "/"),
+		"prefix: /, filter_state: [{key: k, string_match: {exact: x}}]":                                                        never,
+		"prefix: /, runtime_fraction: {default_value: {numerator: 5}}":                                                         fraction(50_000),
+		"prefix: /, runtime_fraction: {default_value: {numerator: 5, denominator: TEN_THOUSAND}, runtime_key: k}":              runtime,
+		"prefix: /, runtime_fraction: {default_value: {numerator: 5, denominator: MILLION}}":                                   fraction(5),
+		"prefix: /, runtime_fraction: {default_value: {numerator: 500}}":                                                       fraction(config.FractionAll),
 		"prefix: /, headers: [{name: X}]":                                                                                      header(config.HeaderMatcher{Name: "x", Present: true}),
 		"prefix: /, headers: [{name: x, present_match: false, invert_match: true}]":                                            header(config.HeaderMatcher{Name: "x", Invert: true}),
 		"prefix: /, headers: [{name: x, exact_match: V}]":                                                                      text(config.StringExact, "V"),
@@ -155,7 +160,11 @@ func TestRouteAction(t *testing.T) {
 		"redirect: {prefix_rewrite: /q, response_code: SEE_OTHER}":                                                                       redirect(config.Redirect{Status: 303, PrefixRewrite: "/q"}),
 		"redirect: {response_code: TEMPORARY_REDIRECT}":                                                                                  redirect(config.Redirect{Status: 307}),
 		"redirect: {response_code: PERMANENT_REDIRECT, regex_rewrite: {pattern: {regex: a}, substitution: b}}":                           redirect(config.Redirect{Status: 308, RegexRewrite: &config.Rewrite{Pattern: regexp.MustCompile("a"), Substitution: "b"}}),
-		"route: {cluster_header: X-C}": forward(func(f *config.Forward) { f.Clusters, f.ClusterHeader = nil, "x-c" }),
+		"route: {weighted_clusters: {header_name: X-N, clusters: [{cluster_header: X-C, weight: 1}]}}": forward(func(f *config.Forward) {
+			f.Clusters, f.SplitHeader = []config.WeightedCluster{{Header: "x-c", Weight: 1}}, "x-n"
+		}),
+		"route: {cluster: c, early_data_policy: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}": forward(func(*config.Forward) {}),
+		"route: {cluster_header: X-C}":                      forward(func(f *config.Forward) { f.Clusters, f.ClusterHeader = nil, "x-c" }),
 		"route: {cluster: c, include_vh_rate_limits: true, rate_limits: [{actions: [{remote_address: {}}]}]}": forward(func(*config.Forward) {}),
 		"direct_response: {status: 200, body_format: {text_format: '%PROTOCOL% 5%%', content_type: a/b}}": {
 			Direct: &config.DirectResponse{Status: 200, Format: "%PROTOCOL% 5%%", ContentType: "a/b"}},
@@ -209,7 +218,9 @@ func TestRouteRefused(t *testing.T) {
 		all + "route: {weighted_clusters: {clusters: [{name: a}]}}":                                                                              "route.weighted_clusters.clusters: the sum of the weights must be more than 0",
 		all + "route: {weighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}}":                                    "route.weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295",
 		all + "route: {weighted_clusters: {total_weight: 7, clusters: [{name: a, weight: 6}]}}":                                                  "route.weighted_clusters.total_weight: is 7, but the sum of the weights is 6",
-		all + "route: {weighted_clusters: {header_name: h, clusters: [{name: a, weight: 6}]}}":                                                   "route.weighted_clusters.header_name: is not supported",
+		all + "route: {weighted_clusters: {header_name: ':status', clusters: [{name: a, weight: 6}]}}":                                           `route.weighted_clusters.header_name: ":status" is not known, only :authority, :method, :path and :scheme`,
+		all + "route: {weighted_clusters: {clusters: [{weight: 6}]}}":                                                                            "route.weighted_clusters.clusters[0].name: must not be empty",
+		all + "route: {weighted_clusters: {clusters: [{name: a, cluster_header: b, weight: 6}]}}":                                                "route.weighted_clusters.clusters[0].name: cannot be set together with cluster_header",
 		all + "non_forwarding_action: {}":                                                                                                        "non_forwarding_action: is not supported",
 		all + "direct_response: {status: 200, body: {filename: /etc/passwd}}":                                                                    "direct_response.body.filename: is not supported, only inline_string and inline_bytes",
 		all + "direct_response: {status: 200, body_format: {json_format: {}}}":                                                                   "direct_response.body_format.json_format: is not supported",
