@@ -153,7 +153,9 @@ type Cluster struct {
 	// MaxRequestsPerConnection closes a pooled connection after so many requests, 0 means never.
 	MaxRequestsPerConnection uint32
 	MaxConnectionDuration    time.Duration
-	EnableTrailers           bool
+	// MaxStreamDuration bounds an attempt from when it has its connection to the end of its response; 0 means no bound.
+	MaxStreamDuration time.Duration
+	EnableTrailers    bool
 
 	// SocketOptions are those of connections to hosts, each a number (upstream_connection_options.tcp_keepalive).
 	SocketOptions []SocketOption
@@ -200,6 +202,8 @@ type ClusterLoadAssignment struct {
 	Name          string
 	Localities    []LocalityEndpoints
 	Overprovision uint32 // overprovisioning_factor, percent; 140 by default
+	// Drop is the share of requests that are refused, in parts of a million (drop_overloads).
+	Drop uint32
 }
 
 // LocalityEndpoints are the endpoints of one locality and priority.

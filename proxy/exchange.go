@@ -279,16 +279,10 @@ func (x *exchange) countRoute(micros uint64, status int) {
 
 // outcome tells the host how the request ended.
 func (x *exchange) outcome() upstream.Outcome {
-	switch {
-	case x.verdict.unanswerable():
-		return upstream.Cancelled
-	case x.verdict.timedOut():
-		return upstream.TimedOut
-	case x.verdict == verdictNone && x.response.Status < 500:
+	if x.verdict == verdictNone && x.response.Status < 500 {
 		return upstream.Success
-	default:
-		return upstream.ServerError
 	}
+	return x.verdict.outcome()
 }
 
 func (x *exchange) routeName() string {

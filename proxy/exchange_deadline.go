@@ -60,6 +60,8 @@ func (x *exchange) countTimeout(v verdict) {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamRqPerTryTimeout)
 	case verdictPerTryIdleTimeout:
 		x.cluster.Stats().Inc(stats.ClusterUpstreamRqPerTryIdleTimeout)
+	case verdictUpstreamMaxDuration:
+		x.cluster.Stats().Inc(stats.ClusterUpstreamRqMaxDurationReached)
 	case verdictStreamIdleTimeout:
 		http.Inc(stats.HTTPDownstreamRqIdleTimeout)
 	case verdictRequestTimeout:

@@ -211,6 +211,9 @@ func (x *exchange) chooseTarget() verdict {
 	}
 	x.routed = x.clusters[x.target.Index]
 	x.cluster = x.routed
+	if share := x.routed.DropOverload(); share > 0 && x.worker.random.Uint64()%config.FractionAll < uint64(share) {
+		return verdictDropOverload
+	}
 	x.setTimeout(forward)
 	x.setRetry()
 	if forward.IdleTimeout != nil {

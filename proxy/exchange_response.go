@@ -101,6 +101,9 @@ func (x *exchange) respond(close bool) {
 	x.lastActivity = x.worker.loop.Now()
 }
 
+// nameDropOverload tells a client why it was refused. It is never written.
+var nameDropOverload = []byte("x-envoy-drop-overload")
+
 // replyVerdict answers the request as the table of verdicts says.
 func (x *exchange) replyVerdict(v verdict) {
 	a := &answers[v]
@@ -149,9 +152,13 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 		if x.timeoutStatus != 0 {
 			resp.Status, *body = x.timeoutStatus, ""
 		}
-	case verdictStreamIdleTimeout, verdictMaxStreamDuration:
+	case verdictStreamIdleTimeout, verdictMaxStreamDuration, verdictUpstreamMaxDuration:
 		if !x.requestDone {
 			resp.Status = 408
+		}
+	case verdictDropOverload:
+		if !x.manager.config.Router.SuppressEnvoyHeaders {
+			resp.Fields.AddRaw(nameDropOverload, valueTrue)
 		}
 	case verdictRateLimited:
 		resp.Fields.Add(message.NameXEnvoyRateLimited, valueTrue)

@@ -116,7 +116,13 @@ func (x *exchange) tellTimeLeft() {
 // also waits for the whole request.
 func (x *exchange) tryDeadlines(f func(at int64, v verdict)) {
 	r := &x.retry
-	if !x.connected || x.upgraded {
+	if !x.connected {
+		return
+	}
+	if limit := x.cluster.Config().MaxStreamDuration; limit > 0 {
+		f(r.began+int64(limit), verdictUpstreamMaxDuration)
+	}
+	if x.upgraded {
 		return
 	}
 	if r.perTry > 0 && x.requestDone && !x.headRead {
@@ -153,11 +159,7 @@ func (x *exchange) retryFailure(v verdict) bool {
 	if x.retry.on == 0 || !v.upstream() || x.passedOn() || !x.allowRetry(x.retry.on&x.conditionsOf(v) != 0) {
 		return false
 	}
-	outcome := upstream.ServerError
-	if v.timedOut() {
-		outcome = upstream.TimedOut
-	}
-	x.retryAfter(x.backOff(), outcome, false)
+	x.retryAfter(x.backOff(), v.outcome(), false)
 	return true
 }
 

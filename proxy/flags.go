@@ -26,10 +26,12 @@ const (
 	FlagUpstreamRetryLimitExceeded                        // URX
 	FlagDelayInjected                                     // DI
 	FlagFaultInjected                                     // FI
+	FlagDropOverload                                      // DO
+	FlagUpstreamMaxStreamDuration                         // UMSDR
 )
 
 // flagNames are the short names in the order of the bits. It is never written.
-var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR", "URX", "DI", "FI"}
+var flagNames = [...]string{"DC", "UH", "UT", "UR", "UF", "UC", "UO", "NR", "RL", "SI", "DPE", "UPE", "NC", "DT", "LR", "DR", "URX", "DI", "FI", "DO", "UMSDR"}
 
 // appendNames appends the short names of the flags.
 func (f Flags) appendNames(names []string) []string {

@@ -1,5 +1,7 @@
 package proxy
 
+import "github.com/penguintechinc/marchproxy-alb/proxy/upstream"
+
 // verdict is why an exchange ends other than by a response that was passed on. This is the only place where reasons become
 // answers: the table below says for each what a client is told.
 type verdict uint8
@@ -23,6 +25,7 @@ const (
 	verdictRedirect
 	verdictNormalizedPathRedirect
 	verdictRateLimited
+	verdictDropOverload
 	verdictFilterReply // which says more
 
 	// In the body of the request.
@@ -35,6 +38,7 @@ const (
 	verdictRemoteConnectionFailure
 	verdictConnectionTimeout
 	verdictConnectionTermination
+	verdictUpstreamMaxDuration
 	verdictRemoteReset
 	verdictRefusedStream
 	verdictConnectError
@@ -86,6 +90,7 @@ var answers = [verdictCount]answer{
 	verdictRedirect:               {details: "direct_response"},
 	verdictNormalizedPathRedirect: {status: 307, details: "path_normalization_redirect"},
 	verdictRateLimited:            {status: 429, body: "local_rate_limited", flags: FlagRateLimited, details: "local_rate_limited"},
+	verdictDropOverload:           {status: 503, body: "drop overload", flags: FlagDropOverload, details: "drop_overload"},
 
 	verdictFilterReply: {status: 500, details: "filter_reply"},
 
@@ -101,9 +106,11 @@ var answers = [verdictCount]answer{
 	verdictRefusedStream:           {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote refused stream reset"},
 	verdictConnectError:            {status: 503, flags: FlagUpstreamRemoteReset, reset: "remote error with CONNECT request"},
 	verdictUpstreamProtocolError:   {status: 502, flags: FlagUpstreamProtocolError, reset: "protocol error"},
-	verdictResponseTimeout:         {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "response_timeout"},
-	verdictPerTryTimeout:           {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "upstream_per_try_timeout"},
-	verdictPerTryIdleTimeout:       {status: 504, body: "upstream request timeout", flags: FlagStreamIdleTimeout, details: "upstream_per_try_idle_timeout"},
+	verdictUpstreamMaxDuration: {status: 504, body: "upstream max stream duration reached", flags: FlagUpstreamMaxStreamDuration,
+		details: "upstream_max_stream_duration_reached"},
+	verdictResponseTimeout:   {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "response_timeout"},
+	verdictPerTryTimeout:     {status: 504, body: "upstream request timeout", flags: FlagUpstreamRequestTimeout, details: "upstream_per_try_timeout"},
+	verdictPerTryIdleTimeout: {status: 504, body: "upstream request timeout", flags: FlagStreamIdleTimeout, details: "upstream_per_try_idle_timeout"},
 
 	verdictClientGone:        {flags: FlagDownstreamConnectionTermination, details: "downstream_remote_disconnect", close: true},
 	verdictClientReset:       {flags: FlagDownstreamRemoteReset, details: "http2.remote_reset", close: true},
@@ -196,4 +203,16 @@ func (v verdict) upstream() bool {
 // timedOut reports whether the host was too slow.
 func (v verdict) timedOut() bool {
 	return v == verdictResponseTimeout || v == verdictPerTryTimeout || v == verdictPerTryIdleTimeout
+}
+
+// outcome returns what v says of the host. That a stream has lasted as long as it may is no fault of it.
+func (v verdict) outcome() upstream.Outcome {
+	switch {
+	case v.unanswerable(), v == verdictUpstreamMaxDuration:
+		return upstream.Cancelled
+	case v.timedOut():
+		return upstream.TimedOut
+	default:
+		return upstream.ServerError
+	}
 }

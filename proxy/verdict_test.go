@@ -25,7 +25,7 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%b is %q, want %q", flags, got, want)
 		}
 	}
-	if n := len(flagNames); 1<<(n-1) != FlagFaultInjected {
-		t.Errorf("%d names, the last flag is %b", n, FlagFaultInjected)
+	if n := len(flagNames); 1<<(n-1) != FlagUpstreamMaxStreamDuration {
+		t.Errorf("%d names, the last flag is %b", n, FlagUpstreamMaxStreamDuration)
 	}
 }

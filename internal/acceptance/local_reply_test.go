@@ -43,6 +43,13 @@ func origin(script func(*harness.Peer)) func(*testing.T, *harness.Setup) {
 	return to(func(t *testing.T) netip.AddrPort { return harness.NewOrigin(t, script).Addr() })
 }
 
+// dropping has the control plane refuse all requests to the cluster.
+func dropping(_ *testing.T, s *harness.Setup) {
+	a := *s.Clusters[0].Assignment
+	a.Drop = config.FractionAll
+	s.Clusters[0].Assignment = &a
+}
+
 func localReplies() []localReply {
 	get := harness.Get("/")
 	post := harness.Head("POST /", "Content-Length: 5")
@@ -76,6 +83,21 @@ func localReplies() []localReply {
 			hostless(s)
 			s.HTTP().Router.SuppressEnvoyHeaders = true
 		}, request: get, status: 503, body: resetReason("overflow"), outcome: "UO upstream_reset_before_response_started{overflow}"},
+		{name: "drop overload", setup: dropping, request: get, status: 503, body: "drop overload", fields: "x-envoy-drop-overload: true", outcome: "DO drop_overload"},
+		{name: "drop overload, suppressed", setup: func(t *testing.T, s *harness.Setup) {
+			s.HTTP().Router.SuppressEnvoyHeaders = true
+			dropping(t, s)
+		}, request: get, status: 503, body: "drop overload", outcome: "DO drop_overload"},
+		{name: "upstream max stream duration", setup: func(t *testing.T, s *harness.Setup) {
+			origin(silent)(t, s)
+			s.Clusters[0].MaxStreamDuration = time.Second
+		}, request: get, advance: 2 * time.Second, status: 504, body: "upstream max stream duration reached",
+			outcome: "UMSDR upstream_max_stream_duration_reached"},
+		{name: "upstream max stream duration in a request", setup: func(t *testing.T, s *harness.Setup) {
+			origin(silent)(t, s)
+			s.Clusters[0].MaxStreamDuration = time.Second
+		}, request: post, advance: 2 * time.Second, status: 408, body: "upstream max stream duration reached",
+			outcome: "UMSDR upstream_max_stream_duration_reached", closes: true},
 		{name: "route timeout", setup: origin(silent), request: get, advance: 16 * time.Second,
 			status: 504, body: "upstream request timeout", outcome: "UT response_timeout"},
 		{name: "stream idle, request whole", setup: noTimeout(origin(silent)), request: get, advance: 301 * time.Second,

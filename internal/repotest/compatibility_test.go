@@ -90,6 +90,7 @@ var inPart = map[string]string{
 	"Listener.address":                                   "TCP on an IP address",
 	"Rds.config_source":                                  "`ads`, `self`",
 	"DirectResponseAction.body_format":                   "with the command operators listed above; `text_format`, `text_format_source`",
+	"Policy.drop_overloads":                              "one",
 	"InternalRedirectPolicy.predicates":                  "`AllowListedRoutesConfig`, `PreviousRoutesConfig`, `SafeCrossSchemeConfig`",
 	"RetryPolicy.retry_host_predicate":                   "`PreviousHostsPredicate`",
 	"RetryPolicy.retry_on":                               "every condition; `http3-post-connect-failure` never happens",

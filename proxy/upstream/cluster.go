@@ -265,6 +265,14 @@ func (k *Cluster) Speaks(downstream message.Version) Protocol {
 // Config returns the configuration in force.
 func (k *Cluster) Config() *config.Cluster { return k.config }
 
+// DropOverload returns the share of requests that the control plane wants refused, in parts of a million.
+func (k *Cluster) DropOverload() uint32 {
+	if k.state.Assignment == nil {
+		return 0
+	}
+	return k.state.Assignment.Drop
+}
+
 // Stats returns the cluster's counters on this worker.
 func (k *Cluster) Stats() *stats.Block { return k.stats }
 

@@ -97,8 +97,9 @@ func TestCluster(t *testing.T) {
 			c.Breakers = config.Thresholds{MaxConnections: 1, MaxPending: 2, MaxRequests: 3, MaxRetries: 4}
 			c.HighBreakers.MaxRetries = 5
 		}},
-		"old http options": {"common_http_protocol_options: {idle_timeout: 0s, max_connection_duration: 4s, max_headers_count: 5, max_response_headers_kb: 6, max_requests_per_connection: 7}\nhttp_protocol_options: {enable_trailers: true}", func(c *config.Cluster) {
-			c.IdleTimeout, c.MaxConnectionDuration, c.MaxHeaderCount, c.MaxHeaderKB, c.MaxRequestsPerConnection, c.EnableTrailers = 0, 4*time.Second, 5, 6, 7, true
+		"old http options": {"common_http_protocol_options: {idle_timeout: 0s, max_connection_duration: 4s, max_stream_duration: 8s, max_headers_count: 5, max_response_headers_kb: 6, max_requests_per_connection: 7}\nhttp_protocol_options: {enable_trailers: true}", func(c *config.Cluster) {
+			c.IdleTimeout, c.MaxConnectionDuration, c.MaxStreamDuration = 0, 4*time.Second, 8*time.Second
+			c.MaxHeaderCount, c.MaxHeaderKB, c.MaxRequestsPerConnection, c.EnableTrailers = 5, 6, 7, true
 		}},
 		"typed http options win": {"http2_protocol_options: {}\nmax_requests_per_connection: 3\n" + httpOptions + "explicit_http_config: {http_protocol_options: {enable_trailers: true}}\n    common_http_protocol_options: {idle_timeout: 2s}", func(c *config.Cluster) {
 			c.IdleTimeout, c.EnableTrailers, c.MaxRequestsPerConnection = 2*time.Second, true, 3
@@ -161,7 +162,6 @@ func TestClusterRefused(t *testing.T) {
 		"http2_protocol_options: {custom_settings_parameters: [{identifier: 9, value: 1}]}":              "http2_protocol_options.custom_settings_parameters[0]: is not supported",
 		"http2_protocol_options: {connection_keepalive: {interval: 1s}}":                                 "http2_protocol_options.connection_keepalive.timeout: value is required",
 		"http_protocol_options: {header_key_format: {proper_case_words: {}}}":                            "http_protocol_options.header_key_format: is not supported",
-		"common_http_protocol_options: {max_stream_duration: 1s}":                                        "common_http_protocol_options.max_stream_duration: is not supported",
 		"connect_timeout: 400000000s":                                                                    "connect_timeout: must be from 0s to 87600h0m0s",
 		"eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V2}}\ntype: EDS":               "eds_cluster_config.eds_config.resource_api_version: V2 is not supported, only V3",
 		"typed_extension_protocol_options: {k: {'@type': type.googleapis.com/no.Such}}":                  `typed_extension_protocol_options["k"]: Didn't find a registered implementation for 'k' with type URL: 'type.googleapis.com/no.Such'`,

@@ -18,7 +18,8 @@ const maxPriority = 127
 
 var (
 	assignmentFields = fields{"cluster_name": decoded, "endpoints": decoded, "named_endpoints": decoded, "policy": decoded}
-	policyFields     = fields{"overprovisioning_factor": decoded}
+	policyFields     = fields{"overprovisioning_factor": decoded, "drop_overloads": decoded}
+	dropFields       = fields{"category": decoded, "drop_percentage": decoded}
 	localityFields   = fields{
 		"locality": decoded, "lb_endpoints": decoded, "load_balancer_endpoints": decoded, "load_balancing_weight": decoded,
 		"priority": decoded, "metadata": decoded,
@@ -64,6 +65,7 @@ func (a *at) assignment(cla *endpointv3.ClusterLoadAssignment, allowed hosts) *c
 		if out.Overprovision == 0 {
 			place.in("overprovisioning_factor").errorf("must be more than 0")
 		}
+		out.Drop = place.dropOverload(p.GetDropOverloads())
 	}
 	index := make(map[localityKey]int)
 	d := endpointDecoder{allowed: allowed, seen: make(map[config.Address]bool), named: make(map[string]config.Endpoint)}
@@ -89,6 +91,19 @@ func (a *at) assignment(cla *endpointv3.ClusterLoadAssignment, allowed hosts) *c
 	a.checkPriorities(out)
 	a.checkWeights(out)
 	return out
+}
+
+// dropOverload decodes the share of requests that are refused. As in Envoy there is one category.
+func (a *at) dropOverload(list []*endpointv3.ClusterLoadAssignment_Policy_DropOverload) uint32 {
+	if len(list) == 0 {
+		return 0
+	}
+	if len(list) > 1 {
+		a.in("drop_overloads").errorf("has %d entries, only one is supported", len(list))
+	}
+	place := a.item("drop_overloads", 0)
+	place.only(list[0], dropFields)
+	return fraction(list[0].GetDropPercentage())
 }
 
 // endpointDecoder is what the endpoints of an assignment have in common.

@@ -145,7 +145,7 @@ func TestAssignmentRefused(t *testing.T) {
 		"endpoints: [{lb_endpoints: [{}]}]":                                                                 "endpoints[0].lb_endpoints[0].endpoint: must be set",
 		"named_endpoints: {a: {address: {pipe: {path: '@'}}}}":                                              `named_endpoints["a"].address.pipe.path: must name a socket: the path of a file, or @ and an abstract name`,
 		"named_endpoints: {a: {}}":                                                                          `named_endpoints["a"].address: must have a socket_address`,
-		"policy: {drop_overloads: [{category: x}]}":                                                         "policy.drop_overloads[0]: is not supported",
+		"policy: {drop_overloads: [{category: x}, {category: y}]}":                                          "policy.drop_overloads: has 2 entries, only one is supported",
 		"policy: {weighted_priority_health: true}":                                                          "policy.weighted_priority_health: is not supported",
 		"policy: {overprovisioning_factor: 0}":                                                              "policy.overprovisioning_factor: value must be greater than 0",
 		"endpoints: [{priority: 1}]":                                                                        "endpoints: priority 1 is used but 0 is not, priorities must be contiguous from 0",
@@ -160,5 +160,23 @@ func TestAssignmentRefused(t *testing.T) {
 			_, err := resource.Assignment(parse(t, "cluster_name: c\n"+text, &endpointv3.ClusterLoadAssignment{}))
 			checkError(t, err, `cluster load assignment "c": `+want)
 		})
+	}
+}
+
+// TestDropOverloads holds what share of requests is refused.
+func TestDropOverloads(t *testing.T) {
+	for text, want := range map[string]uint32{
+		"[]":              0,
+		"[{category: x}]": 0,
+		"[{category: x, drop_percentage: {numerator: 5}}]":                         50_000,
+		"[{category: x, drop_percentage: {numerator: 5, denominator: MILLION}}]":   5,
+		"[{category: x, drop_percentage: {numerator: 500, denominator: HUNDRED}}]": config.FractionAll,
+	} {
+		cla, err := resource.Assignment(parse(t, "{cluster_name: c, policy: {drop_overloads: "+text+"}}", &endpointv3.ClusterLoadAssignment{}))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if cla.Drop != want {
+			t.Errorf("%s: got %d, want %d", text, cla.Drop, want)
+		}
 	}
 }

@@ -164,7 +164,7 @@ func TestRouteAction(t *testing.T) {
 			f.Clusters, f.SplitHeader = []config.WeightedCluster{{Header: "x-c", Weight: 1}}, "x-n"
 		}),
 		"route: {cluster: c, early_data_policy: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}": forward(func(*config.Forward) {}),
-		"route: {cluster_header: X-C}":                      forward(func(f *config.Forward) { f.Clusters, f.ClusterHeader = nil, "x-c" }),
+		"route: {cluster_header: X-C}": forward(func(f *config.Forward) { f.Clusters, f.ClusterHeader = nil, "x-c" }),
 		"route: {cluster: c, include_vh_rate_limits: true, rate_limits: [{actions: [{remote_address: {}}]}]}": forward(func(*config.Forward) {}),
 		"direct_response: {status: 200, body_format: {text_format: '%PROTOCOL% 5%%', content_type: a/b}}": {
 			Direct: &config.DirectResponse{Status: 200, Format: "%PROTOCOL% 5%%", ContentType: "a/b"}},

@@ -32,6 +32,7 @@ var (
 	upstreamOptionFields = fields{
 		"idle_timeout": decoded, "max_connection_duration": decoded, "max_headers_count": decoded,
 		"max_response_headers_kb": decoded, "max_requests_per_connection": decoded,
+		"max_stream_duration":             decoded,
 		"headers_with_underscores_action": noEffect, // of downstreams
 	}
 	upstreamHTTP1Fields = fields{
@@ -170,6 +171,7 @@ func (a *at) upstreamOptions(o *corev3.HttpProtocolOptions, out *config.Cluster)
 	}
 	out.IdleTimeout = a.duration("idle_timeout", o.GetIdleTimeout(), config.DefaultUpstreamIdle)
 	out.MaxConnectionDuration = a.duration("max_connection_duration", o.GetMaxConnectionDuration(), 0)
+	out.MaxStreamDuration = a.duration("max_stream_duration", o.GetMaxStreamDuration(), 0)
 	out.MaxHeaderKB = orUint32(o.GetMaxResponseHeadersKb(), config.DefaultMaxResponseKB)
 	out.MaxHeaderCount = orUint32(o.GetMaxHeadersCount(), config.DefaultMaxResponseHdrs)
 	out.MaxRequestsPerConnection = o.GetMaxRequestsPerConnection().GetValue()

@@ -183,6 +183,8 @@ func flags(names []string) *datav3.ResponseFlags {
 			out.DelayInjected = true
 		case "FI":
 			out.FaultInjected = true
+		case "UMSDR":
+			out.UpstreamMaxStreamDurationReached = true
 		case "URX":
 			out.UpstreamRetryLimitExceeded = true
 		}

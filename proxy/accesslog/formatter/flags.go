@@ -59,6 +59,10 @@ func longName(flag string) string {
 		return "DelayInjected"
 	case "FI":
 		return "FaultInjected"
+	case "DO":
+		return "DropOverload"
+	case "UMSDR":
+		return "UpstreamMaxStreamDurationReached"
 	}
 	return flag
 }
