@@ -19,8 +19,11 @@ const maxPriority = 127
 var (
 	assignmentFields = fields{"cluster_name": decoded, "endpoints": decoded, "named_endpoints": decoded, "policy": decoded}
 	policyFields     = fields{"overprovisioning_factor": decoded, "drop_overloads": decoded}
-	dropFields       = fields{"category": decoded, "drop_percentage": decoded}
-	localityFields   = fields{
+	dropFields       = fields{
+		"drop_percentage": decoded,
+		"category":        noEffect, // a label for load reports, which there are none of
+	}
+	localityFields = fields{
 		"locality": decoded, "lb_endpoints": decoded, "load_balancer_endpoints": decoded, "load_balancing_weight": decoded,
 		"priority": decoded, "metadata": decoded,
 		"proximity": noEffect, // no balancing policy goes by it

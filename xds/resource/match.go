@@ -17,6 +17,11 @@ var (
 		"runtime_fraction": decoded, "headers": decoded, "query_parameters": decoded, "grpc": decoded,
 		"connect_matcher": decoded, "cookies": decoded, "dynamic_metadata": decoded, "filter_state": decoded,
 	}
+	metadataMatcherFields = fields{
+		"invert": decoded,
+		// No filter leaves metadata that could be matched.
+		"filter": noEffect, "path": noEffect, "value": noEffect,
+	}
 	headerMatcherFields = fields{
 		"name": decoded, "exact_match": decoded, "safe_regex_match": decoded, "range_match": decoded, "present_match": decoded,
 		"prefix_match": decoded, "suffix_match": decoded, "contains_match": decoded, "string_match": decoded,
@@ -70,7 +75,8 @@ func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
 	}
 	// No filter that there is leaves metadata or state, without which none of their matchers holds.
 	out.Never = len(m.GetFilterState()) > 0
-	for _, d := range m.GetDynamicMetadata() {
+	for i, d := range m.GetDynamicMetadata() {
+		a.item("dynamic_metadata", i).only(d, metadataMatcherFields)
 		out.Never = out.Never || !d.GetInvert()
 	}
 	return out
