@@ -241,6 +241,9 @@ func (s *shadow) read() (over bool, outcome upstream.Outcome) {
 func (s *shadow) readSome() (n int, done bool, err error) {
 	if s.headRead {
 		data, done, err := s.up.ReadBody()
+		if trailers := s.up.Trailers(); done && trailers != nil {
+			s.lease.Reported(trailers)
+		}
 		return len(data), done, err
 	}
 	if err := s.up.ReadHead(&s.response); err != nil {
@@ -268,6 +271,7 @@ var errUnwanted = errors.New("unwanted response")
 func (s *shadow) takeHead() {
 	resp, k := &s.response, s.cluster.Stats()
 	s.lease.Answered(judgedStatus(resp, s.grpc))
+	s.lease.Reported(&resp.Fields)
 	s.worker.passFailureOn(s.cluster, s.lease.Host(), resp)
 	k.IncStatusOf(stats.ClusterUpstreamRqStatus, resp.Status)
 	if s.whole {
