@@ -17,9 +17,15 @@ import (
 const maxBodyFile = 64 << 20
 
 func (c Config) checkRun() error {
-	switch {
-	case c.Duration <= 0 && c.Requests == 0:
+	if c.Duration <= 0 && c.Requests == 0 {
 		return fmt.Errorf("duration: %v is not positive", c.Duration)
+	}
+	return Check(c)
+}
+
+// Check says what is wrong with a config, but for how long it is to take: Run refuses it for the same reason.
+func Check(c Config) error {
+	switch {
 	case c.Rate < 0 || c.Rate > maxRate:
 		return fmt.Errorf("rate: %v is not in [0, %d]", c.Rate, maxRate)
 	case c.Pipeline < 0 || c.Pipeline > maxPipeline:

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench"
@@ -92,7 +93,7 @@ func newView(r bench.Report) view {
 			v.Sections = append(v.Sections, newSection(s, series))
 		}
 		for _, round := range s.Rounds {
-			if why := round.Failure(); why != "" {
+			if why, _, _ := strings.Cut(round.Failure(), "\n"); why != "" {
 				v.Failures = append(v.Failures, fmt.Sprintf("%s, round %d, %s: %s", s.Scenario.Name, round.Round, round.Proxy, why))
 			}
 		}

@@ -35,8 +35,10 @@ var errRounds = errors.New("some rounds failed")
 type labFlags struct {
 	proxy     string
 	baseline  string
+	named     bool // that there is --scenario
 	peers     stringList
 	scenarios string
+	file      string
 	rounds    int
 	duration  time.Duration
 	warmup    time.Duration
@@ -54,6 +56,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.StringVar(&f.baseline, "baseline", "", "`path` of another build of proxy-alb to compare it with in the same rounds; of the peers only those that are named take part then")
 	flags.Var(&f.peers, "peer", "`name=path` of a peer: "+strings.Join(peerNames(), ", ")+"; an empty path leaves it out (default: as found on the PATH)")
 	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+strings.Join(bench.ScenarioNames(), ", "))
+	flags.StringVar(&f.file, "scenario-file", "", "`file` of further scenarios, in YAML: see docs/performance.md")
 	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 2 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
 	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
@@ -66,7 +69,10 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 		return f, err
 	}
 	given := false
-	flags.Visit(func(set *flag.Flag) { given = given || set.Name == "rounds" })
+	flags.Visit(func(set *flag.Flag) {
+		given = given || set.Name == "rounds"
+		f.named = f.named || set.Name == "scenario"
+	})
 	switch {
 	case f.baseline == "":
 	case f.proxy == "":
@@ -77,6 +83,30 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 		return f, usagef(stderr, "--baseline: %d rounds cannot tell a difference from chance, want at least %d", f.rounds, verdict.MinPaired)
 	}
 	return f, nil
+}
+
+// selected are the scenarios that were named and those of the file; with a file the default is none of the lab's.
+func (f labFlags) selected() ([]bench.Scenario, error) {
+	var all []bench.Scenario
+	if f.named || f.file == "" {
+		found, err := bench.FindScenarios(strings.Split(f.scenarios, ","))
+		if err != nil {
+			return nil, err
+		}
+		all = found
+	}
+	if f.file == "" {
+		return all, nil
+	}
+	text, err := readFile(f.file, bench.MaxScenarioFile)
+	if err != nil {
+		return nil, err
+	}
+	own, err := bench.ReadScenarios(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.file, err)
+	}
+	return append(all, own...), nil
 }
 
 // peerNames are the kinds that proxy-alb is compared with.
@@ -95,7 +125,7 @@ func runLab(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.W
 	if err != nil {
 		return err
 	}
-	scenarios, err := bench.FindScenarios(strings.Split(f.scenarios, ","))
+	scenarios, err := f.selected()
 	if err != nil {
 		return usagef(stderr, "%v", err)
 	}

@@ -171,6 +171,7 @@ func TestUsage(t *testing.T) {
 		{"--proxy", "/bin/true", "--duration", "10ms"}, {"--proxy", "/bin/true", "--rounds", "0"}, {"origin", "x"}, {"load", "--x"}, {"idle", "--x"}, {"stall", "x"},
 		{"--baseline", "/bin/true"}, {"--proxy", "/bin/true", "--baseline", "/nonexistent"}, {"--proxy", "/bin/true", "--baseline", "/bin/true", "--rounds", "7"},
 		{"compare"}, {"compare", "a.json"}, {"compare", "a", "b", "c"}, {"compare", "--x", "a", "b"}, {"html"}, {"html", "a", "b"},
+		{"--proxy", "/bin/true", "--scenario-file", "/nonexistent"}, {"--proxy", "/bin/true", "--scenario-file", "/dev/null"},
 	} {
 		var out, complaint bytes.Buffer
 		if got := run(args, strings.NewReader(""), &out, &complaint); got != exitUsage {

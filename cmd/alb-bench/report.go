@@ -32,21 +32,30 @@ func runHTML(_ context.Context, args []string, _ io.Reader, stdout, stderr io.Wr
 }
 
 func readReport(path string) (bench.Report, error) {
-	file, err := os.Open(path)
+	text, err := readFile(path, maxReport)
 	if err != nil {
 		return bench.Report{}, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxReport+1))
-	switch {
-	case err != nil:
-		return bench.Report{}, err
-	case len(text) > maxReport:
-		return bench.Report{}, fmt.Errorf("%s: has more than %d bytes", path, maxReport)
 	}
 	report, err := bench.ReadReport(text)
 	if err != nil {
 		return bench.Report{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return report, nil
+}
+
+// readFile reads a file of at most so many bytes.
+func readFile(path string, most int) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, int64(most)+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > most:
+		return nil, fmt.Errorf("%s: has more than %d bytes", path, most)
+	}
+	return text, nil
 }
