@@ -190,7 +190,7 @@ func (l *lab) loadOf(s Scenario, p *runningProxy) (load.Config, error) {
 		return config, nil
 	}
 	config.BodyFile = filepath.Join(p.dir, "message")
-	return config, os.WriteFile(config.BodyFile, message(s.Message), 0o600)
+	return config, os.WriteFile(config.BodyFile, s.message(), 0o600)
 }
 
 // warmUp makes the scenario's load for the time of a warm-up.

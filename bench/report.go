@@ -92,12 +92,12 @@ func (r Round) perRequest(cpu time.Duration) float64 {
 	return float64(cpu) / float64(time.Microsecond) / float64(r.Load.Requests)
 }
 
-// gigabits returns the rate of bodies.
+// gigabits returns the rate of bodies, both ways together.
 func (r Round) gigabits() float64 {
 	if r.Load.Elapsed <= 0 {
 		return 0
 	}
-	return float64(r.Load.Bytes) * 8 / 1e9 / r.Load.Elapsed.Seconds()
+	return float64(r.Load.Bytes+r.Load.Sent) * 8 / 1e9 / r.Load.Elapsed.Seconds()
 }
 
 // gigabitsPerCore returns bodies over the CPU time of the proxy.
@@ -105,7 +105,7 @@ func (r Round) gigabitsPerCore() float64 {
 	if r.TotalCPU <= 0 {
 		return 0
 	}
-	return float64(r.Load.Bytes) * 8 / 1e9 / r.TotalCPU.Seconds()
+	return float64(r.Load.Bytes+r.Load.Sent) * 8 / 1e9 / r.TotalCPU.Seconds()
 }
 
 // Summary is what the rounds of one proxy in one scenario come to: medians, and

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
@@ -50,7 +51,7 @@ type Scenario struct {
 	Body int `json:"body"`
 	// Headers are added to each request, each as "name: value".
 	Headers []string `json:"headers,omitempty"`
-	// Message is the size of each request's body; 0 is a GET.
+	// Message is the size of each request's body, of a gRPC call with its prefix; 0 is a GET.
 	Message int `json:"message,omitempty"`
 	// Push is what is pushed in scenarios of updates.
 	Push bulk.Size `json:"push,omitzero"`
@@ -160,10 +161,21 @@ func (s Scenario) question(address string) load.Question {
 	path, _ := s.probed()
 	q := load.Question{Address: address, Path: path, TLS: s.Traffic.TLS, HTTP2: s.http2(), Headers: s.Headers}
 	if s.Message > 0 {
-		q.Body = message(s.Message)
+		q.Body = s.message()
 	}
 	return q
 }
+
+// message returns the body of a request.
+func (s Scenario) message() []byte {
+	if s.Traffic.GRPC {
+		return message(s.Message)
+	}
+	return bytes.Repeat([]byte{'x'}, s.Message)
+}
+
+// moved is how many bytes of bodies a request and its answer have.
+func (s Scenario) moved() int { return s.Message + s.Body }
 
 // message returns a gRPC message of size bytes with its prefix: not compressed, and the
 // length of what follows (gRPC over HTTP/2, "Length-Prefixed-Message").

@@ -75,8 +75,8 @@ func updateScenarios() []Scenario {
 
 func http1Scenarios() []Scenario {
 	traffic := peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1}
-	bulk := traffic
-	bulk.Bulk = true
+	bulk, uploads := traffic, traffic
+	bulk.Bulk, uploads.Uploads = true, true
 	return []Scenario{
 		{
 			Name: h1Small, About: "HTTP/1.1 keep-alive, 16-byte answers", Measure: Throughput, Traffic: traffic,
@@ -98,6 +98,10 @@ func http1Scenarios() []Scenario {
 		{
 			Name: "h1-1m", About: "HTTP/1.1 keep-alive, 8 connections, 1 MiB answers", Measure: Transfer, Traffic: bulk,
 			Connections: transferConnections, Path: "/1m", Body: 1 << 20,
+		},
+		{
+			Name: "h1-1m-up", About: "HTTP/1.1 keep-alive, 8 connections, requests of 1 MiB", Measure: Transfer, Traffic: uploads,
+			Connections: transferConnections, Path: smallPath, Body: smallBody, Message: 1 << 20,
 		},
 		{
 			Name: "h1-churn", About: "HTTP/1.1, a connection per request", Measure: Throughput, Traffic: traffic,

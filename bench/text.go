@@ -140,7 +140,7 @@ func transferHead() []string {
 }
 
 func transferCells(s Scenario, sum Summary) []string {
-	perGiB := float64(1<<30) / float64(s.Body) / 1000 // from microseconds per answer
+	perGiB := float64(1<<30) / float64(s.moved()) / 1000 // from microseconds per answer
 	return append([]string{
 		fmt.Sprintf("%.2f", sum.Gigabits), percent(sum.GigabitsSpread), fmt.Sprintf("%.2f", sum.GigabitsPerCore),
 		fmt.Sprintf("%.0f (%.0f+%.0f)", sum.CPU*perGiB, sum.UserCPU*perGiB, sum.SystemCPU*perGiB), percent(sum.CPUSpread),
@@ -154,7 +154,7 @@ func downloadHead() []string {
 }
 
 func downloadCells(s Scenario, sum Summary) []string {
-	perGiB := float64(1<<30) / float64(s.Body) / 1000 // from microseconds per answer
+	perGiB := float64(1<<30) / float64(s.moved()) / 1000 // from microseconds per answer
 	memory := "flat"
 	if sum.Growth > growthLimit {
 		memory = "GROWS"

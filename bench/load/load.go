@@ -106,6 +106,8 @@ type Result struct {
 	Errors   Errors        `json:"errors"`
 	// Resumed is how many of Requests came over a session of TLS that was resumed, as far as the generator knows.
 	Resumed uint64 `json:"resumed,omitempty"`
+	// Sent is the bytes of the bodies of those requests, as far as the generator knows.
+	Sent uint64 `json:"sent_bytes,omitempty"`
 	// Unsent is how many requests were due and had not been sent at the end, because all connections were waiting: the server
 	// does not keep up with the rate, and the latencies say nothing.
 	Unsent uint64 `json:"unsent,omitempty"`

@@ -170,6 +170,7 @@ func (r *run) result(elapsed time.Duration) Result {
 		Requests: r.requests.Load(),
 		Bytes:    r.bytes.Load(),
 		Resumed:  r.resumed.Load(),
+		Sent:     r.requests.Load() * uint64(len(r.body)),
 		Unsent:   r.unsent.Load(),
 		Elapsed:  elapsed,
 		Mean:     r.latency.Mean(),

@@ -28,7 +28,7 @@ func (p plots) figures() []figure {
 	case bench.Updated:
 		return nil
 	case bench.Transfer, bench.Download:
-		perGiB := float64(1<<30) / float64(max(1, p.scenario.Body)) / 1000 // from microseconds per answer
+		perGiB := float64(1<<30) / float64(max(1, p.scenario.Body+p.scenario.Message)) / 1000 // from microseconds per answer
 		return []figure{p.cpu("CPU time per GiB", "ms", perGiB)}
 	}
 	return append([]figure{p.cpu("CPU time per request", "µs", 1)}, append(p.paced(), p.latency()...)...)

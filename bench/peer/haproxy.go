@@ -26,7 +26,7 @@ var haproxyTemplate = template.Must(template.New("haproxy.cfg").Parse(`global
 {{- if or .HTTP2 .OriginHTTP2}}
     tune.h2.max-concurrent-streams {{.Streams}}
 {{- end}}
-{{- if .Traffic.Bulk}}
+{{- if or .Traffic.Bulk .Traffic.Uploads}}
     tune.bufsize 65536
     tune.h2.initial-window-size 1048576
 {{- end}}

@@ -12,7 +12,7 @@ const nginxConnections = 2048
 
 // nginxTemplate keeps buffers in memory and header sections of a few KiB in the
 // first buffer; temporary files would measure the disk. A request limit per
-// connection would measure reconnects. It speaks HTTP/2 upstream for gRPC only, with
+// connection would measure reconnects. Large requests go on as they come, which is what the others do anyway. It speaks HTTP/2 upstream for gRPC only, with
 // a connection per call in flight.
 var nginxTemplate = template.Must(template.New("nginx.conf").Parse(`{{if .Root}}user root;
 {{end}}daemon off;
@@ -63,6 +63,11 @@ http {
 {{- end}}
 {{- range .Routes}}
         location {{.Prefix}} {
+{{- if $.Traffic.Uploads}}
+            client_max_body_size 0;
+            client_body_buffer_size 256k;
+            proxy_request_buffering off;
+{{- end}}
 {{- if $.Traffic.GRPC}}
             grpc_pass grpc://{{.Cluster}};
             grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

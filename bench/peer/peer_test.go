@@ -42,6 +42,7 @@ func traffics() map[string]Traffic {
 		"-tls-bulk": {Downstream: HTTP1, Upstream: HTTP1, TLS: true, Bulk: true},
 		"-tls-h2":   {Downstream: HTTP2, Upstream: HTTP1, TLS: true, AddHeaders: true},
 
+		"-uploads":  {Downstream: HTTP1, Upstream: HTTP1, Uploads: true},
 		"-routes":   {Downstream: HTTP1, Upstream: HTTP1, Routes: 3},
 		"-clusters": {Downstream: HTTP1, Upstream: HTTP1, Routes: 3, Clusters: 2},
 

@@ -26,6 +26,8 @@ type Traffic struct {
 	// Bulk says that there are few requests with large answers, for which buffers may
 	// be large.
 	Bulk bool `json:"bulk,omitempty"`
+	// Uploads says that requests have large bodies.
+	Uploads bool `json:"uploads,omitempty"`
 	// Stalls says that there are clients which do not read what they asked for.
 	Stalls bool `json:"stalls,omitempty"`
 	// ControlPlane says that listeners, routes and clusters come over xDS.
