@@ -24,6 +24,9 @@ func (k Kind) Find(path string) (string, error) {
 		}
 		return abs, nil
 	}
+	if len(k.Programs) == 0 {
+		return "", fmt.Errorf("%s: takes part where its path is given: --peer %s=path", k.Name, k.Name)
+	}
 	program, err := FindProgram(k.Programs...)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", k.Name, err)

@@ -55,7 +55,7 @@ type Launch struct {
 // Kind is a proxy that the lab can configure.
 type Kind struct {
 	Name string
-	// Programs are the names it goes by on the PATH.
+	// Programs are the names it goes by on the PATH; without them it takes part only where its path is given.
 	Programs []string
 	// VersionArgs has it print its version.
 	VersionArgs []string
@@ -75,6 +75,8 @@ const (
 	Nginx    = "nginx"
 	HAProxy  = "haproxy"
 	Nghttpx  = "nghttpx"
+	Caddy    = "caddy"
+	Traefik  = "traefik"
 )
 
 // Kinds lists all kinds in the order in which they are measured and reported.
@@ -84,6 +86,8 @@ func Kinds() []Kind {
 		{Nginx, []string{"nginx"}, []string{"-v"}, nginxLacks, configureNginx},
 		{HAProxy, []string{"haproxy"}, []string{"-v"}, haproxyLacks, configureHAProxy},
 		{Nghttpx, []string{"nghttpx"}, []string{"--version"}, nghttpxLacks, configureNghttpx},
+		{Caddy, nil, []string{"version"}, caddyLacks, configureCaddy},
+		{Traefik, nil, []string{"version"}, caddyLacks, configureTraefik},
 	}
 }
 

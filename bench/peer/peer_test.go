@@ -108,6 +108,7 @@ func TestLacks(t *testing.T) {
 		{HAProxy, "", false}, {HAProxy, "-h2-h2", false}, {HAProxy, "-grpc", false},
 		{ProxyALB, "-managed", false}, {HAProxy, "-managed", true}, {Nginx, "-managed", true}, {Nghttpx, "-managed", true},
 		{HAProxy, "-stalls", true}, {HAProxy, "-stalls-h2-h1", false}, {Nghttpx, "-stalls", false},
+		{Caddy, "", false}, {Caddy, "-grpc", false}, {Caddy, "-routes", true}, {Caddy, "-managed", true}, {Traefik, "-tls-h2", false}, {Traefik, "-clusters", true},
 		{Nginx, "", false}, {Nginx, "-h2-h1", false}, {Nginx, "-h2-h2", true}, {Nginx, "-grpc", false},
 		{Nghttpx, "", true}, {Nghttpx, "-tls", true}, {Nghttpx, "-tls-h2", false}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},
 	} {
@@ -182,6 +183,9 @@ func TestFind(t *testing.T) {
 		if got, err := kind.Find(path); err != nil || got != program {
 			t.Errorf("find %q: %q, %v, want %q", path, got, err, program)
 		}
+	}
+	if _, err := (Kind{Name: "named"}).Find(""); err == nil || !strings.Contains(err.Error(), "--peer named=path") {
+		t.Errorf("one that is found by its path only: %v", err)
 	}
 	for _, path := range []string{plain, dir, filepath.Join(dir, "absent")} {
 		if got, err := kind.Find(path); err == nil {

@@ -54,7 +54,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags := flag.NewFlagSet("alb-bench", flag.ContinueOnError)
 	flags.StringVar(&f.proxy, "proxy", "", "`path` of proxy-alb; empty leaves it out")
 	flags.StringVar(&f.baseline, "baseline", "", "`path` of another build of proxy-alb to compare it with in the same rounds; of the peers only those that are named take part then")
-	flags.Var(&f.peers, "peer", "`name=path` of a peer: "+strings.Join(peerNames(), ", ")+"; an empty path leaves it out (default: as found on the PATH)")
+	flags.Var(&f.peers, "peer", "`name=path` of a peer: "+strings.Join(peerNames(), ", ")+"; an empty path leaves it out (default: as found on the PATH, but for caddy and traefik)")
 	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+strings.Join(bench.ScenarioNames(), ", "))
 	flags.StringVar(&f.file, "scenario-file", "", "`file` of further scenarios, in YAML: see docs/performance.md")
 	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 2 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))

@@ -1,0 +1,78 @@
+package peer
+
+import (
+	"path/filepath"
+	"strings"
+	"text/template"
+)
+
+// traefikStatic is Traefik's own configuration, traefikDynamic what it does with requests. A request id is a constant, as it can make
+// none. It speaks HTTP/2 to clients in cleartext by itself.
+var (
+	traefikStatic = template.Must(template.New("traefik.yml").Parse(`global: {checkNewVersion: false, sendAnonymousUsage: false}
+log: {level: ERROR}
+entryPoints:
+  bench:
+    address: {{.Listen}}
+    http2: {maxConcurrentStreams: {{.Streams}}}
+    transport:
+      respondingTimeouts: {readTimeout: 0s, idleTimeout: 1h}
+providers:
+  file: {filename: {{.Dir}}/dynamic.yml, watch: false}
+`))
+	traefikDynamic = template.Must(template.New("dynamic.yml").Parse(`http:
+  routers:
+    bench:
+      entryPoints: [bench]
+      rule: PathPrefix(` + "`/`" + `)
+      service: origin
+      middlewares: [work]
+{{- if .Traffic.TLS}}
+      tls: {options: bench}
+{{- end}}
+  middlewares:
+    work:
+      headers:
+        customRequestHeaders:
+          X-Request-Id: 00000000-0000-4000-8000-000000000000
+{{- if .Traffic.AddHeaders}}
+          {{.RequestHeader}}: {{.HeaderValue}}
+        customResponseHeaders:
+          {{.ResponseHeader}}: {{.HeaderValue}}
+{{- end}}
+  services:
+    origin:
+      loadBalancer:
+        passHostHeader: true
+        serversTransport: origin
+        servers: [{url: "{{if .OriginHTTP2}}h2c{{else}}http{{end}}://{{.Origin}}"}]
+  serversTransports:
+    origin: {maxIdleConnsPerHost: {{.Pool}}}
+{{- if .Traffic.TLS}}
+tls:
+  certificates: [{certFile: {{.Certificate}}, keyFile: {{.Key}}}]
+  options:
+    bench: {minVersion: VersionTLS13, curvePreferences: [{{.Curve}}]}
+{{- end}}
+`))
+)
+
+func configureTraefik(s Spec) (Launch, error) {
+	task := struct {
+		words
+		Pool int
+	}{s.words(), s.upstreamPool()}
+	files := make(map[string]string)
+	for _, t := range []*template.Template{traefikStatic, traefikDynamic} {
+		var text strings.Builder
+		if err := t.Execute(&text, task); err != nil {
+			return Launch{}, err
+		}
+		files[t.Name()] = text.String()
+	}
+	return Launch{
+		Files: files,
+		Args:  []string{"--configFile=" + filepath.Join(s.Dir, "traefik.yml")},
+		Env:   []string{"GOMAXPROCS=1"},
+	}, nil
+}
