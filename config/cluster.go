@@ -87,6 +87,14 @@ type SlowStart struct {
 	MinWeight  float64 // min_weight_percent as a fraction, 0..1
 }
 
+// AutoName has connections under TLS be asked for by what requests name, and kept apart by it.
+type AutoName struct {
+	SNI bool // auto_sni: that is the server name, before what the transport socket says
+	SAN bool // auto_san_validation: the certificate must be for it, whatever the transport socket says
+	// Header is the field that names the host before :authority does (override_auto_sni_header), in lower case, empty for none.
+	Header string
+}
+
 // Cluster is envoy.config.cluster.v3.Cluster.
 type Cluster struct {
 	Name        string
@@ -98,6 +106,8 @@ type Cluster struct {
 	EDS Discovery
 	// TLS is transport_socket, nil for plaintext: of the hosts that none of SocketMatches is for.
 	TLS *UpstreamTLS
+	// AutoName is nil where requests do not name the hosts.
+	AutoName *AutoName
 	// SocketMatches are transport_socket_matches.
 	SocketMatches []SocketMatch
 	// Assignment is the inline load_assignment of a STATIC or STRICT_DNS cluster.

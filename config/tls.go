@@ -30,6 +30,8 @@ type UpstreamTLS struct {
 	AutoSANValidation bool
 	// MaxSessionKeys bounds the sessions that are kept for resumption; 0 keeps none.
 	MaxSessionKeys uint32
+	// PerName has MaxSessionKeys be for each name that requests ask for (auto_sni).
+	PerName bool
 }
 
 // TLS is envoy.extensions.transport_sockets.tls.v3.CommonTlsContext: what both sides of a connection have.
@@ -49,6 +51,12 @@ type TLS struct {
 	CipherSuites []string
 	// Curves are the names of key exchange groups (ecdh_curves), none for the default.
 	Curves []string
+}
+
+// HasTrust reports whether the certificate of a peer must lead to an authority, as far as is known before a Secret has come.
+func (t *TLS) HasTrust() bool {
+	v := t.Validation
+	return t.ValidationSecret.Name != "" || v != nil && (v.CA.IsSet() || v.SystemRoots)
 }
 
 // Secrets returns the Secrets that t takes part of what it needs from.

@@ -74,6 +74,7 @@ type exchangeState struct {
 	routed     *upstream.Cluster // where the target leads
 	cluster    *upstream.Cluster // that serves the attempt: routed, or a member of it
 	named      route.Target      // by the request (cluster_header)
+	authority  []byte            // of the request before it had that of a host (auto_host_rewrite), nil while it has not
 	up         upstream.Stream
 
 	retry retry

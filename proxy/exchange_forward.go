@@ -26,7 +26,11 @@ func (x *exchange) askHost() verdict {
 	if x.attempts == 1 && len(x.route.Mirrors()) > 0 {
 		x.mirror()
 	}
-	ask := upstream.Ask{Protocol: x.cluster.Speaks(x.request.Version), Response: &x.response, Again: x.attempts > 1}
+	name, ok := x.serverName()
+	if !ok {
+		return verdictLocalConnectionFailure
+	}
+	ask := upstream.Ask{Protocol: x.cluster.Speaks(x.request.Version), Response: &x.response, Name: name, Again: x.attempts > 1}
 	if x.terminatesConnect() {
 		ask.Protocol, ask.Fresh = upstream.HTTP1, true
 	}

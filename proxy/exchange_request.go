@@ -286,6 +286,9 @@ func (x *exchange) rewriteAuthority(forward *config.Forward) {
 // rewriteHost applies auto_host_rewrite once the host is known.
 func (x *exchange) rewriteHost(h *upstream.Host) {
 	if f := x.route.Config.Forward; f.AutoHostRewrite && h.Hostname != "" {
+		if x.authority == nil {
+			x.authority = x.request.Authority
+		}
 		start := len(x.arena)
 		x.arena = append(x.arena, h.Hostname...)
 		x.setAuthority(f, x.added(start))

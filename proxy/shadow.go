@@ -97,7 +97,11 @@ func (s *shadow) start() bool {
 		s.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
 		return false
 	}
-	ask := upstream.Ask{Protocol: s.cluster.Speaks(s.request.Version), Response: &s.response}
+	name, ok := s.serverName()
+	if !ok {
+		return false
+	}
+	ask := upstream.Ask{Protocol: s.cluster.Speaks(s.request.Version), Response: &s.response, Name: name}
 	switch s.cluster.Acquire(&s.lease, h, &s.job, ask) {
 	case upstream.Overflow:
 		return false
@@ -113,6 +117,17 @@ func (s *shadow) start() bool {
 		s.send()
 	}
 	return true
+}
+
+// serverName is that of an exchange.
+func (s *shadow) serverName() (name []byte, ok bool) {
+	auto := s.cluster.Config().AutoName
+	if auto == nil {
+		return nil, true
+	}
+	start := len(s.arena)
+	s.arena, ok = appendServerName(s.arena, auto, s.request.Authority, &s.request.Fields)
+	return s.arena[start:len(s.arena):len(s.arena)], ok
 }
 
 // send sends what there is on the connection that was granted.

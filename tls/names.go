@@ -2,6 +2,7 @@ package tls
 
 import (
 	"crypto/x509"
+	"net"
 	"slices"
 	"strings"
 
@@ -35,6 +36,14 @@ func sanMatch(m *config.SANMatcher, c *x509.Certificate) bool {
 		}
 	}
 	return false
+}
+
+// isFor reports whether a certificate is for a DNS name, or for an IP address (RFC 9525 sections 6.3 and 6.5).
+func isFor(c *x509.Certificate, name string) bool {
+	if ip := net.ParseIP(name); ip != nil {
+		return slices.ContainsFunc(c.IPAddresses, ip.Equal)
+	}
+	return slices.ContainsFunc(c.DNSNames, func(san string) bool { return dnsMatch(name, san) })
 }
 
 // whole reports whether a name is what it looks like: one with NUL in it ends there for those who print it.

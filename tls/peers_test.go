@@ -153,9 +153,15 @@ func visit(t *testing.T, d *Downstream, client *tls.Config) (c, s end) {
 // reach has an Upstream go to a server of crypto/tls. host is the host name of the endpoint.
 func reach(t *testing.T, u *Upstream, host string, server *tls.Config) (c, s end) {
 	t.Helper()
+	return reachBy(t, u, Names{Host: host}, server)
+}
+
+// reachBy is reach by more than the host's name.
+func reachBy(t *testing.T, u *Upstream, names Names, server *tls.Config) (c, s end) {
+	t.Helper()
 	return meet(t,
 		func(wire net.Conn) (*tls.Conn, error) {
-			conn, err := u.Client(wire, host, nil)
+			conn, err := u.Client(wire, names, nil)
 			return conn.Conn, err
 		},
 		func(wire net.Conn) (*tls.Conn, error) { return tls.Server(wire, server), nil })

@@ -90,7 +90,7 @@ func TestNotReady(t *testing.T) {
 		if err != nil || u.Missing() != missing {
 			t.Errorf("without %q: a cluster misses %q, %v", gone, u.Missing(), err)
 		}
-		if _, err := u.Client(other, "", nil); errors.Is(err, ErrNotReady) != (missing != "") {
+		if _, err := u.Client(other, Names{}, nil); errors.Is(err, ErrNotReady) != (missing != "") {
 			t.Errorf("without %q: a client: %v", gone, err)
 		}
 		if got := u.Certificates(time.Now()); (len(got.Chain) == 1) != (missing == "") || (len(got.CA) == 1) != (missing == "") {

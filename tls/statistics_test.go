@@ -170,7 +170,7 @@ func TestSlowClientKeyWaits(t *testing.T) {
 			wire := new(waitingWire)
 			c, s := meet(t, func(end net.Conn) (*tls.Conn, error) {
 				wire.Conn = end
-				conn, err := u.Client(wire, "", nil)
+				conn, err := u.Client(wire, Names{}, nil)
 				return conn.Conn, err
 			}, func(wire net.Conn) (*tls.Conn, error) { return tls.Server(wire, server), nil })
 			if c.err != nil || s.err != nil || wire.waits != test.waits {

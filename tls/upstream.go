@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -53,13 +54,20 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 	u.config.InsecureSkipVerify = true
 	if c.MaxSessionKeys > 0 {
 		u.config.SessionTicketsDisabled = false
-		u.config.ClientSessionCache = tls.NewLRUClientSessionCache(int(min(c.MaxSessionKeys, maxSessions)))
+		size := min(c.MaxSessionKeys, maxSessions)
+		if c.PerName {
+			size = maxSessions // of each name one is kept
+		}
+		u.config.ClientSessionCache = tls.NewLRUClientSessionCache(int(size))
 	}
 	return u, nil
 }
 
 // errNameWithoutTrust is why a name is not checked: anybody can make a certificate with it.
-var errNameWithoutTrust = errors.New("auto_sni_san_validation needs trusted_ca")
+var (
+	errNameWithoutTrust  = errors.New("auto_sni_san_validation needs trusted_ca")
+	errNamesWithoutTrust = refuse(NotVerified, "auto_san_validation needs trusted_ca")
+)
 
 // maxSessions bounds the sessions kept of a cluster, whatever max_session_keys says: each has some KiB.
 const maxSessions = 1024
@@ -70,16 +78,26 @@ func (u *Upstream) Files() []File { return u.files }
 // Missing returns the name of a secret that has not come, empty when the context is ready.
 func (u *Upstream) Missing() string { return u.missing }
 
-// Client returns the client's side of a connection on wire to a host. name is the host name of the endpoint, empty for none;
-// alpn are the protocols to offer where the context has none. Nothing is written before Handshake.
-func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, error) {
+// Names are what a host is asked for by, and what it must prove.
+type Names struct {
+	Host string // of the endpoint, empty for none
+	SNI  string // goes before what the context says, empty for none. An address is none.
+	SAN  string // the name, or address, that the certificate must be for whatever the context says, empty for none
+}
+
+// Client returns the client's side of a connection on wire to a host. alpn are the protocols to offer where the context has none.
+// Nothing is written before Handshake.
+func (u *Upstream) Client(wire net.Conn, names Names, alpn []string) (Conn, error) {
 	if u.config == nil {
 		return Conn{}, fmt.Errorf("secret %q: %w", u.missing, ErrNotReady)
 	}
 	own := u.config.Clone()
 	own.ServerName = u.asked.SNI
-	if u.asked.AutoHostSNI && name != "" {
-		own.ServerName = name
+	switch _, noName := netip.ParseAddr(names.SNI); {
+	case names.SNI != "" && noName != nil:
+		own.ServerName = names.SNI
+	case u.asked.AutoHostSNI && names.Host != "":
+		own.ServerName = names.Host
 	}
 	if len(own.NextProtos) == 0 {
 		own.NextProtos = alpn
@@ -94,21 +112,27 @@ func (u *Upstream) Client(wire net.Conn, name string, alpn []string) (Conn, erro
 	if u.asked.AutoSANValidation {
 		must = own.ServerName
 	}
-	if u.peers != nil {
+	if names.SAN != "" {
+		must = names.SAN
+	}
+	switch {
+	case names.SAN != "" && (u.peers == nil || u.peers.roots == nil):
+		own.VerifyConnection = func(tls.ConnectionState) error { return errNamesWithoutTrust }
+	case u.peers != nil:
 		own.VerifyConnection = func(state tls.ConnectionState) error { return u.peers.verify(state.PeerCertificates, must) }
 	}
 	return Conn{tls.Client(wire, own), nil, nil}, nil
 }
 
-// Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name and alpn are as for
-// Client. It blocks, so it is not for traffic.
+// Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name is the
+// host name of the endpoint, empty for none; alpn is as for Client. It blocks, so it is not for traffic.
 func (u *Upstream) Dial(ctx context.Context, network, address, name string, alpn []string) (net.Conn, error) {
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, address)
 	if err != nil || u == nil {
 		return raw, err
 	}
-	c, err := u.Client(raw, name, alpn)
+	c, err := u.Client(raw, Names{Host: name}, alpn)
 	if err == nil {
 		err = c.HandshakeContext(ctx)
 	}

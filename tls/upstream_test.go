@@ -4,6 +4,7 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"net"
 	"slices"
@@ -130,6 +131,42 @@ func TestNameWithoutTrust(t *testing.T) {
 	}
 }
 
+// TestNamesOfRequests holds what goes before what the context says, and that no name is taken for verified where nothing is.
+func TestNamesOfRequests(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	server := ours.issue(ecKey(t, elliptic.P256()), func(c *x509.Certificate) {
+		c.DNSNames, c.IPAddresses = []string{"a.test"}, []net.IP{net.IPv4(10, 0, 0, 1)}
+	}).server()
+	trust, none := trusting(ours.cert), &config.TLSValidation{MaxDepth: -1}
+	for _, test := range []struct {
+		validation *config.TLSValidation
+		names      Names
+		asked      string
+		why        Refusal
+	}{
+		{trust, Names{Host: "host.test"}, "host.test", NotRefused},
+		{trust, Names{Host: "host.test", SNI: "a.test"}, "a.test", NotRefused},
+		{trust, Names{SNI: "10.0.0.1"}, "context.test", NotRefused},
+		{trust, Names{SNI: "a.test", SAN: "a.test"}, "a.test", NotRefused},
+		{trust, Names{SNI: "b.test", SAN: "a.test"}, "b.test", NotRefused},
+		{trust, Names{SNI: "b.test", SAN: "b.test"}, "b.test", WrongName},
+		{trust, Names{SAN: "10.0.0.1"}, "context.test", NotRefused},
+		{trust, Names{SAN: "10.0.0.2"}, "context.test", WrongName},
+		{trust, Names{SAN: "::ffff:10.0.0.1"}, "context.test", NotRefused},
+		{nil, Names{SAN: "a.test"}, "context.test", NotVerified},
+		{none, Names{SAN: "a.test"}, "context.test", NotVerified},
+	} {
+		u := upstreamOf(t, &config.UpstreamTLS{TLS: config.TLS{Validation: test.validation}, SNI: "context.test", AutoHostSNI: true})
+		c, s := reachBy(t, u, test.names, server)
+		if RefusalOf(c.err) != test.why || (c.err != nil) != (test.why != NotRefused) {
+			t.Errorf("%+v: refusal %d, want %d: %v", test.names, RefusalOf(c.err), test.why, c.err)
+		}
+		if s.state.ServerName != test.asked {
+			t.Errorf("%+v: asked for %q, want %q", test.names, s.state.ServerName, test.asked)
+		}
+	}
+}
+
 // TestClientCertificateShown shows a host what it asks for, whatever authorities it says that it knows.
 func TestClientCertificateShown(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
@@ -178,7 +215,7 @@ func TestUpstreamALPN(t *testing.T) {
 		server := one.server()
 		server.NextProtos = test.server
 		c, _ := meet(t, func(wire net.Conn) (*tls.Conn, error) {
-			conn, err := u.Client(wire, "", test.fallback)
+			conn, err := u.Client(wire, Names{}, test.fallback)
 			return conn.Conn, err
 		}, func(wire net.Conn) (*tls.Conn, error) { return tls.Server(wire, server), nil })
 		if c.err != nil || c.state.NegotiatedProtocol != test.want {
@@ -212,6 +249,11 @@ func TestSessions(t *testing.T) {
 		more.MaxSessionKeys = 2
 		if got := visits(t, upstreamOf(t, &more), "a.test", "b.test", "a.test", "b.test"); !slices.Equal(got, []bool{false, false, true, true}) {
 			t.Errorf("two kept: resumed: %v", got)
+		}
+		each := base
+		each.PerName = true
+		if got := visits(t, upstreamOf(t, &each), "a.test", "b.test", "a.test", "b.test"); !slices.Equal(got, []bool{false, false, true, true}) {
+			t.Errorf("one kept of each name: resumed: %v", got)
 		}
 		none := base
 		none.MaxSessionKeys = 0

@@ -158,7 +158,7 @@ func (v *verifier) verify(shown []*x509.Certificate, name string) error {
 	}
 	switch {
 	case name != "":
-		if !slices.ContainsFunc(leaf.DNSNames, func(san string) bool { return dnsMatch(name, san) }) {
+		if !isFor(leaf, name) {
 			return refuse(WrongName, "the certificate is not for %q", name)
 		}
 	case len(v.v.SANs) > 0 && !slices.ContainsFunc(v.v.SANs, func(m config.SANMatcher) bool { return sanMatch(&m, leaf) }):

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 
@@ -23,6 +24,7 @@ type tlsFront struct {
 	protocols []string // that it knows, guarded by mu as the rest
 	pair      tls.Certificate
 	ready     <-chan struct{} // hands are shaken from then on; nil: at once
+	names     []string        // asked for, of each connection
 	conns     map[net.Conn]bool
 }
 
@@ -81,6 +83,13 @@ func (f *tlsFront) hold(ready <-chan struct{}) {
 	f.ready = ready
 }
 
+// seen returns the names that were asked for, by connection.
+func (f *tlsFront) seen() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.names)
+}
+
 // closeAll closes all connections.
 func (f *tlsFront) closeAll() {
 	f.mu.Lock()
@@ -103,9 +112,10 @@ func (f *tlsFront) keep(c net.Conn) (end func()) {
 	}
 }
 
-func (f *tlsFront) config(*tls.ClientHelloInfo) (*tls.Config, error) {
+func (f *tlsFront) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.names = append(f.names, hello.ServerName)
 	return &tls.Config{Certificates: []tls.Certificate{f.pair}, NextProtos: f.protocols}, nil
 }
 

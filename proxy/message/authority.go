@@ -29,6 +29,18 @@ func ValidAuthority(b []byte, portRequired bool) bool {
 	return n <= 65535
 }
 
+// AuthorityHost returns the host of a valid authority, without the brackets of an IPv6 address.
+func AuthorityHost(b []byte) (host []byte, ok bool) {
+	if !ValidAuthority(b, false) {
+		return nil, false
+	}
+	host = b[:hostLength(b)]
+	if host[0] == '[' {
+		host = host[1 : len(host)-1]
+	}
+	return host, true
+}
+
 // hostLength returns how many bytes of b are a host, 0 when b does not start with one.
 func hostLength(b []byte) int {
 	if len(b) > 0 && b[0] == '[' {

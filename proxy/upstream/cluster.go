@@ -108,7 +108,10 @@ func (k *Cluster) Update(s State) {
 	}
 	k.indexHosts()
 	k.rebalance()
-	k.Hosts((*Host).serveWaiting) // the breakers may allow more
+	if a, b := before.Config.AutoName, s.Config.AutoName; a != b && (a == nil || b == nil || *a != *b) {
+		k.Hosts((*Host).forgetNames)
+	}
+	k.Hosts(func(h *Host) { h.pools((*pool).serveWaiting) }) // the breakers may allow more
 }
 
 func (k *Cluster) configure(cfg *config.Cluster) {

@@ -103,7 +103,7 @@ func (c *Conn) giveBack(reuse bool) {
 	reusable := reuse && c.state == connLent && c.Reusable()
 	c.EndExchange()
 	c.countBytes()
-	if reusable && !c.exhausted() && !c.outdated() && !c.host.gone && !c.host.cluster.retired {
+	if reusable && !c.exhausted() && !c.outdated() && !c.pool.transient() {
 		c.park()
 		return
 	}

@@ -27,6 +27,7 @@ type Host struct {
 	load orca.Load // that it has reported since it was last asked for
 
 	pool
+	byName map[string]*pool // of connections for names in requests, nil without any
 
 	cluster  *Cluster
 	tls      *tls.Upstream    // nil for plaintext
@@ -90,7 +91,7 @@ func (h *Host) leave() {
 
 // outdate lets go of the connections to a host: idle ones close now, the others when their requests end. What is to come, and
 // what has waited for one of them, is over new ones.
-func (h *Host) outdate() { h.letGo() }
+func (h *Host) outdate() { h.pools((*pool).letGo) }
 
 // drain lets go of the connections to a host that fails its health checks. Those of TCP, which may never end, are cut where the
 // cluster says so.

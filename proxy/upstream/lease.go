@@ -42,6 +42,9 @@ type Ask struct {
 	Fresh bool
 	// TCP asks for a connection of one's own, for bytes that are passed on as they are.
 	TCP bool
+	// Name is what the host is asked for in TLS, or must have a certificate for, in lower case, empty for what the context says.
+	// It is not kept. Connections for one name are never used for another.
+	Name []byte
 	// Again asks for another connection than that of the lease before, whose stream was refused.
 	Again bool
 }
@@ -82,7 +85,13 @@ func (k *Cluster) Acquire(l *Lease, h *Host, w eventloop.Waker, ask Ask) Verdict
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
-	*l = Lease{host: h, pool: &h.pool, waker: w, open: true, ask: ask, avoid: avoid}
+	p := &h.pool
+	if len(ask.Name) > 0 {
+		p = h.named(ask.Name)
+		ask.Name = nil
+	}
+	*l = Lease{host: h, pool: p, waker: w, open: true, ask: ask, avoid: avoid}
+	p.acquired()
 	h.Active++
 	h.Stats.RqTotal++
 	h.Stats.RqActive++
@@ -194,6 +203,7 @@ func (l *Lease) finish() {
 		h.tcp = h.tcp[:last]
 	}
 	l.open, l.Stream, l.conn = false, nil, nil
+	l.pool.released()
 	h.Active--
 	h.Stats.RqActive--
 	k.stats.Dec(stats.ClusterUpstreamRqActive)

@@ -134,11 +134,11 @@ func (o *opening) fail(why error, reason closeReason) {
 // become makes the connection one of the protocol that was agreed on. Anything but HTTP/2, and nothing, is HTTP/1.1, as in
 // Envoy: a host that knows no ALPN knows no HTTP/2 (RFC 9113 section 3.2).
 func (o *opening) become() {
-	p, k := o.pool, o.host.cluster
+	p := o.pool
 	p.single = !o.http2
 	waits := p.negotiating > 0
 	switch {
-	case !waits && (p.single || len(p.shared) > 0 || o.host.gone || k.retired):
+	case !waits && (p.single || len(p.shared) > 0 || p.transient()):
 		o.close(closedLocally)
 	case p.single:
 		o.becomeConn()

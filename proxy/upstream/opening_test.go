@@ -37,10 +37,15 @@ func secured(t testing.TB, http2 bool) (*worker, *Cluster) {
 
 // TestNegotiated holds that a kept connection whose protocol the host chose costs no allocation, and that none is opened beside it.
 func TestNegotiated(t *testing.T) {
-	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		http2 bool
+		asked string
+	}{{"HTTP/1.1", false, ""}, {"HTTP/2", true, ""}, {"HTTP/1.1 to a name", false, "a.test"}, {"HTTP/2 to a name", true, "a.test"}} {
+		t.Run(test.name, func(t *testing.T) {
+			http2 := test.http2
 			w, k := secured(t, http2)
-			x := w.ask(k, Ask{Protocol: Negotiated}, Queued)
+			x := w.ask(k, Ask{Protocol: Negotiated, Name: []byte(test.asked)}, Queued)
 			x.wantStream()
 			if got := x.http2.conn != nil; got != http2 {
 				t.Fatalf("spoken to in HTTP/2 %v, want %v", got, http2)
@@ -49,7 +54,7 @@ func TestNegotiated(t *testing.T) {
 				x.serveAlone()
 			}
 			x.release(Success, true)
-			a := Ask{Protocol: Negotiated, Response: x.ask.Response}
+			a := Ask{Protocol: Negotiated, Response: x.ask.Response, Name: []byte(test.asked)}
 			w.do(func() {
 				allocations := testing.AllocsPerRun(1000, func() {
 					if k.Acquire(&x.Lease, k.Pick(), x.task, a) != Granted {

@@ -3,6 +3,7 @@ package upstream
 // pool is the connections to a host of which one is as good as another, and who waits for them.
 type pool struct {
 	host        *Host
+	name        *name         // that its connections were asked for by, nil for the host's own
 	idle        []*Conn       // HTTP/1 connections, the most recently used last
 	shared      []*sharedConn // HTTP/2 connections that take streams
 	opening     []*opening    // connections that may become either
@@ -144,8 +145,17 @@ func (p *pool) letGo() {
 	p.serveWaiting()
 }
 
-// makeRoom closes a connection that nobody uses, the one that has been idle for longest, and reports whether there was one.
-func (p *pool) makeRoom() bool {
+// makeRoom closes a connection to the host that nobody uses, and reports whether there was one.
+func (p *pool) makeRoom() (closed bool) {
+	if closed = p.closeUnused(); closed || p.host.byName == nil {
+		return closed
+	}
+	p.host.pools(func(other *pool) { closed = closed || other.closeUnused() })
+	return closed
+}
+
+// closeUnused closes a connection that nobody uses, the one that has been idle for longest, and reports whether there was one.
+func (p *pool) closeUnused() bool {
 	if len(p.idle) > 0 {
 		p.idle[0].close(closedLocally)
 		return true

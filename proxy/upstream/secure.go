@@ -46,12 +46,12 @@ var (
 // secure has a connection that was just dialled begin with a handshake, where the host is under TLS.
 func (l *link) secure(offered []string) {
 	cluster := l.host.cluster
-	context, block, factory, name := l.host.tls, cluster.tlsStats, cluster.tlsFactory, l.host.Hostname
+	context, block, factory, names := l.host.tls, cluster.tlsStats, cluster.tlsFactory, l.pool.names()
 	if context == nil {
 		return
 	}
 	l.raw.Handshake(func(w *eventloop.Wire) (eventloop.Layer, error) {
-		conn, err := context.Client(w, name, offered)
+		conn, err := context.Client(w, names, offered)
 		if err != nil {
 			factory.Inc(stats.SSLSocketFactoryUpstreamContextSecretsNotReady)
 			return nil, ErrHandshake{err}

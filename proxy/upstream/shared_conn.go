@@ -212,7 +212,7 @@ func (c *sharedConn) open(l *Lease) {
 	c.requests++
 	l.http2 = streamHTTP2{ClientStream: c.Reserve(l.waker, l.ask.Response), conn: c}
 	l.Stream = &l.http2
-	if c.exhausted() || c.host.gone { // such a host still serves those that waited for it
+	if c.exhausted() || c.pool.transient() { // such a host still serves those that waited for it
 		c.unlist()
 	}
 }

@@ -119,7 +119,7 @@ func (c *Context) handshake(ctx context.Context, wire net.Conn, target string, a
 	if err != nil {
 		return nil, err
 	}
-	conn, err := made.Client(wire, cmp.Or(c.names[target], hostName(target)), alpn)
+	conn, err := made.Client(wire, tls.Names{Host: cmp.Or(c.names[target], hostName(target))}, alpn)
 	if err != nil {
 		return nil, err
 	}

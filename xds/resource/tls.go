@@ -91,8 +91,7 @@ func (a *at) upstreamTLS(c *tlsv3.UpstreamTlsContext) *config.UpstreamTLS {
 		MaxSessionKeys: orUint32(c.GetMaxSessionKeys(), 1),
 	}
 	a.in("common_tls_context").commonTLS(c.GetCommonTlsContext(), &out.TLS)
-	v := out.Validation
-	if out.AutoSANValidation && out.ValidationSecret.Name == "" && (v == nil || !v.CA.IsSet() && !v.SystemRoots) {
+	if out.AutoSANValidation && !out.HasTrust() {
 		a.in("auto_sni_san_validation").errorf("needs trusted_ca")
 	}
 	if n := len(out.Certificates) + len(out.CertificateSecrets); n > 1 {

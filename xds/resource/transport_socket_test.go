@@ -89,7 +89,7 @@ func TestSocketMatchesRefused(t *testing.T) {
 		"transport_socket_matches: [{name: m, " + plainSocket + "}, {name: n, " + tlsSocket("Upstream", "sni: a, allow_renegotiation: true") + "}]": "transport_socket_matches[1].transport_socket.typed_config.allow_renegotiation: true is not supported, only false",
 		"transport_socket_matches: [" + strings.Repeat("{name: m, "+plainSocket+"},", 257) + "]":                                                    "transport_socket_matches: has 257 entries, at most 256 are allowed",
 		"transport_socket_matcher: {}": "transport_socket_matcher: is not supported",
-		"upstream_http_protocol_options: {auto_sni: true}\ntransport_socket_matches: [{name: m, match: {}, " + tlsSocket("Upstream", "sni: a") + "}]": "upstream_http_protocol_options.auto_sni: true is not supported",
+		"upstream_http_protocol_options: {auto_san_validation: true}\ntransport_socket_matches: [{name: m, match: {}, " + tlsSocket("Upstream", "sni: a") + "}]": "upstream_http_protocol_options.auto_san_validation: needs trusted_ca, which transport_socket_matches[0].transport_socket does not have",
 	} {
 		_, err := resource.Cluster(parse(t, "name: c\n"+text, &clusterv3.Cluster{}))
 		if err == nil || !strings.Contains(err.Error(), want) {

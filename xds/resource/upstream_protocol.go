@@ -3,6 +3,7 @@
 package resource
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -27,7 +28,7 @@ var (
 	autoConfigFields = fields{"http_protocol_options": decoded, "http2_protocol_options": decoded}
 	serverNameFields = fields{
 		"auto_sni": decoded, "auto_san_validation": decoded,
-		"override_auto_sni_header": noEffect, // without auto_sni, which is refused
+		"override_auto_sni_header": decoded,
 	}
 	upstreamOptionFields = fields{
 		"idle_timeout": decoded, "max_connection_duration": decoded, "max_headers_count": decoded,
@@ -61,17 +62,29 @@ func (a *at) upstreamProtocol(c *clusterv3.Cluster, out *config.Cluster) {
 	}
 }
 
-// serverName checks what is said of the server name in TLS. In plaintext it has no effect.
+// serverName decodes how requests name hosts in TLS. In plaintext that has no effect.
 func (a *at) serverName(o *corev3.UpstreamHttpProtocolOptions, out *config.Cluster) {
 	if o == nil || !out.HasTLS() {
 		return
 	}
 	a.only(o, serverNameFields)
-	if o.GetAutoSni() {
-		a.in("auto_sni").errorf("true is not supported: the server name is that of the transport socket (sni, auto_host_sni)")
+	if !o.GetAutoSni() && !o.GetAutoSanValidation() {
+		return
 	}
-	if o.GetAutoSanValidation() {
-		a.in("auto_san_validation").errorf("true is not supported, only auto_sni_san_validation of the transport socket")
+	out.AutoName = &config.AutoName{SNI: o.GetAutoSni(), SAN: o.GetAutoSanValidation()}
+	if header := o.GetOverrideAutoSniHeader(); header != "" {
+		out.AutoName.Header = a.in("override_auto_sni_header").fieldName(header)
+	}
+	for i, c := range out.Sockets() {
+		c.PerName = out.AutoName.SNI
+		if !out.AutoName.SAN || c.HasTrust() {
+			continue
+		}
+		socket := "transport_socket"
+		if i >= 0 {
+			socket = fmt.Sprintf("transport_socket_matches[%d].transport_socket", i)
+		}
+		a.in("auto_san_validation").errorf("needs trusted_ca, which %s does not have: anybody can make a certificate with any name", socket)
 	}
 }
 

@@ -1,10 +1,13 @@
 package resource_test
 
 import (
+	"reflect"
+	"strings"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
@@ -19,5 +22,44 @@ func TestAutoConfigRefused(t *testing.T) {
 	} {
 		_, err := resource.Cluster(parse(t, "name: c\n"+text, &clusterv3.Cluster{}))
 		checkError(t, err, `cluster "c": `+optionsPath+want)
+	}
+}
+
+// TestServerNames decodes how requests name hosts in TLS.
+func TestServerNames(t *testing.T) {
+	trusting := tlsSocket("Upstream", "common_tls_context: {validation_context: {trusted_ca: {filename: /ca}}}") + "\n"
+	plain := tlsSocket("Upstream", "sni: a") + "\n"
+	for _, test := range []struct {
+		text    string
+		want    *config.AutoName
+		perName bool
+	}{
+		{plain + "upstream_http_protocol_options: {auto_sni: true}", &config.AutoName{SNI: true}, true},
+		{plain + "upstream_http_protocol_options: {override_auto_sni_header: X-Name}", nil, false},
+		{plain + httpOptions + "explicit_http_config: {http_protocol_options: {}}\n    upstream_http_protocol_options: {auto_sni: true, override_auto_sni_header: X-Name}",
+			&config.AutoName{SNI: true, Header: "x-name"}, true},
+		{trusting + "upstream_http_protocol_options: {auto_san_validation: true}", &config.AutoName{SAN: true}, false},
+		{trusting + "upstream_http_protocol_options: {auto_sni: true, auto_san_validation: true}", &config.AutoName{SNI: true, SAN: true}, true},
+	} {
+		k, err := resource.Cluster(parse(t, "name: c\n"+test.text, &clusterv3.Cluster{}))
+		if err != nil {
+			t.Errorf("%s: %v", test.text, err)
+			continue
+		}
+		if !reflect.DeepEqual(k.AutoName, test.want) || k.TLS.PerName != test.perName {
+			t.Errorf("%s: %+v, sessions for each name %v", test.text, k.AutoName, k.TLS.PerName)
+		}
+	}
+	k, err := resource.Cluster(parse(t, "name: c\nupstream_http_protocol_options: {auto_sni: true, auto_san_validation: true}", &clusterv3.Cluster{}))
+	if err != nil || k.AutoName != nil {
+		t.Errorf("in plaintext: %+v, %v", k, err)
+	}
+	for text, want := range map[string]string{
+		trusting + "upstream_http_protocol_options: {auto_sni: true, override_auto_sni_header: 'a b'}": "upstream_http_protocol_options.override_auto_sni_header: ",
+		plain + "upstream_http_protocol_options: {auto_san_validation: true}":                          "upstream_http_protocol_options.auto_san_validation: needs trusted_ca, which transport_socket does not have",
+	} {
+		if _, err := resource.Cluster(parse(t, "name: c\n"+text, &clusterv3.Cluster{})); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
 	}
 }
