@@ -185,6 +185,9 @@ type Cluster struct {
 
 	// WithoutWarming has the cluster not wait for first lookups and health checks (wait_for_warm_on_init: false).
 	WithoutWarming bool
+	// CloseOnHostSetChange lets go of all connections to the hosts when one comes or leaves (close_connections_on_host_set_change).
+	CloseOnHostSetChange bool
+
 	// AddedViaAPI tells a cluster that came by CDS from one of the bootstrap.
 	AddedViaAPI bool
 }

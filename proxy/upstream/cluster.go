@@ -154,10 +154,16 @@ func (k *Cluster) replaceHosts() {
 			k.hosts = append(k.hosts, &h.Host)
 		}
 	}
+	stayed := 0
 	for _, b := range before {
 		if h := b.Data.(*Host); h.gone {
 			h.leave()
+		} else {
+			stayed++
 		}
+	}
+	if k.config.CloseOnHostSetChange && (stayed < len(before) || stayed < len(k.hosts)) {
+		k.Hosts((*Host).outdate) // so that traffic is spread anew
 	}
 }
 

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -411,4 +412,51 @@ func TestNewLimitsForLiveConnections(t *testing.T) {
 	x.release(Success, true)
 	peers[0].wantClosed()
 	w.wantNothingInUse(k)
+}
+
+// TestHostSetChange holds that the connections to all hosts are let go of when one comes or leaves, where the cluster says so, and not
+// when something else of them changes.
+func TestHostSetChange(t *testing.T) {
+	other := endpoint(netip.MustParseAddrPort("192.0.2.1:80"))
+	for name, tc := range map[string]struct {
+		off    bool
+		before []config.Endpoint // beside the host that stays
+		change func(stays config.Endpoint) *config.ClusterLoadAssignment
+		closed bool
+	}{
+		"one comes":        {change: func(e config.Endpoint) *config.ClusterLoadAssignment { return assign(e, other) }, closed: true},
+		"one leaves":       {before: []config.Endpoint{other}, change: func(e config.Endpoint) *config.ClusterLoadAssignment { return assign(e) }, closed: true},
+		"another weight":   {change: func(e config.Endpoint) *config.ClusterLoadAssignment { e.Weight = 7; return assign(e) }},
+		"not asked for":    {off: true, change: func(e config.Endpoint) *config.ClusterLoadAssignment { return assign(e, other) }},
+		"listed twice":     {change: func(e config.Endpoint) *config.ClusterLoadAssignment { return assign(e, e) }},
+		"in another order": {before: []config.Endpoint{other}, change: func(e config.Endpoint) *config.ClusterLoadAssignment { return assign(other, e) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, o := newWorker(t), newOrigin(t)
+			cfg := clusterConfig()
+			cfg.CloseOnHostSetChange = !tc.off
+			k, stays := w.cluster(cfg), endpoint(o.address)
+			w.do(func() { k.Update(state(cfg, assign(append([]config.Endpoint{stays}, tc.before...)...), nil)) })
+			idle, busy := w.connected(k, 0), w.connected(k, 0)
+			peers := []*peer{o.accept(), o.accept()}
+			idle.serve(peers[0])
+			idle.release(Success, true)
+			w.do(func() { k.Update(state(cfg, tc.change(stays), nil)) })
+			if tc.closed {
+				peers[0].wantClosed()
+			}
+			busy.serve(peers[1]) // a request goes on to its end in any case
+			busy.release(Success, true)
+			if tc.closed {
+				peers[1].wantClosed()
+			}
+			left := 0
+			w.do(func() { k.Hosts(func(h *Host) { left += len(h.idle) }) })
+			if want := map[bool]int{true: 0, false: 2}[tc.closed]; left != want {
+				t.Errorf("%d connections are kept, want %d", left, want)
+			}
+			w.do(k.Retire)
+			w.until("all connections are closed", func() bool { return k.shared.connections.Load() == 0 })
+		})
+	}
 }

@@ -40,7 +40,7 @@ var (
 		"ignore_new_hosts_until_first_hc":      decoded,
 		"consistent_hashing_lb_config":         decoded,
 		"update_merge_window":                  noEffect, // how updates are batched
-		"close_connections_on_host_set_change": onlyFalse,
+		"close_connections_on_host_set_change": decoded,
 	}
 	localityLBFields         = fields{"locality_weighted_lb_config": decoded}
 	leastRequestFields       = fields{"choice_count": decoded, "active_request_bias": decoded, "slow_start_config": decoded, "locality_lb_config": decoded, "enable_full_scan": onlyFalse}
@@ -65,6 +65,7 @@ func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 		}
 		out.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
 		out.IgnoreNewHosts = common.GetIgnoreNewHostsUntilFirstHc()
+		out.CloseOnHostSetChange = common.GetCloseConnectionsOnHostSetChange()
 	}
 	if provided := a.providedBalancing(c, out); provided {
 		return

@@ -155,7 +155,6 @@ func TestClusterRefused(t *testing.T) {
 		"least_request_lb_config: {choice_count: 2000}":                                                  "least_request_lb_config.choice_count: 2000 must be from 2 to 1024",
 		"least_request_lb_config: {active_request_bias: {default_value: -1, runtime_key: k}}":            "least_request_lb_config.active_request_bias.default_value: -1 must be a number that is not negative",
 		"common_lb_config: {zone_aware_lb_config: {}}":                                                   "common_lb_config.zone_aware_lb_config: is not supported",
-		"common_lb_config: {close_connections_on_host_set_change: true}":                                 "common_lb_config.close_connections_on_host_set_change: true is not supported, only false",
 		"circuit_breakers: {thresholds: [{}, {}]}":                                                       "circuit_breakers.thresholds[1].priority: DEFAULT is listed twice",
 		"circuit_breakers: {per_host_thresholds: [{max_connections: 1}]}":                                "circuit_breakers.per_host_thresholds[0]: is not supported",
 		"http2_protocol_options: {max_concurrent_streams: 0}":                                            "http2_protocol_options.max_concurrent_streams: value must be inside range [1, 2147483647]",

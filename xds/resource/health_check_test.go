@@ -91,8 +91,8 @@ func TestHealthCheck(t *testing.T) {
 // TestHealthOfHosts holds what goes with health checks in a cluster.
 func TestHealthOfHosts(t *testing.T) {
 	want := defaultCluster()
-	want.IgnoreNewHosts, want.RemoveHealthyHosts, want.CloseOnHealthFailure = true, true, true
-	got, err := resource.Cluster(parse(t, "name: c\nignore_health_on_host_removal: true\nclose_connections_on_host_health_failure: true\ncommon_lb_config: {ignore_new_hosts_until_first_hc: true}", &clusterv3.Cluster{}))
+	want.IgnoreNewHosts, want.RemoveHealthyHosts, want.CloseOnHealthFailure, want.CloseOnHostSetChange = true, true, true, true
+	got, err := resource.Cluster(parse(t, "name: c\nignore_health_on_host_removal: true\nclose_connections_on_host_health_failure: true\ncommon_lb_config: {ignore_new_hosts_until_first_hc: true, close_connections_on_host_set_change: true}", &clusterv3.Cluster{}))
 	checkEqual(t, got, want, err)
 }
 
