@@ -13,8 +13,9 @@ const (
 	ClusterStatic ClusterType = iota
 	ClusterStrictDNS
 	ClusterEDS
-	ClusterAggregate  // no hosts of its own: requests go to Members
-	ClusterLogicalDNS // one host, whose connections go to the first address of the latest answer
+	ClusterAggregate   // no hosts of its own: requests go to Members
+	ClusterLogicalDNS  // one host, whose connections go to the first address of the latest answer
+	ClusterOriginalDst // the addresses that clients have connected to, each made a host when it is first needed
 )
 
 // LBPolicy is the algorithm of a cluster.
@@ -62,6 +63,8 @@ const (
 	DefaultOverprovision   = 140
 	DefaultDNSRefresh      = 5 * time.Second
 	DefaultUpstreamIdle    = time.Hour
+	DefaultHostCleanup     = 5 * time.Second             // cleanup_interval
+	DefaultHostField       = "x-envoy-original-dst-host" // http_header_name
 	DefaultLeastRqChoices  = 2
 	DefaultMaxResponseKB   = 60
 	DefaultMaxResponseHdrs = 100
@@ -95,6 +98,16 @@ type AutoName struct {
 	Header string
 }
 
+// OriginalDstHosts are the hosts of a cluster of type ORIGINAL_DST.
+type OriginalDstHosts struct {
+	// Field is the name of the field in which a request may name its host, lower-case; "" for none.
+	Field string
+	// Port takes the place of that of the address (upstream_port_override); 0 does not.
+	Port uint16
+	// Cleanup is how often hosts are forgotten that were of no use since the last time (cleanup_interval).
+	Cleanup time.Duration
+}
+
 // Cluster is envoy.config.cluster.v3.Cluster.
 type Cluster struct {
 	Name        string
@@ -112,6 +125,9 @@ type Cluster struct {
 	SocketMatches []SocketMatch
 	// Assignment is the inline load_assignment of a STATIC or STRICT_DNS cluster.
 	Assignment *ClusterLoadAssignment
+
+	// OriginalDst is of a cluster of that type.
+	OriginalDst OriginalDstHosts
 
 	// Members are the clusters that an aggregate sends its requests to, in the order of preference. They may not exist.
 	Members []string

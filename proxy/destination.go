@@ -66,10 +66,11 @@ func (l *compiledListener) where(i int) config.Address {
 
 // meant returns the listener that is to have a connection that listener filters have looked at, nil for l itself.
 func (l *listenerState) meant(c *connection) *listenerState {
-	if !l.compiled.config.HandsOff || c.asserted == nil || !c.asserted.restored {
+	at := c.originalDst()
+	if !l.compiled.config.HandsOff || !at.IsValid() {
 		return nil
 	}
-	to := l.worker.listeners[l.worker.serving.destinations.find(c.asserted.local)]
+	to := l.worker.listeners[l.worker.serving.destinations.find(at)]
 	if to == l {
 		return nil
 	}

@@ -10,6 +10,9 @@ var fieldSetCookie = []byte("set-cookie")
 // pickHost picks a host of the target cluster: the one that the request names where it may, or by the hash of the request where
 // that is how the cluster balances. again is 0, and counts up when the host that was picked before will not do.
 func (x *exchange) pickHost(again uint32) *upstream.Host {
+	if x.cluster.Original() {
+		return x.originalHost()
+	}
 	if h := x.overrideHost(); h != nil {
 		return h
 	}

@@ -123,7 +123,7 @@ func (c *tcpConn) askHost() {
 		return
 	}
 	c.attempts++
-	h := c.cluster.PickOf(c.match)
+	h := c.pickHost()
 	if h == nil {
 		counts.Inc(stats.ClusterUpstreamCxNoneHealthy)
 		c.flags |= FlagNoHealthyUpstream
@@ -140,6 +140,14 @@ func (c *tcpConn) askHost() {
 	default:
 		c.state = tcpConnecting
 	}
+}
+
+// pickHost picks a host, nil when none is usable.
+func (c *tcpConn) pickHost() *upstream.Host {
+	if c.cluster.Original() {
+		return c.cluster.OriginalHost(c.originalDst())
+	}
+	return c.cluster.PickOf(c.match)
 }
 
 // awaitHost reports whether the connection to the host has to be waited for. When it cannot be had, another is tried.

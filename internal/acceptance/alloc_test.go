@@ -76,6 +76,12 @@ func TestNoAllocations(t *testing.T) {
 		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
 		{"hashed", harness.Get("/?q=1", "X-A: 1", "X-A: 2"), harness.OK("x"), hashed},
 		{"watched", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) { s.Clusters[0].Outlier = outliers() }},
+		{"original destination", harness.Get("/", "X-Envoy-Original-Dst-Host: 127.0.0.1:1"), harness.OK("x"), func(s *harness.Setup) {
+			k := s.Clusters[0]
+			port := k.Assignment.Localities[0].Endpoints[0].Address.Port
+			k.Type, k.OriginalDst = config.ClusterOriginalDst, config.OriginalDstHosts{Field: config.DefaultHostField, Port: uint16(port), Cleanup: time.Hour}
+			k.Assignment = &config.ClusterLoadAssignment{Name: k.Name, Overprovision: config.DefaultOverprovision}
+		}},
 		{"mirrored", harness.Head("POST /", "Content-Length: 5", "X-A: 1") + "hello", harness.OK("x"), func(s *harness.Setup) {
 			_, address := harness.NewServer(t, harness.OK("y")) // of one connection
 			mirror := harness.Cluster(mirrorName, address)

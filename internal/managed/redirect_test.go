@@ -1,9 +1,11 @@
 package managed
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +48,41 @@ func answersName(name, ip string, port uint32) *config.Listener {
 	l := harness.Listener(harness.Direct("/", 200, name))
 	l.Name, l.Address = name, config.Address{IP: ip, Port: port}
 	return l
+}
+
+// TestRedirectedPassthrough sends requests that the kernel has redirected, and bytes, on to where they were meant to go.
+func TestRedirectedPassthrough(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	redirect(t)
+	origin := harness.NewOrigin(t, harness.Echo)
+	s := harness.NewSetup()
+	s.Listener = answersName("virtual", "0.0.0.0", 15001)
+	s.HTTP().Routes = harness.Routes(harness.Forward("/", harness.ClusterName))
+	s.Listener.Filters = []config.ListenerFilter{{Config: config.OriginalDst{}}}
+	// The origin is on a port that is not redirected.
+	s.Clusters[0].Type = config.ClusterOriginalDst
+	s.Clusters[0].OriginalDst = config.OriginalDstHosts{Cleanup: config.DefaultHostCleanup, Port: origin.Addr().Port()}
+	p := s.Start(t)
+	if got := p.DialAddress("127.0.0.1:8010", fromRedirected).Get("/a"); got.Body != "GET /a " {
+		t.Errorf("to an origin: %q, want its answer", got.Raw)
+	}
+	if got := p.DialAddress("127.0.0.2:8010", fromRedirected).Get("/a"); got.Status != 503 || !strings.Contains(got.Body, "connection failure") {
+		t.Errorf("to where nobody listens: %q", got.Raw)
+	}
+	var addresses []string
+	for _, k := range p.Server.Clusters() {
+		if k.Config.Name == harness.ClusterName {
+			for _, h := range k.Hosts {
+				addresses = append(addresses, h.Address)
+			}
+		}
+	}
+	port := fmt.Sprint(origin.Addr().Port())
+	if want := []string{"127.0.0.1:" + port, "127.0.0.2:" + port}; !slices.Equal(addresses, want) {
+		t.Errorf("the hosts are %v, want %v", addresses, want)
+	}
 }
 
 // TestRedirected gives connections that the kernel has redirected to the listeners that they were meant for.

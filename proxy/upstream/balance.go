@@ -14,8 +14,12 @@ func (k *Cluster) rebalance() {
 	if policy.SlowStart.Window > 0 {
 		policy.SlowStart.Now = k.loop.Now
 	}
-	k.set = balancer.NewSet(counted(k.hosts, func(i int) config.HostHealth {
-		return k.hosts[i].Data.(*Host).ActiveHealth
+	hosts := k.hosts
+	if k.Original() {
+		hosts = nil // nobody chooses among them
+	}
+	k.set = balancer.NewSet(counted(hosts, func(i int) config.HostHealth {
+		return hosts[i].Data.(*Host).ActiveHealth
 	}), weights, policy)
 	k.divide(policy, weights)
 	if k.state.Hashing != nil {

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -13,6 +15,9 @@ type Shared struct {
 	limits                                  atomic.Pointer[limits]
 	workers                                 int64
 	carried                                 atomic.Bool
+
+	mu      sync.Mutex             // guards members
+	members map[netip.AddrPort]int // of a cluster of type ORIGINAL_DST: how many workers have the host
 }
 
 // limits are thresholds with what follows from them.

@@ -44,6 +44,9 @@ type Cluster struct {
 	subsets   *subsets   // nil while hosts are not divided
 	worker    int        // the index of its worker
 
+	original      *originalHosts // of a cluster of type ORIGINAL_DST
+	originalField []byte
+
 	// Where hosts are weighed by what they report: what of it, the hosts that have since it was last asked for, and the weights
 	// that came of it.
 	metrics   *orca.Metrics
@@ -100,10 +103,14 @@ func (k *Cluster) Update(s State) {
 	rechecked := s.Health != before.Health || s.Config.HealthCheck != k.config.HealthCheck ||
 		s.Config.IgnoreNewHosts != k.config.IgnoreNewHosts || s.Monitors != before.Monitors ||
 		(s.Config.LoadReports == nil) != (k.config.LoadReports == nil)
+	original := k.Original()
 	k.configure(s.Config)
 	k.state = s
 	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
-	if replaced || rechecked {
+	switch {
+	case k.Original() && original:
+		k.Hosts((*Host).secure)
+	case replaced || rechecked:
 		k.replaceHosts()
 	}
 	k.indexHosts()
@@ -126,6 +133,7 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 	if cfg.Type != config.ClusterAggregate {
 		k.aggregate = nil
 	}
+	k.configureOriginal(cfg)
 	k.dialOptions = nil
 	for _, o := range cfg.SocketOptions {
 		k.dialOptions = append(k.dialOptions, eventloop.DialOption{Level: o.Level, Name: o.Name, Value: o.Int})
@@ -255,6 +263,7 @@ func HealthOf(eds config.HealthStatus, active config.HostHealth) balancer.Health
 // Retire ends a cluster that is no longer configured: idle connections close, requests in flight finish.
 func (k *Cluster) Retire() {
 	k.retired = true
+	k.original.forgetAll()
 	k.Hosts((*Host).leave)
 	k.permits.returnUnused(k.shared)
 }

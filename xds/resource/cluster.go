@@ -25,7 +25,7 @@ var (
 		"upstream_http_protocol_options": decoded,
 		// Statistics beyond the ones that every cluster has.
 		"track_timeout_budgets": noEffect, "track_cluster_stats": noEffect,
-		"cleanup_interval": noEffect, // of clusters of type ORIGINAL_DST
+		"cleanup_interval": decoded, "original_dst_lb_config": decoded,
 
 		"wait_for_warm_on_init": decoded, "use_tcp_for_dns_lookups": onlyFalse,
 		"connection_pool_per_downstream_connection": onlyFalse,
@@ -98,11 +98,14 @@ func (a *at) discovery(c *clusterv3.Cluster, out *config.Cluster) {
 			out.Type = config.ClusterLogicalDNS
 		case clusterv3.Cluster_EDS:
 			out.Type = config.ClusterEDS
+		case clusterv3.Cluster_ORIGINAL_DST:
+			out.Type = config.ClusterOriginalDst
 		default:
-			a.in("type").errorf("%s is not supported, only STATIC, STRICT_DNS, LOGICAL_DNS and EDS", c.GetType())
+			a.in("type").errorf("%s is not supported, only STATIC, STRICT_DNS, LOGICAL_DNS, EDS and ORIGINAL_DST", c.GetType())
 			return
 		}
 	}
+	a.originalHosts(c, out)
 	eds := c.GetEdsClusterConfig()
 	switch {
 	case out.Type == config.ClusterEDS:

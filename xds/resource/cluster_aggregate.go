@@ -48,12 +48,16 @@ func (a *at) providedBalancing(c *clusterv3.Cluster, out *config.Cluster) (provi
 	if policies := c.GetLoadBalancingPolicy().GetPolicies(); len(policies) > 0 {
 		provided = messageName(policies[0].GetTypedExtensionConfig().GetTypedConfig()) == clusterProvidedMessage
 	}
-	switch aggregated := out.Type == config.ClusterAggregate; {
+	aggregated, original := out.Type == config.ClusterAggregate, out.Type == config.ClusterOriginalDst
+	switch {
+	case original && !provided:
+		a.in("lb_policy").errorf("cluster: LB policy %s is not valid for Cluster type ORIGINAL_DST. "+
+			"Only 'CLUSTER_PROVIDED' is allowed with cluster type 'ORIGINAL_DST'", c.GetLbPolicy())
 	case aggregated && !provided:
 		a.in("lb_policy").errorf("cluster: LB policy %s is not valid for cluster type envoy.clusters.aggregate. "+
 			"Only 'CLUSTER_PROVIDED' is allowed with cluster type 'envoy.clusters.aggregate'", c.GetLbPolicy())
-	case !aggregated && provided:
+	case !aggregated && !original && provided:
 		a.in("lb_policy").errorf("cluster: LB policy CLUSTER_PROVIDED is for cluster types that choose the hosts themselves, such as aggregate")
 	}
-	return provided || out.Type == config.ClusterAggregate
+	return provided || aggregated || original
 }

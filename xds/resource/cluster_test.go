@@ -135,17 +135,47 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// TestClusterOriginalDst decodes where a cluster of type ORIGINAL_DST has its hosts from.
+func TestClusterOriginalDst(t *testing.T) {
+	const provided = "load_balancing_policy: {policies: [{typed_extension_config: {name: p, typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided}}}]}\n"
+	for text, want := range map[string]config.OriginalDstHosts{
+		"lb_policy: CLUSTER_PROVIDED": {Cleanup: 5 * time.Second},
+		provided:                      {Cleanup: 5 * time.Second},
+		provided + "cleanup_interval: 60s\noriginal_dst_lb_config: {use_http_header: true}":                                 {Cleanup: time.Minute, Field: "x-envoy-original-dst-host"},
+		provided + "original_dst_lb_config: {use_http_header: true, http_header_name: X-To, upstream_port_override: 15001}": {Cleanup: 5 * time.Second, Field: "x-to", Port: 15001},
+	} {
+		got, err := resource.Cluster(parse(t, "name: c\ntype: ORIGINAL_DST\n"+text, &clusterv3.Cluster{}))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got.Type != config.ClusterOriginalDst || got.OriginalDst != want {
+			t.Errorf("%s: type %d, %+v, want %+v", text, got.Type, got.OriginalDst, want)
+		}
+	}
+}
+
 func TestClusterRefused(t *testing.T) {
 	policy := func(text string) string {
 		return "load_balancing_policy: {policies: [{typed_extension_config: {name: p, typed_config: {'@type': " + text + "}}}]}"
 	}
 	const policyPath = "load_balancing_policy.policies[0].typed_extension_config.typed_config."
+	const original = "type: ORIGINAL_DST\nlb_policy: CLUSTER_PROVIDED\n"
 	tests := map[string]string{
-		"type: ORIGINAL_DST":       "type: ORIGINAL_DST is not supported, only STATIC, STRICT_DNS, LOGICAL_DNS and EDS",
-		"type: EDS":                "eds_cluster_config: must be set on a cluster of type EDS",
-		"eds_cluster_config: {}":   "eds_cluster_config: cannot be set on a cluster that is not of type EDS",
-		"upstream_bind_config: {}": "upstream_bind_config: is not supported",
-		"preconnect_policy: {}":    "preconnect_policy: is not supported",
+		"type: ORIGINAL_DST":                            "lb_policy: cluster: LB policy ROUND_ROBIN is not valid for Cluster type ORIGINAL_DST. Only 'CLUSTER_PROVIDED' is allowed with cluster type 'ORIGINAL_DST'",
+		original + "load_assignment: {cluster_name: c}": "load_assignment: cannot be set on a cluster of type ORIGINAL_DST, whose hosts are those that requests were meant for",
+		original + "outlier_detection: {}":              "outlier_detection: cannot be set on a cluster of type ORIGINAL_DST, whose hosts are those that requests were meant for",
+		original + "health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]": "health_checks: cannot be set on a cluster of type ORIGINAL_DST, whose hosts are those that requests were meant for",
+		original + "cleanup_interval: 0s":                                                                "cleanup_interval: value must be greater than 0s",
+		original + "original_dst_lb_config: {http_header_name: x}":                                       "original_dst_lb_config.http_header_name: has no effect without use_http_header",
+		original + "original_dst_lb_config: {use_http_header: true, http_header_name: 'a b'}":            `original_dst_lb_config.http_header_name: "a b" is not a field name`,
+		original + "original_dst_lb_config: {upstream_port_override: 0}":                                 "original_dst_lb_config.upstream_port_override: 0 is not a port, it must be from 1 to 65535",
+		original + "original_dst_lb_config: {metadata_key: {key: k, path: [{key: p}]}}":                  "original_dst_lb_config.metadata_key: is not supported",
+		"original_dst_lb_config: {}":                                                                     "original_dst_lb_config: cannot be set on a cluster that is not of type ORIGINAL_DST",
+		"type: EDS":                                                                                      "eds_cluster_config: must be set on a cluster of type EDS",
+		"eds_cluster_config: {}":                                                                         "eds_cluster_config: cannot be set on a cluster that is not of type EDS",
+		"upstream_bind_config: {}":                                                                       "upstream_bind_config: is not supported",
+		"preconnect_policy: {}":                                                                          "preconnect_policy: is not supported",
 		"dns_resolvers: [{socket_address: {address: 1.1.1.1, port_value: 53}}]":                          "dns_resolvers[0]: is not supported",
 		"upstream_connection_options: {happy_eyeballs_config: {}}":                                       "upstream_connection_options.happy_eyeballs_config: is not supported",
 		"upstream_connection_options: {set_local_interface_name_on_upstream_connections: true}":          "upstream_connection_options.set_local_interface_name_on_upstream_connections: true is not supported, only false",
