@@ -30,7 +30,7 @@ func NewAuthority(t testing.TB) *Authority {
 	a := &Authority{t: t, key: newKey(t)}
 	template := &x509.Certificate{
 		SerialNumber: a.serial(), Subject: pkix.Name{CommonName: "authority of " + t.Name()}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	a.cert = a.sign(template, template, &a.key.PublicKey)
 	return a
@@ -86,6 +86,22 @@ func (a *Authority) IssueAs(own crypto.Signer, change func(*x509.Certificate), n
 		a.t.Fatal(err)
 	}
 	return certificatePEM(a.sign(template, a.cert, own.Public())), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+}
+
+// Revokes returns a revocation list of the authority, in PEM.
+func (a *Authority) Revokes(revoked ...*x509.Certificate) []byte {
+	a.t.Helper()
+	list := &x509.RevocationList{Number: a.serial(), ThisUpdate: time.Now().Add(-time.Minute), NextUpdate: time.Now().Add(time.Hour)}
+	for _, c := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: c.SerialNumber, RevocationTime: list.ThisUpdate,
+		})
+	}
+	raw, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: raw})
 }
 
 func (a *Authority) serial() *big.Int {
