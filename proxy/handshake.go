@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -15,6 +17,8 @@ type handshaking struct {
 	connection
 	timer eventloop.Timer
 	done  bool // it is not a handshaking any more
+	// refused tells that the client was told why hands are not shaken with it.
+	refused bool
 }
 
 // newHandshaking shakes hands on an accepted connection.
@@ -35,11 +39,28 @@ func newHandshaking(chain *chainState, accepted connection) {
 		err = conn.Handshake()
 		tls.Count(block, conn, err, eventloop.IsNetworkError(err))
 		if err != nil {
+			if !eventloop.IsNetworkError(err) {
+				h.sayGoodbye(w)
+			}
 			return nil, err
 		}
 		h.secure = &secure{Peer: conn.Peer()}
 		return conn, nil
 	})
+}
+
+// What a client has that was told why hands are not shaken with it.
+const (
+	goodbyeTime  = time.Second // to close its side: Envoy's delayed_close_timeout
+	goodbyeBytes = 64 << 10    // that it may still send: the request that it has begun
+)
+
+// sayGoodbye waits for the client to have read what it was told. Clients of TLS 1.3 send a request before they can know that they
+// are refused, and closing with that unread would reset the connection under the alert.
+func (h *handshaking) sayGoodbye(w *eventloop.Wire) {
+	h.refused = true
+	h.raw.Loop().SetTimer(&h.timer, goodbyeTime, h)
+	w.Linger(goodbyeBytes)
 }
 
 // Ready implements eventloop.IdleHandler: hands are shaken, or will not be.
@@ -60,7 +81,9 @@ func (h *handshaking) Ready(raw *eventloop.Conn) {
 
 // Expired implements eventloop.Expirer: the client takes too long.
 func (h *handshaking) Expired(*eventloop.Timer) {
-	h.chain.listenerStats.Inc(stats.ListenerDownstreamCxTransportSocketConnectTimeout)
+	if !h.refused {
+		h.chain.listenerStats.Inc(stats.ListenerDownstreamCxTransportSocketConnectTimeout)
+	}
 	h.close()
 }
 

@@ -115,7 +115,11 @@ func (d *Downstream) askClients(required bool, v *config.TLSValidation, now func
 	case demand == mustShow:
 		required = true
 	}
+	// crypto/tls would verify the certificate too, before their number is looked at, and not by all that is asked for.
 	d.config.ClientAuth = tls.RequestClientCert
+	if required {
+		d.config.ClientAuth = tls.RequireAnyClientCert // which has an alert for it
+	}
 	if !v.HideAuthorities {
 		if err := checkListed(d.peers.cas); err != nil {
 			return within("trusted CA", v.CA, err)

@@ -38,10 +38,16 @@ func refuse(why Refusal, format string, args ...any) error {
 	return &refusal{why, fmt.Errorf(format, args...)}
 }
 
+// notShown is how crypto/tls says that a client has shown no certificate where one is required. It has no error of its own for that.
+const notShown = "tls: client didn't provide a certificate"
+
 // RefusalOf returns why a handshake failed, when it did for the certificate of the peer.
 func RefusalOf(err error) Refusal {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r.why
+	}
+	if err != nil && err.Error() == notShown {
+		return NotShown
 	}
 	return NotRefused
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -98,6 +100,34 @@ func (o *layered) Run(t *Task) {
 
 // Await runs f, which takes its time, on an ordinary goroutine, and waits for it. It is for the handshake only.
 func (w *Wire) Await(f func()) { w.task.Await(f) }
+
+// Linger is for the end of a handshake that has failed. It sends what was written, closes our side, and throws away what the peer
+// still sends, up to limit bytes, until the peer closes its own: a reset would take from it what it was told. It bounds no time.
+func (w *Wire) Linger(limit int) {
+	c := w.conn
+	c.flush()
+	if c.WriteErr() != nil || unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
+		return
+	}
+	for limit > 0 {
+		n, err := c.discard()
+		switch {
+		case err == nil:
+			limit -= n
+		case errors.Is(err, ErrWouldBlock):
+			w.task.Park()
+		default:
+			return
+		}
+	}
+}
+
+// discard reads what is there and throws it away.
+func (c *Conn) discard() (int, error) {
+	buf := c.loop.AcquireBuffer(ReadBufferSize)
+	defer c.loop.ReleaseBuffer(buf)
+	return c.receive(buf)
+}
 
 // wouldBlock is ErrWouldBlock in a form in which crypto/tls does not take it for the end.
 type wouldBlock struct{}

@@ -500,3 +500,48 @@ func TestHandshakeAwaits(t *testing.T) {
 	close(release)
 	s.until("the owner is told", func() bool { return told > 0 })
 }
+
+// TestHandshakeLingers sends the peer what it is to know and the end, and throws away what it still sends, up to a limit or its end.
+func TestHandshakeLingers(t *testing.T) {
+	refused := errors.New("refused")
+	for name, end := range map[string]func(peer int){
+		"the peer closes": func(peer int) { _ = unix.Shutdown(peer, unix.SHUT_WR) },
+		"the limit":       func(peer int) { _, _ = unix.Write(peer, make([]byte, 100)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSteppedLoop(t)
+			c, peer := s.pair()
+			told := 0
+			c.SetIdleHandler(readyFunc(func(*Conn) { told++ }))
+			c.Handshake(func(w *Wire) (Layer, error) {
+				if _, err := w.Write([]byte("why")); err != nil {
+					t.Error(err)
+				}
+				w.Linger(100)
+				return nil, refused
+			})
+			s.step()
+			var got [8]byte
+			if n, err := unix.Read(peer, got[:]); string(got[:max(n, 0)]) != "why" || err != nil {
+				t.Errorf("%q, %v", got[:max(n, 0)], err)
+			}
+			if n, err := unix.Read(peer, got[:]); n != 0 || err != nil {
+				t.Errorf("no end, but %d bytes, %v", n, err)
+			}
+			if _, err := unix.Write(peer, make([]byte, 99)); err != nil {
+				t.Error(err)
+			}
+			for range 3 {
+				s.step()
+			}
+			if told > 0 {
+				t.Fatal("it does not wait for the peer")
+			}
+			end(peer)
+			s.until("the handshake has failed", func() bool { return told > 0 })
+			if _, err := c.Connected(); !errors.Is(err, refused) {
+				t.Errorf("it has failed with %v", err)
+			}
+		})
+	}
+}
