@@ -1,5 +1,7 @@
 package stats
 
+import "strings"
+
 // The statistics of Listener.
 const (
 	ListenerDownstreamCxDestroy = iota
@@ -177,10 +179,10 @@ var SSLSocketFactory = NewSchema([]Def{
 	SSLSocketFactoryUpstreamContextSecretsNotReady:   {Name: "upstream_context_secrets_not_ready"},
 }...)
 
-// SSLNamed returns the statistic of SSL with a name, such as "versions.TLSv1.3".
-func SSLNamed(name string) (index int, ok bool) {
+// SSLNamed returns the statistic of SSL with a name in a family, such as "TLSv1.3" in "versions.". It does not allocate.
+func SSLNamed(family, name string) (index int, ok bool) {
 	for i := range SSL.Len() {
-		if SSL.Def(i).Name == name {
+		if rest, found := strings.CutPrefix(SSL.Def(i).Name, family); found && rest == name {
 			return i, true
 		}
 	}

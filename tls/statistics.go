@@ -28,17 +28,17 @@ func Count(block *stats.Block, c Conn, err error, network bool) {
 	case keyUsageInvalid(peer.Certificate):
 		block.Inc(stats.SSLWasKeyUsageInvalid)
 	}
-	countNamed(block, "versions."+peer.Version)
-	countNamed(block, "ciphers."+peer.CipherSuite)
-	countNamed(block, "curves."+peer.Curve)
+	countNamed(block, "versions.", peer.Version)
+	countNamed(block, "ciphers.", peer.CipherSuite)
+	countNamed(block, "curves.", peer.Curve)
 	if algorithm := signatureOf(&peer); algorithm != "" {
-		countNamed(block, "sigalgs."+algorithm)
+		countNamed(block, "sigalgs.", algorithm)
 	}
 	countStaple(block, c.served)
 }
 
-func countNamed(block *stats.Block, name string) {
-	if i, ok := stats.SSLNamed(name); ok {
+func countNamed(block *stats.Block, family, name string) {
+	if i, ok := stats.SSLNamed(family, name); ok {
 		block.Inc(i)
 	}
 }
