@@ -24,8 +24,19 @@ type GRPCAccessLog struct {
 	// Entries are sent when they have waited for FlushInterval or come to BufferBytes, whichever is first.
 	FlushInterval time.Duration
 	BufferBytes   uint32
-	// RequestFields and ResponseFields are the names, in lower case, of fields that are sent besides.
-	RequestFields, ResponseFields []string
+	// RequestFields, ResponseFields and TrailerFields are the names, in lower case, of fields that are sent besides.
+	RequestFields, ResponseFields, TrailerFields []string
+	// Tags are sent with every entry.
+	Tags []LogTag
+}
+
+// LogTag is envoy.type.tracing.v3.CustomTag.
+type LogTag struct {
+	Name string
+	// Value is that of the tag, or what stands in for the field, in lower case, of a request that has none. Without either there is
+	// no tag.
+	Value string
+	Field string
 }
 
 // DefaultLogFormat is the text format of Envoy's access logs.

@@ -98,7 +98,7 @@ func (a *acceptor) Accepted(raw *eventloop.Conn) {
 	l.worker.connections++
 	a.load.Opened()
 	a.share.Opened()
-	l.accepted(connection{listener: l, via: a, raw: raw, accepted: l.worker.loop.Now()}, nil)
+	l.accepted(connection{listener: l, via: a, raw: raw, accepted: l.worker.loop.Now(), id: l.worker.nextID()}, nil)
 }
 
 // AcceptFailed implements eventloop.AcceptHandler.

@@ -22,6 +22,7 @@ type connection struct {
 
 	secure   *secure // what TLS knows of the client, nil in plaintext
 	accepted int64
+	id       uint64             // which no other connection of a client has
 	asserted *assertedAddresses // nil where the addresses are those of the socket
 	counted  struct{ read, written uint64 }
 	peer     []byte  // text of the client's address without port, made when first needed
@@ -117,7 +118,7 @@ func (c *connection) handOver(to *connection, server connectionServer) {
 
 // closed takes a connection that was closed off all counts, and returns how many microseconds it lasted.
 func (c *connection) closed() (micros uint64) {
-	c.logEnd(0, "")
+	c.logEnd(0, "", "")
 	chain := c.chain
 	chain.unlink(c)
 	c.via.forget(c.listener)

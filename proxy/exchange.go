@@ -88,9 +88,12 @@ type exchangeState struct {
 	timeout      time.Duration // route timeout, counted from requestEnd
 	maxDuration  time.Duration // of the stream, counted from started
 	streamIdle   time.Duration
+	marks        marks
 
 	// Progress.
 	connected     bool
+	hostAsked     bool // a connection to a host was there, in some attempt
+	hostHTTP2     bool // and spoke HTTP/2, in the last
 	requestDone   bool // the request was read to its end
 	requestSent   bool // and handed to the upstream connection to its end
 	continued     bool // 100 (Continue) was sent
@@ -120,6 +123,8 @@ type exchangeState struct {
 	bytesSent     int64
 	flags         Flags
 	details       string
+
+	transportFailure string // why the last connection to a host could not be made, empty for no reason
 }
 
 // Outcome is what is known of a stream when it has ended. Its slices are borrowed for the call it is handed to.

@@ -67,11 +67,15 @@ func (x *exchange) sendRequest() verdict {
 		x.request.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))
 	}
 	x.writeRequestHead()
+	x.marks = marks{sendBegan: x.worker.loop.Now()}
 	switch {
 	case x.request.EndStream:
 		x.requestSent = true
 	case x.bodySent, x.requestSent:
 		x.replayBody()
+	}
+	if x.requestSent {
+		x.marks.sendEnded = x.marks.sendBegan
 	}
 	return verdictNone
 }
@@ -149,8 +153,10 @@ func (x *exchange) checkConnected() verdict {
 	done, err := x.up.Connected()
 	if done {
 		x.connected, x.retry.began = true, x.worker.loop.Now()
+		x.hostAsked, x.hostHTTP2 = true, x.lease.HTTP2() != nil
 	}
 	if err != nil {
+		x.keepFailure(err)
 		return unreached(err)
 	}
 	return verdictNone
@@ -214,7 +220,7 @@ func (x *exchange) passRequest(data []byte, done bool) verdict {
 		x.up.WriteBody(data, done && trailers == nil)
 	}
 	if done {
-		x.requestSent = true
+		x.requestSent, x.marks.sendEnded = true, x.worker.loop.Now()
 		if len(data) == 0 || trailers != nil {
 			x.up.WriteEnd(trailers)
 		}
@@ -284,6 +290,9 @@ func (x *exchange) passResponse(data []byte, done bool) {
 		}
 	}
 	x.writeResponse(data, done && trailers == nil)
+	if done {
+		x.marks.answerEnded = x.worker.loop.Now()
+	}
 	if done && !x.responseDone {
 		x.responseDone = true
 		if len(data) == 0 || trailers != nil {

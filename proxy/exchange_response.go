@@ -38,6 +38,10 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	x.countUpstream(resp.Status)
 	x.details = "via_upstream"
 	x.headRead = true
+	x.marks.answerBegan = x.worker.loop.Now()
+	if resp.EndStream {
+		x.marks.answerEnded = x.marks.answerBegan
+	}
 	x.mutateResponseFields()
 	if x.filters.ResponseHead(resp) {
 		return true, verdictNone // what comes of it is known at the end of the body
@@ -99,6 +103,7 @@ func (x *exchange) respond(close bool) {
 		x.responseDone = true
 	}
 	x.lastActivity = x.worker.loop.Now()
+	x.marks.responseBegan = x.lastActivity
 }
 
 // nameDropOverload tells a client why it was refused. It is never written.

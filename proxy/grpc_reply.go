@@ -4,12 +4,8 @@ import "github.com/penguintechinc/marchproxy-alb/proxy/message"
 
 // isGRPC reports whether the request is one of gRPC, which expects errors as a status and not as an HTTP error.
 func (x *exchange) isGRPC() bool {
-	value, ok := x.request.Fields.Get(message.NameContentType)
-	const grpc = "application/grpc"
-	if !ok || len(value) < len(grpc) || string(value[:len(grpc)]) != grpc {
-		return false
-	}
-	return len(value) == len(grpc) || value[len(grpc)] == '+' || value[len(grpc)] == ';'
+	value, _ := x.request.Fields.Get(message.NameContentType)
+	return message.IsGRPC(value)
 }
 
 // grpcDeadlineExceeded is DEADLINE_EXCEEDED of gRPC.

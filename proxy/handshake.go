@@ -11,6 +11,9 @@ import (
 // alpnHTTP2 is the name of HTTP/2 over TLS (RFC 9113 section 3.2).
 const alpnHTTP2 = "h2"
 
+// detailsHandshakeTimeout are the connection termination details of a client that takes too long to shake hands.
+const detailsHandshakeTimeout = "transport socket timeout was reached"
+
 // handshaking is a connection of a filter chain with TLS, until hands are shaken. Then its chain serves it as any other, by what
 // was agreed on.
 type handshaking struct {
@@ -83,6 +86,7 @@ func (h *handshaking) Ready(raw *eventloop.Conn) {
 func (h *handshaking) Expired(*eventloop.Timer) {
 	if !h.refused {
 		h.chain.listenerStats.Inc(stats.ListenerDownstreamCxTransportSocketConnectTimeout)
+		h.logEnd(0, "", detailsHandshakeTimeout)
 	}
 	h.close()
 }

@@ -146,7 +146,7 @@ func (i *inspection) Expired(*eventloop.Timer) {
 // end closes the connection.
 func (i *inspection) end() {
 	i.leaveList()
-	i.logEnd(0, "")
+	i.logEnd(0, "", "")
 	i.raw.Close()
 	i.via.forget(i.listener)
 }

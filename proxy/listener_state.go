@@ -64,7 +64,7 @@ func (l *listenerState) give(c connection, seen *match.Connection) {
 	chain := l.choose(&c, seen)
 	if chain == nil {
 		l.stats.Inc(stats.ListenerNoFilterChainMatch)
-		c.logEnd(FlagNoRouteFound, detailsNoFilterChain)
+		c.logEnd(FlagNoRouteFound, detailsNoFilterChain, "")
 		c.raw.Close()
 		c.via.forget(c.listener)
 		return

@@ -28,6 +28,7 @@ type tcpConn struct {
 	activeAt int64 // when bytes were passed on last
 
 	log                      *tcpLog // nil without access logs
+	transportFailure         string  // why the last connection to a host could not be made
 	flags                    Flags
 	bytesReceived, bytesSent int64 // from the client and to it
 
@@ -166,6 +167,9 @@ func (c *tcpConn) awaitHost() (waits bool) {
 		}
 		if err == nil {
 			return true
+		}
+		if c.log != nil || c.logs != nil {
+			c.transportFailure = transportFailure(err)
 		}
 	}
 	c.flags |= FlagUpstreamConnectionFailure

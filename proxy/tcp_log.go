@@ -60,6 +60,7 @@ func (c *tcpConn) tcpEntry(t config.LogType) *accesslog.Entry {
 		e.Cluster = c.cluster.Config().Name
 	}
 	logHost(e, c.lease.Host())
+	e.TransportFailure = c.transportFailure
 	return e
 }
 

@@ -42,7 +42,8 @@ type worker struct {
 	chains    map[*chainIdentity]*chainState
 	stopped   bool // nothing is accepted any more, and connections end as they become idle
 
-	connections int // downstream connections that are open
+	connections int    // downstream connections that are open
+	accepted    uint64 // downstream connections that there have been
 	exchanges   []*exchange
 	shadows     []*shadow
 	replays     [][]byte // buffers for request bodies that may have to be sent again
@@ -99,6 +100,12 @@ func (w *worker) run() {
 func (w *worker) panicked(value any, stack []byte) {
 	w.log.Error("panic on a worker, its connection was closed", zap.Any("panic", value), zap.ByteString("stack", stack))
 	w.server.panics.Inc()
+}
+
+// nextID returns a number for a connection of a client, which no other worker gives away.
+func (w *worker) nextID() uint64 {
+	w.accepted++
+	return w.accepted*uint64(w.server.options.Workers) + uint64(w.id)
 }
 
 // takeExchange returns an exchange, empty but for the capacity of its buffers.

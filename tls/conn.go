@@ -10,8 +10,8 @@ import (
 // Conn is a connection under TLS. It reads and writes on what it was made on, and blocks where that blocks.
 type Conn struct {
 	*tls.Conn
-	own    []string // URIs of the certificate that is shown
-	served *served  // nil on the client's side
+	own    *x509.Certificate // that is shown, nil when it may be one of several
+	served *served           // nil on the client's side
 }
 
 // served is the wire of a server, and what is to be known of the hello of its client.
@@ -45,7 +45,9 @@ type Peer struct {
 	// Certificate is the peer's, nil when it has shown none.
 	Certificate *x509.Certificate
 	chain       []*x509.Certificate // as it was shown, Certificate first
-	own         []string            // URIs of our own certificate
+	own         *x509.Certificate   // our own, nil when it may be one of several
+	texts       *CertificateTexts   // of Certificate, once asked for
+	ownTexts    *NameTexts          // of own, once asked for
 }
 
 // Peer returns how hands were shaken.

@@ -29,7 +29,7 @@ type Downstream struct {
 	shown   []*shown
 	peers   *verifier
 	files   []File
-	own     []string // URIs of the certificate, where there is only one
+	own     *x509.Certificate // where there is only one
 }
 
 // NewDownstream returns the context of c. The files that it names are read now. While one of the secrets that it names has
@@ -68,9 +68,7 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 		return nil, errNothingShown
 	}
 	if len(d.shown) == 1 {
-		for _, uri := range d.shown[0].chain[0].URIs {
-			d.own = append(d.own, uri.String())
-		}
+		d.own = d.shown[0].chain[0]
 	}
 	d.config.GetCertificate = newChooser(d.shown, now).choose
 	if m.validation != nil {

@@ -3,8 +3,6 @@ package tls
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/pem"
-	"net/url"
 	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -15,17 +13,13 @@ import (
 func (p *Peer) ForwardedClientCert(details config.ClientCertDetails) string {
 	sum := sha256.Sum256(p.Certificate.Raw)
 	var pairs []string
-	for _, uri := range p.own {
-		pairs = append(pairs, "By="+forwarded(uri))
+	if p.own != nil {
+		for _, uri := range p.own.URIs {
+			pairs = append(pairs, "By="+forwarded(uri.String()))
+		}
 	}
 	pairs = append(pairs, "Hash="+hex.EncodeToString(sum[:]))
-	encoded := func(certificates ...[]byte) string {
-		var text []byte
-		for _, raw := range certificates {
-			text = append(text, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: raw})...)
-		}
-		return `"` + strings.ReplaceAll(url.QueryEscape(string(text)), "+", "%20") + `"`
-	}
+	encoded := func(certificates ...[]byte) string { return `"` + encodedPEM(certificates...) + `"` }
 	if details.Cert {
 		pairs = append(pairs, "Cert="+encoded(p.Certificate.Raw))
 	}

@@ -20,7 +20,7 @@ func TestForwardedClientCertElements(t *testing.T) {
 		c.Subject.CommonName = "a\";URI=\\b\r\nx: y"
 		c.URIs = []*url.URL{hostile, {Scheme: "spiffe", Host: "b", Path: "/c"}}
 	})
-	p := Peer{Certificate: c.cert, chain: []*x509.Certificate{c.cert, a.cert}, own: []string{"spiffe://own"}}
+	p := Peer{Certificate: c.cert, chain: []*x509.Certificate{c.cert, a.cert}, own: &x509.Certificate{URIs: []*url.URL{{Scheme: "spiffe", Host: "own"}}}}
 	sum := sha256.Sum256(c.cert.Raw)
 	base := "By=spiffe://own;Hash=" + hex.EncodeToString(sum[:])
 	if got := p.ForwardedClientCert(config.ClientCertDetails{}); got != base {

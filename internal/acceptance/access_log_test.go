@@ -29,8 +29,8 @@ func (l logLines) Log(e *accesslog.Entry) {
 		value, _ := e.Response.Fields.GetName([]byte("x-a"))
 		text += fmt.Sprintf(" x-a %q", value)
 	}
-	if e.Duration < e.RequestDuration || time.Since(e.Start) < 0 {
-		text += fmt.Sprintf(" start %v, duration %v, request %v", e.Start, e.Duration, e.RequestDuration)
+	if e.Duration < e.At[accesslog.RequestEnded] || time.Since(e.Start) < 0 {
+		text += fmt.Sprintf(" start %v, duration %v, points %v", e.Start, e.Duration, e.At)
 	}
 	if !e.DownstreamRemote.IsValid() || !e.DownstreamLocal.IsValid() || e.UpstreamRemote.IsValid() != (e.Attempts > 0) {
 		text += fmt.Sprintf(" addresses %v %v %v", e.DownstreamRemote, e.DownstreamLocal, e.UpstreamRemote)

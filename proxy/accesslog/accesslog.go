@@ -35,17 +35,25 @@ type Entry struct {
 	UpstreamRemote         netip.AddrPort // the zero value without a host
 	UpstreamPath           string         // of a host on a Unix domain socket, in place of UpstreamRemote
 
-	TLSVersion string // "TLSv1.3", empty in plaintext
-	TLSCipher  string
-	ServerName string // that the client has asked for
+	// TLS is how hands were shaken with the client, nil in plaintext. The texts that it makes of certificates are kept with it.
+	TLS *tls.Peer
+
+	FilterChain  string
+	VirtualHost  string
+	ConnectionID uint64 // of the client's connection, which no other of the process has
+	// TerminationDetails say why the connection was ended, and TransportFailure why the one to the host could not be made.
+	TerminationDetails string
+	TransportFailure   string
+	UpstreamVersion    message.Version // with HasUpstreamVersion
+	HasUpstreamVersion bool
 
 	Hostname string // of this machine
 	Worker   int    // that tells: no other one uses the number at the same time
 
 	Start                    time.Time
 	Duration                 time.Duration
-	RequestDuration          time.Duration // until the last byte of the request had come, negative when it has not
-	BytesReceived, BytesSent int64         // of bodies
+	At                       [PointCount]time.Duration // since Start, Unset for what was not reached
+	BytesReceived, BytesSent int64                     // of bodies, or of what a TCP proxy has passed on
 }
 
 // OfRequest reports whether e is of a request, and not of a connection.

@@ -1,5 +1,14 @@
 package message
 
+// IsGRPC reports whether a content-type is one of gRPC ("Content-Type" of PROTOCOL-HTTP2.md).
+func IsGRPC(contentType []byte) bool {
+	const grpc = "application/grpc"
+	if len(contentType) < len(grpc) || string(contentType[:len(grpc)]) != grpc {
+		return false
+	}
+	return len(contentType) == len(grpc) || contentType[len(grpc)] == '+' || contentType[len(grpc)] == ';'
+}
+
 // GRPCStatus maps an HTTP status to a gRPC one as Envoy does (http-grpc-status-mapping.md of grpc, but 429 is UNAVAILABLE).
 func GRPCStatus(status int) int64 {
 	switch status {

@@ -154,6 +154,19 @@ func (f *Field) OfResponse(r *message.Response) (value []byte, set bool) {
 	return value, count > 0
 }
 
+// OfTrailers returns the first value in trailers; set is false when there is none.
+func (f *Field) OfTrailers(trailers *message.Fields) (value []byte, set bool) {
+	value, count := f.field.fieldName.values(trailers)
+	return value, count > 0
+}
+
+// QueryValue returns the value of the first query parameter of the name in a path, as it stands there. found is false when there
+// is none.
+func QueryValue(path []byte, name string) (value []byte, found bool) {
+	_, query := splitTarget(path)
+	return queryValue(query, name)
+}
+
 // joinBuffer is the length in bytes up to which the lines of a repeated field are joined without allocating. Repeated
 // fields that routes match on are short lists.
 const joinBuffer = 512

@@ -3,6 +3,7 @@
 package resource
 
 import (
+	"os"
 	"strings"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
@@ -10,6 +11,7 @@ import (
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	alsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
@@ -31,13 +33,17 @@ var (
 	}
 	grpcAccessLogFields = fields{
 		"common_config": decoded, "additional_request_headers_to_log": decoded, "additional_response_headers_to_log": decoded,
+		"additional_response_trailers_to_log": decoded,
 	}
 	commonAccessLogFields = fields{
 		"log_name": decoded, "grpc_service": decoded, "transport_api_version": decoded, "buffer_flush_interval": decoded,
-		"buffer_size_bytes": decoded,
+		"buffer_size_bytes": decoded, "custom_tags": decoded,
 	}
-	logServiceFields = fields{"envoy_grpc": decoded}
-	logClusterFields = fields{
+	logTagFields         = fields{"tag": decoded, "literal": decoded, "environment": decoded, "request_header": decoded}
+	logTagLiteralFields  = fields{"value": decoded}
+	logTagFallbackFields = fields{"name": decoded, "default_value": decoded}
+	logServiceFields     = fields{"envoy_grpc": decoded}
+	logClusterFields     = fields{
 		"cluster_name":       decoded,
 		"skip_envoy_headers": noEffect, // none are sent
 	}
@@ -102,6 +108,8 @@ func (a *at) grpcAccessLog(l *alsv3.HttpGrpcAccessLogConfig) *config.GRPCAccessL
 		BufferBytes:    orUint32(common.GetBufferSizeBytes(), config.DefaultLogBufferBytes),
 		RequestFields:  a.loggedFields("additional_request_headers_to_log", l.GetAdditionalRequestHeadersToLog()),
 		ResponseFields: a.loggedFields("additional_response_headers_to_log", l.GetAdditionalResponseHeadersToLog()),
+		TrailerFields:  a.loggedFields("additional_response_trailers_to_log", l.GetAdditionalResponseTrailersToLog()),
+		Tags:           place.logTags(common.GetCustomTags()),
 	}
 	if v := common.GetTransportApiVersion(); v == corev3.ApiVersion_V2 {
 		place.in("transport_api_version").errorf("V2 is not supported, only V3")
@@ -116,6 +124,35 @@ func (a *at) loggedFields(field string, names []string) (out []string) {
 	}
 	for _, name := range names {
 		out = append(out, strings.ToLower(name))
+	}
+	return out
+}
+
+// logTags decodes custom_tags.
+func (a *at) logTags(list []*tracingv3.CustomTag) (out []config.LogTag) {
+	if len(list) > maxLoggedFields {
+		a.in("custom_tags").errorf("has %d tags, must have at most %d", len(list), maxLoggedFields)
+		return nil
+	}
+	for i, one := range list {
+		place := a.item("custom_tags", i)
+		place.only(one, logTagFields)
+		tag := config.LogTag{Name: one.GetTag()}
+		switch t := one.GetType().(type) {
+		case *tracingv3.CustomTag_Literal_:
+			place.in("literal").only(t.Literal, logTagLiteralFields)
+			tag.Value = t.Literal.GetValue()
+		case *tracingv3.CustomTag_Environment_:
+			place.in("environment").only(t.Environment, logTagFallbackFields)
+			var set bool
+			if tag.Value, set = os.LookupEnv(t.Environment.GetName()); !set {
+				tag.Value = t.Environment.GetDefaultValue()
+			}
+		case *tracingv3.CustomTag_RequestHeader:
+			place.in("request_header").only(t.RequestHeader, logTagFallbackFields)
+			tag.Field, tag.Value = strings.ToLower(t.RequestHeader.GetName()), t.RequestHeader.GetDefaultValue()
+		}
+		out = append(out, tag)
 	}
 	return out
 }

@@ -41,6 +41,9 @@ func TestFileAccessLogs(t *testing.T) {
 			config.FileAccessLog{Path: "/log", Format: config.LogFormat{Text: "x", OmitEmpty: true}}},
 		{"file.v3.FileAccessLog, path: /log, log_format: {text_format_source: {inline_string: x}}",
 			config.FileAccessLog{Path: "/log", Format: config.LogFormat{Text: "x"}}},
+		{"stream.v3.StdoutAccessLog, log_format: {text_format: '%REQ_WITHOUT_QUERY(:PATH)%', formatters: [{name: f, typed_config: " +
+			"{'@type': type.googleapis.com/envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery}}]}",
+			config.FileAccessLog{Path: "/dev/stdout", Format: config.LogFormat{Text: "%REQ_WITHOUT_QUERY(:PATH)%"}}},
 		{"stream.v3.StdoutAccessLog", config.FileAccessLog{Path: "/dev/stdout", Format: plain}},
 		{"stream.v3.StderrAccessLog, log_format: {json_format: {a: {b: [x]}}, json_format_options: {sort_properties: true}}",
 			config.FileAccessLog{Path: "/dev/stderr", Format: config.LogFormat{JSON: map[string]any{"a": map[string]any{"b": []any{"x"}}}}}},
@@ -64,7 +67,7 @@ func TestFileAccessLogErrors(t *testing.T) {
 		"file.v3.FileAccessLog, path: /log, log_format: {}":                                                                                      "access_log[0].typed_config.log_format.format: value is required",
 		"file.v3.FileAccessLog, path: /log, log_format: {text_format_source: {filename: /f}}":                                                    "access_log[0].typed_config.log_format.text_format_source.filename: is not supported",
 		"stream.v3.StdoutAccessLog, log_format: {text_format: x, formatters: [{name: f, typed_config: {'@type': type.googleapis.com/no.Such}}]}": "access_log[0].typed_config.log_format.formatters[0]: 'f' with type URL 'type.googleapis.com/no.Such' is not supported",
-		"stream.v3.StderrAccessLog, log_format: {text_format_source: {inline_string: '%TRAILER(x)%'}}":                                           "access_log[0].typed_config.log_format.text_format_source: command operator TRAILER: ",
+		"stream.v3.StderrAccessLog, log_format: {text_format_source: {inline_string: '%FILTER_STATE(x)%'}}":                                      "access_log[0].typed_config.log_format.text_format_source: command operator FILTER_STATE: ",
 	} {
 		if _, err := decodeAccessLog(t, typed); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", typed, err, want)

@@ -5,6 +5,7 @@ package resource
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	withoutqueryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/req_without_query/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog/formatter"
@@ -16,7 +17,7 @@ var (
 	}
 	streamAccessLogFields = fields{"log_format": decoded}
 	logFormatFields       = fields{
-		"text_format": decoded, "json_format": decoded, "text_format_source": decoded, "omit_empty_values": decoded,
+		"text_format": decoded, "json_format": decoded, "text_format_source": decoded, "omit_empty_values": decoded, "formatters": decoded,
 		"content_type":        noEffect, // lines have none
 		"json_format_options": noEffect, // properties are always sorted
 	}
@@ -58,6 +59,7 @@ func (a *at) streamAccessLog(path string, f *corev3.SubstitutionFormatString) *c
 func (a *at) substitutionFormat(f *corev3.SubstitutionFormatString) (out config.LogFormat) {
 	a.only(f, logFormatFields)
 	out.OmitEmpty = f.GetOmitEmptyValues()
+	a.formatters(f.GetFormatters())
 	switch text := f.GetFormat().(type) {
 	case *corev3.SubstitutionFormatString_TextFormat:
 		out.Text = text.TextFormat
@@ -71,6 +73,21 @@ func (a *at) substitutionFormat(f *corev3.SubstitutionFormatString) (out config.
 		a.in("json_format").logFormat(&out)
 	}
 	return out
+}
+
+// withoutQueryMessage is the extension that REQ_WITHOUT_QUERY comes from, which is known in any case.
+const withoutQueryMessage = "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"
+
+// formatters refuses extensions that command operators come from, but for the one whose are known.
+func (a *at) formatters(list []*corev3.TypedExtensionConfig) {
+	for i, one := range list {
+		place := a.item("formatters", i)
+		if messageName(one.GetTypedConfig()) != withoutQueryMessage {
+			place.errorf("%sis not supported, only %s", describe(one.ProtoReflect()), typePrefix+withoutQueryMessage)
+			continue
+		}
+		place.in("typed_config").unpack(one.GetTypedConfig(), &withoutqueryv3.ReqWithoutQuery{})
+	}
 }
 
 // logFormat checks a format.

@@ -33,7 +33,13 @@ func entryOf(e *accesslog.Entry, c *config.GRPCAccessLog) *datav3.HTTPAccessLogE
 	case e.Request.Version == message.HTTP2:
 		out.ProtocolVersion = datav3.HTTPAccessLogEntry_HTTP2
 	}
+	out.CommonProperties.CustomTags = tags(e, c.Tags)
+	out.Request.RequestHeadersBytes = uint64(e.RequestHeadBytes())
+	if e.Trailers != nil {
+		out.Response.ResponseTrailers = named(e.Trailers, c.TrailerFields)
+	}
 	if e.Response != nil {
+		out.Response.ResponseHeadersBytes = uint64(e.ResponseHeadBytes())
 		out.Response.ResponseCode = wrapperspb.UInt32(uint32(e.Status))
 		out.Response.ResponseHeaders = named(&e.Response.Fields, c.ResponseFields)
 	}
@@ -42,24 +48,63 @@ func entryOf(e *accesslog.Entry, c *config.GRPCAccessLog) *datav3.HTTPAccessLogE
 
 func common(e *accesslog.Entry) *datav3.AccessLogCommon {
 	out := &datav3.AccessLogCommon{
-		DownstreamRemoteAddress:       address(e.DownstreamRemote, e.DownstreamPath),
-		DownstreamDirectRemoteAddress: address(e.DownstreamDirectRemote, e.DownstreamPath),
-		DownstreamLocalAddress:        address(e.DownstreamLocal, e.DownstreamPath),
-		UpstreamRemoteAddress:         address(e.UpstreamRemote, e.UpstreamPath),
-		UpstreamCluster:               e.Cluster,
-		RouteName:                     e.Route,
-		StartTime:                     timestamppb.New(e.Start),
-		Duration:                      durationpb.New(e.Duration),
-		TimeToLastDownstreamTxByte:    durationpb.New(e.Duration),
-		UpstreamRequestAttemptCount:   uint32(e.Attempts),
-		ResponseFlags:                 flags(e.Flags),
-		AccessLogType:                 datav3.AccessLogType(e.Type),
+		DownstreamRemoteAddress:        address(e.DownstreamRemote, e.DownstreamPath),
+		DownstreamDirectRemoteAddress:  address(e.DownstreamDirectRemote, e.DownstreamPath),
+		DownstreamLocalAddress:         address(e.DownstreamLocal, e.DownstreamPath),
+		UpstreamRemoteAddress:          address(e.UpstreamRemote, e.UpstreamPath),
+		UpstreamCluster:                e.Cluster,
+		RouteName:                      e.Route,
+		StartTime:                      timestamppb.New(e.Start),
+		Duration:                       durationpb.New(e.Duration),
+		TimeToLastRxByte:               since(e, accesslog.RequestEnded),
+		TimeToFirstUpstreamTxByte:      since(e, accesslog.UpstreamSendBegan),
+		TimeToLastUpstreamTxByte:       since(e, accesslog.UpstreamSendEnded),
+		TimeToFirstUpstreamRxByte:      since(e, accesslog.UpstreamAnswerBegan),
+		TimeToLastUpstreamRxByte:       since(e, accesslog.UpstreamAnswerEnded),
+		TimeToFirstDownstreamTxByte:    since(e, accesslog.ResponseBegan),
+		TimeToLastDownstreamTxByte:     since(e, accesslog.ResponseEnded),
+		UpstreamTransportFailureReason: e.TransportFailure,
+		ConnectionTerminationDetails:   e.TerminationDetails,
+		UpstreamRequestAttemptCount:    uint32(e.Attempts),
+		ResponseFlags:                  flags(e.Flags),
+		AccessLogType:                  datav3.AccessLogType(e.Type),
 	}
-	if e.RequestDuration >= 0 {
-		out.TimeToLastRxByte = durationpb.New(e.RequestDuration)
+	if t := e.TLS; t != nil {
+		out.TlsProperties = &datav3.TLSProperties{TlsVersion: version(t.Version), TlsSniHostname: strings.Clone(t.ServerName)}
+		if texts := t.Texts(); texts != nil {
+			out.TlsProperties.PeerCertificateProperties = &datav3.TLSProperties_CertificateProperties{
+				Subject: strings.ToValidUTF8(texts.Subject, "!"), Issuer: strings.ToValidUTF8(texts.Issuer, "!"),
+			}
+		}
 	}
-	if e.TLSVersion != "" {
-		out.TlsProperties = &datav3.TLSProperties{TlsVersion: version(e.TLSVersion), TlsSniHostname: strings.Clone(e.ServerName)}
+	return out
+}
+
+// since returns when a point was reached, nil when it was not.
+func since(e *accesslog.Entry, p accesslog.Point) *durationpb.Duration {
+	if e.At[p] < 0 {
+		return nil
+	}
+	return durationpb.New(e.At[p])
+}
+
+// tags returns the tags of an entry, nil for none.
+func tags(e *accesslog.Entry, list []config.LogTag) map[string]string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(list))
+	for i := range list {
+		t := &list[i]
+		value := t.Value
+		if t.Field != "" {
+			if sent, found := e.Request.Fields.GetName([]byte(t.Field)); found {
+				value = text(sent)
+			}
+		}
+		if value != "" {
+			out[t.Name] = value
+		}
 	}
 	return out
 }

@@ -1,8 +1,13 @@
 package formatter
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"math/big"
+	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +16,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
 func testEntry() *accesslog.Entry {
@@ -24,9 +30,16 @@ func testEntry() *accesslog.Entry {
 		DownstreamDirectRemote: netip.MustParseAddrPort("[::ffff:192.0.2.2]:2000"),
 		DownstreamLocal:        netip.MustParseAddrPort("[2001:db8::3]:443"),
 		UpstreamRemote:         netip.MustParseAddrPort("10.0.0.4:8080"),
-		TLSVersion:             "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256", ServerName: "sni.example", Hostname: "machine",
+		TLS:                    &tls.Peer{Version: "TLSv1.3", CipherSuite: "TLS_AES_128_GCM_SHA256", ServerName: "sni.example", Certificate: clientCertificate()},
+		Hostname:               "machine",
+		FilterChain:            "fc", VirtualHost: "vh", ConnectionID: 17, TerminationDetails: "ended", TransportFailure: "no route to host",
+		UpstreamVersion: message.HTTP2, HasUpstreamVersion: true,
 		Start:    time.Date(2016, 4, 5, 20, 17, 0, 310_456_789, time.UTC),
-		Duration: 1234567 * time.Microsecond, RequestDuration: 2 * time.Millisecond,
+		Duration: 1234567 * time.Microsecond,
+		At: [accesslog.PointCount]time.Duration{
+			0, 2 * time.Millisecond, 3 * time.Millisecond, 4500 * time.Microsecond, 10 * time.Millisecond, 20 * time.Millisecond,
+			12 * time.Millisecond, 30 * time.Millisecond,
+		},
 		BytesReceived: 3, BytesSent: 5,
 	}
 	e.Request.Fields.AddRaw([]byte("user-agent"), []byte(`a"b\`))
@@ -34,12 +47,30 @@ func testEntry() *accesslog.Entry {
 	e.Request.Fields.AddRaw([]byte("x-a"), []byte("second"))
 	e.Request.Fields.AddRaw([]byte("x-empty"), nil)
 	e.Response.Fields.AddRaw([]byte("x-up"), []byte("u"))
+	e.Request.Fields.AddRaw([]byte("content-type"), []byte("application/grpc+proto"))
+	e.Request.Fields.AddRaw([]byte("x-request-id"), []byte("id-1"))
+	e.Request.Fields.AddRaw([]byte("x-envoy-original-path"), []byte("/o?q=2"))
+	e.Trailers = &message.Fields{}
+	e.Trailers.AddRaw([]byte("grpc-status"), []byte("14"))
+	e.Trailers.AddRaw([]byte("x-t"), []byte("tr"))
 	return e
 }
 
 // emptyEntry is of a request that got no answer.
 func emptyEntry() *accesslog.Entry {
-	return &accesslog.Entry{Type: config.LogDownstreamEnd, Request: &message.Request{Version: message.HTTP2}, RequestDuration: -1}
+	return &accesslog.Entry{Type: config.LogDownstreamEnd, Request: &message.Request{Version: message.HTTP2}, At: [accesslog.PointCount]time.Duration{
+		accesslog.Unset, accesslog.Unset, accesslog.Unset, accesslog.Unset, accesslog.Unset, accesslog.Unset, accesslog.Unset, accesslog.Unset,
+	}}
+}
+
+// clientCertificate has everything that operators print of one.
+func clientCertificate() *x509.Certificate {
+	return &x509.Certificate{
+		Raw: []byte("certificate"), Subject: pkix.Name{CommonName: "client\r\n"}, Issuer: pkix.Name{CommonName: "issuer"},
+		SerialNumber: big.NewInt(0xabc), DNSNames: []string{"a.example", "b.example"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 9)},
+		URIs:      []*url.URL{{Scheme: "spiffe", Host: "client"}},
+		NotBefore: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC), NotAfter: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
 }
 
 func line(t *testing.T, f *config.LogFormat, e *accesslog.Entry) string {
@@ -63,7 +94,55 @@ func TestOperators(t *testing.T) {
 		{"REQ(x-empty)", "", `""`, "-", "null"},
 		{"REQ(x-none?x-a)", "first", `"first"`, "-", "null"},
 		{"REQ(:METHOD)", "GET", `"GET"`, "-", "null"},
-		{"REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "/p?q=1", `"/p?q=1"`, "-", "null"},
+		{"REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "/o?q=2", `"/o?q=2"`, "-", "null"},
+		{"REQ_WITHOUT_QUERY(:PATH)", "/p", `"/p"`, "-", "null"},
+		{"REQ_WITHOUT_QUERY(x-a):2", "fi", `"fi"`, "-", "null"},
+		{"PATH", "/o?q=2", `"/o?q=2"`, "-", "null"},
+		{"PATH(NQ)", "/o", `"/o"`, "-", "null"},
+		{"PATH(WQ:PATH)", "/p?q=1", `"/p?q=1"`, "-", "null"},
+		{"PATH(NQ:ORIG)", "/o", `"/o"`, "-", "null"},
+		{"PATH(NQ:ORIG_OR_PATH)", "/o", `"/o"`, "-", "null"},
+		{"QUERY_PARAM(q)", "1", `"1"`, "-", "null"},
+		{"QUERY_PARAM(none)", "-", "null", "-", "null"},
+		{"TRAILER(X-T)", "tr", `"tr"`, "-", "null"},
+		{"TRAILER(none?x-t)", "tr", `"tr"`, "-", "null"},
+		{"GRPC_STATUS", "Unavailable", `"Unavailable"`, "-", "null"},
+		{"GRPC_STATUS(CAMEL_STRING)", "Unavailable", `"Unavailable"`, "-", "null"},
+		{"GRPC_STATUS(SNAKE_STRING)", "UNAVAILABLE", `"UNAVAILABLE"`, "-", "null"},
+		{"GRPC_STATUS(NUMBER)", "14", "14", "-", "null"},
+		{"GRPC_STATUS_NUMBER", "14", "14", "-", "null"},
+		{"REQUEST_TX_DURATION", "4", "4", "-", "null"},
+		{"RESPONSE_DURATION", "10", "10", "-", "null"},
+		{"RESPONSE_TX_DURATION", "20", "20", "-", "null"},
+		{"ROUNDTRIP_DURATION", "-", "null", "-", "null"},
+		{"COMMON_DURATION(US_TX_BEG:US_TX_END:us)", "1500", "1500", "-", "null"},
+		{"COMMON_DURATION(DS_RX_BEG:DS_TX_BEG)", "12", "12", "-", "null"},
+		{"COMMON_DURATION(DS_TX_BEG:DS_RX_BEG:ms)", "-", "null", "-", "null"},
+		{"REQUEST_HEADERS_BYTES", "166", "166", "0", "0"},
+		{"RESPONSE_HEADERS_BYTES", "15", "15", "0", "0"},
+		{"RESPONSE_TRAILERS_BYTES", "18", "18", "0", "0"},
+		{"CONNECTION_ID", "17", "17", "0", "0"},
+		{"STREAM_ID", "id-1", `"id-1"`, "-", "null"},
+		{"FILTER_CHAIN_NAME", "fc", `"fc"`, "-", "null"},
+		{"VIRTUAL_HOST_NAME", "vh", `"vh"`, "-", "null"},
+		{"CONNECTION_TERMINATION_DETAILS", "ended", `"ended"`, "-", "null"},
+		{"UPSTREAM_TRANSPORT_FAILURE_REASON", "no_route_to_host", `"no_route_to_host"`, "-", "null"},
+		{"UPSTREAM_PROTOCOL", "HTTP/2", `"HTTP/2"`, "-", "null"},
+		{"UPSTREAM_CLUSTER_RAW", "c", `"c"`, "-", "null"},
+		{"LOCAL_REPLY_BODY", "", `""`, "", `""`},
+		{"DYNAMIC_METADATA(envoy.lb:a:b)", "-", "null", "-", "null"},
+		{"DOWNSTREAM_PEER_URI_SAN", "spiffe://client", `"spiffe://client"`, "-", "null"},
+		{"DOWNSTREAM_PEER_DNS_SAN", "a.example,b.example", `"a.example,b.example"`, "-", "null"},
+		{"DOWNSTREAM_PEER_IP_SAN", "192.0.2.9", `"192.0.2.9"`, "-", "null"},
+		{"DOWNSTREAM_PEER_SUBJECT", "CN=client", `"CN=client"`, "-", "null"},
+		{"DOWNSTREAM_PEER_ISSUER", "CN=issuer", `"CN=issuer"`, "-", "null"},
+		{"DOWNSTREAM_PEER_SERIAL", "0abc", `"0abc"`, "-", "null"},
+		{"DOWNSTREAM_PEER_FINGERPRINT_1", "735ad571c189d7ba84464bf4a9f1d2280175b128", `"735ad571c189d7ba84464bf4a9f1d2280175b128"`, "-", "null"},
+		{"DOWNSTREAM_PEER_FINGERPRINT_256", "03d66dd08835c1ca3f128cceacd1f31ac94163096b20f445ae84285bc0832d72", `"03d66dd08835c1ca3f128cceacd1f31ac94163096b20f445ae84285bc0832d72"`, "-", "null"},
+		{"DOWNSTREAM_PEER_CERT():29", "-----BEGIN%20CERTIFICATE-----", `"-----BEGIN%20CERTIFICATE-----"`, "-", "null"},
+		{"DOWNSTREAM_PEER_CERT_V_START", "2020-01-02T03:04:05.000Z", `"2020-01-02T03:04:05.000Z"`, "-", "null"},
+		{"DOWNSTREAM_PEER_CERT_V_END(%Y)", "2030", `"2030"`, "-", "null"},
+		{"DOWNSTREAM_LOCAL_SUBJECT", "-", "null", "-", "null"},
 		{"REQ(:AUTHORITY)", "h.example", `"h.example"`, "-", "null"},
 		{"REQ(:scheme)", "http", `"http"`, "-", "null"},
 		{"REQ(USER-AGENT)", `a"b\`, `"a\"b\\"`, "-", "null"},
@@ -126,7 +205,7 @@ func TestOperators(t *testing.T) {
 }
 
 func TestDefaultFormat(t *testing.T) {
-	want := `[2016-04-05T20:17:00.310Z] "GET /p?q=1 HTTP/1.1" 503 UC,URX 3 5 1234 - "-" "a"b\" "-" "h.example" "10.0.0.4:8080"` + "\n"
+	want := `[2016-04-05T20:17:00.310Z] "GET /o?q=2 HTTP/1.1" 503 UC,URX 3 5 1234 - "-" "a"b\" "id-1" "h.example" "10.0.0.4:8080"` + "\n"
 	if got := line(t, &config.LogFormat{Text: config.DefaultLogFormat}, testEntry()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -170,7 +249,11 @@ func TestCompileErrors(t *testing.T) {
 	for _, f := range []config.LogFormat{
 		{Text: "%NONE%"}, {Text: "%"}, {Text: "%REQ()%"}, {Text: "%REQ(x?)%"}, {Text: "%PROTOCOL(x)%"}, {Text: "%ENVIRONMENT%"},
 		{Text: "%DOWNSTREAM_NONE_PORT%"}, {Text: "%DOWNSTREAM_NONE_ADDRESS%"}, {Text: "%DOWNSTREAM_NONE_ADDRESS_WITHOUT_PORT%"},
-		{Text: "%START_TIME(%Q)%"}, {Text: "%GRPC_STATUS%"}, {Text: "%DYNAMIC_METADATA(a)%"},
+		{Text: "%START_TIME(%Q)%"}, {Text: "%GRPC_STATUS(none)%"}, {Text: "%DYNAMIC_METADATA%"}, {Text: "%FILTER_STATE(a)%"},
+		{Text: "%DYNAMIC_METADATA(envoy.filters.listener.tls_inspector:failure_reason)%"}, {Text: "%PATH(none)%"}, {Text: "%PATH(NQ:none)%"},
+		{Text: "%QUERY_PARAM%"}, {Text: "%TRAILER%"}, {Text: "%COMMON_DURATION(DS_RX_BEG)%"}, {Text: "%COMMON_DURATION(US_CX_BEG:US_CX_END)%"},
+		{Text: "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:s)%"}, {Text: "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:ms:ms)%"},
+		{Text: "%DOWNSTREAM_PEER_CERT_V_START(%Q)%"}, {Text: "%CONNECTION_ID(x)%"}, {Text: "%UPSTREAM_WIRE_BYTES_SENT%"},
 		{JSON: map[string]any{"k": "%NONE%"}}, {JSON: map[string]any{"k": []any{"%NONE%"}}}, {JSON: map[string]any{"k": deep}},
 		{JSON: map[string]any{"k": make([]any, maxNodes)}},
 	} {
@@ -178,8 +261,8 @@ func TestCompileErrors(t *testing.T) {
 			t.Errorf("%+v: got %+v, want an error", f, got)
 		}
 	}
-	_, err := Compile(&config.LogFormat{JSON: map[string]any{"key": "%TRAILER(x)%"}})
-	if err == nil || !strings.Contains(err.Error(), `"key"`) || !strings.Contains(err.Error(), "TRAILER") {
+	_, err := Compile(&config.LogFormat{JSON: map[string]any{"key": "%FILTER_STATE(x)%"}})
+	if err == nil || !strings.Contains(err.Error(), `"key"`) || !strings.Contains(err.Error(), "FILTER_STATE") {
 		t.Errorf("error %v, want one that names the key and the operator", err)
 	}
 }

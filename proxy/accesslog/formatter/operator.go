@@ -7,10 +7,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/format"
+	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 )
 
@@ -20,10 +20,10 @@ type operator struct {
 	value     func(o *operator, dst []byte, e *accesslog.Entry) (out []byte, set bool)
 	maxLength int // in bytes, 0 for none
 
-	field, instead route.Field // of REQ and RESP
+	field, instead route.Field // of REQ, RESP, TRAILER
 	hasInstead     bool
 	time           format.Time
-	constant       string // of ENVIRONMENT
+	constant       string // of ENVIRONMENT, and the name of QUERY_PARAM
 	address        func(e *accesslog.Entry) netip.AddrPort
 }
 
@@ -48,11 +48,8 @@ func (o *operator) append(dst []byte, e *accesslog.Entry) (out []byte, set bool)
 func newOperator(p *format.Part) (operator, error) {
 	op := operator{maxLength: p.MaxLength}
 	switch p.Name {
-	case "REQ", "RESP":
-		op.value = requestField
-		if p.Name == "RESP" {
-			op.value = responseField
-		}
+	case "REQ", "RESP", "TRAILER", "REQ_WITHOUT_QUERY":
+		op.value = fieldOperator(p.Name)
 		name, instead, found := strings.Cut(p.Arguments, "?")
 		if name == "" || found && instead == "" {
 			return op, errors.New("a header name is missing, want (NAME) or (NAME?OTHER)")
@@ -74,6 +71,18 @@ func newOperator(p *format.Part) (operator, error) {
 		}
 		op.constant, op.value = os.Getenv(p.Arguments), constant
 		return op, nil
+	case "PATH":
+		return op, op.pathOperator(p.Arguments)
+	case "QUERY_PARAM":
+		return op, op.queryOperator(p.Arguments)
+	case "COMMON_DURATION":
+		return op, op.durationOperator(p.Arguments)
+	case "GRPC_STATUS":
+		return op, op.grpcOperator(p.Arguments)
+	case "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CERT_V_END":
+		return op, op.validityOperator(p)
+	case "DYNAMIC_METADATA":
+		return op, op.metadataOperator(p.Arguments)
 	}
 	if p.Arguments != "" {
 		return op, fmt.Errorf("it takes no arguments, or is not one that access logs have a value for: (%s)", p.Arguments)
@@ -85,10 +94,24 @@ func newOperator(p *format.Part) (operator, error) {
 		op.value = func(_ *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) { return text(dst, e) }
 		return op, nil
 	}
-	if op.addressOperator(p.Name) {
+	if op.addressOperator(p.Name) || op.tlsOperator(p.Name) {
 		return op, nil
 	}
 	return op, errors.New("it is not one that access logs have a value for")
+}
+
+// fieldOperator returns the operator of that name, whose value is that of a field.
+func fieldOperator(name string) func(o *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) {
+	switch name {
+	case "RESP":
+		return responseField
+	case "TRAILER":
+		return trailerField
+	case "REQ_WITHOUT_QUERY":
+		return requestFieldWithoutQuery
+	default:
+		return requestField
+	}
 }
 
 func requestField(o *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) {
@@ -106,6 +129,17 @@ func responseField(o *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) {
 	value, set := o.field.OfResponse(e.Response)
 	if !set && o.hasInstead {
 		value, set = o.instead.OfResponse(e.Response)
+	}
+	return append(dst, value...), set
+}
+
+func trailerField(o *operator, dst []byte, e *accesslog.Entry) ([]byte, bool) {
+	if e.Trailers == nil {
+		return dst, false
+	}
+	value, set := o.field.OfTrailers(e.Trailers)
+	if !set && o.hasInstead {
+		value, set = o.instead.OfTrailers(e.Trailers)
 	}
 	return append(dst, value...), set
 }
@@ -130,9 +164,23 @@ func numberOperator(name string) func(e *accesslog.Entry) (int64, bool) {
 	case "DURATION":
 		return func(e *accesslog.Entry) (int64, bool) { return e.Duration.Milliseconds(), true }
 	case "REQUEST_DURATION":
-		return func(e *accesslog.Entry) (int64, bool) {
-			return int64(e.RequestDuration / time.Millisecond), e.RequestDuration >= 0
-		}
+		return between(accesslog.RequestBegan, accesslog.RequestEnded)
+	case "REQUEST_TX_DURATION":
+		return between(accesslog.RequestBegan, accesslog.UpstreamSendEnded)
+	case "RESPONSE_DURATION":
+		return between(accesslog.RequestBegan, accesslog.UpstreamAnswerBegan)
+	case "RESPONSE_TX_DURATION":
+		return between(accesslog.UpstreamAnswerBegan, accesslog.ResponseEnded)
+	case "REQUEST_HEADERS_BYTES":
+		return func(e *accesslog.Entry) (int64, bool) { return e.RequestHeadBytes(), true }
+	case "RESPONSE_HEADERS_BYTES":
+		return func(e *accesslog.Entry) (int64, bool) { return e.ResponseHeadBytes(), true }
+	case "RESPONSE_TRAILERS_BYTES":
+		return func(e *accesslog.Entry) (int64, bool) { return e.TrailerBytes(), true }
+	case "GRPC_STATUS_NUMBER":
+		return grpcStatus
+	case "CONNECTION_ID":
+		return func(e *accesslog.Entry) (int64, bool) { return int64(e.ConnectionID), true }
 	case "UPSTREAM_REQUEST_ATTEMPT_COUNT":
 		return func(e *accesslog.Entry) (int64, bool) { return int64(e.Attempts), true }
 	}
@@ -159,14 +207,34 @@ func textOperator(name string) func(dst []byte, e *accesslog.Entry) ([]byte, boo
 		return field(func(e *accesslog.Entry) string { return e.Details })
 	case "ROUTE_NAME":
 		return field(func(e *accesslog.Entry) string { return e.Route })
-	case "UPSTREAM_CLUSTER":
+	case "VIRTUAL_HOST_NAME":
+		return field(func(e *accesslog.Entry) string { return e.VirtualHost })
+	case "FILTER_CHAIN_NAME":
+		return field(func(e *accesslog.Entry) string { return e.FilterChain })
+	case "CONNECTION_TERMINATION_DETAILS":
+		return field(func(e *accesslog.Entry) string { return e.TerminationDetails })
+	case "UPSTREAM_TRANSPORT_FAILURE_REASON":
+		return transportFailure
+	case "UPSTREAM_PROTOCOL":
+		return func(dst []byte, e *accesslog.Entry) ([]byte, bool) {
+			if !e.HasUpstreamVersion {
+				return dst, false
+			}
+			return append(dst, e.UpstreamVersion.String()...), true
+		}
+	case "STREAM_ID":
+		return func(dst []byte, e *accesslog.Entry) ([]byte, bool) {
+			id, set := e.Request.Fields.Get(message.NameXRequestID)
+			return append(dst, id...), set
+		}
+	case "UNIQUE_ID":
+		return func(dst []byte, _ *accesslog.Entry) ([]byte, bool) { return appendUUID(dst), true }
+	case "LOCAL_REPLY_BODY": // which access logs are not told, in Envoy either
+		return func(dst []byte, _ *accesslog.Entry) ([]byte, bool) { return dst, true }
+	case "ROUNDTRIP_DURATION", "TRACE_ID", "CUSTOM_FLAGS": // of QUIC, of tracing, of extensions
+		return func(dst []byte, _ *accesslog.Entry) ([]byte, bool) { return dst, false }
+	case "UPSTREAM_CLUSTER", "UPSTREAM_CLUSTER_RAW":
 		return field(func(e *accesslog.Entry) string { return e.Cluster })
-	case "REQUESTED_SERVER_NAME":
-		return field(func(e *accesslog.Entry) string { return e.ServerName })
-	case "DOWNSTREAM_TLS_VERSION":
-		return field(func(e *accesslog.Entry) string { return e.TLSVersion })
-	case "DOWNSTREAM_TLS_CIPHER":
-		return field(func(e *accesslog.Entry) string { return e.TLSCipher })
 	case "HOSTNAME":
 		return field(func(e *accesslog.Entry) string { return e.Hostname })
 	case "ACCESS_LOG_TYPE":
