@@ -182,6 +182,7 @@ type Cluster struct {
 	// MaxStreamDuration bounds an attempt from when it has its connection to the end of its response; 0 means no bound.
 	MaxStreamDuration time.Duration
 	EnableTrailers    bool
+	HeaderCase        HeaderCase
 
 	// SocketOptions are those of connections to hosts, each a number (upstream_connection_options.tcp_keepalive).
 	SocketOptions []SocketOption

@@ -228,6 +228,7 @@ type HTTPConnectionManager struct {
 	AcceptHTTP10         bool
 	DefaultHostForHTTP10 string
 	EnableTrailers       bool
+	HeaderCase           HeaderCase
 	Underscores          UnderscoreAction
 	MaxHeaderKB          uint32
 	MaxHeaderCount       uint32

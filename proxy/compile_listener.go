@@ -311,6 +311,8 @@ func compileManager(m *compiledManager, c, prev *compiled, id *chainIdentity, pr
 		DefaultHostForHTTP10: cfg.DefaultHostForHTTP10,
 		Underscores:          http1.UnderscoreAction(cfg.Underscores),
 		EnableTrailers:       cfg.EnableTrailers,
+		ProperCase:           cfg.HeaderCase.Proper, PreserveCase: cfg.HeaderCase.Preserve,
+		ProperOthers: cfg.HeaderCase.ProperOthers, ForwardReason: cfg.HeaderCase.ForwardReason,
 	}
 	m.http2 = http2.OptionsOf(&cfg.HTTP2, cfg.MaxHeaderKB, cfg.MaxHeaderCount)
 	m.http2.Underscores = http2.UnderscoreAction(cfg.Underscores)

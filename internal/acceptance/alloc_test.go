@@ -94,6 +94,10 @@ func TestNoAllocations(t *testing.T) {
 				s.Clusters[0].LoadReports = loadReports()
 				s.Clusters[0].LoadReports.Update = time.Hour // what is done with them beside traffic does allocate
 			}},
+		{"spelled as it came", busy, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\n\r\nhi", func(s *harness.Setup) {
+			s.HTTP().HeaderCase = config.HeaderCase{Preserve: true, ProperOthers: true}
+			s.Clusters[0].HeaderCase = config.HeaderCase{Preserve: true, ForwardReason: true}
+		}},
 		{"logged", busy, harness.OK("x"), logsEverything},
 		{"subset", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) {
 			s.Clusters[0].Subsets = versions(config.SubsetNone)

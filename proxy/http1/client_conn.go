@@ -18,7 +18,7 @@ type ClientConn struct {
 
 // Init makes c the client's side of conn. limits is shared and read-only.
 func (c *ClientConn) Init(conn *eventloop.Conn, limits *Limits) {
-	*c = ClientConn{wire: wire{conn: conn, limits: limits, bodyDone: true}}
+	*c = ClientConn{wire: wire{conn: conn, limits: limits, bodyDone: true, speller: newSpeller(limits)}}
 }
 
 // WriteHead gathers a request head. Without a body (req.EndStream) that is the whole request.
@@ -26,7 +26,11 @@ func (c *ClientConn) WriteHead(req *message.Request) {
 	c.head, c.connect = string(req.Method) == "HEAD", string(req.Method) == "CONNECT"
 	c.out = RequestFraming(req)
 	c.sent, c.keepAlive, c.bodyDone = req.EndStream, false, true
-	c.conn.Commit(AppendRequestHead(c.conn.AppendBuffer(), req, c.out))
+	out := c.conn.AppendBuffer()
+	start := len(out)
+	out = AppendRequestHead(out, req, c.out)
+	c.respell(out[start:], &req.Fields)
+	c.conn.Commit(out)
 }
 
 // WriteBody gathers bytes of the request body. p is not kept. last ends the body.
@@ -48,11 +52,17 @@ func (c *ClientConn) WriteEnd(trailers *message.Fields) {
 func (c *ClientConn) ReadHead(resp *message.Response) error {
 	for {
 		if c.start < c.end {
+			if c.speller != nil {
+				c.speller.take(c.conn.Loop(), c.unread())
+			}
 			n, refused := c.parser.Parse(c.unread(), resp, c.head, c.connect, c.limits)
 			if refused != noError {
 				return refused
 			}
 			if n > 0 {
+				if c.speller != nil {
+					resp.Fields.SetSpelling(c.speller.finish(n, c.limits.ForwardReason))
+				}
 				c.start += n
 				if resp.Status >= 200 || resp.Status == 101 {
 					c.keepAlive = !resp.Close && resp.Status != 101 // after that it is no longer HTTP

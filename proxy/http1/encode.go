@@ -49,12 +49,14 @@ type HeadOptions struct {
 	Close     bool // the connection is closed after the response
 	HTTP10    bool // the client spoke HTTP/1.0 and is answered in kind
 	KeepAlive bool // an HTTP/1.0 client asked to keep the connection and it stays; without meaning beside Close
+	// Reason is the reason phrase, empty for the usual one.
+	Reason []byte
 }
 
 // AppendResponseHead appends the head of resp, with its body framed as f says, to dst and returns the extended slice. A
 // response that has no body by its nature (FramingNone) declares the length the message has, if it may.
 func AppendResponseHead(dst []byte, resp *message.Response, f Framing, opts HeadOptions) []byte {
-	dst = appendStatusLine(dst, resp.Status, opts.HTTP10)
+	dst = appendStatusLine(dst, resp.Status, opts.HTTP10, opts.Reason)
 	dst = appendFields(dst, &resp.Fields)
 	if f == FramingNone && declaresLength(resp) {
 		f = FramingLength
@@ -84,17 +86,21 @@ func declaresLength(resp *message.Response) bool {
 	}
 }
 
-func appendStatusLine(dst []byte, status int, http10 bool) []byte {
+func appendStatusLine(dst []byte, status int, http10 bool, reason []byte) []byte {
 	switch {
 	case http10:
 		dst = append(dst, "HTTP/1.0 "...)
-	case status == 200:
+	case status == 200 && len(reason) == 0:
 		return append(dst, "HTTP/1.1 200 OK\r\n"...)
 	default:
 		dst = append(dst, "HTTP/1.1 "...)
 	}
 	dst = append(dst, byte('0'+status/100), byte('0'+status/10%10), byte('0'+status%10), ' ')
-	dst = append(dst, ReasonPhrase(status)...)
+	if len(reason) > 0 {
+		dst = append(dst, reason...)
+	} else {
+		dst = append(dst, ReasonPhrase(status)...)
+	}
 	return append(dst, "\r\n"...)
 }
 

@@ -21,6 +21,11 @@ type Limits struct {
 	// no such bound.
 	BufferBytes int
 
+	// ProperCase has the words of names in heads that are written begin with capitals, PreserveCase keeps how names are spelled in
+	// heads that are read for where they are written. With PreserveCase, ProperOthers has names that were added begin their words
+	// with capitals, and ForwardReason keeps reason phrases as well.
+	ProperCase, PreserveCase, ProperOthers, ForwardReason bool
+
 	// EnableTrailers keeps the trailers of chunked bodies. Otherwise they are parsed, checked and dropped.
 	EnableTrailers bool
 }

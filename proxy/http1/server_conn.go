@@ -19,7 +19,7 @@ type ServerConn struct {
 
 // Init makes s the server's side of c. limits is shared and read-only.
 func (s *ServerConn) Init(c *eventloop.Conn, limits *Limits) {
-	*s = ServerConn{wire: wire{conn: c, limits: limits, bodyDone: true}}
+	*s = ServerConn{wire: wire{conn: c, limits: limits, bodyDone: true, speller: newSpeller(limits)}}
 }
 
 // ReadHead reads the next request head into req. It returns eventloop.ErrWouldBlock while the head is not complete,
@@ -28,6 +28,9 @@ func (s *ServerConn) Init(c *eventloop.Conn, limits *Limits) {
 func (s *ServerConn) ReadHead(req *message.Request) error {
 	for {
 		if s.start < s.end {
+			if s.speller != nil {
+				s.speller.take(s.conn.Loop(), s.unread())
+			}
 			n, refused := s.parser.Parse(s.unread(), req, s.limits)
 			if refused != noError {
 				s.noteRequest(req)
@@ -35,6 +38,9 @@ func (s *ServerConn) ReadHead(req *message.Request) error {
 				return refused
 			}
 			if n > 0 {
+				if s.speller != nil {
+					req.Fields.SetSpelling(s.speller.finish(n, false))
+				}
 				s.start += n
 				s.noteRequest(req)
 				s.expectBody(s.parser.Framing(), req.ContentLength)
@@ -65,19 +71,31 @@ func (s *ServerConn) HeadStarted() bool { return s.start < s.end }
 // response tells the client that the connection ends.
 func (s *ServerConn) WriteHead(resp *message.Response, close bool) {
 	if resp.Status < 200 && resp.Status != 101 {
-		s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, FramingNone, HeadOptions{}))
+		s.writeHead(resp, FramingNone, HeadOptions{})
 		return
 	}
 	if s.connect && resp.Status/100 == 2 {
 		// RFC 9110 section 9.3.6: neither content-length nor transfer-encoding, the tunnel begins after the head.
 		s.out = FramingNone
-		s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, FramingClose, HeadOptions{HTTP10: s.version == message.HTTP10}))
+		s.writeHead(resp, FramingClose, HeadOptions{HTTP10: s.version == message.HTTP10})
 		return
 	}
 	s.out = ResponseFraming(resp, s.head, s.version)
 	s.closing = s.closing || close || s.out == FramingClose
 	opts := HeadOptions{Close: s.closing, HTTP10: s.version == message.HTTP10, KeepAlive: !s.closing}
-	s.conn.Commit(AppendResponseHead(s.conn.AppendBuffer(), resp, s.out, opts))
+	s.writeHead(resp, s.out, opts)
+}
+
+// writeHead gathers a response head as it is said to be.
+func (s *ServerConn) writeHead(resp *message.Response, f Framing, opts HeadOptions) {
+	if spelling := resp.Fields.Spelling(); spelling != nil {
+		opts.Reason = spelling.Reason
+	}
+	out := s.conn.AppendBuffer()
+	start := len(out)
+	out = AppendResponseHead(out, resp, f, opts)
+	s.respell(out[start:], &resp.Fields)
+	s.conn.Commit(out)
 }
 
 // WriteBody gathers bytes of the response body, which are dropped where there can be none. p is not kept. last ends the body.

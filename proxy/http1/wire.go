@@ -17,6 +17,8 @@ type wire struct {
 	start, end int    // buf[start:end] is read and not consumed
 	held       []byte // an earlier buffer that the current message head points into
 
+	speller *speller // nil where names are not to be spelled as they come
+
 	body     BodyDecoder
 	bodyDone bool
 	out      Framing
@@ -167,7 +169,13 @@ func (w *wire) WriteEnd(trailers *message.Fields) {
 		if !w.limits.EnableTrailers {
 			trailers = nil
 		}
-		w.conn.Commit(AppendLastChunk(w.conn.AppendBuffer(), trailers))
+		out := w.conn.AppendBuffer()
+		start := len(out)
+		out = AppendLastChunk(out, trailers)
+		if trailers != nil {
+			w.respell(out[start:], trailers)
+		}
+		w.conn.Commit(out)
 	}
 }
 
@@ -183,6 +191,9 @@ func (w *wire) SwitchToTunnel() {
 // endMessage lets go of the message that was read. The bytes of the next one, if any were read, are kept.
 func (w *wire) endMessage() {
 	loop := w.conn.Loop()
+	if w.speller != nil {
+		w.speller.end(loop)
+	}
 	if w.held != nil {
 		loop.ReleaseBuffer(w.held)
 		w.held = nil

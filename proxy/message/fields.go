@@ -19,8 +19,9 @@ type Field struct {
 // Fields is an ordered list of field lines; a name may occur more than once. The zero value is empty and ready to use.
 // A set of the well-known names present is kept beside the list, so that asking for an absent one costs no walk.
 type Fields struct {
-	list    []Field
-	present [nameWords]uint64
+	list     []Field
+	present  [nameWords]uint64
+	spelling *Spelling // nil where names are not to be spelled as they came
 }
 
 // Len returns the number of field lines.
@@ -34,6 +35,7 @@ func (f *Fields) Reset() {
 	clear(f.list)
 	f.list = f.list[:0]
 	f.present = [nameWords]uint64{}
+	f.spelling = nil
 }
 
 // Has reports whether a field of the well-known name id is present. It is only meaningful for id other than NameOther.

@@ -129,6 +129,8 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 		BufferBytes:    int(cfg.BufferLimit),
 		FieldCount:     int(cfg.MaxHeaderCount),
 		EnableTrailers: cfg.EnableTrailers,
+		ProperCase:     cfg.HeaderCase.Proper, PreserveCase: cfg.HeaderCase.Preserve,
+		ProperOthers: cfg.HeaderCase.ProperOthers, ForwardReason: cfg.HeaderCase.ForwardReason,
 	}
 	if cfg.Type != config.ClusterAggregate {
 		k.aggregate = nil

@@ -190,7 +190,7 @@ func TestClusterRefused(t *testing.T) {
 		"http2_protocol_options: {max_concurrent_streams: 0}":                                            "http2_protocol_options.max_concurrent_streams: value must be inside range [1, 2147483647]",
 		"http2_protocol_options: {custom_settings_parameters: [{identifier: 9, value: 1}]}":              "http2_protocol_options.custom_settings_parameters[0]: is not supported",
 		"http2_protocol_options: {connection_keepalive: {interval: 1s}}":                                 "http2_protocol_options.connection_keepalive.timeout: value is required",
-		"http_protocol_options: {header_key_format: {proper_case_words: {}}}":                            "http_protocol_options.header_key_format: is not supported",
+		"http_protocol_options: {header_key_format: {}}":                                                 "http_protocol_options.header_key_format.header_format: value is required",
 		"connect_timeout: 400000000s":                                                                    "connect_timeout: must be from 0s to 87600h0m0s",
 		"eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V2}}\ntype: EDS":               "eds_cluster_config.eds_config.resource_api_version: V2 is not supported, only V3",
 		"typed_extension_protocol_options: {k: {'@type': type.googleapis.com/no.Such}}":                  `typed_extension_protocol_options["k"]: Didn't find a registered implementation for 'k' with type URL: 'type.googleapis.com/no.Such'`,

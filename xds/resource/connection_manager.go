@@ -37,7 +37,8 @@ var (
 	}
 	http1Fields = fields{
 		"accept_http_10": decoded, "default_host_for_http_10": decoded, "enable_trailers": decoded,
-		"use_balsa_parser": noEffect, "allow_custom_methods": noEffect, // every method that is a token is accepted
+		"header_key_format": decoded,
+		"use_balsa_parser":  noEffect, "allow_custom_methods": noEffect, // every method that is a token is accepted
 		"allow_absolute_url": onlyTrue, "override_stream_error_on_invalid_http_message": onlyFalse,
 	}
 	rdsFields             = fields{"config_source": decoded, "route_config_name": decoded}
@@ -198,6 +199,7 @@ func (a *at) downstreamHTTP1(o *corev3.Http1ProtocolOptions, out *config.HTTPCon
 	out.AcceptHTTP10 = o.GetAcceptHttp_10()
 	out.DefaultHostForHTTP10 = o.GetDefaultHostForHttp_10()
 	out.EnableTrailers = o.GetEnableTrailers()
+	out.HeaderCase = a.in("header_key_format").headerCase(o.GetHeaderKeyFormat())
 }
 
 // internalAddresses decodes the CIDR blocks of internal_address_config.

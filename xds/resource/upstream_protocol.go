@@ -37,7 +37,7 @@ var (
 		"headers_with_underscores_action": noEffect, // of downstreams
 	}
 	upstreamHTTP1Fields = fields{
-		"enable_trailers": decoded,
+		"enable_trailers": decoded, "header_key_format": decoded,
 		// Of downstreams.
 		"accept_http_10": noEffect, "default_host_for_http_10": noEffect, "allow_custom_methods": noEffect,
 		"use_balsa_parser": noEffect, "allow_absolute_url": noEffect,
@@ -197,4 +197,5 @@ func (a *at) upstreamHTTP1(o *corev3.Http1ProtocolOptions, out *config.Cluster) 
 	}
 	a.only(o, upstreamHTTP1Fields)
 	out.EnableTrailers = o.GetEnableTrailers()
+	out.HeaderCase = a.in("header_key_format").headerCase(o.GetHeaderKeyFormat())
 }
