@@ -52,6 +52,7 @@ func (x *exchange) sendRequest() verdict {
 	case x.lease.Err != nil:
 		return verdictLocalConnectionFailure
 	case x.lease.Unreached != nil:
+		x.keepFailure(x.lease.Unreached)
 		return unreached(x.lease.Unreached)
 	default:
 		return verdictOverflow
