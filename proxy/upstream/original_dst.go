@@ -74,7 +74,7 @@ func (k *Cluster) OriginalHost(at netip.AddrPort) *Host {
 func (o *originalHosts) add(at netip.AddrPort) *originalHost {
 	k := o.cluster
 	h := &Host{cluster: k}
-	h.Data = h
+	h.pool.host, h.Data = h, h
 	h.locate(config.Address{IP: at.Addr().String(), Port: uint32(at.Port())})
 	h.Weight, h.Health, h.HealthySince = 1, balancer.Healthy, k.loop.Now()
 	h.secure()
