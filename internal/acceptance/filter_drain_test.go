@@ -41,7 +41,7 @@ func TestFiltersOfAChainThatDrains(t *testing.T) {
 func TestFiltersChangeWhileARequestWaits(t *testing.T) {
 	s := faultSetup(t, &config.Fault{MaxActive: 1, Delay: time.Second, DelayShare: everyRequest})
 	s.HTTP().Filters = append(s.HTTP().Filters, config.HTTPFilter{Name: "g", Config: &config.Fault{MaxActive: 10}})
-	s.Route(0).Filters["g"] = config.FilterConfig{Config: &config.Fault{MaxActive: 1, Status: 418, AbortShare: everyRequest}}
+	s.Route(0).Filters["g"] = config.FilterConfig{Config: &config.Fault{MaxActive: 2, Status: 418, AbortShare: everyRequest}}
 	p := s.Start(t)
 	c := p.Dial()
 	c.Send(harness.Get("/"))
