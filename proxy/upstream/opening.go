@@ -50,7 +50,7 @@ func (p *pool) openFor(l *Lease) (overflow bool, err error) {
 		missing -= o.promise
 	}
 	for missing > 0 {
-		reserved, full := p.reserve()
+		reserved, full := p.reserve(nil)
 		overflow = overflow || full
 		if !reserved {
 			break

@@ -36,7 +36,7 @@ func (p *pool) grantHTTP1(l *Lease) (granted, overflow bool) {
 			return true, false
 		}
 	}
-	reserved, overflow := p.reserve()
+	reserved, overflow := p.reserve(nil)
 	if reserved {
 		c, err := p.dialConn(l.ask.TCP)
 		if l.dialled(err) {
@@ -56,7 +56,7 @@ func (p *pool) grantHTTP2(l *Lease) (granted, overflow bool) {
 	if p.undecided(l.avoid) {
 		return false, false
 	}
-	reserved, overflow := p.reserve()
+	reserved, overflow := p.reserve(l.avoid)
 	if reserved {
 		c, err := p.dialHTTP2()
 		if l.dialled(err) {
@@ -84,13 +84,13 @@ func (p *pool) lastResort(l *Lease) bool {
 	return true
 }
 
-// reserve counts one more connection unless the breaker is open, which is an overflow. One that nobody uses makes room:
-// it was no use to who asks. A pool without a connection that requests may be given may always open one, so that nobody waits
-// for those that were let go of.
-func (p *pool) reserve() (reserved, overflow bool) {
+// reserve counts one more connection unless the breaker is open, which is an overflow. One that nobody uses makes room: it was
+// no use to who asks. That is not true of keep, which may be nil: it has refused a request, and may not refuse it twice. A pool
+// without a connection that requests may be given may always open one, so that nobody waits for those that were let go of.
+func (p *pool) reserve(keep *sharedConn) (reserved, overflow bool) {
 	shared := p.host.cluster.shared
 	for !take(&shared.connections, 1, int64(shared.limits.Load().MaxConnections)) {
-		if p.makeRoom() {
+		if p.makeRoom(keep) {
 			continue
 		}
 		if p.connections > 0 {
@@ -146,22 +146,22 @@ func (p *pool) letGo() {
 }
 
 // makeRoom closes a connection to the host that nobody uses, and reports whether there was one.
-func (p *pool) makeRoom() (closed bool) {
-	if closed = p.closeUnused(); closed || p.host.byName == nil {
+func (p *pool) makeRoom(keep *sharedConn) (closed bool) {
+	if closed = p.closeUnused(keep); closed || p.host.byName == nil {
 		return closed
 	}
-	p.host.pools(func(other *pool) { closed = closed || other.closeUnused() })
+	p.host.pools(func(other *pool) { closed = closed || other.closeUnused(keep) })
 	return closed
 }
 
-// closeUnused closes a connection that nobody uses, the one that has been idle for longest, and reports whether there was one.
-func (p *pool) closeUnused() bool {
+// closeUnused closes a connection that nobody uses and that is not keep, the one that has been idle for longest, and reports whether there was one.
+func (p *pool) closeUnused(keep *sharedConn) bool {
 	if len(p.idle) > 0 {
 		p.idle[0].close(closedLocally)
 		return true
 	}
 	for _, c := range p.shared {
-		if c.Idle() && c.state == connLent {
+		if c.Idle() && c.state == connLent && c != keep {
 			c.GoAway()
 			c.close(closedLocally)
 			return true
