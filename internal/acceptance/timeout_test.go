@@ -53,7 +53,7 @@ func TestRouteTimeoutInBody(t *testing.T) {
 	p := harness.NewSetup(origin.Addr()).Start(t)
 	c := p.Dial()
 	c.Send(harness.Get("/"))
-	c.Expect("HTTP/1.1 200 OK\r\n")
+	c.Await("HTTP/1.1 200 OK\r\n")
 	p.Advance(config.DefaultRouteTimeout + justBefore)
 	if resp, err := c.TryResponse("GET"); err == nil {
 		t.Errorf("got a whole response %q", resp.Raw)

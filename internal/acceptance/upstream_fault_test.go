@@ -147,7 +147,7 @@ func TestResetResponse(t *testing.T) {
 			p := harness.NewSetup(origin.Addr()).Start(t)
 			c := p.Dial()
 			c.Send(harness.Get("/"))
-			c.Expect("HTTP/1.1 200 OK\r\n")
+			c.Await("HTTP/1.1 200 OK\r\n")
 			close(seen)
 			if resp, err := c.TryResponse("GET"); err == nil {
 				t.Fatalf("got a whole response: %q", resp.Raw)

@@ -226,6 +226,19 @@ func (c *Client) Expect(want string) {
 	}
 }
 
+// Await waits until want is what comes next, and leaves it for the next read.
+func (c *Client) Await(want string) {
+	c.t.Helper()
+	for len(c.in.buf) < len(want) {
+		if err := c.in.fill(); err != nil {
+			c.t.Fatalf("got %q, want %q (%v)", c.in.buf, want, err)
+		}
+	}
+	if got := string(c.in.buf[:len(want)]); got != want {
+		c.t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
 // Skip reads n bytes and throws them away.
 func (c *Client) Skip(n int) {
 	c.t.Helper()
