@@ -65,20 +65,16 @@ func TestListenerAddresses(t *testing.T) {
 	}
 }
 
-// TestListenerRenamed holds that a listener that takes the place of another on its address takes over its sockets: a client
-// that connects again and again meanwhile is never refused or reset.
-func TestListenerRenamed(t *testing.T) {
-	s := filterSetup(nil, answerChain("", config.ChainMatch{}, "hi"))
-	s.Listener.Address.Port = freePort(t)
-	p := s.Start(t)
-	address := p.Address()
-	stop, done := make(chan struct{}), make(chan int)
+// reconnecting has a client connect to an address again and again, and get the answer "hi" each time. stop ends that, and returns how
+// many connections were answered.
+func reconnecting(t *testing.T, p *harness.Proxy, address string) (stop func() int) {
+	ending, done := make(chan struct{}), make(chan int)
 	go func() {
 		answered := 0
 		defer func() { done <- answered }()
 		for {
 			select {
-			case <-stop:
+			case <-ending:
 				return
 			default:
 			}
@@ -99,13 +95,26 @@ func TestListenerRenamed(t *testing.T) {
 			answered++
 		}
 	}()
+	return func() int {
+		close(ending)
+		return <-done
+	}
+}
+
+// TestListenerRenamed holds that a listener that takes the place of another on its address takes over its sockets: a client
+// that connects again and again meanwhile is never refused or reset.
+func TestListenerRenamed(t *testing.T) {
+	s := filterSetup(nil, answerChain("", config.ChainMatch{}, "hi"))
+	s.Listener.Address.Port = freePort(t)
+	p := s.Start(t)
+	address := p.Address()
+	stop := reconnecting(t, p, address)
 	for i := range 100 {
 		renamed := *s.Listener
 		renamed.Name = fmt.Sprintf("renamed-%d", i)
 		p.Apply(config.Delta{Listeners: config.Changes[*config.Listener]{Set: map[string]*config.Listener{renamed.Name: &renamed}, Replace: true}})
 	}
-	close(stop)
-	t.Logf("%d connections were answered", <-done)
+	t.Logf("%d connections were answered", stop())
 }
 
 // TestListenerIPv4Compat holds that a socket on the IPv6 address for all takes connections over IPv4 only when it is to, and

@@ -203,33 +203,7 @@ func TestPipeListenerUpdated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop, done := make(chan struct{}), make(chan int)
-	go func() {
-		answered := 0
-		defer func() { done <- answered }()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			c, err := p.TryDial(path)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if err := c.Write(harness.Get("/")); err != nil {
-				t.Error(err)
-				return
-			}
-			if resp, err := c.TryResponse("GET"); err != nil || resp.Body != "hi" {
-				t.Errorf("%v: got %q", err, resp.Raw)
-				return
-			}
-			c.Close()
-			answered++
-		}
-	}()
+	stop := reconnecting(t, p, path)
 	for i := range 60 {
 		next := *s.Listener
 		switch i % 3 {
@@ -243,8 +217,7 @@ func TestPipeListenerUpdated(t *testing.T) {
 		}
 		p.Apply(config.Delta{Listeners: config.Changes[*config.Listener]{Set: map[string]*config.Listener{next.Name: &next}, Replace: true}})
 	}
-	close(stop)
-	t.Logf("%d connections were answered", <-done)
+	t.Logf("%d connections were answered", stop())
 	next := *s.Listener
 	next.Socket.Mode, next.Socket.Backlog = 0o740, 5
 	applyListener(p, &next)
