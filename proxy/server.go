@@ -151,9 +151,9 @@ func (s *Server) Workers() int { return len(s.workers) }
 // update.
 const clustersPerTurn = 128
 
-// install makes next what the workers serve: it is compiled, which may fail and then has changed nothing, the workers make the clusters that are new or changed, some
-// at a time, and then take the routes and listeners over at once, between two turns. When it returns, no worker serves the
-// one before, but for exchanges that began with it.
+// install makes next what the workers serve: it is compiled, which may fail and then has changed nothing, the workers make the
+// clusters that are new or changed, some at a time, and then take the routes and listeners over at once, between two turns. When
+// it returns, no worker serves the one before, but for exchanges that began with it.
 func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 	prev := s.serving()
 	c, err := s.compile(prev, next, d)

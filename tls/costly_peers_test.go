@@ -67,7 +67,8 @@ func TestCostlyCertificates(t *testing.T) {
 		"100 certificates":    long(99),
 		"11 certificates":     long(10),
 		"1500 names, 1500 constraints": {constrained.issue(key, func(c *x509.Certificate) {
-			c.DNSNames = append(numbered(1499, "n1499.permitted.test"), "other.test") // the last name is the wrong one, and the last constraint that of the others
+			// The last name is the wrong one, and the last constraint that of the others.
+			c.DNSNames = append(numbered(1499, "n1499.permitted.test"), "other.test")
 		}), {constrained.cert, constrained.key}},
 	} {
 		t.Run(name, func(t *testing.T) {
