@@ -48,14 +48,15 @@ type missing struct {
 // unmet returns those of needs, and of what those that are held need themselves, that nothing is known of. Children that
 // arrive count as held.
 func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revision) (found []missing) {
-	for _, n := range needs {
+	for i := range needs { // by index: there are tens of thousands, most of them met
+		n := &needs[i]
 		if n.unawaited {
 			continue
 		}
 		t := m.tables[n.url]
-		c := m.child(&n)
+		c := m.child(n)
 		if c == nil {
-			found = append(found, missing{n, since})
+			found = append(found, missing{*n, since})
 			continue
 		}
 		held := c.held
@@ -64,9 +65,9 @@ func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revi
 		}
 		switch {
 		case held != nil:
-			found = append(found, m.unmet(t.of(held.value, &n), c.since, arriving)...)
+			found = append(found, m.unmet(t.of(held.value, n), c.since, arriving)...)
 		case !c.absent && !c.failed:
-			found = append(found, missing{n, since})
+			found = append(found, missing{*n, since})
 		}
 	}
 	return found

@@ -15,46 +15,57 @@ import (
 // path to the message that has them, and their numbers, which is all that the wire tells. At most 32 are named.
 func Unknown(m proto.Message) []string {
 	var w unknownWalk
-	w.message(m.ProtoReflect(), nil, 0)
+	w.message(m.ProtoReflect(), 0)
 	slices.Sort(w.found)
 	return w.found
 }
 
-// unknownWalk looks for unknown fields.
-type unknownWalk struct{ found []string }
+// unknownWalk looks for unknown fields. What it goes by is kept as it is found: a path is written only when there is something
+// to tell, and most messages have nothing.
+type unknownWalk struct {
+	found []string
+	// at is the way from the outermost message to the one that is looked at.
+	at []place
+}
 
-// place is where a message is. Its path is written only when there is something to tell.
+// place is a step of a way: a message in a field.
 type place struct {
-	in    *place
 	field protoreflect.FieldDescriptor
 	index int                 // of a list
 	key   protoreflect.MapKey // of a map
 }
 
-func (p *place) path() string {
-	if p == nil {
-		return ""
-	}
-	path := join(p.in.path(), string(p.field.Name()))
-	switch {
-	case p.field.IsList():
-		return path + "[" + strconv.Itoa(p.index) + "]"
-	case p.field.IsMap():
-		return path + "[" + strconv.Quote(p.key.String()) + "]"
+func (w *unknownWalk) path() (path string) {
+	for _, p := range w.at {
+		path = join(path, string(p.field.Name()))
+		switch {
+		case p.field.IsList():
+			path += "[" + strconv.Itoa(p.index) + "]"
+		case p.field.IsMap():
+			path += "[" + strconv.Quote(p.key.String()) + "]"
+		}
 	}
 	return path
 }
 
-func (w *unknownWalk) message(m protoreflect.Message, at *place, depth int) {
+// inner looks at the message at p.
+func (w *unknownWalk) inner(m protoreflect.Message, p place, depth int) {
+	w.at = append(w.at, p)
+	w.message(m, depth)
+	w.at = w.at[:len(w.at)-1]
+}
+
+// message looks at m, which is under depth others; those that Any packs count too.
+func (w *unknownWalk) message(m protoreflect.Message, depth int) {
 	if len(w.found) >= maxNotes || depth > maxDepth {
 		return
 	}
 	if raw := m.GetUnknown(); len(raw) > 0 {
-		w.fields(m, raw, at.path())
+		w.fields(m, raw, w.path())
 	}
 	if packed, ok := m.Interface().(*anypb.Any); ok {
 		if inner, err := packed.UnmarshalNew(); err == nil {
-			w.message(inner.ProtoReflect(), at, depth+1)
+			w.message(inner.ProtoReflect(), depth+1)
 		}
 		return
 	}
@@ -65,16 +76,16 @@ func (w *unknownWalk) message(m protoreflect.Message, at *place, depth int) {
 				break
 			}
 			v.Map().Range(func(key protoreflect.MapKey, v protoreflect.Value) bool {
-				w.message(v.Message(), &place{in: at, field: fd, key: key}, depth+1)
+				w.inner(v.Message(), place{field: fd, key: key}, depth+1)
 				return true
 			})
 		case fd.Message() == nil:
 		case fd.IsList():
 			for i := range v.List().Len() {
-				w.message(v.List().Get(i).Message(), &place{in: at, field: fd, index: i}, depth+1)
+				w.inner(v.List().Get(i).Message(), place{field: fd, index: i}, depth+1)
 			}
 		default:
-			w.message(v.Message(), &place{in: at, field: fd}, depth+1)
+			w.inner(v.Message(), place{field: fd}, depth+1)
 		}
 		return true
 	})

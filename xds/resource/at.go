@@ -22,7 +22,9 @@ type report struct {
 type at struct {
 	report *report
 	up     *at
-	step   string // the field with its index or key, empty at the root
+	step   string // the field, with its key where it is one of a map; empty at the root
+	// element is which of a repeated field it is, from 1, and 0 for none: it becomes text only in an error.
+	element int
 }
 
 // newReport returns the root of a resource of the kind, such as "listener".
@@ -34,7 +36,9 @@ func newReport(kind, name string) *at {
 func (a *at) in(field string) *at { return &at{report: a.report, up: a, step: field} }
 
 // item returns the place of an element of a repeated field.
-func (a *at) item(field string, i int) *at { return a.in(field + "[" + strconv.Itoa(i) + "]") }
+func (a *at) item(field string, i int) *at {
+	return &at{report: a.report, up: a, step: field, element: i + 1}
+}
 
 // key returns the place of an entry of a map field.
 func (a *at) key(field, key string) *at { return a.in(field + "[" + strconv.Quote(key) + "]") }
@@ -43,8 +47,11 @@ func (a *at) key(field, key string) *at { return a.in(field + "[" + strconv.Quot
 func (a *at) path() string {
 	var steps []string
 	for p := a; p != nil; p = p.up {
-		if p.step != "" {
-			steps = append(steps, p.step)
+		if step := p.step; step != "" {
+			if p.element > 0 {
+				step += "[" + strconv.Itoa(p.element-1) + "]"
+			}
+			steps = append(steps, step)
 		}
 	}
 	for i, j := 0, len(steps)-1; i < j; i, j = i+1, j-1 {
