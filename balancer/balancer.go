@@ -4,7 +4,8 @@
 // A choice is made in three steps, each skipped where it has one outcome only:
 //
 //  1. priority (priority.go): by percentages that follow the health of the priorities, or panic mode;
-//  2. locality (locality.go): weighted round robin, when locality weighting is on;
+//  2. locality (locality.go): weighted round robin, when locality weighting is on; otherwise that of this proxy as far as its hosts
+//     go (zone.go), when it is known what the proxies are that it is one of;
 //  3. host (round_robin.go, least_request.go, random.go), by weights that may grow with time (slow_start.go).
 //
 // Consistent hashing (hashing.go, ring_hash.go, maglev.go) follows a hash of the request instead of chance, in the choice of
@@ -20,7 +21,7 @@
 //
 // # Limitations
 //
-// Zone-aware routing and weighted_priority_health are not here. A subset of a cluster is a [Set] and a [Picker] of its own. Hosts that must
+// weighted_priority_health is not here. A subset of a cluster is a [Set] and a [Picker] of its own. Hosts that must
 // stay out of both load balancing and the panic arithmetic (EDS DRAINING) must be left out by the caller.
 package balancer
 
@@ -103,6 +104,11 @@ type Policy struct {
 	ActiveRequestBias float64
 	// SlowStart has new hosts get their share of the traffic little by little.
 	SlowStart SlowStart
+	// FailOnPanic has panic mode give no host instead of any (fail_traffic_on_panic). Consistent hashing does not go by it.
+	FailOnPanic bool
+	// Peers turn zone aware routing on, as Zones says; nil leaves it off. Consistent hashing does not go by it.
+	Peers *Peers
+	Zones Zones
 	// Hash says how consistent hashing lays the hosts out.
 	Hash HashPolicy
 }

@@ -15,7 +15,7 @@ type hashLevel struct {
 	hosts []*Host
 	table *hashTable
 	bound *bound // nil without BalanceFactor
-	panic bool
+	note  Note
 }
 
 // NewHashPicker returns the picker of set that looks up in h, which was made of this set or one that is alike. rnd is drawn
@@ -26,7 +26,7 @@ func NewHashPicker(set *Set, h *Hashing, rnd *rand.PCG) HashPicker {
 	for pr, c := range set.loaded() {
 		level := hashLevel{hosts: c.hosts, table: &h.tables[len(p.levels)]}
 		if pr.panic {
-			level.hosts, level.panic = pr.hosts, true
+			level.hosts, level.note = pr.hosts, Panic
 		}
 		level.bound = newBound(h.policy, level.table)
 		p.levels = append(p.levels, level)
@@ -38,12 +38,12 @@ func NewHashPicker(set *Set, h *Hashing, rnd *rand.PCG) HashPicker {
 	return p
 }
 
-// Pick returns the host for a hash, or nil if none may be used, and whether panic mode applied. attempt is 0, and counts up
+// Pick returns the host for a hash, or nil if none may be used, and what is to be counted. attempt is 0, and counts up
 // when the host of the attempt before will not do; it may return that host again. active is the requests that the cluster has in
 // flight from this worker, which BalanceFactor goes by.
-func (p *HashPicker) Pick(hash uint64, attempt, active uint32) (h *Host, panicked bool) {
+func (p *HashPicker) Pick(hash uint64, attempt, active uint32) (h *Host, note Note) {
 	if len(p.levels) == 0 {
-		return nil, false
+		return nil, 0
 	}
 	level := &p.levels[0]
 	if p.byPercent != nil {
@@ -51,15 +51,15 @@ func (p *HashPicker) Pick(hash uint64, attempt, active uint32) (h *Host, panicke
 	}
 	i, ok := level.table.pick(hash, attempt)
 	if !ok {
-		return nil, level.panic
+		return nil, level.note
 	}
 	if level.bound != nil {
 		i = level.bound.pick(hash, i, level, active)
 	}
-	return level.hosts[i], level.panic
+	return level.hosts[i], level.note
 }
 
 // PickAny returns the host of a request that has no hash, which is that of a random one.
-func (p *HashPicker) PickAny(active uint32) (h *Host, panicked bool) {
+func (p *HashPicker) PickAny(active uint32) (h *Host, note Note) {
 	return p.Pick(p.rnd.Uint64(), 0, active)
 }

@@ -292,9 +292,9 @@ func TestHashPriorities(t *testing.T) {
 	for _, kind := range hashKinds {
 		p, _ := hashed(pickCase{hosts: hosts, policy: Policy{Kind: kind, PanicThreshold: 50}}, nil)
 		for hash, want := range map[uint64]uint32{0: 0, 69: 0, 70: 1, 99: 1, 100: 0, 1234567869: 0, 1234567870: 1} {
-			h, panicked := p.Pick(hash, 0, 0)
-			if h == nil || h.Priority != want || panicked {
-				t.Errorf("%v: hash %d goes to %+v, panic %v, want priority %d", kind, hash, h, panicked, want)
+			h, note := p.Pick(hash, 0, 0)
+			if h == nil || h.Priority != want || note != 0 {
+				t.Errorf("%v: hash %d goes to %+v, note %v, want priority %d", kind, hash, h, note, want)
 			}
 		}
 	}
@@ -305,20 +305,20 @@ func TestHashNobody(t *testing.T) {
 	down := fleet(2)
 	down[0].Health, down[1].Health = Unhealthy, Unhealthy
 	tests := map[string]struct {
-		c        pickCase
-		panicked bool
+		c    pickCase
+		note Note
 	}{
-		"none":                  {pickCase{policy: Policy{PanicThreshold: 50}}, true},
-		"none, no panic":        {pickCase{}, false},
-		"all down, no panic":    {pickCase{hosts: down}, false},
-		"no locality has a say": {pickCase{hosts: zones(fleet(2), 2), policy: Policy{LocalityWeighted: true, PanicThreshold: 50}}, false},
+		"none":                  {pickCase{policy: Policy{PanicThreshold: 50}}, Panic},
+		"none, no panic":        {pickCase{}, 0},
+		"all down, no panic":    {pickCase{hosts: down}, 0},
+		"no locality has a say": {pickCase{hosts: zones(fleet(2), 2), policy: Policy{LocalityWeighted: true, PanicThreshold: 50}}, 0},
 	}
 	for name, tc := range tests {
 		for _, kind := range hashKinds {
 			tc.c.policy.Kind = kind
 			p, h := hashed(tc.c, nil)
-			if got, panicked := p.Pick(1, 0, 0); got != nil || panicked != tc.panicked {
-				t.Errorf("%s, %v: got %v, %v, want nil, %v", name, kind, got, panicked, tc.panicked)
+			if got, note := p.Pick(1, 0, 0); got != nil || note != tc.note {
+				t.Errorf("%s, %v: got %v, %v, want nil, %v", name, kind, got, note, tc.note)
 			}
 			if got := h.Stats(); got != (HashStats{}) {
 				t.Errorf("%s, %v: stats %+v", name, kind, got)
@@ -326,8 +326,8 @@ func TestHashNobody(t *testing.T) {
 		}
 	}
 	var zero HashPicker
-	if h, panicked := zero.Pick(1, 2, 0); h != nil || panicked {
-		t.Errorf("the zero value picks %v, %v", h, panicked)
+	if h, note := zero.Pick(1, 2, 0); h != nil || note != 0 {
+		t.Errorf("the zero value picks %v, %v", h, note)
 	}
 }
 

@@ -15,21 +15,24 @@ type level struct {
 	schedules []schedule
 	// localities chooses among schedules. It is nil where there is one schedule.
 	localities *edf
-	panic      bool
+	note       Note
+	zones      *zoneRouting // under zone aware routing: the schedules are of all hosts and then of each locality
 }
 
 // newLevels returns the parts of set that take traffic, healthy hosts before degraded ones.
-func (p *Picker) newLevels(set *Set, kind Kind) *levels {
+func (p *Picker) newLevels(set *Set, policy Policy) *levels {
 	l := &levels{}
 	var shares []uint8
 	for pr, c := range set.loaded() {
 		shares = append(shares, c.load)
-		if pr.panic {
-			l.list = append(l.list, p.newLevel(pr.hosts, nil, kind))
-			l.list[len(l.list)-1].panic = true
-			continue
+		switch {
+		case pr.panic:
+			l.list = append(l.list, level{schedules: []schedule{p.newPanic(pr.hosts, policy)}, note: Panic})
+		case set.zonesOf(pr, c) != nil:
+			l.list = append(l.list, p.newZoneLevel(c.hosts, set.zones, policy.Kind))
+		default:
+			l.list = append(l.list, p.newLevel(c.hosts, c.localities, policy.Kind))
 		}
-		l.list = append(l.list, p.newLevel(c.hosts, c.localities, kind))
 	}
 	if len(l.list) > 1 {
 		l.byPercent = spread(shares)

@@ -144,7 +144,7 @@ func TestLocalityWeightedPanic(t *testing.T) {
 			}
 		}
 	}
-	if _, panicked := p.Pick(); !panicked {
+	if _, note := p.Pick(); note != Panic {
 		t.Error("panic is not reported")
 	}
 }

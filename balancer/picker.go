@@ -14,8 +14,23 @@ type Picker struct {
 	slow    *SlowStart // nil when it is off
 	bias    float64
 	choices uint32
-	panic   bool // of single
+	note    Note // of single
 }
+
+// Note is what is to be counted of a pick, or of a set: a set of bits.
+type Note uint8
+
+// The notes, with Envoy's counters for them.
+const (
+	Panic            Note = 1 << iota // lb_healthy_panic
+	ZoneDirect                        // lb_zone_routing_all_directly
+	ZoneSampled                       // lb_zone_routing_sampled
+	ZoneCross                         // lb_zone_routing_cross_zone
+	ZoneFull                          // lb_zone_no_capacity_left
+	ZoneTooSmall                      // lb_zone_cluster_too_small, of a set
+	ZoneRecalculated                  // lb_recalculate_zone_structures, of a set
+	PeersNotOK                        // lb_local_cluster_not_ok
+)
 
 // method is how a schedule takes its hosts.
 type method uint8
@@ -46,7 +61,8 @@ type schedule struct {
 	byActive bool // ramping only: requests in flight count
 }
 
-// New returns the picker of set. Of p it uses Kind, ChoiceCount, ActiveRequestBias and SlowStart; the rest has gone into set.
+// New returns the picker of set. Of p it uses Kind, ChoiceCount, ActiveRequestBias, SlowStart and FailOnPanic; the rest has gone into
+// set.
 //
 // rnd is kept and drawn from on picks that need chance. All pickers of a worker may share one, and a picker does the
 // same for the same seed. It must not be nil.
@@ -56,27 +72,32 @@ func New(set *Set, p Policy, rnd *rand.PCG) Picker {
 		slow := p.SlowStart
 		picker.slow = &slow
 	}
-	if hosts, panicked, ok := set.only(); ok {
+	hosts, panicked, ok := set.only()
+	switch {
+	case !ok:
+		picker.several = picker.newLevels(set, p)
+	case panicked:
+		picker.single, picker.note = picker.newPanic(hosts, p), Panic
+	default:
 		picker.single = picker.newSchedule(hosts, p.Kind)
-		picker.panic = panicked
-	} else {
-		picker.several = picker.newLevels(set, p.Kind)
 	}
 	return picker
 }
 
-// Pick returns the host of the next request, or nil if none may be used, and whether panic mode applied, which is what the
-// counter lb_healthy_panic counts. Envoy counts a cluster without hosts as in panic too: then it is nil and true, unless
-// the threshold is 0.
-func (p *Picker) Pick() (h *Host, panicked bool) {
+// Pick returns the host of the next request, or nil if none may be used, and what is to be counted. Envoy counts a cluster without
+// hosts as in panic too: then it is nil and [Panic], unless the threshold is 0.
+func (p *Picker) Pick() (h *Host, note Note) {
 	if p.single.method == rotate { // most clusters: one priority, one locality, equal weights
-		return p.single.rotate(), p.panic
+		return p.single.rotate(), p.note
 	}
 	if p.several == nil {
-		return p.take(&p.single), p.panic
+		return p.take(&p.single), p.note
 	}
 	level := p.several.choose(p.rnd)
-	return p.take(level.choose()), level.panic
+	if level.zones != nil {
+		return p.pickZone(level)
+	}
+	return p.take(level.choose()), level.note
 }
 
 // take returns the next host of s.
@@ -97,6 +118,14 @@ func (p *Picker) take(s *schedule) *Host {
 	case noHosts:
 	}
 	return nil
+}
+
+// newPanic returns the schedule of a priority in panic.
+func (p *Picker) newPanic(hosts []*Host, policy Policy) schedule {
+	if policy.FailOnPanic {
+		hosts = nil
+	}
+	return p.newSchedule(hosts, policy.Kind)
 }
 
 // newSchedule returns the schedule of one list of hosts.

@@ -75,24 +75,24 @@ func TestPickIsDeterministic(t *testing.T) {
 func TestPickWithoutHosts(t *testing.T) {
 	down := allOf(fleet(3), Unhealthy)
 	for _, tt := range []struct {
-		name     string
-		hosts    []*Host
-		policy   Policy
-		panicked bool
+		name   string
+		hosts  []*Host
+		policy Policy
+		note   Note
 	}{
-		{name: "empty", policy: Policy{PanicThreshold: 50}, panicked: true},
+		{name: "empty", policy: Policy{PanicThreshold: 50}, note: Panic},
 		{name: "empty, no panic"},
 		{name: "all down, no panic", hosts: down},
 		{name: "all down in two priorities, no panic", hosts: hundreds(levelHealth{}, levelHealth{})},
 	} {
 		p := pickCase{hosts: tt.hosts, policy: tt.policy}.picker(1)
-		if h, panicked := p.Pick(); h != nil || panicked != tt.panicked {
-			t.Errorf("%s: got %v, %v, want no host, %v", tt.name, h, panicked, tt.panicked)
+		if h, note := p.Pick(); h != nil || note != tt.note {
+			t.Errorf("%s: got %v, %v, want no host, %v", tt.name, h, note, tt.note)
 		}
 	}
 	var zero Picker
-	if h, panicked := zero.Pick(); h != nil || panicked {
-		t.Errorf("zero picker: got %v, %v", h, panicked)
+	if h, note := zero.Pick(); h != nil || note != 0 {
+		t.Errorf("zero picker: got %v, %v", h, note)
 	}
 }
 
@@ -113,11 +113,11 @@ func TestPickByLoad(t *testing.T) {
 		p := New(s, c.policy, rand.NewPCG(uint64(i), 1))
 		got := make(map[group]int)
 		for range picks {
-			h, panicked := p.Pick()
+			h, note := p.Pick()
 			if h == nil {
 				t.Fatalf("cluster %d: no host, loads %v", i, shares(s))
 			}
-			if panicked {
+			if note == Panic {
 				got[group{h.Priority, Healthy, true}]++
 				continue
 			}

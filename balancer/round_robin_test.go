@@ -8,9 +8,9 @@ func TestRoundRobinRotates(t *testing.T) {
 	first, _ := p.Pick()
 	at := index(hosts, first)
 	for i := 1; i < 50; i++ {
-		h, panicked := p.Pick()
-		if want := hosts[(at+i)%5]; h != want || panicked {
-			t.Fatalf("pick %d: got %s, %v, want %s, false", i, h.Address, panicked, want.Address)
+		h, note := p.Pick()
+		if want := hosts[(at+i)%5]; h != want || note != 0 {
+			t.Fatalf("pick %d: got %s, %v, want %s, 0", i, h.Address, note, want.Address)
 		}
 	}
 }

@@ -11,8 +11,10 @@ type Set struct {
 	hosts      []*Host
 	priorities []priority // never empty
 	single     [1]priority
-	healthy    int
-	degraded   int
+	zones      *zoneRouting // of priority 0; nil without zone aware routing
+	healthy    uint32
+	degraded   uint32
+	note       Note
 }
 
 // priority is the hosts of one priority level.
@@ -51,12 +53,15 @@ func NewSet(hosts []*Host, weights []LocalityWeight, p Policy) *Set {
 	for i := range s.priorities {
 		pr := &s.priorities[i]
 		pr.splitByHealth()
-		s.healthy += len(pr.classes[Healthy].hosts)
-		s.degraded += len(pr.classes[Degraded].hosts)
+		s.healthy += uint32(len(pr.classes[Healthy].hosts))
+		s.degraded += uint32(len(pr.classes[Degraded].hosts))
 	}
 	assignLoad(s.priorities, p.overprovisioningFactor(), p.panicThreshold())
 	if p.LocalityWeighted {
 		splitByLocality(s.priorities, weights, p.overprovisioningFactor())
+	}
+	if p.Peers != nil {
+		s.routeByZone(p)
 	}
 	return s
 }
@@ -69,10 +74,21 @@ func (s *Set) Hosts() []*Host { return s.hosts }
 func (s *Set) Total() int { return len(s.hosts) }
 
 // Healthy returns the number of healthy hosts, for the gauge membership_healthy.
-func (s *Set) Healthy() int { return s.healthy }
+func (s *Set) Healthy() int { return int(s.healthy) }
 
 // Degraded returns the number of degraded hosts, for the gauge membership_degraded.
-func (s *Set) Degraded() int { return s.degraded }
+func (s *Set) Degraded() int { return int(s.degraded) }
+
+// Note returns what is to be counted of the set having been made.
+func (s *Set) Note() Note { return s.note }
+
+// zonesOf returns how the traffic of a class is spread over localities, nil where it does not go by that.
+func (s *Set) zonesOf(pr *priority, c *class) *zoneRouting {
+	if pr != &s.priorities[0] || pr.panic || len(c.localities) > 0 {
+		return nil
+	}
+	return s.zones
+}
 
 // loaded yields the parts that take traffic, in the order in which the load is shared out: healthy hosts before degraded
 // ones, then by priority.
@@ -101,6 +117,8 @@ func (s *Set) only() (hosts []*Host, panicked, ok bool) {
 			switch {
 			case pr.panic:
 				return pr.hosts, true, true
+			case s.zonesOf(pr, c) != nil:
+				return nil, false, false
 			case len(c.localities) == 0:
 				return c.hosts, false, true
 			case len(c.localities) == 1:

@@ -142,6 +142,7 @@ type Cluster struct {
 	ChoiceCount       uint32  // least request
 	ActiveRequestBias float64 // least request
 	PanicThreshold    uint32  // percent
+	ZoneAware         ZoneAware
 	// OverrideHeaders are fields of requests that may name the host, before the balancing is asked (policy override_host);
 	// lower-case.
 	OverrideHeaders []string

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/route"
@@ -21,6 +22,8 @@ type compiled struct {
 	snapshot     *config.Snapshot
 	clusterNames []string
 	clusters     []*compiledCluster                   // by the index that routes use
+	localCluster string                               // that this proxy is one of, empty for none
+	peers        *balancer.Peers                      // what there is in it; nil without
 	aggregates   []int                                // indexes of clusters of that type
 	hashPolicies []route.HashPolicies                 // of clusters, by that index; nil when none has any
 	warming      map[*config.Cluster]*compiledCluster // which are not served yet
@@ -53,6 +56,7 @@ type namedBucket struct {
 func (s *Server) compile(prev *compiled, next *config.Snapshot, d *config.Delta) (*compiled, error) {
 	c := &compiled{
 		snapshot:     next,
+		localCluster: s.options.LocalCluster,
 		clusterNames: next.ClusterNames(),
 		listeners:    make(map[string]*compiledListener, len(next.Listeners)),
 		tables:       make(map[*config.RouteConfiguration]*compiledTable),

@@ -25,6 +25,7 @@ type compiledCluster struct {
 	ejected      map[config.Address]bool
 	monitors     *outlier.Monitors  // nil without outlier detection
 	hashing      *balancer.Hashing  // nil unless the cluster balances by consistent hashing
+	peers        *balancer.Peers    // nil unless it may balance by zones
 	hashPolicies route.HashPolicies // instead of those of the route
 	tls          *tls.Sockets       // nil for plaintext
 	contexts     []clusterContext   // that tls has
@@ -83,37 +84,56 @@ func (c *clusterScopes) release() {
 
 // state returns what the workers' clusters are made of.
 func (k *compiledCluster) state() upstream.State {
-	return upstream.State{Config: k.config, Assignment: k.assignment, Health: k.health, Monitors: k.monitors, Hashing: k.hashing}
+	return upstream.State{Config: k.config, Assignment: k.assignment, Health: k.health, Monitors: k.monitors, Hashing: k.hashing,
+		Peers: k.peers}
 }
 
 // compileClusters takes over what d does not reach or did not change, and notes what did change.
 func (s *Server) compileClusters(c, prev *compiled, d *config.Delta, undo *cleanup) error {
 	before := prev.finder(c)
 	c.clusters = make([]*compiledCluster, len(c.clusterNames))
-	for i, cfg := range c.snapshot.ClusterList() {
-		old := before(i)
-		if old != nil && !d.Reaches(cfg) && len(s.changedFiles) == 0 {
+	list := c.snapshot.ClusterList()
+	compile := func(i int) error {
+		cfg, old := list[i], before(i)
+		if old != nil && !d.Reaches(cfg) && len(s.changedFiles) == 0 && old.peers == c.peersOf(i) {
 			c.clusters[i] = old
-		} else {
-			k, err := s.compileCluster(cfg, old, prev.warming[cfg], c.snapshot, undo)
-			if err != nil {
-				return fmt.Errorf("cluster %q: %w", c.clusterNames[i], err)
+			return nil
+		}
+		k, err := s.compileCluster(c, prev, i, old, undo)
+		if err != nil {
+			return fmt.Errorf("cluster %q: %w", cfg.Name, err)
+		}
+		if !k.follows(old) {
+			c.changed = append(c.changed, i)
+		}
+		c.clusters[i] = k
+		return nil
+	}
+	local, ok := c.clusterIndex(s.options.LocalCluster)
+	if ok {
+		if err := compile(local); err != nil {
+			return err
+		}
+		if err := s.compilePeers(c, prev, c.clusters[local], before(local)); err != nil {
+			return fmt.Errorf("cluster %q: %w", list[local].Name, err)
+		}
+	}
+	for i := range list {
+		if c.clusters[i] == nil {
+			if err := compile(i); err != nil {
+				return err
 			}
-			if !k.follows(old) {
-				c.changed = append(c.changed, i)
-			}
-			c.clusters[i] = k
 		}
 		c.index(i)
 	}
 	return nil
 }
 
-// compileCluster makes a cluster ready. old is what it was before, nil for a new one, and warm what there is of it when it warmed.
-func (s *Server) compileCluster(
-	cfg *config.Cluster, old, warm *compiledCluster, next *config.Snapshot, undo *cleanup,
-) (*compiledCluster, error) {
-	k := &compiledCluster{config: cfg, asked: next.Assignment(cfg)}
+// compileCluster makes the cluster at index i ready. old is what it was before, nil for a new one.
+func (s *Server) compileCluster(c, prev *compiled, i int, old *compiledCluster, undo *cleanup) (*compiledCluster, error) {
+	next := c.snapshot
+	cfg := next.ClusterList()[i]
+	k := &compiledCluster{config: cfg, asked: next.Assignment(cfg), peers: c.peersOf(i)}
 	if old == nil {
 		k.shared = upstream.NewShared(len(s.workers))
 	} else {
@@ -123,7 +143,7 @@ func (s *Server) compileCluster(
 		k.scopes.extend(s, cfg, undo)
 	}
 	contexts := old
-	if warm != nil {
+	if warm := prev.warming[cfg]; warm != nil { // what there is of it when it warmed
 		contexts = warm
 	}
 	if err := s.secureCluster(k, contexts, next); err != nil {
@@ -158,7 +178,8 @@ func (c *compiled) commitClusters() {
 
 // follows reports whether the workers' clusters are as k says when they are as old says.
 func (k *compiledCluster) follows(old *compiledCluster) bool {
-	return old != nil && old.tls == k.tls && old.config == k.config && old.assignment == k.assignment && old.health == k.health
+	return old != nil && old.tls == k.tls && old.config == k.config && old.assignment == k.assignment && old.health == k.health &&
+		old.peers == k.peers
 }
 
 // index notes what is looked for among the clusters of a generation.

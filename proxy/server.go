@@ -43,6 +43,10 @@ type Options struct {
 	Lookup upstream.Lookup
 	// ServiceCluster is the name of the cluster that this proxy is of (node.cluster).
 	ServiceCluster string
+	// LocalCluster is the name of the cluster whose hosts are this proxy and its like, empty where there is none, and Locality is
+	// where this proxy runs: what zone aware routing goes by (local_cluster_name, node.locality).
+	LocalCluster string
+	Locality     config.Locality
 	// Hostname is what %HOSTNAME% stands for.
 	Hostname string
 	// LocalAddress is this machine's address, which x-forwarded-for has in place of a loopback address. The zero value

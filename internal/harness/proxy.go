@@ -83,8 +83,8 @@ func (p *Proxy) run(s *Setup) {
 	p.Store = stats.NewStore(stats.Options{})
 	options := proxy.Options{
 		Workers: s.Workers, Stats: p.Store, Lookup: s.Lookup, Observe: s.Observe, Hostname: "proxy.test",
-		LocalAddress: s.LocalAddress,
-		Logger:       zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
+		LocalAddress: s.LocalAddress, LocalCluster: s.LocalCluster, Locality: s.Locality,
+		Logger: zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
 	}
 	switch {
 	case s.OpenLog != nil:

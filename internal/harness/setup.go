@@ -24,6 +24,9 @@ type Setup struct {
 
 	Workers int // 1 unless set, so that all connections meet
 	Lookup  upstream.Lookup
+	// LocalCluster is the name of the cluster that the proxy is one of, and Locality is where it runs.
+	LocalCluster string
+	Locality     config.Locality
 	// LocalAddress is what the proxy takes for this machine's address; unset, loopback addresses stay as they are.
 	LocalAddress netip.Addr
 	// Observe is called instead of recording outcomes.

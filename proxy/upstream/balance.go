@@ -21,6 +21,7 @@ func (k *Cluster) rebalance() {
 	k.set = balancer.NewSet(counted(hosts, func(i int) config.HostHealth {
 		return hosts[i].Data.(*Host).ActiveHealth
 	}), weights, policy)
+	k.count(k.set.Note())
 	k.divide(policy, weights)
 	if k.state.Hashing != nil {
 		k.hashes = balancer.NewHashPicker(k.set, k.state.Hashing, k.random)
@@ -33,11 +34,17 @@ func (k *Cluster) rebalance() {
 func policyOf(s *State) (balancer.Policy, []balancer.LocalityWeight) {
 	cfg := s.Config
 	policy := balancer.Policy{
-		Kind:                   balancer.Kind(cfg.LB),
-		LocalityWeighted:       cfg.LocalityWeighted,
-		ChoiceCount:            cfg.ChoiceCount,
-		ActiveRequestBias:      cfg.ActiveRequestBias,
-		PanicThreshold:         cfg.PanicThreshold,
+		Kind:              balancer.Kind(cfg.LB),
+		LocalityWeighted:  cfg.LocalityWeighted,
+		ChoiceCount:       cfg.ChoiceCount,
+		ActiveRequestBias: cfg.ActiveRequestBias,
+		PanicThreshold:    cfg.PanicThreshold,
+		FailOnPanic:       cfg.ZoneAware.FailOnPanic,
+		Peers:             s.Peers,
+		Zones: balancer.Zones{
+			Enabled: cfg.ZoneAware.Enabled, MinClusterSize: cfg.ZoneAware.MinClusterSize,
+			ForceLocal: cfg.ZoneAware.ForceLocal, ByWeight: cfg.ZoneAware.ByWeight,
+		},
 		OverprovisioningFactor: config.DefaultOverprovision,
 		SlowStart: balancer.SlowStart{
 			Window:     cfg.SlowStart.Window,
@@ -111,6 +118,16 @@ func NewHashing(s State, old *balancer.Hashing) *balancer.Hashing {
 	if !policy.Kind.Hashes() {
 		return nil
 	}
+	return balancer.NewHashing(balancer.NewSet(balancedHosts(&s), weights, policy), weights, policy, old)
+}
+
+// NewPeers returns what zone aware routing knows of the cluster s that this proxy, which runs in local, is one of.
+func NewPeers(s State, local config.Locality) *balancer.Peers {
+	return balancer.NewPeers(balancedHosts(&s), balancer.Locality(local))
+}
+
+// balancedHosts returns the hosts of a cluster that take part in balancing, for tables that all workers share.
+func balancedHosts(s *State) []*balancer.Host {
 	var hosts []*balancer.Host
 	var health []config.HostHealth
 	seen := make(map[config.Address]bool)
@@ -125,8 +142,7 @@ func NewHashing(s State, old *balancer.Hashing) *balancer.Hashing {
 		describe(h, locality, e, active)
 		hosts, health = append(hosts, h), append(health, active)
 	}
-	hosts = counted(hosts, func(i int) config.HostHealth { return health[i] })
-	return balancer.NewHashing(balancer.NewSet(hosts, weights, policy), weights, policy, old)
+	return counted(hosts, func(i int) config.HostHealth { return health[i] })
 }
 
 // Hashes reports whether the cluster balances by a hash of the request.
@@ -149,12 +165,35 @@ func (k *Cluster) PickHash(hash uint64, attempt uint32) *Host {
 	return k.picked(k.hashes.Pick(hash, attempt, uint32(k.permits.inFlight)))
 }
 
-func (k *Cluster) picked(h *balancer.Host, panicked bool) *Host {
-	if panicked {
-		k.stats.Inc(stats.ClusterLBHealthyPanic)
+func (k *Cluster) picked(h *balancer.Host, note balancer.Note) *Host {
+	if note != 0 {
+		k.count(note)
 	}
 	if h == nil {
 		return nil
 	}
 	return h.Data.(*Host)
+}
+
+// noteCounters are the counters of the balancer's notes, by their bits. It is never written.
+var noteCounters = [8]struct {
+	note    balancer.Note
+	counter int
+}{
+	{balancer.Panic, stats.ClusterLBHealthyPanic},
+	{balancer.ZoneDirect, stats.ClusterLBZoneRoutingAllDirectly},
+	{balancer.ZoneSampled, stats.ClusterLBZoneRoutingSampled},
+	{balancer.ZoneCross, stats.ClusterLBZoneRoutingCrossZone},
+	{balancer.ZoneFull, stats.ClusterLBZoneNoCapacityLeft},
+	{balancer.ZoneTooSmall, stats.ClusterLBZoneClusterTooSmall},
+	{balancer.ZoneRecalculated, stats.ClusterLBRecalculateZoneStructures},
+	{balancer.PeersNotOK, stats.ClusterLBLocalClusterNotOk},
+}
+
+func (k *Cluster) count(note balancer.Note) {
+	for i := range noteCounters {
+		if c := &noteCounters[i]; note&c.note != 0 {
+			k.stats.Inc(c.counter)
+		}
+	}
 }

@@ -90,6 +90,8 @@ type State struct {
 	Monitors *outlier.Monitors
 	// Hashing is what NewHashing makes of the others, of a cluster that balances by consistent hashing.
 	Hashing *balancer.Hashing
+	// Peers are the proxies that this one is one of, as NewPeers tells; nil for a cluster that does not balance by zones.
+	Peers *balancer.Peers
 }
 
 // Update gives the cluster a new configuration, assignment, and health of its hosts. Hosts that stay keep their connections and

@@ -82,8 +82,8 @@ func TestHealthSteersPicks(t *testing.T) {
 			if text := fmt.Sprint(got); text != fmt.Sprint(splitLetters(tc.want)) {
 				t.Errorf("picked %s, want %s", text, tc.want)
 			}
-			if _, panicked := k.picker.Pick(); panicked != tc.panic {
-				t.Errorf("panic: %v, want %v", panicked, tc.panic)
+			if _, note := k.picker.Pick(); (note == balancer.Panic) != tc.panic {
+				t.Errorf("panic: %v, want %v", note, tc.panic)
 			}
 			if hosts := order(k); len(hosts) != 4 {
 				t.Errorf("%q are shown, want all", hosts)
@@ -120,8 +120,8 @@ func TestIgnoredNewHosts(t *testing.T) {
 	none := plain
 	none.HealthCheck = nil
 	k.Update(state(&none, k.state.Assignment, health))
-	if _, panicked := k.picker.Pick(); panicked || len(picks(k, 30)) != 3 {
-		t.Errorf("picked %v, panic %v, when nobody checks any more", picks(k, 30), panicked)
+	if _, note := k.picker.Pick(); note != 0 || len(picks(k, 30)) != 3 {
+		t.Errorf("picked %v, note %v, when nobody checks any more", picks(k, 30), note)
 	}
 }
 

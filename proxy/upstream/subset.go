@@ -252,7 +252,9 @@ func (k *Cluster) subset(hosts []*balancer.Host) *balancer.Picker {
 	if s.sizes != nil {
 		weights = scaled(weights, localitySizes(hosts), s.sizes)
 	}
-	picker := balancer.New(balancer.NewSet(hosts, weights, s.policy), s.policy, k.random)
+	set := balancer.NewSet(hosts, weights, s.policy)
+	k.count(set.Note())
+	picker := balancer.New(set, s.policy, k.random)
 	return &picker
 }
 

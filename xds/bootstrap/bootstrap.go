@@ -37,6 +37,8 @@ type Bootstrap struct {
 	// speaks HTTP/1 too: HTTP/2 clusters are for the gRPC client alone.
 	Listeners []*config.Listener
 	Clusters  []*config.Cluster
+	// LocalCluster is the name of the one of Clusters that this proxy is one of, empty where that is not said.
+	LocalCluster string
 	// Secrets are the static secrets that TLS contexts can name. generic_secret is not among them.
 	Secrets []*config.Secret
 
@@ -118,4 +120,10 @@ func (b *Bootstrap) note(n protofile.Notes) {
 	b.notes = n
 	b.UnknownFields = len(n.Unknown)
 	b.Warnings = append(n.All(), b.Warnings...)
+}
+
+// Locality returns where this proxy runs (node.locality), the zero value when that is not said.
+func (b *Bootstrap) Locality() config.Locality {
+	l := b.Node.GetLocality()
+	return config.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 }

@@ -31,7 +31,6 @@ const (
 	noProviders = "has no effect: certificates come from files, texts and secrets only"
 	onlyRE2     = "has no effect: expressions are RE2's"
 	goResolver  = "has no effect: names are looked up by Go's resolver, as /etc/resolv.conf says"
-	noZones     = "has no effect: no zone is preferred to others"
 	noEvents    = "has no effect: events of outlier detection are not logged"
 	noLRS       = "has no effect: loads are not reported to a control plane"
 	allAtOnce   = "has no effect: clusters are made when they come"
@@ -60,7 +59,7 @@ var (
 		"ignore_global_conn_limit": handled, // there is no such limit
 	}
 	clusterManagerFields = map[protoreflect.Name]string{
-		"local_cluster_name": noZones, "outlier_detection": noEvents, "load_stats_config": noLRS,
+		"local_cluster_name": handled, "outlier_detection": noEvents, "load_stats_config": noLRS,
 		"enable_deferred_cluster_creation": allAtOnce,
 	}
 	staticFields = map[protoreflect.Name]string{
@@ -95,6 +94,7 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	d.dynamicResources(written)
 	d.listeners(written.GetStaticResources().GetListeners())
 	d.clusters(written)
+	d.localCluster(written)
 	if err := errors.Join(d.errs...); err != nil {
 		return nil, err
 	}
@@ -217,6 +217,18 @@ func (d *decoder) clusters(written *bootstrapv3.Bootstrap) {
 			continue
 		}
 		d.out.Clusters = append(d.out.Clusters, decoded)
+	}
+}
+
+// localCluster decodes which cluster this proxy is one of.
+func (d *decoder) localCluster(written *bootstrapv3.Bootstrap) {
+	d.out.LocalCluster = written.GetClusterManager().GetLocalClusterName()
+	if d.out.LocalCluster == "" || len(d.errs) > 0 { // maybe of that cluster
+		return
+	}
+	if !slices.ContainsFunc(d.out.Clusters, func(c *config.Cluster) bool { return c.Name == d.out.LocalCluster }) {
+		d.errorf("cluster_manager.local_cluster_name",
+			"%q must be one of static_resources.clusters, and not that of a control plane", d.out.LocalCluster)
 	}
 }
 

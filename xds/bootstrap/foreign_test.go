@@ -50,7 +50,7 @@ func golden(t *testing.T, path, got string) {
 func inForce(b *Bootstrap) string {
 	var s strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&s, format+"\n", args...) }
-	line("node %s in %s, zone %q", b.Node.GetId(), b.Node.GetCluster(), b.Node.GetLocality().GetZone())
+	line("node %s in %s, zone %q, one of cluster %q", b.Node.GetId(), b.Node.GetCluster(), b.Locality().Zone, b.LocalCluster)
 	line("admin %s", b.Admin)
 	for _, l := range b.Listeners {
 		line("listener %s", l.Name)

@@ -35,7 +35,6 @@ func TestSections(t *testing.T) {
 		"listener_manager: {name: a}":                            "listener_manager: has no function here and is ignored",
 		"admin: {access_log_path: /x}":                           "admin.access_log_path: is deprecated and has no effect",
 		"admin: {access_log: {name: a}}":                         "admin.access_log: has no function here and is ignored",
-		"cluster_manager: {local_cluster_name: a}":               "cluster_manager.local_cluster_name: has no effect: no zone is preferred to others",
 		"cluster_manager: {outlier_detection: {}}":               "cluster_manager.outlier_detection: has no effect: events of outlier detection are not logged",
 		"cluster_manager: {load_stats_config: {}}":               "cluster_manager.load_stats_config: has no effect: loads are not reported to a control plane",
 		"cluster_manager: {enable_deferred_cluster_creation: y}": "cluster_manager.enable_deferred_cluster_creation: has no effect: clusters are made when they come",
@@ -55,6 +54,7 @@ func TestSections(t *testing.T) {
 func TestSectionsRefused(t *testing.T) {
 	tests := map[string]string{
 		"admin: {allow_paths: [{safe_regex: {regex: '('}}]}":                                         "f: admin.allow_paths[0]: safe_regex.regex: error parsing regexp: missing closing ): `(`",
+		"cluster_manager: {local_cluster_name: a}":                                                   "f: cluster_manager.local_cluster_name: \"a\" must be one of static_resources.clusters, and not that of a control plane",
 		"xds_delegate_extension: {}":                                                                 "f: xds_delegate_extension: is not supported",
 		"use_tcp_for_dns_lookups: true":                                                              "f: use_tcp_for_dns_lookups: is not supported",
 		"dynamic_resources: {lds_resources_locator: 'xdstp://a'}":                                    "f: dynamic_resources.lds_resources_locator: is not supported",

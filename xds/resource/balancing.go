@@ -36,13 +36,13 @@ const maxChoiceCount = 1024
 
 var (
 	commonLBFields = fields{
-		"healthy_panic_threshold": decoded, "locality_weighted_lb_config": decoded,
+		"healthy_panic_threshold": decoded, "locality_weighted_lb_config": decoded, "zone_aware_lb_config": decoded,
 		"ignore_new_hosts_until_first_hc":      decoded,
 		"consistent_hashing_lb_config":         decoded,
 		"update_merge_window":                  noEffect, // how updates are batched
 		"close_connections_on_host_set_change": decoded,
 	}
-	localityLBFields         = fields{"locality_weighted_lb_config": decoded}
+	localityLBFields         = fields{"locality_weighted_lb_config": decoded, "zone_aware_lb_config": decoded}
 	leastRequestFields       = fields{"choice_count": decoded, "active_request_bias": decoded, "slow_start_config": decoded, "locality_lb_config": decoded, "enable_full_scan": onlyFalse}
 	legacyLeastRequestFields = fields{"choice_count": decoded, "active_request_bias": decoded, "slow_start_config": decoded}
 	legacyRoundRobinFields   = fields{"slow_start_config": decoded}
@@ -57,13 +57,14 @@ var (
 // and of the locality part of common_lb_config.
 func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 	out.ChoiceCount, out.ActiveRequestBias = config.DefaultLeastRqChoices, 1
-	out.PanicThreshold = config.DefaultPanicThreshold
+	out.PanicThreshold, out.ZoneAware = config.DefaultPanicThreshold, defaultZoneAware
 	if common := c.GetCommonLbConfig(); common != nil {
 		a.in("common_lb_config").only(common, commonLBFields)
 		if p := common.GetHealthyPanicThreshold(); p != nil {
 			out.PanicThreshold = uint32(math.Round(p.GetValue()))
 		}
 		out.LocalityWeighted = common.GetLocalityWeightedLbConfig() != nil
+		out.ZoneAware = a.in("common_lb_config").legacyZoneAware(common.GetZoneAwareLbConfig())
 		out.IgnoreNewHosts = common.GetIgnoreNewHostsUntilFirstHc()
 		out.CloseOnHostSetChange = common.GetCloseConnectionsOnHostSetChange()
 	}
@@ -71,7 +72,7 @@ func (a *at) balancing(c *clusterv3.Cluster, out *config.Cluster) {
 		return
 	}
 	if policy := c.GetLoadBalancingPolicy(); policy != nil {
-		out.LocalityWeighted = false
+		out.LocalityWeighted, out.ZoneAware = false, defaultZoneAware
 		a.in("load_balancing_policy").policy(policy, out, false)
 		return
 	}
@@ -220,4 +221,5 @@ func (a *at) locality(c *commonlbv3.LocalityLbConfig, out *config.Cluster, inLoc
 	}
 	place.only(c, localityLBFields)
 	out.LocalityWeighted = c.GetLocalityWeightedLbConfig() != nil
+	out.ZoneAware = place.zoneAware(c.GetZoneAwareLbConfig())
 }

@@ -16,7 +16,7 @@ func defaultCluster() *config.Cluster {
 	thresholds := config.Thresholds{MaxConnections: 1024, MaxPending: 1024, MaxRequests: 1024, MaxRetries: 3}
 	return &config.Cluster{
 		Name: "c", ConnectTimeout: 5 * time.Second, BufferLimit: 1 << 20, MaxHeaderKB: 60, MaxHeaderCount: 100,
-		ChoiceCount: 2, ActiveRequestBias: 1, PanicThreshold: 50, DNSRefresh: 5 * time.Second,
+		ChoiceCount: 2, ActiveRequestBias: 1, PanicThreshold: 50, ZoneAware: config.ZoneAware{Enabled: 100, MinClusterSize: 6}, DNSRefresh: 5 * time.Second,
 		Breakers: thresholds, HighBreakers: thresholds, IdleTimeout: time.Hour,
 		Assignment: &config.ClusterLoadAssignment{Name: "c", Overprovision: 140},
 	}
@@ -66,8 +66,20 @@ func TestCluster(t *testing.T) {
 			c.Assignment.Localities = []config.LocalityEndpoints{{Endpoints: []config.Endpoint{{Address: config.Address{IP: "::1", Port: 80}, Weight: 1}}}}
 		}},
 		"lb_policy least request": {"lb_policy: LEAST_REQUEST\nleast_request_lb_config: {choice_count: 5, active_request_bias: {default_value: 0.5, runtime_key: k}}", func(c *config.Cluster) { c.LB, c.ChoiceCount, c.ActiveRequestBias = config.LeastRequest, 5, 0.5 }},
-		"lb_policy random":        {"lb_policy: RANDOM", func(c *config.Cluster) { c.LB = config.Random }},
-		"common_lb_config":        {"common_lb_config: {healthy_panic_threshold: {value: 33.6}, locality_weighted_lb_config: {}, update_merge_window: 1s}", func(c *config.Cluster) { c.PanicThreshold, c.LocalityWeighted = 34, true }},
+		"zone aware": {"common_lb_config: {zone_aware_lb_config: {routing_enabled: {value: 12.6}, min_cluster_size: 0, fail_traffic_on_panic: true}}",
+			func(c *config.Cluster) { c.ZoneAware = config.ZoneAware{Enabled: 13, FailOnPanic: true} }},
+		"zone aware policy": {"common_lb_config: {zone_aware_lb_config: {min_cluster_size: 1}}\n" + policies("- typed_extension_config: {name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random, locality_lb_config: {zone_aware_lb_config: {min_cluster_size: 3, force_local_zone: {min_size: 2}, locality_basis: HEALTHY_HOSTS_WEIGHT}}}}"),
+			func(c *config.Cluster) {
+				c.LB, c.ZoneAware = config.Random, config.ZoneAware{Enabled: 100, MinClusterSize: 3, ForceLocal: 2, ByWeight: true}
+			}},
+		"zone aware policy, forced": {"common_lb_config: {zone_aware_lb_config: {min_cluster_size: 1}}\n" + policies("- typed_extension_config: {name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, locality_lb_config: {zone_aware_lb_config: {force_locality_direct_routing: true}}}}"),
+			func(c *config.Cluster) {
+				c.ZoneAware = config.ZoneAware{Enabled: 100, MinClusterSize: 6, ForceLocal: 1}
+			}},
+		"zone aware policy without a size": {policies("- typed_extension_config: {name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, locality_lb_config: {zone_aware_lb_config: {force_local_zone: {min_size: 0}}}}}"),
+			func(c *config.Cluster) { c.ZoneAware.ForceLocal = 1 }},
+		"lb_policy random": {"lb_policy: RANDOM", func(c *config.Cluster) { c.LB = config.Random }},
+		"common_lb_config": {"common_lb_config: {healthy_panic_threshold: {value: 33.6}, locality_weighted_lb_config: {}, update_merge_window: 1s}", func(c *config.Cluster) { c.PanicThreshold, c.LocalityWeighted = 34, true }},
 		"first supported policy": {policies(`
 - typed_extension_config: {name: x, typed_config: {"@type": type.googleapis.com/no.such.Policy, field: 1}}
 - typed_extension_config: {name: p2, typed_config: {"@type": ` + leastRequest + `, choice_count: 3, locality_lb_config: {locality_weighted_lb_config: {}}}}
@@ -184,7 +196,6 @@ func TestClusterRefused(t *testing.T) {
 		"lb_policy: LOAD_BALANCING_POLICY_CONFIG":                                                        "load_balancing_policy: must be set with lb_policy LOAD_BALANCING_POLICY_CONFIG",
 		"least_request_lb_config: {choice_count: 2000}":                                                  "least_request_lb_config.choice_count: 2000 must be from 2 to 1024",
 		"least_request_lb_config: {active_request_bias: {default_value: -1, runtime_key: k}}":            "least_request_lb_config.active_request_bias.default_value: -1 must be a number that is not negative",
-		"common_lb_config: {zone_aware_lb_config: {}}":                                                   "common_lb_config.zone_aware_lb_config: is not supported",
 		"circuit_breakers: {thresholds: [{}, {}]}":                                                       "circuit_breakers.thresholds[1].priority: DEFAULT is listed twice",
 		"circuit_breakers: {per_host_thresholds: [{max_connections: 1}]}":                                "circuit_breakers.per_host_thresholds[0]: is not supported",
 		"http2_protocol_options: {max_concurrent_streams: 0}":                                            "http2_protocol_options.max_concurrent_streams: value must be inside range [1, 2147483647]",
@@ -198,7 +209,6 @@ func TestClusterRefused(t *testing.T) {
 		"transport_socket: {name: tls, typed_config: {'@type': type.googleapis.com/no.Tls}}":             "transport_socket: 'tls' with type URL 'type.googleapis.com/no.Tls' is not supported, only envoy.transport_sockets.raw_buffer",
 		policy(leastRequest + ", selection_method: FULL_SCAN"):                                           policyPath + "selection_method: FULL_SCAN is not supported",
 		policy(leastRequest + ", enable_full_scan: true"):                                                policyPath + "enable_full_scan: true is not supported, only false",
-		policy(leastRequest + ", locality_lb_config: {zone_aware_lb_config: {}}"):                        policyPath + "locality_lb_config.zone_aware_lb_config: is not supported",
 		policy("type.googleapis.com/no.Such"):                                                            "load_balancing_policy.policies: cluster: didn't find a registered load balancer factory implementation for cluster: 'c' with names from [p]; their type URLs are 'type.googleapis.com/no.Such', supported are round_robin, least_request, random, client_side_weighted_round_robin, wrr_locality over one of them, ring_hash, maglev, override_host and subset",
 		endpointsOf + "example.com, port_value: 80}}}":                                                   "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address: example.com (a name needs a cluster of type STRICT_DNS)",
 		"type: STRICT_DNS\n" + endpointsOf + "'a b', port_value: 80}}}":                                  `load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "a b" is neither an IP address nor a host name`,
