@@ -197,6 +197,7 @@ type HTTPConnectionManager struct {
 	Via          string
 
 	AccessLogs []*AccessLog
+	LocalReply *LocalReply // nil without
 
 	ForwardClientCert ForwardClientCert
 	ClientCertDetails ClientCertDetails

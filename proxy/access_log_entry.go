@@ -66,9 +66,9 @@ func (c *connection) tellEnd(e *accesslog.Entry) {
 	c.logs = nil
 }
 
-// keepFailure keeps for the access logs why a connection to a host could not be made.
+// keepFailure keeps for the access logs, and for what answers are made of, why a connection to a host could not be made.
 func (x *exchange) keepFailure(err error) {
-	if x.logs != nil {
+	if x.logs != nil || x.manager.localReply != nil {
 		x.transportFailure = transportFailure(err)
 	}
 }
@@ -95,9 +95,14 @@ func (x *exchange) keepTrailers(trailers *message.Fields) {
 	}
 }
 
-// log tells the access logs of the end of the stream. The entry is the worker's, so that the telling costs no allocation.
+// log tells the access logs of the end of the stream.
 func (x *exchange) log(status int) {
-	e := x.conn.entry(config.LogDownstreamEnd, x.flags, x.started)
+	x.logs.tell(x.entry(config.LogDownstreamEnd, status))
+}
+
+// entry returns what access logs are told of the request. It is the worker's, so that the telling costs no allocation.
+func (x *exchange) entry(t config.LogType, status int) *accesslog.Entry {
+	e := x.conn.entry(t, x.flags, x.started)
 	e.Request, e.Status, e.Details, e.DownstreamRemote = &x.request, status, x.details, x.client()
 	e.Route, e.Cluster, e.Attempts = x.routeName(), x.clusterName(), x.attempts
 	e.HealthCheck, e.Random = x.healthCheck, x.random
@@ -120,7 +125,7 @@ func (x *exchange) log(status int) {
 		e.VirtualHost = x.route.VirtualHost.Name
 	}
 	logHost(e, x.lease.Host())
-	x.logs.tell(e)
+	return e
 }
 
 // marks are when parts of an exchange came to pass, for access logs, in nanoseconds on the loop's clock; 0 is unset. What is of the

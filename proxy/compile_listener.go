@@ -14,6 +14,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener/match"
+	"github.com/penguintechinc/marchproxy-alb/proxy/localreply"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
@@ -72,8 +73,9 @@ type compiledManager struct {
 	via        []byte
 	filters    []*filter.Entry
 	accessLogs []compiledLog
-	table      *compiledTable  // nil while the routes are not known: every request finds no route
-	scopes     *compiledScopes // instead of table, nil without
+	localReply *localreply.Rewriter // nil without local_reply_config
+	table      *compiledTable       // nil while the routes are not known: every request finds no route
+	scopes     *compiledScopes      // instead of table, nil without
 }
 
 func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
@@ -318,6 +320,10 @@ func compileManager(m *compiledManager, c, prev *compiled, id *chainIdentity, pr
 	m.http2.Underscores = http2.UnderscoreAction(cfg.Underscores)
 	m.http2.MaxPrematureResets = snapshot.Runtime.MaxPrematureResets()
 	m.http2.PrematureResetAge = snapshot.Runtime.PrematureResetAge()
+	var err error
+	if m.localReply, err = localreply.Compile(cfg.LocalReply, snapshot.Runtime); err != nil {
+		return fmt.Errorf("local_reply_config: %w", err)
+	}
 	m.serverName = []byte(cfg.ServerName)
 	m.via = []byte(cfg.Via)
 	for _, block := range cfg.InternalAddresses {

@@ -277,20 +277,15 @@ func (x *exchange) mutateResponseFields() {
 	if millis, ok := x.serviceMillis(); ok && !x.manager.config.Router.SuppressEnvoyHeaders {
 		fields.Set(message.NameXEnvoyUpstreamServiceTime, x.arenaInt(millis))
 	}
-	x.mutateForClient()
+	x.mutateByRoute()
+	x.finishResponseFields()
 }
 
-// mutateReplyFields does the same for an answer of our own.
-func (x *exchange) mutateReplyFields() {
+// mutateByRoute applies what the route, if there is one, changes in the response.
+func (x *exchange) mutateByRoute() {
 	if x.route == nil {
-		x.finishResponseFields()
 		return
 	}
-	x.mutateForClient()
-}
-
-// mutateForClient applies what the route changes in the response.
-func (x *exchange) mutateForClient() {
 	if x.attempts > 0 && x.route.VirtualHost.Config.IncludeAttemptCountInResponse {
 		x.response.Fields.Set(message.NameXEnvoyAttemptCount, x.arenaInt(int64(x.attempts)))
 	}
@@ -299,7 +294,6 @@ func (x *exchange) mutateForClient() {
 		ctx.Response = &x.response
 		x.route.MutateResponse(&ctx, x.target, &x.arena)
 	}
-	x.finishResponseFields()
 }
 
 // finishResponseFields sets what the connection manager says of itself.

@@ -15,18 +15,25 @@ const grpcDeadlineExceeded = 4
 func (x *exchange) makeGRPC(body string) {
 	resp := &x.response
 	resp.Fields.Set(message.NameContentType, valueGRPC)
-	status := answers[x.verdict].grpc
-	if x.verdict == verdictFilterReply {
-		status = x.filterReplied.GRPCStatus
+	if !resp.Fields.Has(message.NameGRPCStatus) {
+		resp.Fields.Set(message.NameGRPCStatus, x.arenaInt(x.grpcStatus()))
 	}
-	if status == 0 {
-		status = message.GRPCStatus(resp.Status)
-	}
-	resp.Fields.Set(message.NameGRPCStatus, x.arenaInt(status))
 	if body != "" {
 		start := len(x.arena)
 		x.arena = message.AppendPercentEncoded(x.arena, body)
 		resp.Fields.Set(message.NameGRPCMessage, x.added(start))
 	}
 	resp.Status = 200
+}
+
+// grpcStatus returns the gRPC status of the answer in x.response.
+func (x *exchange) grpcStatus() int64 {
+	status := answers[x.verdict].grpc
+	if x.verdict == verdictFilterReply {
+		status = x.filterReplied.GRPCStatus
+	}
+	if status == 0 {
+		status = message.GRPCStatus(x.response.Status)
+	}
+	return status
 }

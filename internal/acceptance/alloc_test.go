@@ -107,6 +107,13 @@ func TestNoAllocations(t *testing.T) {
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},
+		{"local reply", busy, "", func(s *harness.Setup) {
+			s.Clusters[0].Assignment = &config.ClusterLoadAssignment{}
+			s.HTTP().LocalReply = &config.LocalReply{
+				Mappers: []config.ReplyMapper{{Filter: flagged("UH"), Status: 500, Add: []config.HeaderValue{{Name: "x-code", Value: "%RESPONSE_CODE%"}}}},
+				Format:  jsonReply(map[string]any{"status": "%RESPONSE_CODE%", "body": "%LOCAL_REPLY_BODY%"}),
+			}
+		}},
 		{"no host", harness.Get("/"), "", func(s *harness.Setup) { s.Clusters[0].Assignment = &config.ClusterLoadAssignment{} }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -61,6 +61,7 @@ var inPart = map[string]string{
 	"Cluster.type":                                       "`STATIC`, `STRICT_DNS`, `LOGICAL_DNS`, `EDS`, `ORIGINAL_DST`",
 	"Cluster.typed_extension_protocol_options":           "`HttpProtocolOptions`",
 	"DirectResponseAction.body":                          "`inline_string`, `inline_bytes`",
+	"ResponseMapper.body":                                "`inline_string`, `inline_bytes`",
 	"DynamicResources.cds_config":                        "`ads`",
 	"DynamicResources.lds_config":                        "`ads`",
 	"EdsClusterConfig.eds_config":                        "`ads`, `self`",
@@ -124,6 +125,7 @@ var sides = map[string]string{
 	"logClusterFields":       "of a log server",
 	"logFormatFields":        "of an access log",
 	"bodyFormatFields":       "of a direct response",
+	"replyFormatFields":      "of local replies",
 }
 
 // TestCompatibility compares the generated parts of docs/compatibility.md with the decoders.

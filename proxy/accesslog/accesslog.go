@@ -10,7 +10,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
-// Entry is what is known of a request when it has ended. All that it refers to is borrowed for the call that it is handed to.
+// Entry is what is known of a request or a connection, when it has ended in most cases. All that it refers to is borrowed for the call that it is handed to.
 type Entry struct {
 	Type config.LogType
 
@@ -24,6 +24,10 @@ type Entry struct {
 	Route    string
 	Cluster  string
 	Attempts int // to get a response
+
+	// LocalReply says that the answer is one of the proxy's own which is yet to be sent, and LocalReplyBody is its body so far.
+	LocalReply     bool
+	LocalReplyBody string
 
 	HealthCheck bool   // the request is one, as the filter health_check has found
 	Random      uint64 // drawn for the request
@@ -57,7 +61,7 @@ type Entry struct {
 }
 
 // OfRequest reports whether e is of a request, and not of a connection.
-func (e *Entry) OfRequest() bool { return e.Type == config.LogDownstreamEnd }
+func (e *Entry) OfRequest() bool { return e.LocalReply || e.Type == config.LogDownstreamEnd }
 
 // Server is where a log server is.
 type Server struct {

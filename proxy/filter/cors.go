@@ -37,7 +37,7 @@ func (s *corsStream) RequestHead(req *message.Request) *Reply {
 	if !preflight {
 		return nil
 	}
-	s.reply = Reply{Status: 200, Details: cors.Details, Fields: fields}
+	s.reply = Reply{Status: 200, Details: cors.Details, Fields: fields, Response: true}
 	return &s.reply
 }
 

@@ -71,6 +71,7 @@ type Reply struct {
 	// GRPCStatus is for a client of gRPC, 0 where it follows from Status.
 	GRPCStatus int64
 	Fault      bool // it was injected
+	Response   bool // it is a response like that of a host, and no local reply
 
 	// Wait says that there is no answer yet: when that time has passed, the Stream, which is a Waiter, is asked again.
 	Wait time.Duration

@@ -18,7 +18,7 @@ type Mirror struct {
 	clusterField requestField                  // cluster_header
 	clusterIndex func(name string) (int, bool) // nil without cluster_header
 
-	mutations []*mutations
+	mutations MutationList
 }
 
 // mirrors compiles the mirror policies of one level; those that no request falls into are left out.
@@ -38,12 +38,9 @@ func (c *compiler) mirrors(list []config.MirrorPolicy) ([]Mirror, error) {
 			return nil, fmt.Errorf("request_mirror_policies[%d]: host_rewrite_literal %q: spaces and control characters are not allowed",
 				i, list[i].HostRewrite)
 		}
-		for j := range list[i].Mutations {
-			request, _, err := compileMutations(&list[i].Mutations[j])
-			if err != nil {
-				return nil, fmt.Errorf("request_mirror_policies[%d]: %w", i, err)
-			}
-			m.mutations = append(m.mutations, request)
+		var err error
+		if m.mutations, err = CompileMutationList(list[i].Mutations); err != nil {
+			return nil, fmt.Errorf("request_mirror_policies[%d]: request_headers_mutations%w", i, err)
 		}
 		compiled = append(compiled, m)
 	}
@@ -85,12 +82,7 @@ func (m *Mirror) Cluster(req *message.Request) int {
 // Mutate makes ctx.Request, a copy of the request to the target, what the mirror is to see. What it adds is appended to *arena as
 // in Route.MutateRequest.
 func (m *Mirror) Mutate(ctx *MutationContext, r *Route, target *Target, arena *[]byte) {
-	if len(m.mutations) > 0 {
-		run := mutationRun{ctx: ctx, route: r, target: target, arena: arena, request: ctx.Request, fields: &ctx.Request.Fields}
-		for _, step := range m.mutations {
-			run.level(step)
-		}
-	}
+	m.mutations.MutateRequest(ctx, r, target, arena)
 	switch {
 	case m.config.HostRewrite != "":
 		start := len(*arena)

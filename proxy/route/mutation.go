@@ -158,8 +158,8 @@ func (r *Route) MutateResponse(ctx *MutationContext, target *Target, arena *[]by
 // mutationRun is one call of MutateRequest or MutateResponse.
 type mutationRun struct {
 	ctx     *MutationContext
-	route   *Route
-	target  *Target
+	route   *Route  // nil for none, and then without levels
+	target  *Target // nil for none
 	arena   *[]byte
 	request *message.Request // nil when fields are a response's
 	fields  *message.Fields
@@ -169,11 +169,15 @@ func (m *mutationRun) levels(target *mutations, others []*mutations) {
 	if target != nil && !m.route.mostSpecificLast {
 		m.level(target)
 	}
-	for _, level := range others {
-		m.level(level)
-	}
+	m.all(others)
 	if target != nil && m.route.mostSpecificLast {
 		m.level(target)
+	}
+}
+
+func (m *mutationRun) all(levels []*mutations) {
+	for _, level := range levels {
+		m.level(level)
 	}
 }
 

@@ -227,8 +227,14 @@ func (o *operator) appendWhole(dst []byte, m *mutationRun) []byte {
 	case opHostname:
 		return append(dst, ctx.Hostname...)
 	case opRouteName:
+		if m.route == nil {
+			return dst
+		}
 		return append(dst, m.route.Name...)
 	case opVirtualHostName:
+		if m.route == nil {
+			return dst
+		}
 		return append(dst, m.route.VirtualHost.Name...)
 	case opUpstreamCluster:
 		if m.target == nil {

@@ -22,8 +22,7 @@ var (
 		"stream_idle_timeout": decoded, "request_timeout": decoded, "request_headers_timeout": decoded,
 		"drain_timeout": decoded, "delayed_close_timeout": decoded, "http2_protocol_options": decoded,
 		"stream_error_on_invalid_http_message": decoded, "forward_client_cert_details": decoded,
-		"access_log":                      decoded,
-		"set_current_client_cert_details": decoded,
+		"access_log": decoded, "set_current_client_cert_details": decoded, "local_reply_config": decoded,
 
 		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
 		"add_proxy_protocol_connection_state": noEffect, "record_route_resolution_stats": noEffect,
@@ -61,6 +60,7 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 		Via:          hcm.GetVia(),
 
 		AccessLogs: a.accessLogs(hcm.GetAccessLog()),
+		LocalReply: a.in("local_reply_config").localReply(hcm.GetLocalReplyConfig()),
 
 		ForwardClientCert: a.in("forward_client_cert_details").forwardClientCert(hcm.GetForwardClientCertDetails()),
 		ClientCertDetails: a.in("set_current_client_cert_details").clientCertDetails(hcm.GetSetCurrentClientCertDetails()),

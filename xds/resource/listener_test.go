@@ -150,7 +150,6 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"access log timeout": {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: l, grpc_service: {envoy_grpc: {cluster_name: c}, timeout: 1s}}}}]" + rds + router,
 			"access_log[0].typed_config.common_config.grpc_service.timeout: is not supported"},
 		"tracing":          {"tracing: {}" + rds + router, "tracing: is not supported"},
-		"local replies":    {"local_reply_config: {}" + rds + router, "local_reply_config: is not supported"},
 		"client certs":     {"set_current_client_cert_details: {issuer: true}" + rds + router, "set_current_client_cert_details.issuer: is not supported"},
 		"http3":            {"http3_protocol_options: {}" + rds + router, "http3_protocol_options: is not supported"},
 		"scheme":           {"scheme_header_transformation: {scheme_to_overwrite: http}" + rds + router, "scheme_header_transformation: is not supported"},

@@ -56,8 +56,13 @@ func (a *at) streamAccessLog(path string, f *corev3.SubstitutionFormatString) *c
 	return out
 }
 
-func (a *at) substitutionFormat(f *corev3.SubstitutionFormatString) (out config.LogFormat) {
+func (a *at) substitutionFormat(f *corev3.SubstitutionFormatString) config.LogFormat {
 	a.only(f, logFormatFields)
+	return a.logFormatOf(f)
+}
+
+// logFormatOf decodes the format itself.
+func (a *at) logFormatOf(f *corev3.SubstitutionFormatString) (out config.LogFormat) {
 	out.OmitEmpty = f.GetOmitEmptyValues()
 	a.formatters(f.GetFormatters())
 	switch text := f.GetFormat().(type) {

@@ -3,6 +3,7 @@ package formatter
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
@@ -32,10 +33,22 @@ func Compile(f *config.LogFormat) (*Formatter, error) {
 // Append appends the line of an entry, which ends as the format does, and with a line feed in JSON. It allocates nothing but for
 // the growth of dst.
 func (f *Formatter) Append(dst []byte, e *accesslog.Entry) []byte {
+	return f.append(dst, e, math.MaxInt)
+}
+
+// AppendAtMost is Append for a line of limited length, in bytes. ok is false when it gets longer, and then what was appended is no line.
+func (f *Formatter) AppendAtMost(dst []byte, e *accesslog.Entry, length int) (out []byte, ok bool) {
+	limit := len(dst) + length
+	out = f.append(dst, e, limit)
+	return out, len(out) <= limit
+}
+
+// append appends the line, and not much more of one that makes dst longer than limit.
+func (f *Formatter) append(dst []byte, e *accesslog.Entry, limit int) []byte {
 	if f.json != nil {
-		return append(f.json.appendObject(dst, e, f.omitEmpty), '\n')
+		return append(f.json.appendObject(dst, e, f.omitEmpty, limit), '\n')
 	}
-	return f.text.append(dst, e, f.omitEmpty)
+	return f.text.append(dst, e, f.omitEmpty, limit)
 }
 
 // text is a row of constants and operators.
@@ -65,9 +78,10 @@ func compileText(s string) (text, error) {
 	return out, nil
 }
 
-// append appends the text. An operator without a value is "-", or nothing with omitEmpty.
-func (t text) append(dst []byte, e *accesslog.Entry, omitEmpty bool) []byte {
-	for i := range t {
+// append appends the text, as far as it gets until dst is longer than limit. An operator without a value is "-", or nothing with
+// omitEmpty.
+func (t text) append(dst []byte, e *accesslog.Entry, omitEmpty bool, limit int) []byte {
+	for i := 0; i < len(t) && len(dst) <= limit; i++ {
 		p := &t[i]
 		if p.literal != nil {
 			dst = append(dst, p.literal...)

@@ -309,3 +309,28 @@ func TestAppendAllocates(t *testing.T) {
 		}
 	}
 }
+
+// TestAppendAtMost holds that a line is whole up to its limit, and that one which is longer stops soon after it.
+func TestAppendAtMost(t *testing.T) {
+	e := &accesslog.Entry{Request: &message.Request{Path: []byte("/0123456789")}}
+	path := "%REQ(:PATH)%"
+	for name, format := range map[string]*config.LogFormat{
+		"text": {Text: path + path + path},
+		"JSON": {JSON: map[string]any{"a": path, "b": []any{path, path}, "c": map[string]any{"d": path}}},
+	} {
+		f, err := Compile(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := string(f.Append([]byte("before"), e))
+		for limit := range len(whole) {
+			got, ok := f.AppendAtMost([]byte("before"), e, limit)
+			if fits := len(whole)-len("before") <= limit; ok != fits || ok && string(got) != whole {
+				t.Errorf("%s: at most %d: got %q, %v of %q", name, limit, got, ok, whole)
+			}
+			if most := len("before") + limit + len(`,"b":["/0123456789"]}]`) + 1; len(got) > most {
+				t.Errorf("%s: at most %d: got %d bytes", name, limit, len(got))
+			}
+		}
+	}
+}

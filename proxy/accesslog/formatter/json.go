@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"unicode/utf8"
 
@@ -73,7 +74,7 @@ func (c *jsonCompiler) value(key string, v any) (*node, error) {
 		}
 		n := &node{key: key, text: t, typed: len(t) == 1 && t[0].literal == nil}
 		if len(t) == 0 || len(t) == 1 && !n.typed {
-			n.constant = append(escapeTail(t.append([]byte{'"'}, nil, false), 1), '"')
+			n.constant = append(escapeTail(t.append([]byte{'"'}, nil, false, math.MaxInt), 1), '"')
 		}
 		return n, nil
 	default:
@@ -82,8 +83,9 @@ func (c *jsonCompiler) value(key string, v any) (*node, error) {
 	}
 }
 
-// appendObject appends the members of n with what is around them. With omitEmpty those of no value are left out.
-func (n *node) appendObject(dst []byte, e *accesslog.Entry, omitEmpty bool) []byte {
+// appendObject appends the members of n with what is around them, as far as it gets until dst is longer than limit. With omitEmpty
+// those of no value are left out.
+func (n *node) appendObject(dst []byte, e *accesslog.Entry, omitEmpty bool, limit int) []byte {
 	begin, end := byte('{'), byte('}')
 	if n.list {
 		begin, end = '[', ']'
@@ -91,13 +93,16 @@ func (n *node) appendObject(dst []byte, e *accesslog.Entry, omitEmpty bool) []by
 	dst = append(dst, begin)
 	first := true
 	for _, m := range n.members {
+		if len(dst) > limit {
+			return dst
+		}
 		before := len(dst)
 		if !first {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, m.key...)
 		var set bool
-		if dst, set = m.append(dst, e, omitEmpty); set || !omitEmpty {
+		if dst, set = m.append(dst, e, omitEmpty, limit); set || !omitEmpty {
 			first = false
 			continue
 		}
@@ -107,15 +112,15 @@ func (n *node) appendObject(dst []byte, e *accesslog.Entry, omitEmpty bool) []by
 }
 
 // append appends the value; set is false for null, which stands for an operator without a value.
-func (n *node) append(dst []byte, e *accesslog.Entry, omitEmpty bool) (out []byte, set bool) {
+func (n *node) append(dst []byte, e *accesslog.Entry, omitEmpty bool, limit int) (out []byte, set bool) {
 	switch {
 	case n.constant != nil:
 		return append(dst, n.constant...), true
 	case n.text == nil:
-		return n.appendObject(dst, e, omitEmpty), true
+		return n.appendObject(dst, e, omitEmpty, limit), true
 	case !n.typed:
 		start := len(dst) + 1
-		dst = n.text.append(append(dst, '"'), e, omitEmpty)
+		dst = n.text.append(append(dst, '"'), e, omitEmpty, limit)
 		return append(escapeTail(dst, start), '"'), true
 	}
 	op, start := &n.text[0].operator, len(dst)

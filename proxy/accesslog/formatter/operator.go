@@ -229,8 +229,8 @@ func textOperator(name string) func(dst []byte, e *accesslog.Entry) ([]byte, boo
 		}
 	case "UNIQUE_ID":
 		return func(dst []byte, _ *accesslog.Entry) ([]byte, bool) { return appendUUID(dst), true }
-	case "LOCAL_REPLY_BODY": // which access logs are not told, in Envoy either
-		return func(dst []byte, _ *accesslog.Entry) ([]byte, bool) { return dst, true }
+	case "LOCAL_REPLY_BODY": // empty for access logs, in Envoy too
+		return func(dst []byte, e *accesslog.Entry) ([]byte, bool) { return append(dst, e.LocalReplyBody...), true }
 	case "ROUNDTRIP_DURATION", "TRACE_ID", "CUSTOM_FLAGS": // of QUIC, of tracing, of extensions
 		return func(dst []byte, _ *accesslog.Entry) ([]byte, bool) { return dst, false }
 	case "UPSTREAM_CLUSTER", "UPSTREAM_CLUSTER_RAW":
