@@ -15,7 +15,8 @@ import (
 // path to the message that has them, and their numbers, which is all that the wire tells. At most 32 are named.
 func Unknown(m proto.Message) []string {
 	var w unknownWalk
-	w.message(m.ProtoReflect(), 0)
+	w.field = w.visit
+	w.message(m.ProtoReflect())
 	slices.Sort(w.found)
 	return w.found
 }
@@ -24,8 +25,12 @@ func Unknown(m proto.Message) []string {
 // to tell, and most messages have nothing.
 type unknownWalk struct {
 	found []string
-	// at is the way from the outermost message to the one that is looked at.
-	at []place
+	// at is the way from the outermost message to the one that is looked at, which is under depth others: those that Any packs
+	// count too.
+	at    []place
+	depth int
+	// field is visit, made a value once instead of for each of many messages.
+	field func(protoreflect.FieldDescriptor, protoreflect.Value) bool
 }
 
 // place is a step of a way: a message in a field.
@@ -48,47 +53,53 @@ func (w *unknownWalk) path() (path string) {
 	return path
 }
 
-// inner looks at the message at p.
-func (w *unknownWalk) inner(m protoreflect.Message, p place, depth int) {
-	w.at = append(w.at, p)
-	w.message(m, depth)
-	w.at = w.at[:len(w.at)-1]
-}
-
-// message looks at m, which is under depth others; those that Any packs count too.
-func (w *unknownWalk) message(m protoreflect.Message, depth int) {
-	if len(w.found) >= maxNotes || depth > maxDepth {
+// message looks at m.
+func (w *unknownWalk) message(m protoreflect.Message) {
+	if len(w.found) >= maxNotes || w.depth > maxDepth {
 		return
 	}
 	if raw := m.GetUnknown(); len(raw) > 0 {
 		w.fields(m, raw, w.path())
 	}
-	if packed, ok := m.Interface().(*anypb.Any); ok {
-		if inner, err := packed.UnmarshalNew(); err == nil {
-			w.message(inner.ProtoReflect(), depth+1)
-		}
+	w.depth++
+	defer func() { w.depth-- }()
+	packed, ok := m.Interface().(*anypb.Any)
+	if !ok {
+		m.Range(w.field)
 		return
 	}
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case fd.IsMap():
-			if fd.MapValue().Message() == nil {
-				break
-			}
-			v.Map().Range(func(key protoreflect.MapKey, v protoreflect.Value) bool {
-				w.inner(v.Message(), place{field: fd, key: key}, depth+1)
-				return true
-			})
-		case fd.Message() == nil:
-		case fd.IsList():
-			for i := range v.List().Len() {
-				w.inner(v.List().Get(i).Message(), place{field: fd, index: i}, depth+1)
-			}
-		default:
-			w.inner(v.Message(), place{field: fd}, depth+1)
+	if inner, err := packed.UnmarshalNew(); err == nil {
+		w.message(inner.ProtoReflect())
+	}
+}
+
+// visit looks at the messages in a field.
+func (w *unknownWalk) visit(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	switch {
+	case fd.IsMap():
+		if fd.MapValue().Message() == nil {
+			break
 		}
-		return true
-	})
+		v.Map().Range(func(key protoreflect.MapKey, v protoreflect.Value) bool {
+			w.inner(v.Message(), place{field: fd, key: key})
+			return true
+		})
+	case fd.Message() == nil:
+	case fd.IsList():
+		for list, i := v.List(), 0; i < list.Len(); i++ {
+			w.inner(list.Get(i).Message(), place{field: fd, index: i})
+		}
+	default:
+		w.inner(v.Message(), place{field: fd})
+	}
+	return true
+}
+
+// inner looks at the message at p.
+func (w *unknownWalk) inner(m protoreflect.Message, p place) {
+	w.at = append(w.at, p)
+	w.message(m)
+	w.at = w.at[:len(w.at)-1]
 }
 
 // fields notes the unknown fields of m itself.
