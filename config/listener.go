@@ -204,6 +204,7 @@ type HTTPConnectionManager struct {
 
 	UseRemoteAddress          bool
 	XFFNumTrustedHops         uint32
+	OriginalIPs               []OriginalIP // original_ip_detection_extensions, in order; with neither of the two before
 	SkipXFFAppend             bool
 	InternalAddresses         []string // CIDR blocks of internal_address_config; none by default
 	InternalUnixSockets       bool     // clients on Unix domain sockets are internal (internal_address_config)

@@ -64,18 +64,19 @@ func (id *chainIdentity) isDefault() bool { return id.listener.Default == id.con
 
 // compiledManager is an HTTP connection manager made ready.
 type compiledManager struct {
-	config     *config.HTTPConnectionManager
-	routes     *config.RouteConfiguration // of table
-	limits     *http1.Limits
-	http2      *http2.Options
-	internal   []netip.Prefix
-	serverName []byte
-	via        []byte
-	filters    []*filter.Entry
-	accessLogs []compiledLog
-	localReply *localreply.Rewriter // nil without local_reply_config
-	table      *compiledTable       // nil while the routes are not known: every request finds no route
-	scopes     *compiledScopes      // instead of table, nil without
+	config      *config.HTTPConnectionManager
+	routes      *config.RouteConfiguration // of table
+	limits      *http1.Limits
+	http2       *http2.Options
+	internal    []netip.Prefix
+	originalIPs []originalIP // empty without original_ip_detection_extensions
+	serverName  []byte
+	via         []byte
+	filters     []*filter.Entry
+	accessLogs  []compiledLog
+	localReply  *localreply.Rewriter // nil without local_reply_config
+	table       *compiledTable       // nil while the routes are not known: every request finds no route
+	scopes      *compiledScopes      // instead of table, nil without
 }
 
 func (s *Server) compileListener(c, prev *compiled, cfg *config.Listener, undo *cleanup) (*compiledListener, error) {
@@ -326,6 +327,7 @@ func compileManager(m *compiledManager, c, prev *compiled, id *chainIdentity, pr
 	}
 	m.serverName = []byte(cfg.ServerName)
 	m.via = []byte(cfg.Via)
+	m.originalIPs = compileOriginalIPs(cfg.OriginalIPs)
 	for _, block := range cfg.InternalAddresses {
 		prefix, err := netip.ParsePrefix(block)
 		if err != nil {

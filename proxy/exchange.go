@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
@@ -79,7 +80,8 @@ type exchangeState struct {
 
 	retry retry
 
-	webSocketKey []byte // of a handshake that is made of another protocol's
+	detected     netip.AddrPort // the client, as original_ip_detection_extensions have found
+	webSocketKey []byte         // of a handshake that is made of another protocol's
 
 	// Time, in nanoseconds on the loop's clock; 0 is unset.
 	started      int64
@@ -109,7 +111,7 @@ type exchangeState struct {
 	internal      bool // the request comes from inside (internal_address_config)
 	healthCheck   bool // the request is one of this proxy
 	verdict       verdict
-	refused       refusal       // with verdictCodecError
+	refused       refusal       // with verdictCodecError, and the status of verdictNoOriginalIP
 	filterReplied *filter.Reply // with verdictFilterReply
 	routeVerdict  verdict       // what finding the route has come to
 	resumeAt      int64         // when the filters go on, with stageFilters

@@ -54,6 +54,8 @@ func (x *exchange) arenaReply(v verdict, body *string) {
 		if resp.Status >= 500 && resp.Status != 501 {
 			resp.Status = 400
 		}
+	case verdictNoOriginalIP:
+		resp.Status = x.refused.status
 	case verdictNoCluster:
 		if s := x.route.Config.Forward.ClusterNotFoundStatus; s != 0 {
 			resp.Status = s

@@ -28,7 +28,9 @@ func (x *exchange) prepare() verdict {
 		return v
 	}
 	x.normalizeHost(m)
-	x.mutateRequestFields(m)
+	if v := x.mutateRequestFields(m); v != verdictNone {
+		return v
+	}
 	v := x.findRoute()
 	if v == verdictNone && !x.upgradeAllowed(m) {
 		x.chain.http.Inc(stats.HTTPDownstreamRqWsOnNonWsRoute)

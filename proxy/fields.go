@@ -1,11 +1,8 @@
 package proxy
 
 import (
-	"bytes"
 	"encoding/hex"
-	"net/netip"
 	"strconv"
-	"unsafe"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
@@ -46,11 +43,13 @@ var (
 
 // mutateRequestFields makes the request's fields what the connection manager wants them to be: who the client is, whether
 // it may be believed, and the request's identity.
-func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
+func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) verdict {
 	fields := &x.request.Fields
 	fields.DelSet(&always)
 	x.setForwardedClientCert(m)
-	x.setForwardedFor(m)
+	if v := x.setForwardedFor(m); v != verdictNone {
+		return v
+	}
 	x.setForwardedProto(m)
 	if x.internal {
 		fields.Set(message.NameXEnvoyInternal, valueTrue)
@@ -73,6 +72,7 @@ func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) {
 	if x.request.ExpectContinue && m.Proxy100Continue {
 		fields.Add(message.NameExpect, valueContinue) // the codec took it out
 	}
+	return verdictNone
 }
 
 // setForwardedClientCert makes x-forwarded-client-cert what the connection manager wants it to be. Only a client that has shown a
@@ -90,103 +90,6 @@ func (x *exchange) setForwardedClientCert(m *config.HTTPConnectionManager) {
 	default:
 		fields.Set(message.NameXForwardedClientCert, x.conn.clientCertText(m.ClientCertDetails))
 	}
-}
-
-// setForwardedFor notes the client in x-forwarded-for and decides whether the request is internal: it has passed no other
-// proxy and comes from an address that is said to be ours.
-func (x *exchange) setForwardedFor(m *config.HTTPConnectionManager) {
-	fields := &x.request.Fields
-	passedOn := fields.Has(message.NameXForwardedFor)
-	if len(x.manager.internal) > 0 || m.InternalUnixSockets {
-		x.internal = x.isInternal(m, passedOn)
-	}
-	if client := x.conn.forwardedText(); m.UseRemoteAddress && !m.SkipXFFAppend && len(client) > 0 {
-		x.appendToList(message.NameXForwardedFor, client)
-	}
-}
-
-// externalAddress returns the text of the client's address as far as it is trusted.
-func (x *exchange) externalAddress(m *config.HTTPConnectionManager) []byte {
-	if m.XFFNumTrustedHops == 0 {
-		return x.conn.peerText()
-	}
-	start := len(x.arena)
-	x.arena = x.client().Addr().AppendTo(x.arena)
-	return x.added(start)
-}
-
-// client returns the client's address: what the last trusted proxy before us noted in x-forwarded-for, or the peer where
-// it noted nothing that is an address. A proxy that is trusted, or the listener itself with use_remote_address, has added
-// one entry each at the right.
-func (x *exchange) client() netip.AddrPort {
-	m, peer := x.manager.config, x.conn.remoteAddr()
-	back := int(m.XFFNumTrustedHops) + 1
-	if m.UseRemoteAddress {
-		if m.XFFNumTrustedHops == 0 {
-			return peer
-		}
-		if m.SkipXFFAppend {
-			back--
-		}
-	}
-	address, err := parseAddress(entryFromRight(&x.request.Fields, message.NameXForwardedFor, back))
-	if err != nil {
-		return peer
-	}
-	return netip.AddrPortFrom(address, 0)
-}
-
-// parseAddress is netip.ParseAddr without a copy of text. Its error must not be kept: it refers to text.
-func parseAddress(text []byte) (netip.Addr, error) {
-	return netip.ParseAddr(unsafe.String(unsafe.SliceData(text), len(text)))
-}
-
-// entryFromRight returns the entry of a list field that is the n-th from the right, over all its lines; 1 is the last. It
-// returns nil when there are fewer.
-func entryFromRight(fields *message.Fields, id message.NameID, n int) []byte {
-	lines := fields.All()
-	for i := len(lines) - 1; i >= 0; i-- {
-		if lines[i].ID != id {
-			continue
-		}
-		value := lines[i].Value
-		for {
-			comma := bytes.LastIndexByte(value, ',')
-			if n--; n == 0 {
-				return bytes.TrimSpace(value[comma+1:])
-			}
-			if comma < 0 {
-				break
-			}
-			value = value[:comma]
-		}
-	}
-	return nil
-}
-
-func (x *exchange) isInternal(m *config.HTTPConnectionManager, passedOn bool) bool {
-	client := x.conn.remoteAddr().Addr()
-	if m.UseRemoteAddress {
-		if !client.IsValid() { // on a Unix domain socket
-			return !passedOn && m.InternalUnixSockets
-		}
-		return !passedOn && x.inInternal(client)
-	}
-	value, ok := x.request.Fields.Get(message.NameXForwardedFor)
-	if !ok {
-		return false
-	}
-	client, err := parseAddress(value) // a list of several is not an address
-	return err == nil && x.inInternal(client)
-}
-
-func (x *exchange) inInternal(a netip.Addr) bool {
-	for _, block := range x.manager.internal {
-		if block.Contains(a.Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // setForwardedProto tells the origin how the client reached the first proxy that is trusted. That is also the scheme of a

@@ -18,7 +18,8 @@ const (
 	verdictNoRoute
 	verdictNoCluster
 	verdictTLSRequired
-	verdictMisdirected // RFC 9110 section 15.5.20
+	verdictMisdirected  // RFC 9110 section 15.5.20
+	verdictNoOriginalIP // the refusal has the status
 
 	// Answers the configuration asks for.
 	verdictDirectResponse
@@ -85,6 +86,7 @@ var answers = [verdictCount]answer{
 	verdictNoCluster:               {status: 503, flags: FlagNoClusterFound, details: "cluster_not_found"},
 	verdictTLSRequired:             {status: 301, details: "direct_response"},
 	verdictMisdirected:             {status: 421, body: "the host is not the server name of the TLS connection", details: "host_is_not_server_name"},
+	verdictNoOriginalIP:            {status: 403, details: "rejecting_because_detection_failed"},
 
 	verdictDirectResponse:         {details: "direct_response"},
 	verdictRedirect:               {details: "direct_response"},

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -54,6 +55,10 @@ func TestNoAllocations(t *testing.T) {
 		{"normalised path", harness.Get("/a/../b//c?d"), harness.OK("x"), normalised},
 		{"behind proxies", busy, harness.OK("x"), func(s *harness.Setup) { behind(s); loopback(s) }},
 		{"internal", harness.Get("/"), harness.OK("x"), loopback},
+		{"original address", busy, harness.OK("x"), func(s *harness.Setup) {
+			s.HTTP().UseRemoteAddress = false
+			s.HTTP().OriginalIPs = []config.OriginalIP{{Header: "x-real-ip"}, {Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Append: true}}
+		}},
 		{"chunked response", harness.Get("/"), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", nil},
 		{"POST", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), nil},
 		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},

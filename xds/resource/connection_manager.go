@@ -23,6 +23,7 @@ var (
 		"drain_timeout": decoded, "delayed_close_timeout": decoded, "http2_protocol_options": decoded,
 		"stream_error_on_invalid_http_message": decoded, "forward_client_cert_details": decoded,
 		"access_log": decoded, "set_current_client_cert_details": decoded, "local_reply_config": decoded,
+		"original_ip_detection_extensions": decoded,
 
 		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
 		"add_proxy_protocol_connection_state": noEffect, "record_route_resolution_stats": noEffect,
@@ -67,6 +68,7 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 
 		UseRemoteAddress:          hcm.GetUseRemoteAddress().GetValue(),
 		XFFNumTrustedHops:         hcm.GetXffNumTrustedHops(),
+		OriginalIPs:               a.originalIPs(hcm),
 		SkipXFFAppend:             hcm.GetSkipXffAppend(),
 		InternalAddresses:         a.in("internal_address_config").internalAddresses(hcm.GetInternalAddressConfig()),
 		InternalUnixSockets:       hcm.GetInternalAddressConfig().GetUnixSockets(),

@@ -158,7 +158,6 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"chunked length":   {"http_protocol_options: {allow_chunked_length: true}" + rds + router, "http_protocol_options.allow_chunked_length: is not supported"},
 		"absolute url":     {"http_protocol_options: {allow_absolute_url: false}" + rds + router, "http_protocol_options.allow_absolute_url: false is not supported, only true"},
 		"user agent":       {"add_user_agent: true" + rds + router, "add_user_agent: true is not supported, only false"},
-		"original ip":      {"original_ip_detection_extensions: [{name: x, typed_config: {'@type': type.googleapis.com/no.X}}]" + rds + router, "original_ip_detection_extensions[0]: 'x' with type URL 'type.googleapis.com/no.X' is not supported"},
 		"both strips":      {"strip_matching_host_port: true\nstrip_any_host_port: true" + rds + router, "strip_matching_host_port: cannot be set together with strip_any_host_port"},
 		"upgrade filters":  {"upgrade_configs: [{upgrade_type: websocket, filters: [" + routerFilter + "]}]" + rds + router, "upgrade_configs[0].filters[0]: 'r' with type URL 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' is not supported"},
 		"connect":          {"upgrade_configs: [{upgrade_type: CONNECT-UDP}]" + rds + router, "upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field"},
