@@ -82,7 +82,7 @@ func writeHost(b *strings.Builder, cluster string, h *proxy.HostStatus) {
 	line("region", visible(h.Locality.Region))
 	line("zone", visible(h.Locality.Zone))
 	line("sub_zone", visible(h.Locality.SubZone))
-	line("canary", false)
+	line("canary", h.Canary)
 	line("priority", h.Priority)
 	line("success_rate", noSuccessRate)
 	line("local_origin_success_rate", noSuccessRate)

@@ -81,14 +81,18 @@ func assignPanic(ps []priority, total, threshold uint32) {
 		pr.panic = pr.below(threshold)
 		everywhere = everywhere && pr.panic
 		if pr.panic {
-			// Both loads go to the same hosts, which must be one list to be taken in turn.
-			pr.classes[Healthy].load += pr.classes[Degraded].load
-			pr.classes[Degraded].load = 0
+			pr.joinLoads()
 		}
 	}
 	if everywhere {
 		distributeByCount(ps)
 	}
+}
+
+// joinLoads has both loads of a priority in panic go to the same hosts, which must be one list to be taken in turn.
+func (pr *priority) joinLoads() {
+	pr.classes[Healthy].load += pr.classes[Degraded].load
+	pr.classes[Degraded].load = 0
 }
 
 // below reports whether less than threshold percent of the hosts are healthy or degraded.

@@ -261,6 +261,8 @@ type Endpoint struct {
 	// SocketLabels and LocalityLabels are what the metadata of the endpoint and of its locality say to SocketMatches, nil for
 	// nothing.
 	SocketLabels, LocalityLabels *Labels
+	// Canary says that the host has a version on trial, whose responses are counted apart (metadata envoy.lb, canary).
+	Canary bool
 	// SubsetLabels are what the metadata of the endpoint say to Subsets, nil for nothing.
 	SubsetLabels *SubsetLabels
 	// HealthCheck is health_check_config.

@@ -92,10 +92,16 @@ type RetryPolicy struct {
 	ResponseHeaders []HeaderMatcher // with RetryOnRetriableHeaders: one that matches is enough
 	RequestHeaders  []HeaderMatcher // unless it is empty, only requests that one of them matches are tried again
 
-	// AvoidPreviousHosts has another host picked than those that were tried, up to HostAttempts times more
-	// (previous_hosts, host_selection_retry_max_attempts).
+	// For a further attempt, another host is picked in place of one that was tried (previous_hosts), is a canary (omit_canary_hosts) or
+	// has all of the labels of an element of OmitLabels (omit_host_metadata), up to HostAttempts times
+	// (host_selection_retry_max_attempts).
 	AvoidPreviousHosts bool
+	OmitCanary         bool
+	OmitLabels         []Labels
 	HostAttempts       uint32
+	// PriorityFrequency has attempts stay away from the priorities of the hosts that were tried, which are looked at anew after each
+	// so many (previous_priorities, update_frequency); 0 has them not.
+	PriorityFrequency int
 }
 
 // RateLimitedBackOff is RetryPolicy.RateLimitedRetryBackOff: the response says when to try again.

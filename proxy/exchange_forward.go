@@ -17,7 +17,7 @@ import (
 // askHost picks a host of the target cluster and asks it for a connection.
 func (x *exchange) askHost() verdict {
 	x.attempts++
-	x.cluster = x.routed.Member(x.worker.random.Uint64())
+	x.chooseMember()
 	h := x.pickUntried()
 	if h == nil {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)

@@ -17,6 +17,9 @@ func (x *exchange) pickHost(again uint32) *upstream.Host {
 		return h
 	}
 	if !x.cluster.Hashes() {
+		if avoid := x.avoided(); len(avoid) > 0 {
+			return x.cluster.PickWithout(x.wanted(), avoid)
+		}
 		return x.cluster.PickOf(x.wanted())
 	}
 	if !x.hash.Any {

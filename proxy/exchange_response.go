@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -31,7 +32,7 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	if followed, v := x.followRedirect(); followed {
 		return false, v
 	}
-	x.countUpstream(resp.Status)
+	x.countUpstream()
 	x.details = "via_upstream"
 	x.headRead = true
 	x.marks.answerBegan = x.worker.loop.Now()
@@ -64,11 +65,33 @@ func (x *exchange) takeInformational() (again bool, v verdict) {
 }
 
 // countUpstream counts the response in its cluster.
-func (x *exchange) countUpstream(status int) {
-	k := x.cluster.Stats()
-	k.IncStatusOf(stats.ClusterUpstreamRqStatus, status)
+func (x *exchange) countUpstream() {
+	took := untimed
 	if x.requestDone {
-		k.Record(stats.ClusterUpstreamRqTime, uint64(x.worker.loop.Now()-x.requestEnd)/1000)
+		took = x.worker.loop.Now() - x.requestEnd
+	}
+	countResponse(x.cluster.Stats(), &x.response, x.lease.Host(), took)
+}
+
+// untimed is the time that a response took which came before its request had ended.
+const untimed = int64(-1)
+
+// countResponse counts a response in the cluster of its host, and once more where it is one of a canary. took is how long it took from
+// the end of the request on, in nanoseconds.
+func countResponse(k *stats.Block, resp *message.Response, host *upstream.Host, took int64) {
+	k.IncStatusOf(stats.ClusterUpstreamRqStatus, resp.Status)
+	if took != untimed {
+		k.Record(stats.ClusterUpstreamRqTime, uint64(took)/1000)
+	}
+	if !host.Canary && !resp.Fields.Has(message.NameXEnvoyUpstreamCanary) {
+		return
+	}
+	if told, _ := resp.Fields.Get(message.NameXEnvoyUpstreamCanary); !host.Canary && string(told) != "true" {
+		return
+	}
+	k.IncStatusOf(stats.ClusterCanaryUpstreamRqStatus, resp.Status)
+	if took != untimed {
+		k.Record(stats.ClusterCanaryUpstreamRqTime, uint64(took)/1000)
 	}
 }
 

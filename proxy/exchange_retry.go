@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +20,8 @@ type retry struct {
 	began   int64          // when the attempt at hand had its connection
 	refused Flags          // why the policy has allowed no more
 	late    bool           // the attempt before has taken too long
+
+	forgiven int // how many of the hosts that were tried no longer keep attempts away from their priorities
 
 	perTry, perTryIdle time.Duration // 0 means no bound
 
@@ -131,21 +132,6 @@ func (x *exchange) tryDeadlines(f func(at int64, v verdict)) {
 	if r.perTryIdle > 0 {
 		f(max(r.began, x.lastActivity)+int64(r.perTryIdle), verdictPerTryIdleTimeout)
 	}
-}
-
-// pickUntried picks a host, another one than those that were tried where the policy wants that and there is one.
-func (x *exchange) pickUntried() *upstream.Host {
-	h := x.pickHost(0)
-	if len(x.tried) == 0 {
-		return h
-	}
-	for again := range x.route.Retry().HostAttempts {
-		if h == nil || !slices.Contains(x.tried, h) {
-			break
-		}
-		h = x.pickHost(again + 1)
-	}
-	return h
 }
 
 // passedOn reports whether the client has seen something of a response, after which there is no other one.
@@ -322,7 +308,7 @@ func (x *exchange) backOff() time.Duration {
 
 // retryAfter leaves the host at hand, and has the next attempt begin when wait has passed.
 func (x *exchange) retryAfter(wait time.Duration, outcome upstream.Outcome, reuse bool) {
-	if x.route.Retry().AvoidPreviousHosts {
+	if p := x.route.Retry(); p.AvoidPreviousHosts || p.PriorityFrequency > 0 {
 		x.tried = append(x.tried, x.lease.Host())
 	}
 	x.retry.late = outcome == upstream.TimedOut

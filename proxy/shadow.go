@@ -288,10 +288,11 @@ func (s *shadow) takeHead() {
 	s.lease.Answered(judgedStatus(resp, s.grpc))
 	s.lease.Reported(&resp.Fields)
 	s.worker.passFailureOn(s.cluster, s.lease.Host(), resp)
-	k.IncStatusOf(stats.ClusterUpstreamRqStatus, resp.Status)
+	took := untimed
 	if s.whole {
-		k.Record(stats.ClusterUpstreamRqTime, uint64(s.worker.loop.Now()-s.requestEnd)/1000)
+		took = s.worker.loop.Now() - s.requestEnd
 	}
+	countResponse(k, resp, s.lease.Host(), took)
 }
 
 // end lets go of everything.

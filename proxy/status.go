@@ -28,6 +28,7 @@ type HostStatus struct {
 	EDSHealth      config.HealthStatus
 	ActiveHealth   config.HostHealth
 	PendingRemoval bool
+	Canary         bool
 }
 
 // ListenerStatus is a listener that accepts connections, or gets those that others have accepted.
@@ -74,7 +75,7 @@ func addHost(hosts map[string]*HostStatus, h *upstream.Host) {
 		status = &HostStatus{
 			Address: h.Address, Hostname: h.Hostname, Locality: h.Locality,
 			Priority: h.Priority, Weight: h.Weight,
-			EDSHealth: h.EDSHealth, ActiveHealth: h.ActiveHealth, PendingRemoval: h.PendingRemoval,
+			EDSHealth: h.EDSHealth, ActiveHealth: h.ActiveHealth, PendingRemoval: h.PendingRemoval, Canary: h.Canary,
 		}
 		hosts[h.Address] = status
 	}

@@ -50,6 +50,7 @@ const (
 	NameXEnvoyRetryGRPCOn
 	NameXEnvoyRetryOn
 	NameXEnvoyUpstreamAltStatName
+	NameXEnvoyUpstreamCanary
 	NameXEnvoyUpstreamRqPerTryTimeoutMs
 	NameXEnvoyUpstreamRqTimeoutAltResponse
 	NameXEnvoyUpstreamRqTimeoutMs
@@ -113,6 +114,7 @@ var names = [nameCount][]byte{
 	NameXEnvoyRetryGRPCOn:                  []byte("x-envoy-retry-grpc-on"),
 	NameXEnvoyRetryOn:                      []byte("x-envoy-retry-on"),
 	NameXEnvoyUpstreamAltStatName:          []byte("x-envoy-upstream-alt-stat-name"),
+	NameXEnvoyUpstreamCanary:               []byte("x-envoy-upstream-canary"),
 	NameXEnvoyUpstreamRqPerTryTimeoutMs:    []byte("x-envoy-upstream-rq-per-try-timeout-ms"),
 	NameXEnvoyUpstreamRqTimeoutAltResponse: []byte("x-envoy-upstream-rq-timeout-alt-response"),
 	NameXEnvoyUpstreamRqTimeoutMs:          []byte("x-envoy-upstream-rq-timeout-ms"),

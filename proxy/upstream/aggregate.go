@@ -32,14 +32,22 @@ func (k *Cluster) Member(random uint64) *Cluster {
 	if !a.current() {
 		a.share(k.config.PanicThreshold)
 	}
+	if m := a.memberAt(random, a.shares); m != nil {
+		return m
+	}
+	return k
+}
+
+// memberAt returns the member that random falls on by shares, in percent; nil when they are 0.
+func (a *aggregate) memberAt(random uint64, shares []uint8) *Cluster {
 	percent := random % 100
-	for i, share := range a.shares {
+	for i, share := range shares {
 		if percent < uint64(share) {
 			return a.members[i]
 		}
 		percent -= uint64(share)
 	}
-	return k
+	return nil
 }
 
 // current reports whether the hosts of the members are those that the shares were made of.

@@ -10,10 +10,8 @@ import (
 
 // rebalance builds a picker over the hosts as they are.
 func (k *Cluster) rebalance() {
-	policy, weights := policyOf(&k.state)
-	if policy.SlowStart.Window > 0 {
-		policy.SlowStart.Now = k.loop.Now
-	}
+	policy, weights := k.balancing()
+	k.withouts = nil
 	hosts := k.hosts
 	if k.Original() {
 		hosts = nil // nobody chooses among them
@@ -28,6 +26,15 @@ func (k *Cluster) rebalance() {
 		return
 	}
 	k.picker = balancer.New(k.set, policy, k.random)
+}
+
+// balancing returns how the hosts are balanced.
+func (k *Cluster) balancing() (balancer.Policy, []balancer.LocalityWeight) {
+	policy, weights := policyOf(&k.state)
+	if policy.SlowStart.Window > 0 {
+		policy.SlowStart.Now = k.loop.Now
+	}
+	return policy, weights
 }
 
 // policyOf returns what the balancer is told of a cluster.

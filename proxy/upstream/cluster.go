@@ -38,6 +38,8 @@ type Cluster struct {
 	hashes  balancer.HashPicker // instead of picker, where state has Hashing
 	permits requestPermits
 
+	withouts map[withoutKey]*balancer.Picker // of attempts that stay away from priorities; nil until there are some
+
 	dialOptions []eventloop.DialOption // of sockets to hosts
 
 	aggregate *aggregate // of a cluster of type aggregate
@@ -230,7 +232,7 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	if monitors := h.cluster.state.Monitors; monitors != nil {
 		h.monitor = monitors.Of(h.at)
 	}
-	h.subsetLabels = e.SubsetLabels
+	h.subsetLabels, h.Canary = e.SubsetLabels, e.Canary
 	h.socketLabels, h.localityLabels = e.SocketLabels, e.LocalityLabels
 	h.secure()
 	h.reported = false

@@ -20,6 +20,7 @@ type Host struct {
 	ActiveHealth config.HostHealth   // what health checks find
 	// PendingRemoval tells of a host that discovery no longer lists, which stays while it passes its checks.
 	PendingRemoval bool
+	Canary         bool // of new versions that are on trial, as its metadata say (envoy.lb)
 
 	// Counts are the requests to the host that outlier detection goes by, where there is any.
 	Counts outlier.Counts
@@ -60,6 +61,19 @@ func (s *HostStats) Add(o *HostStats) {
 	s.RqSuccess += o.RqSuccess
 	s.RqError += o.RqError
 	s.RqTimeout += o.RqTimeout
+}
+
+// HasAll reports whether the host has all of labels, one or more, in its metadata (envoy.lb).
+func (h *Host) HasAll(labels *config.Labels) bool {
+	if h.subsetLabels == nil || len(labels.Values) == 0 {
+		return false
+	}
+	for name, value := range labels.Values {
+		if !h.subsetLabels.HasAny(name, value, true) {
+			return false
+		}
+	}
+	return true
 }
 
 // Addr returns the host's IP address and port, the zero value for a Unix domain socket.

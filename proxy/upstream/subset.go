@@ -31,7 +31,7 @@ type subsets struct {
 	weights []balancer.LocalityWeight
 	matches []*Match             // of the routes to the cluster
 	plain   *choices             // of requests that want nothing in particular
-	all     *balancer.Picker     // over all hosts; nil until it is needed
+	all     *group               // all hosts; nil until it is needed
 	late    map[*Match]*choices  // of matches that have none here
 	sizes   map[localityHost]int // of localities, where weights are scaled by them
 	byLabel map[label][]*balancer.Host
@@ -57,9 +57,16 @@ type choices struct {
 
 // choice is the hosts of a subset, or what is taken for them.
 type choice struct {
-	picker  *balancer.Picker // nil for no host
-	inPanic *balancer.Picker // where picker has no host; nil for none
+	hosts   *group // nil for no host
+	inPanic *group // where hosts has none to give; nil for none
 	kind    choiceKind
+}
+
+// group is some hosts with their picker.
+type group struct {
+	balancer.Picker
+	set     *balancer.Set
+	weights []balancer.LocalityWeight
 }
 
 // choiceKind says what is counted of a choice.
@@ -91,6 +98,11 @@ func (k *Cluster) PickOf(m *Match) *Host {
 	if k.subsets == nil {
 		return k.Pick()
 	}
+	return k.pickOf(m, nil)
+}
+
+// pickOf chooses among hosts that are divided. avoid is nil, or the priorities that the attempt stays away from.
+func (k *Cluster) pickOf(m *Match, avoid *balancer.Priorities) *Host {
 	found := k.subsets.plain
 	if m != nil {
 		if found = m.found[k.worker]; found == nil || found.of != k {
@@ -98,21 +110,21 @@ func (k *Cluster) PickOf(m *Match) *Host {
 		}
 	}
 	for i := range found.list {
-		if h := k.pickChoice(&found.list[i]); h != nil {
+		if h := k.pickChoice(&found.list[i], avoid); h != nil {
 			return h
 		}
 	}
 	return nil
 }
 
-func (k *Cluster) pickChoice(c *choice) *Host {
-	if c.picker == nil {
+func (k *Cluster) pickChoice(c *choice, avoid *balancer.Priorities) *Host {
+	if c.hosts == nil {
 		return nil
 	}
 	if c.kind == selected {
 		k.stats.Inc(stats.ClusterLBSubsetsSelected)
 	}
-	if h := k.picked(c.picker.Pick()); h != nil {
+	if h := k.picked(k.pickerOf(c.hosts, avoid).Pick()); h != nil {
 		if c.kind == fallback {
 			k.stats.Inc(stats.ClusterLBSubsetsFallback)
 		}
@@ -121,7 +133,7 @@ func (k *Cluster) pickChoice(c *choice) *Host {
 	if c.inPanic == nil {
 		return nil
 	}
-	h := k.picked(c.inPanic.Pick())
+	h := k.picked(k.pickerOf(c.inPanic, avoid).Pick())
 	if h != nil {
 		k.stats.Inc(stats.ClusterLBSubsetsFallbackPanic)
 	}
@@ -203,15 +215,15 @@ func (k *Cluster) choose(labels map[string]string) choice {
 		hosts = hosts[:1]
 	}
 	if len(hosts) > 0 {
-		return choice{picker: k.subset(hosts), kind: selected}
+		return choice{hosts: k.subset(hosts), kind: selected}
 	}
 	switch selector.Fallback {
 	case config.SubsetNone:
 		return choice{kind: selectorFallback}
 	case config.SubsetAny:
-		return choice{picker: k.subsets.any(k), kind: selectorFallback}
+		return choice{hosts: k.subsets.any(k), kind: selectorFallback}
 	case config.SubsetDefault:
-		return choice{picker: k.subset(k.having(cfg.Default.Values)), kind: selectorFallback}
+		return choice{hosts: k.subset(k.having(cfg.Default.Values)), kind: selectorFallback}
 	case config.SubsetKeys:
 		return k.choose(restricted(labels, selector.FallbackKeys))
 	default:
@@ -225,9 +237,9 @@ func (k *Cluster) clusterFallback() choice {
 	c := choice{kind: fallback}
 	switch cfg.Fallback {
 	case config.SubsetAny:
-		c.picker = k.subsets.any(k)
+		c.hosts = k.subsets.any(k)
 	case config.SubsetDefault:
-		c.picker = k.subset(k.having(cfg.Default.Values))
+		c.hosts = k.subset(k.having(cfg.Default.Values))
 	default:
 		return c
 	}
@@ -237,16 +249,16 @@ func (k *Cluster) clusterFallback() choice {
 	return c
 }
 
-// any returns the picker over all hosts.
-func (s *subsets) any(k *Cluster) *balancer.Picker {
+// any returns all hosts.
+func (s *subsets) any(k *Cluster) *group {
 	if s.all == nil {
 		s.all = k.subset(k.set.Hosts())
 	}
 	return s.all
 }
 
-// subset returns a picker over some of the hosts.
-func (k *Cluster) subset(hosts []*balancer.Host) *balancer.Picker {
+// subset returns some of the hosts with a picker.
+func (k *Cluster) subset(hosts []*balancer.Host) *group {
 	s := k.subsets
 	weights := s.weights
 	if s.sizes != nil {
@@ -254,8 +266,7 @@ func (k *Cluster) subset(hosts []*balancer.Host) *balancer.Picker {
 	}
 	set := balancer.NewSet(hosts, weights, s.policy)
 	k.count(set.Note())
-	picker := balancer.New(set, s.policy, k.random)
-	return &picker
+	return &group{Picker: balancer.New(set, s.policy, k.random), set: set, weights: weights}
 }
 
 // index has hosts be found by each of their labels.

@@ -156,7 +156,7 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpo
 	}
 	out.Weight = max(e.GetLoadBalancingWeight().GetValue(), 1)
 	out.Health = healthStatus(e.GetHealthStatus())
-	out.HashKey = hashKey(e.GetMetadata())
+	out.HashKey, out.Canary = hashKey(e.GetMetadata()), isCanary(e.GetMetadata())
 	out.SocketLabels = a.in("metadata").socketLabels(e.GetMetadata())
 	out.SubsetLabels = a.in("metadata").subsetLabels(e.GetMetadata())
 	return out
@@ -215,6 +215,11 @@ func (a *at) checkWeights(out *config.ClusterLoadAssignment) {
 				p, localities[p], uint32(math.MaxUint32))
 		}
 	}
+}
+
+// isCanary reports whether the metadata of an endpoint say that it has a version on trial.
+func isCanary(m *corev3.Metadata) bool {
+	return m.GetFilterMetadata()[subsetMetadata].GetFields()["canary"].GetBoolValue()
 }
 
 func healthStatus(h corev3.HealthStatus) config.HealthStatus {

@@ -163,6 +163,21 @@ func TestAssignmentRefused(t *testing.T) {
 	}
 }
 
+// TestCanary holds which hosts have a version on trial.
+func TestCanary(t *testing.T) {
+	for text, want := range map[string]bool{
+		"envoy.lb: {canary: true}": true, "envoy.lb: {canary: false}": false, "envoy.lb: {canary: 'true'}": false, "other: {canary: true}": false,
+	} {
+		cla, err := resource.Assignment(parse(t, "cluster_name: c\nendpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "+
+			"{address: 10.0.0.1, port_value: 80}}}, metadata: {filter_metadata: {"+text+"}}}]}]", &endpointv3.ClusterLoadAssignment{}))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if got := cla.Localities[0].Endpoints[0].Canary; got != want {
+			t.Errorf("%s: got %v", text, got)
+		}
+	}
+}
+
 // TestDropOverloads holds what share of requests is refused.
 func TestDropOverloads(t *testing.T) {
 	for text, want := range map[string]uint32{

@@ -3,26 +3,43 @@ package resource
 import (
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	omitcanaryv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_canary_hosts/v3"
+	omitmetadatav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	previousprioritiesv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-const previousHostsMessage = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+// Messages of what a retry policy says of hosts.
+const (
+	previousHostsMessage      = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+	omitCanaryMessage         = "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate"
+	omitMetadataMessage       = "envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig"
+	previousPrioritiesMessage = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
+)
+
+// maxHostPredicates bounds what each host is looked at for that is picked for a further attempt.
+const maxHostPredicates = 16
 
 var (
 	retryPolicyFields = fields{
 		"retry_on": decoded, "num_retries": decoded, "per_try_timeout": decoded, "per_try_idle_timeout": decoded,
 		"retry_host_predicate": decoded, "host_selection_retry_max_attempts": decoded, "retriable_status_codes": decoded,
 		"retry_back_off": decoded, "rate_limited_retry_back_off": decoded, "retriable_headers": decoded,
-		"retriable_request_headers": decoded,
+		"retriable_request_headers": decoded, "retry_priority": decoded,
 	}
 	retryPredicateFields      = fields{"name": decoded, "typed_config": decoded}
 	retryBackOffFields        = fields{"base_interval": decoded, "max_interval": decoded}
 	rateLimitedBackOffFields  = fields{"reset_headers": decoded, "max_interval": decoded}
 	retryResetHeaderFields    = fields{"name": decoded, "format": decoded}
 	previousHostsPolicyFields = fields{}
+	omitCanaryFields          = fields{}
+	omitMetadataFields        = fields{"metadata_match": decoded}
+	retryPriorityFields       = fields{"name": decoded, "typed_config": decoded}
+	previousPrioritiesFields  = fields{"update_frequency": decoded}
 )
 
 // retryPolicy decodes when a request is tried again, nil where nothing is said.
@@ -38,6 +55,10 @@ func (a *at) retryPolicy(p *routev3.RetryPolicy) *config.RetryPolicy {
 		PerTryIdleTimeout: a.duration("per_try_idle_timeout", p.GetPerTryIdleTimeout(), 0),
 		StatusCodes:       append([]uint32(nil), p.GetRetriableStatusCodes()...),
 		HostAttempts:      config.DefaultHostAttempts,
+	}
+	a.in("retry_priority").retryPriority(p.GetRetryPriority(), out)
+	if n := len(p.GetRetryHostPredicate()); n > maxHostPredicates {
+		a.in("retry_host_predicate").errorf("has %d entries, at most %d are allowed", n, maxHostPredicates)
 	}
 	for i, predicate := range p.GetRetryHostPredicate() {
 		a.item("retry_host_predicate", i).hostPredicate(predicate, out)
@@ -72,14 +93,57 @@ func (a *at) hostPredicate(p *routev3.RetryPolicy_RetryHostPredicate, out *confi
 		a.in("typed_config").errorf("must be set on predicate '%s'", p.GetName())
 		return
 	}
-	if messageName(packed) != previousHostsMessage {
+	place := a.in("typed_config")
+	switch messageName(packed) {
+	case previousHostsMessage:
+		var m previoushostsv3.PreviousHostsPredicate
+		if place.unpack(packed, &m) {
+			place.only(&m, previousHostsPolicyFields)
+			out.AvoidPreviousHosts = true
+		}
+	case omitCanaryMessage:
+		var m omitcanaryv3.OmitCanaryHostsPredicate
+		if place.unpack(packed, &m) {
+			place.only(&m, omitCanaryFields)
+			out.OmitCanary = true
+		}
+	case omitMetadataMessage:
+		var m omitmetadatav3.OmitHostMetadataConfig
+		if place.unpack(packed, &m) {
+			place.only(&m, omitMetadataFields)
+			place.omitLabels(m.GetMetadataMatch(), out)
+		}
+	default:
+		a.unregistered(p.GetName(), packed)
+	}
+}
+
+// omitLabels decodes which hosts are not picked again by their metadata. None are by metadata that say nothing.
+func (a *at) omitLabels(m *corev3.Metadata, out *config.RetryPolicy) {
+	if match := a.metadataMatch(m, nil); match != nil {
+		out.OmitLabels = append(out.OmitLabels, match.Labels)
+	}
+}
+
+// retryPriority decodes which priorities further attempts go to.
+func (a *at) retryPriority(p *routev3.RetryPolicy_RetryPriority, out *config.RetryPolicy) {
+	if p == nil {
+		return
+	}
+	a.only(p, retryPriorityFields)
+	packed, place := p.GetTypedConfig(), a.in("typed_config")
+	if packed == nil {
+		place.errorf("must be set on retry priority '%s'", p.GetName())
+		return
+	}
+	if messageName(packed) != previousPrioritiesMessage {
 		a.unregistered(p.GetName(), packed)
 		return
 	}
-	var m previoushostsv3.PreviousHostsPredicate
-	if place := a.in("typed_config"); place.unpack(packed, &m) {
-		place.only(&m, previousHostsPolicyFields)
-		out.AvoidPreviousHosts = true
+	var m previousprioritiesv3.PreviousPrioritiesConfig
+	if place.unpack(packed, &m) {
+		place.only(&m, previousPrioritiesFields)
+		out.PriorityFrequency = int(m.GetUpdateFrequency())
 	}
 }
 
