@@ -202,14 +202,23 @@ type HTTPConnectionManager struct {
 	ForwardClientCert ForwardClientCert
 	ClientCertDetails ClientCertDetails
 
-	UseRemoteAddress          bool
-	XFFNumTrustedHops         uint32
-	OriginalIPs               []OriginalIP // original_ip_detection_extensions, in order; with neither of the two before
-	SkipXFFAppend             bool
-	InternalAddresses         []string // CIDR blocks of internal_address_config; none by default
-	InternalUnixSockets       bool     // clients on Unix domain sockets are internal (internal_address_config)
+	UseRemoteAddress    bool
+	XFFNumTrustedHops   uint32
+	OriginalIPs         []OriginalIP // original_ip_detection_extensions, in order; with neither of the two before
+	SkipXFFAppend       bool
+	InternalAddresses   []string // CIDR blocks of internal_address_config; none by default
+	InternalUnixSockets bool     // clients on Unix domain sockets are internal (internal_address_config)
+	// EarlyMutations are made in requests before anything else, one after the other (early_header_mutation_extensions).
+	EarlyMutations []HeaderMutations
+	// Scheme is that of all requests, "http" or "https", empty for what it is (scheme_to_overwrite). SchemeOfHost has it follow how
+	// the host is spoken to (match_upstream).
+	Scheme              string
+	SchemeOfHost        bool
+	AppendForwardedPort bool // append_x_forwarded_port
+
 	GenerateRequestID         bool
 	PreserveExternalRequestID bool
+	KeepTraceReason           bool // leaves what a request ID from outside says of tracing in it (pack_trace_reason: false)
 	AlwaysSetRequestID        bool // always_set_request_id_in_response
 	Proxy100Continue          bool
 
@@ -243,6 +252,7 @@ type HTTPConnectionManager struct {
 	MaxConnectionDuration time.Duration // max_connection_duration
 	MaxStreamDuration     time.Duration // max_stream_duration
 	DrainTimeout          time.Duration
+	DrainJitter           float64       // how much longer that may be by chance, in percent of it, 0 to 100 (drain_timeout_jitter)
 	DelayedClose          time.Duration // delayed_close_timeout
 	// MaxRequestsPerConnection closes a connection after so many requests, 0 means never.
 	MaxRequestsPerConnection uint32

@@ -15,6 +15,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener"
 	"github.com/penguintechinc/marchproxy-alb/proxy/listener/match"
 	"github.com/penguintechinc/marchproxy-alb/proxy/localreply"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
@@ -69,7 +70,8 @@ type compiledManager struct {
 	limits      *http1.Limits
 	http2       *http2.Options
 	internal    []netip.Prefix
-	originalIPs []originalIP // empty without original_ip_detection_extensions
+	early       route.MutationList // EarlyMutations
+	originalIPs []originalIP       // empty without original_ip_detection_extensions
 	serverName  []byte
 	via         []byte
 	filters     []*filter.Entry
@@ -328,6 +330,9 @@ func compileManager(m *compiledManager, c, prev *compiled, id *chainIdentity, pr
 	m.serverName = []byte(cfg.ServerName)
 	m.via = []byte(cfg.Via)
 	m.originalIPs = compileOriginalIPs(cfg.OriginalIPs)
+	if m.early, err = route.CompileMutationList(cfg.EarlyMutations); err != nil {
+		return fmt.Errorf("early_header_mutation_extensions%w", err)
+	}
 	for _, block := range cfg.InternalAddresses {
 		prefix, err := netip.ParsePrefix(block)
 		if err != nil {

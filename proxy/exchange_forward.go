@@ -23,6 +23,9 @@ func (x *exchange) askHost() verdict {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxNoneHealthy)
 		return verdictNoHealthyUpstream
 	}
+	if x.manager.config.SchemeOfHost {
+		x.request.Scheme = schemeValue(h.Secure())
+	}
 	if x.attempts == 1 && len(x.route.Mirrors()) > 0 {
 		x.mirror()
 	}

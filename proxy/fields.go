@@ -44,6 +44,9 @@ var (
 // mutateRequestFields makes the request's fields what the connection manager wants them to be: who the client is, whether
 // it may be believed, and the request's identity.
 func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) verdict {
+	if len(m.EarlyMutations) > 0 {
+		x.mutateEarly()
+	}
 	fields := &x.request.Fields
 	fields.DelSet(&always)
 	x.setForwardedClientCert(m)
@@ -51,6 +54,7 @@ func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) verdict 
 		return v
 	}
 	x.setForwardedProto(m)
+	x.setForwardedPort(m)
 	if x.internal {
 		fields.Set(message.NameXEnvoyInternal, valueTrue)
 	} else {
@@ -75,6 +79,14 @@ func (x *exchange) mutateRequestFields(m *config.HTTPConnectionManager) verdict 
 	return verdictNone
 }
 
+// mutateEarly makes the changes that go before everything else. Who the client is, is not known then but for its connection.
+func (x *exchange) mutateEarly() {
+	ctx := x.mutationContext()
+	ctx.DownstreamRemote = x.conn.remoteAddr()
+	x.manager.early.MutateRequest(&ctx, nil, nil, &x.arena)
+	x.grpc = x.isGRPC()
+}
+
 // setForwardedClientCert makes x-forwarded-client-cert what the connection manager wants it to be. Only a client that has shown a
 // certificate may have one, unless it is believed in any case.
 func (x *exchange) setForwardedClientCert(m *config.HTTPConnectionManager) {
@@ -96,22 +108,40 @@ func (x *exchange) setForwardedClientCert(m *config.HTTPConnectionManager) {
 // request whose target does not name one.
 func (x *exchange) setForwardedProto(m *config.HTTPConnectionManager) {
 	fields := &x.request.Fields
-	scheme := valueHTTP
-	if x.overTLS() {
-		scheme = valueHTTPS
-	}
+	scheme := schemeValue(x.overTLS())
 	believed := !m.UseRemoteAddress || m.XFFNumTrustedHops > 0
 	if proto, ok := fields.Get(message.NameXForwardedProto); believed && ok {
-		scheme = valueHTTP
-		if string(proto) == "https" {
-			scheme = valueHTTPS
-		}
+		scheme = schemeValue(string(proto) == "https")
 	} else {
 		fields.Set(message.NameXForwardedProto, scheme)
 	}
 	// HTTP/2 always names one. Who is not believed may not claim what the transport is not.
 	if x.request.Scheme == nil || !believed && x.request.Version == message.HTTP2 {
 		x.request.Scheme = scheme
+	}
+	if m.Scheme != "" {
+		x.request.Scheme = schemeValue(m.Scheme == "https")
+		fields.Set(message.NameXForwardedProto, x.request.Scheme)
+	}
+}
+
+// schemeValue returns the name of a scheme.
+func schemeValue(secure bool) []byte {
+	if secure {
+		return valueHTTPS
+	}
+	return valueHTTP
+}
+
+// setForwardedPort tells the origin which port the client has connected to, unless a proxy that is trusted has told.
+func (x *exchange) setForwardedPort(m *config.HTTPConnectionManager) {
+	fields := &x.request.Fields
+	believed := !m.UseRemoteAddress || m.XFFNumTrustedHops > 0
+	if !m.AppendForwardedPort || believed && fields.Has(message.NameXForwardedPort) {
+		return
+	}
+	if local := x.conn.localAddr(); local.IsValid() { // not on a Unix domain socket
+		fields.Set(message.NameXForwardedPort, x.arenaInt(int64(local.Port())))
 	}
 }
 
@@ -122,11 +152,23 @@ func (x *exchange) setRequestID(m *config.HTTPConnectionManager, edge bool) {
 	}
 	fields := &x.request.Fields
 	keep := !edge || m.PreserveExternalRequestID
-	if value, ok := fields.Get(message.NameXRequestID); ok && len(value) > 0 && keep {
-		return
+	value, ok := fields.Get(message.NameXRequestID)
+	switch {
+	case !ok || len(value) == 0 || !keep:
+		fields.Set(message.NameXRequestID, x.newUUID())
+	case edge && !m.KeepTraceReason && len(value) == uuidLength && value[uuidTraceReason] != uuidNoTrace:
+		value = x.arenaBytes(value)
+		value[uuidTraceReason] = uuidNoTrace
+		fields.Set(message.NameXRequestID, value)
 	}
-	fields.Set(message.NameXRequestID, x.newUUID())
 }
+
+// What Envoy packs into request IDs: whether, and why, the request is traced. Somebody outside may not decide that.
+const (
+	uuidLength      = 36
+	uuidTraceReason = 14 // where it is
+	uuidNoTrace     = '4'
+)
 
 // newUUID appends a random UUID (RFC 9562 section 5.4) to the arena.
 func (x *exchange) newUUID() []byte {
@@ -140,7 +182,7 @@ func (x *exchange) newUUID() []byte {
 	}
 	id[6] = id[6]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
-	var text [36]byte
+	var text [uuidLength]byte
 	hex.Encode(text[0:8], id[0:4])
 	hex.Encode(text[9:13], id[4:6])
 	hex.Encode(text[14:18], id[6:8])

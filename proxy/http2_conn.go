@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"syscall"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
@@ -15,12 +16,12 @@ type http2Conn struct {
 	http2.ServerConn
 	httpConnection
 
-	opening   *exchange // between Open and what follows it
-	state     http2State
-	timer     eventloop.Timer
-	armed     int64 // when the timer fires, 0 when it is not set
-	idleFrom  int64 // when the last stream ended
-	drainFrom int64 // when the client was told to go
+	opening  *exchange // between Open and what follows it
+	state    http2State
+	timer    eventloop.Timer
+	armed    int64 // when the timer fires, 0 when it is not set
+	idleFrom int64 // when the last stream ended
+	drainAt  int64 // when the client, which was told to go, has had the time to learn that
 }
 
 // http2State is what a downstream connection does.
@@ -156,12 +157,22 @@ func (c *http2Conn) drain() {
 		return
 	}
 	c.state = http2Draining
-	c.drainFrom = c.raw.Loop().Now()
+	c.drainAt = c.raw.Loop().Now() + int64(c.drainTime())
 	if c.draining() {
 		c.chain.http.Inc(stats.HTTPDownstreamCxDrainClose)
 	}
 	c.Shutdown()
 	c.arm()
+}
+
+// drainTime returns how long the client may open streams after it was told not to.
+func (c *http2Conn) drainTime() time.Duration {
+	m := c.manager().config
+	longer := uint64(float64(m.DrainTimeout) * m.DrainJitter / 100)
+	if longer == 0 {
+		return m.DrainTimeout
+	}
+	return m.DrainTimeout + time.Duration(c.listener.worker.random.Uint64()%(longer+1))
 }
 
 // leave implements connectionServer.

@@ -35,7 +35,7 @@ func (c *http2Conn) deadlines(f func(at int64, why http2Deadline)) {
 		c.idleDeadlines(f)
 	}
 	if c.state == http2Draining {
-		f(c.drainFrom+int64(m.DrainTimeout), http2DrainEnd)
+		f(c.drainAt, http2DrainEnd)
 	}
 	if c.state == http2Serving && m.MaxConnectionDuration > 0 {
 		f(c.accepted+int64(m.MaxConnectionDuration), http2Duration)

@@ -59,6 +59,11 @@ func TestNoAllocations(t *testing.T) {
 			s.HTTP().UseRemoteAddress = false
 			s.HTTP().OriginalIPs = []config.OriginalIP{{Header: "x-real-ip"}, {Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Append: true}}
 		}},
+		{"early mutations", busy, harness.OK("x"), func(s *harness.Setup) {
+			m := s.HTTP()
+			m.EarlyMutations = []config.HeaderMutations{{RequestAdd: []config.HeaderValue{{Name: "x-method", Value: "%REQ(:METHOD)%"}}}, {RequestRemove: []string{"cookie"}}}
+			m.AppendForwardedPort, m.SchemeOfHost, m.PreserveExternalRequestID = true, true, true
+		}},
 		{"chunked response", harness.Get("/"), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", nil},
 		{"POST", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), nil},
 		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},

@@ -78,6 +78,8 @@ var inPart = map[string]string{
 	"GrpcHealthCheck.initial_metadata":                       "without command operators",
 	"HttpConnectionManager.codec_type":                       "`AUTO`, `HTTP1`, `HTTP2`",
 	"HttpConnectionManager.http_filters":                     "those listed above, the router last; others when they are optional, which leaves them out",
+	"HttpConnectionManager.early_header_mutation_extensions": "`HeaderMutation`",
+	"RequestIDExtension.typed_config":                        "`UuidRequestIdConfig`",
 	"HttpConnectionManager.original_ip_detection_extensions": "`XffConfig`, `CustomHeaderConfig`",
 	"HttpConnectionManager.upgrade_configs":                  "any protocol but `CONNECT-UDP`",
 	"HttpFilter.config_discovery":                            "on no filter: it is refused with a message of its own",

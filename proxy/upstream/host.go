@@ -82,6 +82,9 @@ func (h *Host) Addr() netip.AddrPort { return h.address }
 // At returns the host's address.
 func (h *Host) At() config.Address { return h.at }
 
+// Secure reports whether the host is spoken to in TLS.
+func (h *Host) Secure() bool { return h.tls != nil }
+
 // locate sets the host's address.
 func (h *Host) locate(at config.Address) {
 	h.at, h.Address = at, at.String()

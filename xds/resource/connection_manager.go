@@ -23,7 +23,8 @@ var (
 		"drain_timeout": decoded, "delayed_close_timeout": decoded, "http2_protocol_options": decoded,
 		"stream_error_on_invalid_http_message": decoded, "forward_client_cert_details": decoded,
 		"access_log": decoded, "set_current_client_cert_details": decoded, "local_reply_config": decoded,
-		"original_ip_detection_extensions": decoded,
+		"original_ip_detection_extensions": decoded, "early_header_mutation_extensions": decoded, "scheme_header_transformation": decoded,
+		"request_id_extension": decoded, "append_x_forwarded_port": decoded, "drain_timeout_jitter": decoded,
 
 		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
 		"add_proxy_protocol_connection_state": noEffect, "record_route_resolution_stats": noEffect,
@@ -72,6 +73,8 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 		SkipXFFAppend:             hcm.GetSkipXffAppend(),
 		InternalAddresses:         a.in("internal_address_config").internalAddresses(hcm.GetInternalAddressConfig()),
 		InternalUnixSockets:       hcm.GetInternalAddressConfig().GetUnixSockets(),
+		EarlyMutations:            a.earlyMutations(hcm.GetEarlyHeaderMutationExtensions()),
+		AppendForwardedPort:       hcm.GetAppendXForwardedPort(),
 		GenerateRequestID:         orBool(hcm.GetGenerateRequestId(), true),
 		PreserveExternalRequestID: hcm.GetPreserveExternalRequestId(),
 		AlwaysSetRequestID:        hcm.GetAlwaysSetRequestIdInResponse(),
@@ -90,6 +93,7 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 		RequestTimeout:        a.duration("request_timeout", hcm.GetRequestTimeout(), 0),
 		RequestHeadersTimeout: a.duration("request_headers_timeout", hcm.GetRequestHeadersTimeout(), 0),
 		DrainTimeout:          a.duration("drain_timeout", hcm.GetDrainTimeout(), config.DefaultDrainTimeout),
+		DrainJitter:           hcm.GetDrainTimeoutJitter().GetValue(),
 		DelayedClose:          a.duration("delayed_close_timeout", hcm.GetDelayedCloseTimeout(), config.DefaultDelayedClose),
 	}
 	if out.ServerName == "" {
@@ -98,6 +102,7 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 	if out.StripMatchingHostPort && out.StripAnyHostPort {
 		a.in("strip_matching_host_port").errorf("cannot be set together with strip_any_host_port")
 	}
+	a.requestFields(hcm, out)
 	a.routesOf(hcm, out)
 	out.Filters, out.Router = a.httpFilters(hcm.GetHttpFilters())
 	out.Upgrades = a.managerUpgrades(hcm.GetUpgradeConfigs())

@@ -1,6 +1,7 @@
 package resource_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,12 @@ func defaultListener() *config.Listener {
 	}
 }
 
+// earlyMutation returns an extension with mutations.
+func earlyMutation(mutations string) string {
+	return "early_header_mutation_extensions: [{name: m, typed_config: {'@type': " +
+		"type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation, mutations: [" + mutations + "]}}]"
+}
+
 const healthCheckFilter = "'@type': type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck"
 
 func TestConnectionManager(t *testing.T) {
@@ -82,6 +89,19 @@ func TestConnectionManager(t *testing.T) {
 			func(h *hcm) {
 				h.GenerateRequestID, h.PreserveExternalRequestID, h.AlwaysSetRequestID, h.Proxy100Continue = false, true, true, true
 			}},
+		"early mutations": {earlyMutation("{remove: X-A}, {append: {header: {key: X-B, value: '%REQ(X-C)%'}, append_action: ADD_IF_ABSENT}}") + rds + router, func(h *hcm) {
+			h.EarlyMutations = []config.HeaderMutations{
+				{RequestRemove: []string{"x-a"}}, {RequestAdd: []config.HeaderValue{{Name: "x-b", Value: "%REQ(X-C)%", Action: config.AddIfAbsent}}},
+			}
+		}},
+		"scheme":                 {"scheme_header_transformation: {scheme_to_overwrite: https, match_upstream: true}" + rds + router, func(h *hcm) { h.Scheme = "https" }},
+		"scheme of the host":     {"scheme_header_transformation: {match_upstream: true}" + rds + router, func(h *hcm) { h.SchemeOfHost = true }},
+		"forwarded port":         {"append_x_forwarded_port: true" + rds + router, func(h *hcm) { h.AppendForwardedPort = true }},
+		"drain jitter":           {"drain_timeout_jitter: {value: 12.5}" + rds + router, func(h *hcm) { h.DrainJitter = 12.5 }},
+		"request id extension":   {"request_id_extension: {}" + rds + router, func(*hcm) {}},
+		"trace reason is packed": {"request_id_extension: {typed_config: {'@type': type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig, use_request_id_for_trace_sampling: false}}" + rds + router, func(*hcm) {}},
+		"trace reason is kept": {"request_id_extension: {typed_config: {'@type': type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig, pack_trace_reason: false}}" + rds + router,
+			func(h *hcm) { h.KeepTraceReason = true }},
 		"paths and hosts": {"normalize_path: true\nmerge_slashes: true\npath_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT\nstrip_matching_host_port: true\nstrip_trailing_host_dot: true" + rds + router,
 			func(h *hcm) {
 				h.NormalizePath, h.MergeSlashes, h.EscapedSlashes, h.StripMatchingHostPort, h.StripTrailingHostDot = true, true, config.EscapedSlashesUnescapeAndRedirect, true, true
@@ -149,10 +169,19 @@ func TestConnectionManagerRefused(t *testing.T) {
 		"access log":        {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/no.Log}}]" + rds + router, "access_log[0]: 'f' with type URL 'type.googleapis.com/no.Log' is not supported, only type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog, type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog"},
 		"access log timeout": {"access_log: [{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig, common_config: {log_name: l, grpc_service: {envoy_grpc: {cluster_name: c}, timeout: 1s}}}}]" + rds + router,
 			"access_log[0].typed_config.common_config.grpc_service.timeout: is not supported"},
-		"tracing":          {"tracing: {}" + rds + router, "tracing: is not supported"},
-		"client certs":     {"set_current_client_cert_details: {issuer: true}" + rds + router, "set_current_client_cert_details.issuer: is not supported"},
-		"http3":            {"http3_protocol_options: {}" + rds + router, "http3_protocol_options: is not supported"},
-		"scheme":           {"scheme_header_transformation: {scheme_to_overwrite: http}" + rds + router, "scheme_header_transformation: is not supported"},
+		"tracing":      {"tracing: {}" + rds + router, "tracing: is not supported"},
+		"client certs": {"set_current_client_cert_details: {issuer: true}" + rds + router, "set_current_client_cert_details.issuer: is not supported"},
+		"http3":        {"http3_protocol_options: {}" + rds + router, "http3_protocol_options: is not supported"},
+		"scheme":       {"scheme_header_transformation: {scheme_to_overwrite: ftp}" + rds + router, "scheme_header_transformation.scheme_to_overwrite: value must be in list [http https]"},
+		"early mutation": {"early_header_mutation_extensions: [{name: x, typed_config: {'@type': type.googleapis.com/no.X}}]" + rds + router,
+			"early_header_mutation_extensions[0]: 'x' with type URL 'type.googleapis.com/no.X' is not supported, only type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"},
+		"early mutation of the host": {earlyMutation("{append: {header: {key: Host, value: b}}}") + rds + router,
+			`early_header_mutation_extensions[0].typed_config.mutations[0].append.header.key: "Host": :-prefixed or host headers may not be modified`},
+		"too many early mutations": {earlyMutation(strings.Repeat("{remove: a}, ", 257)) + rds + router,
+			"early_header_mutation_extensions[0].typed_config.mutations: makes it more than 256 mutations, which is the most that are allowed"},
+		"request id extension": {"request_id_extension: {typed_config: {'@type': type.googleapis.com/no.X}}" + rds + router,
+			"request_id_extension.typed_config: type URL 'type.googleapis.com/no.X' is not supported, only type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"},
+		"drain jitter":     {"drain_timeout_jitter: {value: 101}" + rds + router, "drain_timeout_jitter.value: value must be inside range [0, 100]"},
 		"preserve case":    {"http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}}" + rds + router, "http_protocol_options.header_key_format.stateful_formatter: 'p' with type URL 'type.googleapis.com/no.P' is not supported, only type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"},
 		"no header format": {"http_protocol_options: {header_key_format: {}}" + rds + router, "http_protocol_options.header_key_format.header_format: value is required"},
 		"chunked length":   {"http_protocol_options: {allow_chunked_length: true}" + rds + router, "http_protocol_options.allow_chunked_length: is not supported"},
