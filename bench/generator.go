@@ -68,9 +68,12 @@ func findGenerators(options Options, dir string, cpus int) (generators, error) {
 }
 
 // foreign returns the generator of somebody else that can make the scenario's load, without a path where there is none.
-// Handshakes are made by the lab's own, which knows whether a session was resumed; wrk does not pipeline, sends no bodies and asks for one path.
+// Handshakes are made by the lab's own, which knows whether a session was resumed; wrk does not pipeline, sends no bodies and asks for one path; neither it nor h2load
+// waits for what it has sent to come back.
 func (g generators) foreign(s Scenario) generator {
 	switch {
+	case s.Traffic.Echoes():
+		return generator{}
 	case s.http2() && s.Rate == 0 && len(s.Also) == 0:
 		return g.h2load
 	case s.handshakes(), s.Pipeline > 1, s.Message > 0, s.Rate > 0, len(s.Also) > 0, s.Slow > 0:
@@ -112,6 +115,12 @@ func ownArgs(config load.Config, threads int) []string {
 	}
 	if config.GRPC {
 		args = append(args, "--grpc")
+	}
+	if config.Messages > 0 {
+		args = append(args, "--messages", strconv.Itoa(config.Messages))
+	}
+	if config.WebSocket {
+		args = append(args, "--websocket")
 	}
 	if config.BodyFile != "" {
 		args = append(args, "--body", config.BodyFile)

@@ -33,6 +33,9 @@ func (s Scenario) checkWork(answer load.Answer) error {
 	if !strings.HasSuffix(line, protocol) {
 		return fmt.Errorf("request to the origin is %q, want%s", line, protocol)
 	}
+	if s.Traffic.TCP && strings.Contains(text, "\nx-forwarded-for:") {
+		return fmt.Errorf("request to the origin is changed, which a proxy of TCP does not; it is\n%s", text)
+	}
 	for _, field := range s.addedFields() {
 		if n := strings.Count(text, "\n"+field); n != 1 {
 			name, _, _ := strings.Cut(field, ":")
@@ -44,6 +47,9 @@ func (s Scenario) checkWork(answer load.Answer) error {
 
 // addedFields are the beginnings of the header lines that the origin gets once each.
 func (s Scenario) addedFields() []string {
+	if s.Traffic.TCP {
+		return nil
+	}
 	fields := []string{"x-forwarded-for:", "x-forwarded-proto: http\n", "x-request-id:"}
 	if s.Traffic.TLS {
 		fields[1] = "x-forwarded-proto: https\n"

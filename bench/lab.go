@@ -177,7 +177,7 @@ type entry struct {
 // the others do.
 func (l *lab) entries(s Scenario) (entries []*entry, notes []string) {
 	for _, p := range l.options.Proxies {
-		own, note, ok := s.of(p.Kind)
+		own, note, ok := s.of(p)
 		if note != "" {
 			notes = append(notes, note)
 		}

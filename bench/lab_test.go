@@ -83,6 +83,9 @@ func TestTakingPart(t *testing.T) {
 		{grpcUnary, nil, nil},
 		{h2Large, nil, []string{peer.Nginx}},
 		{h2Stalled, nil, []string{peer.Nginx, peer.HAProxy}},
+		{"grpc-stream", nil, nil},
+		{"websocket-tunnel", []string{peer.Nghttpx}, nil},
+		{"tcp-proxy", []string{peer.Nginx, peer.Nghttpx, peer.Caddy}, nil}, // nginx for it is not known how it was built
 		{"h2-idle-10k", nil, nil},
 		{tlsH1, []string{peer.Nghttpx}, nil},
 		{"tls-h2", nil, nil},
@@ -93,7 +96,7 @@ func TestTakingPart(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, kind := range peer.Kinds() {
-			own, note, ok := s.of(kind)
+			own, note, ok := s.of(Proxy{Kind: kind})
 			changed := own.Traffic.Upstream != s.Traffic.Upstream
 			if ok == slices.Contains(test.out, kind.Name) || changed != slices.Contains(test.http1, kind.Name) || (note != "") != (changed || !ok) {
 				t.Errorf("%s %s: takes part: %v, %s upstream, note %q", s.Name, kind.Name, ok, own.Traffic.Upstream, note)

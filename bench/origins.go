@@ -22,6 +22,7 @@ type origins struct {
 	http1  string // package origin
 	http2  string // nghttpd
 	calls  string // nghttpd with trailers
+	echo   string // package origin's echo
 	mirror string // package origin's mirror, within this process
 
 	processes []*child.Child
@@ -43,6 +44,8 @@ func (o *origins) alive() error {
 // of returns the address of the origin of the traffic.
 func (o *origins) of(t peer.Traffic) string {
 	switch {
+	case t.Echoes():
+		return o.echo
 	case t.Upstream != peer.HTTP2:
 		return o.http1
 	case t.GRPC:
@@ -62,7 +65,7 @@ func (o *origins) stop() error {
 
 // startOrigins starts those that the scenarios need and waits until they answer.
 func (l *lab) startOrigins(ctx context.Context) error {
-	at, err := l.ports.addresses(3)
+	at, err := l.ports.addresses(4)
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,14 @@ func (l *lab) startOrigins(ctx context.Context) error {
 		return err
 	}
 	l.origins.http1 = at[0]
-	if l.nghttpd == "" || !slices.ContainsFunc(l.options.Scenarios, Scenario.http2Origin) {
+	if slices.ContainsFunc(l.options.Scenarios, func(s Scenario) bool { return s.Traffic.Echoes() }) {
+		args := []string{"origin", "--echo", "--listen", at[3]}
+		if err := l.startOrigin(ctx, l.options.Self, args, load.Question{Address: at[3], Path: smallPath}); err != nil {
+			return err
+		}
+		l.origins.echo = at[3]
+	}
+	if l.nghttpd == "" || !slices.ContainsFunc(l.options.Scenarios, Scenario.needsNghttpd) {
 		return nil
 	}
 	server, err := l.documents()
@@ -139,7 +149,7 @@ func (l *lab) documents() (nghttpd.Server, error) {
 	err = server.AddDocument(smallPath, smallBody)
 	for _, s := range l.options.Scenarios {
 		switch {
-		case !s.http2Origin():
+		case !s.needsNghttpd():
 		case s.Traffic.GRPC:
 			err = errors.Join(err, server.AddAnswer(s.Path, message(s.Body)))
 		default:

@@ -57,11 +57,12 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 	if err != nil {
 		return nil, err
 	}
+	module, _ := p.Kind.Module(p.Path, s.Traffic)
 	launch, err := p.Kind.Configure(peer.Spec{
 		Listen: at[0], Admin: at[1], GRPC: at[2], Metrics: at[3], Health: at[4],
 		Origin: origin, ControlPlane: controlPlane, Traffic: s.Traffic, MaxConnections: max(s.Connections, loadConnections), MaxRequests: s.inFlight(),
 		Certificate: l.certificate, Key: l.certificate + keySuffix,
-		Dir: dir, Root: os.Geteuid() == 0,
+		Module: module, Dir: dir, Root: os.Geteuid() == 0,
 	})
 	if err != nil {
 		return nil, err

@@ -53,6 +53,8 @@ type Scenario struct {
 	Headers []string `json:"headers,omitempty"`
 	// Message is the size of each request's body, of a gRPC call with its prefix; 0 is a GET.
 	Message int `json:"message,omitempty"`
+	// Messages is how many messages a call carries in traffic of messages, each of them counted as a request.
+	Messages int `json:"messages,omitempty"`
 	// Push is what is pushed in scenarios of updates.
 	Push bulk.Size `json:"push,omitzero"`
 	// NewConnections opens a connection per request.
@@ -96,6 +98,9 @@ func (o Options) rounds(s Scenario) int {
 func (s Scenario) http2() bool       { return s.Traffic.Downstream == peer.HTTP2 }
 func (s Scenario) http2Origin() bool { return s.Traffic.Upstream == peer.HTTP2 }
 
+// needsNghttpd says that it is the origin.
+func (s Scenario) needsNghttpd() bool { return s.http2Origin() && !s.Traffic.Echoes() }
+
 // handshakes says that the scenario is about how connections under TLS begin.
 func (s Scenario) handshakes() bool { return s.Traffic.TLS && s.NewConnections }
 
@@ -133,6 +138,7 @@ func (s Scenario) load(address string) load.Config {
 		Paths: paths, Slow: s.Slow,
 		Address: address, Path: s.Path, Headers: s.Headers, HTTP2: s.http2(),
 		Connections: s.Connections, Streams: s.Streams, NewConnections: s.NewConnections,
+		Messages: s.Messages, WebSocket: s.Traffic.WebSocket || s.Traffic.TCP,
 		TLS: s.Traffic.TLS, Resume: s.Resume, GRPC: s.Traffic.GRPC, Pipeline: s.Pipeline, Rate: s.Rate,
 	}
 }
@@ -190,10 +196,14 @@ func message(size int) []byte {
 	return m
 }
 
-// of returns the scenario as the kind takes part in it, and a note where that is not as
+// of returns the scenario as the proxy takes part in it, and a note where that is not as
 // it says; false when it takes no part.
-func (s Scenario) of(kind peer.Kind) (own Scenario, note string, ok bool) {
+func (s Scenario) of(p Proxy) (own Scenario, note string, ok bool) {
+	kind := p.Kind
 	lacks := kind.Lacks(s.Traffic)
+	if lacks == "" {
+		_, lacks = kind.Module(p.Path, s.Traffic)
+	}
 	if lacks == "" {
 		return s, "", true
 	}

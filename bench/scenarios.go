@@ -59,7 +59,7 @@ const (
 
 // Scenarios lists every scenario.
 func Scenarios() []Scenario {
-	return slices.Concat(http1Scenarios(), http2Scenarios(), tlsScenarios(), updateScenarios(), growthScenarios())
+	return slices.Concat(http1Scenarios(), http2Scenarios(), messageScenarios(), tlsScenarios(), updateScenarios(), growthScenarios())
 }
 
 // updateScenarios are about control planes. A mesh of 10,000 services is what large users of

@@ -27,7 +27,7 @@ func (l *lab) findTools() (err error) {
 
 // missing says what the scenario lacks on this machine; "" when it can run.
 func (l *lab) missing(s Scenario) string {
-	if s.http2Origin() && l.nghttpd == "" {
+	if s.needsNghttpd() && l.nghttpd == "" {
 		return "no " + nghttpdProgram + " on the PATH"
 	}
 	return ""
@@ -39,7 +39,7 @@ func (l *lab) tools(ctx context.Context) []Program {
 	used := make(map[string]bool)
 	for _, s := range l.options.Scenarios {
 		used[h2loadProgram] = used[h2loadProgram] || l.generatorOf(s).name == H2load
-		used[nghttpdProgram] = used[nghttpdProgram] || s.http2Origin()
+		used[nghttpdProgram] = used[nghttpdProgram] || s.needsNghttpd()
 	}
 	var found []Program
 	for _, p := range []Program{load, origin} {

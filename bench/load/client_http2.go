@@ -29,7 +29,8 @@ type http2Conn struct {
 	over        bool
 }
 
-// http2Stream is a slot: a request after another, each on a stream of its own.
+// http2Stream is a slot: a request after another, each on a stream of its own; or messages of calls, each call on a stream of its
+// own.
 type http2Stream struct {
 	client *http2Client
 	job    eventloop.Job
@@ -41,6 +42,8 @@ type http2Stream struct {
 	opened bool
 	headed bool
 	bytes  uint64
+	busy   bool // something is in flight
+	said   int  // messages of the call so far
 }
 
 // addHTTP2 makes a connection with its streams.
@@ -115,7 +118,12 @@ func (k *http2Conn) close() {
 
 // send implements slot.
 func (s *http2Stream) send(due int64) {
-	s.due, s.opened, s.headed, s.bytes = due, false, false, 0
+	s.due, s.busy, s.bytes = due, true, 0
+	if s.conn != nil {
+		s.next()
+		return
+	}
+	s.opened, s.headed, s.said = false, false, 0
 	conn, err := s.client.open()
 	if err != nil {
 		s.lose(stepConnect)
@@ -129,7 +137,7 @@ func (s *http2Stream) send(due int64) {
 
 // Step implements eventloop.Stepper.
 func (s *http2Stream) Step() {
-	if s.conn == nil {
+	if s.conn == nil || !s.busy {
 		return
 	}
 	if !s.opened && !s.ask() {
@@ -159,6 +167,9 @@ func (s *http2Stream) Step() {
 		}
 		s.bytes += uint64(len(data))
 		done = last
+		if !done && s.echoed() {
+			return
+		}
 	}
 	s.answered()
 }
@@ -174,10 +185,40 @@ func (s *http2Stream) ask() bool {
 	}
 	d := s.client.d
 	s.conn.WriteHead(s.stream, d.messages()[d.next()])
-	if len(d.shared.body) > 0 {
-		s.stream.WriteBody(d.shared.body, true)
-	}
 	s.opened = true
+	if len(d.shared.body) > 0 {
+		s.say()
+	}
+	return true
+}
+
+// say sends the body of a request, or a message of a call.
+func (s *http2Stream) say() {
+	s.said++
+	s.stream.WriteBody(s.client.d.shared.body, s.said >= s.client.d.shared.config.Messages)
+}
+
+// next sends a further message of the call. If that has ended meanwhile, the next step finds out.
+func (s *http2Stream) next() {
+	if s.conn.over {
+		s.lose(stepRead)
+		return
+	}
+	s.say()
+	s.job.Wake()
+}
+
+// echoed ends a message that has come back whole and is not the last of its call, which the end of the call answers.
+func (s *http2Stream) echoed() bool {
+	d := s.client.d
+	if s.said >= d.shared.config.Messages || s.bytes < uint64(len(d.shared.body)) {
+		return false
+	}
+	s.busy = false
+	d.record(s.due)
+	d.shared.answered(s.resp.Status, s.bytes, false)
+	d.over(1)
+	d.release(s)
 	return true
 }
 
@@ -192,7 +233,7 @@ func (s *http2Stream) failed() step {
 // answered ends a request whose response has come whole.
 func (s *http2Stream) answered() {
 	d := s.client.d
-	if d.shared.config.GRPC && !grpcOK(s.stream.Trailers()) {
+	if d.shared.config.GRPC && !grpcOK(s.stream.Trailers()) || s.said < d.shared.config.Messages {
 		s.lose(stepRead)
 		return
 	}
@@ -223,6 +264,7 @@ func (s *http2Stream) lose(at step) {
 
 // finish gives the stream back.
 func (s *http2Stream) finish() {
+	s.busy = false
 	if s.conn == nil {
 		return
 	}
@@ -240,7 +282,7 @@ func (s *http2Stream) Expired(*eventloop.Timer) { s.client.d.release(s) }
 
 // expire implements slot.
 func (s *http2Stream) expire(before int64) {
-	if s.conn != nil && s.due < before {
+	if s.busy && s.due < before {
 		s.lose(stepTimeout)
 	}
 }

@@ -80,9 +80,12 @@ func newDriver(r *run, i, n int) (*driver, error) {
 		d.beat = max(int64(d.interval), int64(leastBeat))
 	}
 	for k := i; k < r.config.Connections; k += n {
-		if r.config.HTTP2 {
+		switch {
+		case r.config.HTTP2:
 			d.addHTTP2()
-		} else {
+		case r.config.WebSocket:
+			d.addWebSocket()
+		default:
 			d.addHTTP1(k)
 		}
 	}

@@ -23,6 +23,8 @@ const (
 	maxRate = 100_000_000
 	// maxPipeline bounds Config.Pipeline: more than any client that pipelines.
 	maxPipeline = 1000
+	// maxMessages bounds Config.Messages.
+	maxMessages = 1_000_000
 	// maxThreads bounds Config.Threads.
 	maxThreads = 256
 	// Timeout bounds one exchange, connecting included. A proxy that
@@ -50,6 +52,12 @@ type Config struct {
 	HTTP2 bool
 	// GRPC has each answer end with the trailer grpc-status: 0, with HTTP2; without it a request has failed.
 	GRPC bool
+	// Messages is how many messages a call carries, one after another, each sent when the one before it has come back; BodyFile is
+	// such a message with its prefix, and what is counted as a request, with GRPC; 0 is a call for each.
+	Messages int
+	// WebSocket has each connection of HTTP/1.1 be upgraded and carry frames after that, one after another, each sent when the one
+	// before it has come back. BodyFile is what is in a frame, and a frame is what is counted as a request.
+	WebSocket bool
 	// Connections is the number of connections, each with one request in flight, or
 	// of HTTP/2 with Streams.
 	Connections, Streams int

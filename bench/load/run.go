@@ -40,6 +40,12 @@ func Check(c Config) error {
 		return errors.New("new connections, pipelining and slow connections: package load makes them in HTTP/1.1 only")
 	case !c.HTTP2 && (c.Streams > 0 || c.GRPC):
 		return errors.New("streams and gRPC: want HTTP/2 with them")
+	case c.Messages < 0 || c.Messages > maxMessages:
+		return fmt.Errorf("messages: %d is not in [0, %d]", c.Messages, maxMessages)
+	case c.Messages > 0 && !(c.GRPC && c.BodyFile != ""):
+		return errors.New("messages: want gRPC and a body with them")
+	case c.WebSocket && (c.HTTP2 || c.TLS || c.NewConnections || c.Pipeline > 0 || c.Slow > 0 || len(c.Paths) > 0 || c.BodyFile == ""):
+		return errors.New("WebSocket: want HTTP/1.1 in cleartext over connections that stay, one path, and a body")
 	case c.NewConnections && c.Pipeline > 1:
 		return errors.New("pipelining: want connections that stay")
 	}
@@ -58,6 +64,8 @@ type run struct {
 	paths  []string
 	body   []byte
 	drive  []*driver
+	// upgrade is nil but for WebSocket.
+	upgrade *upgrade
 
 	latency  hist.Histogram
 	requests atomic.Uint64
@@ -122,6 +130,11 @@ func newRun(config Config) (*run, error) {
 			return nil, fmt.Errorf("%s has %d bytes, want at most %d", config.BodyFile, info.Size(), maxBodyFile)
 		}
 		if r.body, err = os.ReadFile(config.BodyFile); err != nil {
+			return nil, err
+		}
+	}
+	if config.WebSocket {
+		if r.upgrade, err = newUpgrade(config, r.body); err != nil {
 			return nil, err
 		}
 	}

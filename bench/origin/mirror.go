@@ -16,13 +16,21 @@ import (
 // "name: value" per value, names in lower case. Answers to gRPC calls are of their
 // content type and end with the trailer grpc-status: 0. It returns when ctx ends.
 func ServeMirror(ctx context.Context, ln net.Listener) error {
-	server := &http.Server{Handler: http.HandlerFunc(mirror), Protocols: new(http.Protocols), IdleTimeout: idleTimeout}
+	return serveBoth(ctx, ln, "mirror", mirror)
+}
+
+// serveBoth has the handler answer requests in HTTP/1.1 and in HTTP/2 with prior knowledge until ctx ends.
+func serveBoth(ctx context.Context, ln net.Listener, name string, handler http.HandlerFunc) error {
+	server := &http.Server{
+		Handler: handler, Protocols: new(http.Protocols), IdleTimeout: idleTimeout,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("mirror on %s: %w", ln.Addr(), err)
+		return fmt.Errorf("%s on %s: %w", name, ln.Addr(), err)
 	}
 	return nil
 }

@@ -43,11 +43,12 @@ var caddyTemplate = template.Must(template.New("Caddyfile").Parse(`{
 }
 `))
 
-// caddyLacks is about Traefik too.
 func caddyLacks(t Traffic) string {
 	switch {
 	case t.ControlPlane:
 		return lacksControlPlane
+	case t.TCP:
+		return "has no proxy of TCP but in a plugin"
 	case t.Routes > 0:
 		return "is not compared on routes"
 	}

@@ -50,6 +50,15 @@ func FindProgram(names ...string) (string, error) {
 	return "", fmt.Errorf("no %s on the PATH or in %s", strings.Join(names, " or "), strings.Join(sbin[:], ", "))
 }
 
+// readable fails unless there is a file at the path.
+func readable(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", path)
+	}
+	return err
+}
+
 func executable(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

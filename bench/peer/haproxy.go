@@ -36,21 +36,28 @@ var haproxyTemplate = template.Must(template.New("haproxy.cfg").Parse(`global
 {{- end}}
 
 defaults
-    mode http
+    mode {{if .Traffic.TCP}}tcp{{else}}http{{end}}
     timeout connect 5s
     timeout client 1h
     timeout server 1h
+{{- if or .Traffic.WebSocket .Traffic.TCP}}
+    timeout tunnel 1h
+{{- end}}
+{{- if not .Traffic.TCP}}
     timeout http-request 1m
     timeout http-keep-alive 1h
     option http-keep-alive
     http-reuse always
+{{- end}}
 
 frontend bench
     bind {{.Listen}}{{if .Traffic.TLS}} ssl crt {{.Certificate}} curves {{.Curve}} alpn {{if .HTTP2}}h2,{{end}}http/1.1{{else if .HTTP2}} proto h2{{end}} backlog 4096
+{{- if not .Traffic.TCP}}
     option forwardfor
     unique-id-format %[uuid()]
     unique-id-header X-Request-Id
     http-request set-header X-Forwarded-Proto {{.Scheme}}
+{{- end}}
 {{- if .Traffic.AddHeaders}}
     http-request set-header {{.RequestHeader}} {{.HeaderValue}}
     http-response set-header {{.ResponseHeader}} {{.HeaderValue}}

@@ -62,7 +62,7 @@ func nghttpxLacks(t Traffic) string {
 	if t.Routes > 0 {
 		return "is not compared on routes"
 	}
-	if t.Downstream != HTTP2 {
+	if t.Downstream != HTTP2 { // TCP and WebSocket with it
 		return "is compared on HTTP/2 only"
 	}
 	return ""

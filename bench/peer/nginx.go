@@ -15,6 +15,7 @@ const nginxConnections = 2048
 // connection would measure reconnects. Large requests go on as they come, which is what the others do anyway. It speaks HTTP/2 upstream for gRPC only, with
 // a connection per call in flight.
 var nginxTemplate = template.Must(template.New("nginx.conf").Parse(`{{if .Root}}user root;
+{{end}}{{with .Module}}load_module {{.}};
 {{end}}daemon off;
 worker_processes 1;
 worker_rlimit_nofile {{.Files}};
@@ -26,6 +27,18 @@ events {
     worker_connections {{.Connections}};
     multi_accept on;
 }
+{{- if .Traffic.TCP}}
+
+stream {
+    tcp_nodelay on;
+    proxy_timeout 1h;
+    proxy_connect_timeout 5s;
+    server {
+        listen {{.Listen}} reuseport backlog=4096;
+        proxy_pass {{.Origin}};
+    }
+}
+{{- else}}
 
 http {
     access_log off;
@@ -43,6 +56,12 @@ http {
     fastcgi_temp_path {{.Dir}}/fastcgi;
     uwsgi_temp_path {{.Dir}}/uwsgi;
     scgi_temp_path {{.Dir}}/scgi;
+{{- if .Traffic.WebSocket}}
+    map $http_upgrade $upgraded {
+        default upgrade;
+        "" "";
+    }
+{{- end}}
 {{range .Clusters}}
     upstream {{.}} {
         server {{$.Origin}};
@@ -80,7 +99,14 @@ http {
 {{- else}}
             proxy_pass http://{{.Cluster}};
             proxy_http_version 1.1;
+{{- if $.Traffic.WebSocket}}
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $upgraded;
+            proxy_read_timeout 1h;
+            proxy_send_timeout 1h;
+{{- else}}
             proxy_set_header Connection "";
+{{- end}}
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
@@ -109,6 +135,7 @@ http {
 {{- end}}
     }
 }
+{{- end}}
 `))
 
 func nginxLacks(t Traffic) string {

@@ -24,6 +24,8 @@ type Spec struct {
 	// Admin, GRPC, Metrics and Health are free addresses for a proxy that has
 	// such listeners.
 	Admin, GRPC, Metrics, Health string
+	// Module is what Kind.Module found.
+	Module string
 	// Traffic is what the proxy carries.
 	Traffic Traffic
 	// Certificate and Key are PEM files for traffic under TLS. Key is Certificate with ".key" at its end: where HAProxy looks.
@@ -62,6 +64,9 @@ type Kind struct {
 	// Lacks says what the kind lacks to carry the traffic, as the rest of a sentence
 	// that begins with its name; "" when it can.
 	Lacks func(Traffic) string
+	// Module returns the file that the program at a path loads to carry the traffic, "" where it needs none, and what this program
+	// lacks of what the kind has, as Lacks does.
+	Module func(program string, t Traffic) (path, lacks string)
 	// Configure makes its configuration for a task, whose traffic it can carry.
 	Configure func(Spec) (Launch, error)
 }
@@ -82,12 +87,12 @@ const (
 // Kinds lists all kinds in the order in which they are measured and reported.
 func Kinds() []Kind {
 	return []Kind{
-		{ProxyALB, []string{"proxy-alb"}, []string{"--version"}, carriesAll, configureProxyALB},
-		{Nginx, []string{"nginx"}, []string{"-v"}, nginxLacks, configureNginx},
-		{HAProxy, []string{"haproxy"}, []string{"-v"}, haproxyLacks, configureHAProxy},
-		{Nghttpx, []string{"nghttpx"}, []string{"--version"}, nghttpxLacks, configureNghttpx},
-		{Caddy, nil, []string{"version"}, caddyLacks, configureCaddy},
-		{Traefik, nil, []string{"version"}, caddyLacks, configureTraefik},
+		{ProxyALB, []string{"proxy-alb"}, []string{"--version"}, carriesAll, noModule, configureProxyALB},
+		{Nginx, []string{"nginx"}, []string{"-v"}, nginxLacks, nginxModule, configureNginx},
+		{HAProxy, []string{"haproxy"}, []string{"-v"}, haproxyLacks, noModule, configureHAProxy},
+		{Nghttpx, []string{"nghttpx"}, []string{"--version"}, nghttpxLacks, noModule, configureNghttpx},
+		{Caddy, nil, []string{"version"}, caddyLacks, noModule, configureCaddy},
+		{Traefik, nil, []string{"version"}, traefikLacks, noModule, configureTraefik},
 	}
 }
 

@@ -46,6 +46,10 @@ func traffics() map[string]Traffic {
 		"-routes":   {Downstream: HTTP1, Upstream: HTTP1, Routes: 3},
 		"-clusters": {Downstream: HTTP1, Upstream: HTTP1, Routes: 3, Clusters: 2},
 
+		"-messages":  {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true, GRPC: true, Messages: true},
+		"-websocket": {Downstream: HTTP1, Upstream: HTTP1, WebSocket: true},
+		"-tcp":       {Downstream: HTTP1, Upstream: HTTP1, TCP: true},
+
 		"-managed": {Downstream: HTTP1, Upstream: HTTP1, ControlPlane: true},
 
 		"-stalls-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Stalls: true, Buffers: buffers},
@@ -72,6 +76,9 @@ func TestConfigureGolden(t *testing.T) {
 			t.Run(kind.Name+suffix, func(t *testing.T) {
 				s := spec("/run/lab")
 				s.Traffic = traffic
+				if kind.Name == Nginx && traffic.TCP {
+					s.Module = "/usr/lib/nginx/modules/ngx_stream_module.so"
+				}
 				launch, err := kind.Configure(s)
 				if err != nil {
 					t.Fatal(err)
@@ -109,6 +116,8 @@ func TestLacks(t *testing.T) {
 		{ProxyALB, "-managed", false}, {HAProxy, "-managed", true}, {Nginx, "-managed", true}, {Nghttpx, "-managed", true},
 		{HAProxy, "-stalls", true}, {HAProxy, "-stalls-h2-h1", false}, {Nghttpx, "-stalls", false},
 		{Caddy, "", false}, {Caddy, "-grpc", false}, {Caddy, "-routes", true}, {Caddy, "-managed", true}, {Traefik, "-tls-h2", false}, {Traefik, "-clusters", true},
+		{Caddy, "-tcp", true}, {Traefik, "-tcp", false}, {Nginx, "-tcp", false}, {HAProxy, "-tcp", false}, {Nghttpx, "-tcp", true}, {Nghttpx, "-websocket", true},
+		{Nginx, "-messages", false}, {Traefik, "-managed", true},
 		{Nginx, "", false}, {Nginx, "-h2-h1", false}, {Nginx, "-h2-h2", true}, {Nginx, "-grpc", false},
 		{Nghttpx, "", true}, {Nghttpx, "-tls", true}, {Nghttpx, "-tls-h2", false}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},
 	} {
@@ -137,6 +146,22 @@ func TestProxyALBConfigIsYAML(t *testing.T) {
 				t.Errorf("%s: no %s in %v", suffix, key, tree)
 			}
 		}
+	}
+}
+
+// TestStreamModule reads how nginx was built.
+func TestStreamModule(t *testing.T) {
+	for built, want := range map[string][2]string{
+		"configure arguments: --with-stream --modules-path=/m":         {"", ""},
+		"configure arguments: --modules-path=/m --with-stream=dynamic": {"/m/ngx_stream_module.so", ""},
+		"configure arguments: --with-stream_ssl_module":                {"", "was built without its module for TCP"},
+	} {
+		if path, lacks := streamModule(built); path != want[0] || lacks != want[1] {
+			t.Errorf("%q: %q, %q, want %q", built, path, lacks, want)
+		}
+	}
+	if _, lacks := nginxModule("/nonexistent", Traffic{TCP: true}); lacks == "" {
+		t.Error("a program that is not there lacks nothing")
 	}
 }
 

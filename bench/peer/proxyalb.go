@@ -23,11 +23,21 @@ static_resources:
 {{- end}}
     filter_chains:
     - filters:
+{{- if .Traffic.TCP}}
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: bench
+          cluster: {{(index .Clusters 0)}}
+{{- else}}
       - name: envoy.filters.network.http_connection_manager
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: bench
           use_remote_address: true
+{{- if .Traffic.WebSocket}}
+          upgrade_configs: [{upgrade_type: websocket}]
+{{- end}}
 {{- if .HTTP2}}
           codec_type: AUTO
           http2_protocol_options:
@@ -57,6 +67,7 @@ static_resources:
           - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+{{- end}}
 {{- if .Traffic.TLS}}
       transport_socket:
         name: envoy.transport_sockets.tls

@@ -20,7 +20,14 @@ entryPoints:
 providers:
   file: {filename: {{.Dir}}/dynamic.yml, watch: false}
 `))
-	traefikDynamic = template.Must(template.New("dynamic.yml").Parse(`http:
+	traefikDynamic = template.Must(template.New("dynamic.yml").Parse(`{{if .Traffic.TCP}}tcp:
+  routers:
+    bench: {entryPoints: [bench], rule: "HostSNI(` + "`*`" + `)", service: origin}
+  services:
+    origin:
+      loadBalancer:
+        servers: [{address: "{{.Origin}}"}]
+{{else}}http:
   routers:
     bench:
       entryPoints: [bench]
@@ -54,8 +61,19 @@ tls:
   options:
     bench: {minVersion: VersionTLS13, curvePreferences: [{{.Curve}}]}
 {{- end}}
+{{- end}}
 `))
 )
+
+func traefikLacks(t Traffic) string {
+	switch {
+	case t.ControlPlane:
+		return lacksControlPlane
+	case t.Routes > 0:
+		return "is not compared on routes"
+	}
+	return ""
+}
 
 func configureTraefik(s Spec) (Launch, error) {
 	task := struct {

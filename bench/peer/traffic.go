@@ -20,6 +20,12 @@ type Traffic struct {
 	TLS bool `json:"tls,omitempty"`
 	// GRPC says that requests are gRPC calls: answers end with trailers.
 	GRPC bool `json:"grpc,omitempty"`
+	// Messages says that gRPC calls have message after message both ways, of which the origin sends back each.
+	Messages bool `json:"messages,omitempty"`
+	// WebSocket says that connections of clients are upgraded, and then carry frames, of which the origin sends back each.
+	WebSocket bool `json:"websocket,omitempty"`
+	// TCP says that the proxy passes on bytes and knows nothing of what they are. To clients and the origin it is as WebSocket.
+	TCP bool `json:"tcp,omitempty"`
 	// AddHeaders has the proxy add RequestHeader to each request and ResponseHeader
 	// to each response, both with the value HeaderValue.
 	AddHeaders bool `json:"add_headers,omitempty"`
@@ -40,6 +46,9 @@ type Traffic struct {
 	// settings.
 	Buffers *Buffers `json:"buffers,omitempty"`
 }
+
+// Echoes says that the origin sends back what it gets as it comes.
+func (t Traffic) Echoes() bool { return t.Messages || t.WebSocket || t.TCP }
 
 // lacksControlPlane is what a proxy without xDS lacks.
 const lacksControlPlane = "has no xDS"

@@ -18,6 +18,7 @@ import (
 func runOrigin(ctx context.Context, args []string, _ io.Reader, _, stderr io.Writer) error {
 	flags := flag.NewFlagSet("alb-bench origin", flag.ContinueOnError)
 	listen := flags.String("listen", "127.0.0.1:0", "`address` to listen on")
+	echo := flags.Bool("echo", false, "send back messages of gRPC and frames of WebSocket as they come, in HTTP/1.1 and HTTP/2")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -26,6 +27,9 @@ func runOrigin(ctx context.Context, args []string, _ io.Reader, _, stderr io.Wri
 		return err
 	}
 	fmt.Fprintf(stderr, "origin listens on %s\n", ln.Addr())
+	if *echo {
+		return origin.ServeEcho(ctx, ln)
+	}
 	return origin.Serve(ctx, ln)
 }
 
@@ -50,6 +54,8 @@ func runLoad(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.
 	flags.IntVar(&config.Streams, "streams", 0, "`number` of requests in flight on each connection of HTTP/2")
 	flags.IntVar(&config.Pipeline, "pipeline", 0, "`number` of requests in flight on each connection of HTTP/1.1")
 	flags.BoolVar(&config.GRPC, "grpc", false, "answers end with grpc-status: 0")
+	flags.IntVar(&config.Messages, "messages", 0, "`number` of messages of each gRPC call, one after another as they come back; --body is one")
+	flags.BoolVar(&config.WebSocket, "websocket", false, "upgrade each connection, then send --body in a frame again and again as it comes back")
 	flags.Float64Var(&config.Rate, "rate", 0, "`requests` due per second, whether those before were answered or not; 0: as many as are answered")
 	flags.StringVar(&config.BodyFile, "body", "", "`file` that is the body of each request, a POST then")
 	flags.Uint64Var(&config.Requests, "requests", 0, "`number` of requests after which to stop")
