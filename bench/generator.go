@@ -76,7 +76,7 @@ func (g generators) foreign(s Scenario) generator {
 		return generator{}
 	case s.http2() && s.Rate == 0 && len(s.Also) == 0:
 		return g.h2load
-	case s.handshakes(), s.Pipeline > 1, s.Message > 0, s.Rate > 0, len(s.Also) > 0, s.Slow > 0:
+	case s.Traffic.RateLimit > 0, s.handshakes(), s.Pipeline > 1, s.Message > 0, s.Rate > 0, len(s.Also) > 0, s.Slow > 0:
 		return generator{}
 	}
 	return g.wrk
@@ -133,6 +133,9 @@ func ownArgs(config load.Config, threads int) []string {
 	}
 	if config.Rate > 0 {
 		args = append(args, "--rate", strconv.FormatFloat(config.Rate, 'f', -1, 64))
+	}
+	if config.Limited {
+		args = append(args, "--limited")
 	}
 	if config.Slow > 0 {
 		args = append(args, "--slow", strconv.Itoa(config.Slow))

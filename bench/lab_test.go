@@ -83,6 +83,7 @@ func TestTakingPart(t *testing.T) {
 		{grpcUnary, nil, nil},
 		{h2Large, nil, []string{peer.Nginx}},
 		{h2Stalled, nil, []string{peer.Nginx, peer.HAProxy}},
+		{"rate-limited", []string{peer.Nghttpx, peer.Caddy}, nil},
 		{"grpc-stream", nil, nil},
 		{"websocket-tunnel", []string{peer.Nghttpx}, nil},
 		{"tcp-proxy", []string{peer.Nginx, peer.Nghttpx, peer.Caddy}, nil}, // nginx for it is not known how it was built

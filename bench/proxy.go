@@ -87,6 +87,11 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 		return nil, errors.Join(err, running.stop())
 	}
 	running.startup = time.Since(began)
+	for _, made := range launch.Calls {
+		if err := call(ctx, c, at[2], made); err != nil {
+			return nil, errors.Join(err, running.stop())
+		}
+	}
 	return running, nil
 }
 

@@ -150,6 +150,8 @@ type Summary struct {
 	AfterRSS        float64 `json:"after_rss"`
 	// Growth is what the peak of a download adds.
 	Growth float64 `json:"growth"`
+	// AdmittedPerSecond is how many requests passed, where there is a limit.
+	AdmittedPerSecond float64 `json:"admitted_per_second,omitempty"`
 	// Update has medians of each.
 	Update *Update `json:"update,omitempty"`
 	// PushCPU is the CPU time of a push.
@@ -213,6 +215,9 @@ func (s *Summary) count(r Round) {
 func (s *ScenarioReport) summarizeThroughput(sum *Summary) {
 	rate := s.values(sum.Proxy, func(r Round) float64 { return r.Load.RequestsPerSecond() })
 	sum.RequestsPerSecond, sum.RequestsPerSecondSpread = median(rate), spread(rate)
+	if s.Scenario.Traffic.RateLimit > 0 {
+		sum.AdmittedPerSecond = median(s.values(sum.Proxy, func(r Round) float64 { return r.Load.AdmittedPerSecond() }))
+	}
 	cpu := s.values(sum.Proxy, Round.cpuPerRequest)
 	sum.CPU, sum.CPUSpread = median(cpu), spread(cpu)
 	sum.UserCPU = median(s.values(sum.Proxy, func(r Round) float64 { return r.perRequest(r.UserCPU) }))

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
@@ -140,6 +141,7 @@ func (s Scenario) load(address string) load.Config {
 		Connections: s.Connections, Streams: s.Streams, NewConnections: s.NewConnections,
 		Messages: s.Messages, WebSocket: s.Traffic.WebSocket || s.Traffic.TCP,
 		TLS: s.Traffic.TLS, Resume: s.Resume, GRPC: s.Traffic.GRPC, Pipeline: s.Pipeline, Rate: s.Rate,
+		Limited: s.Traffic.RateLimit > 0,
 	}
 }
 
@@ -183,17 +185,16 @@ func (s Scenario) message() []byte {
 // moved is how many bytes of bodies a request and its answer have.
 func (s Scenario) moved() int { return s.Message + s.Body }
 
-// message returns a gRPC message of size bytes with its prefix: not compressed, and the
-// length of what follows (gRPC over HTTP/2, "Length-Prefixed-Message").
-func message(size int) []byte {
-	const prefix = 5
-	m := make([]byte, size)
-	n := size - prefix
-	m[1], m[2], m[3], m[4] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
-	for i := prefix; i < size; i++ {
-		m[i] = 'x'
-	}
-	return m
+// messagePrefix is the length of what comes before a gRPC message: that it is not compressed, and its length (gRPC over HTTP/2,
+// "Length-Prefixed-Message").
+const messagePrefix = 5
+
+// message returns a gRPC message of size bytes with its prefix.
+func message(size int) []byte { return prefixed(bytes.Repeat([]byte{'x'}, size-messagePrefix)) }
+
+// prefixed returns the message with its prefix.
+func prefixed(message []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
 }
 
 // of returns the scenario as the proxy takes part in it, and a note where that is not as

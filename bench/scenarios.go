@@ -30,6 +30,9 @@ const (
 	slowClients = 8
 )
 
+// limitedRate is what any of the proxies serves on a slow core, with as much to refuse.
+const limitedRate = 5000
+
 // idleConnections are few enough for the ephemeral ports and descriptors of an
 // ordinary machine, and so many that fixed costs vanish in the quotient.
 const idleConnections = 10_000
@@ -75,7 +78,8 @@ func updateScenarios() []Scenario {
 
 func http1Scenarios() []Scenario {
 	traffic := peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1}
-	bulk, uploads := traffic, traffic
+	bulk, uploads, limited := traffic, traffic, traffic
+	limited.RateLimit = limitedRate
 	bulk.Bulk, uploads.Uploads = true, true
 	return []Scenario{
 		{
@@ -114,6 +118,10 @@ func http1Scenarios() []Scenario {
 		{
 			Name: "h1-mixed", About: "HTTP/1.1 keep-alive, answers of 16 bytes, 1 KiB and 64 KiB by turns, 8 of 64 clients read slowly", Measure: Throughput,
 			Traffic: traffic, Connections: loadConnections, Path: smallPath, Body: smallBody, Also: []string{"/1k", "/64k"}, Slow: slowClients,
+		},
+		{
+			Name: "rate-limited", About: "HTTP/1.1 keep-alive, 10,000 requests a second of which the proxy lets 5,000 pass and refuses the others", Measure: Throughput,
+			Traffic: limited, Connections: loadConnections, Path: smallPath, Body: smallBody, Rate: 2 * limitedRate,
 		},
 		{
 			Name: idle10k, About: "10,000 idle keep-alive connections after a request on each", Measure: Idle, Traffic: traffic,

@@ -26,6 +26,7 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	r.writeCurves(&b)
 	r.writeStarts(&b)
+	r.writeLimits(&b)
 	r.writeLatencies(&b)
 	r.writeCrossChecks(&b)
 	r.writeNotes(&b)
@@ -203,6 +204,21 @@ func (r Report) writeStarts(b *strings.Builder) {
 		for _, sum := range s.Summary {
 			if s.Scenario.driven() && s.Scenario.Growth == nil && sum.Rounds > 0 && sum.Startup > 0 {
 				t.row(s.Scenario.Name, sum.Proxy, fmt.Sprintf("%.0f", sum.Startup), mebibytes(sum.BaseRSS), mebibytes(sum.AfterRSS))
+			}
+		}
+	}
+	t.flush()
+}
+
+// writeLimits writes how many requests passed of those that came.
+func (r Report) writeLimits(b *strings.Builder) {
+	t := newTable(b)
+	t.row("scenario", "proxy", "limit/s", "req/s", "passed/s", "refused/s")
+	for _, s := range r.Scenarios {
+		for _, sum := range s.Summary {
+			if limit := s.Scenario.Traffic.RateLimit; limit > 0 && sum.Rounds > 0 {
+				t.row(s.Scenario.Name, sum.Proxy, fmt.Sprint(limit), fmt.Sprintf("%.0f", sum.RequestsPerSecond),
+					fmt.Sprintf("%.0f", sum.AdmittedPerSecond), fmt.Sprintf("%.0f", sum.RequestsPerSecond-sum.AdmittedPerSecond))
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
@@ -88,6 +89,19 @@ func (s Scenario) checkLoad(result load.Result) error {
 	}
 	if s.handshakes() {
 		return s.checkResumed(result)
+	}
+	return s.checkLimited(result)
+}
+
+// limitTolerance is how far from its limit a proxy may let requests pass: those that count in windows of a second are that far off
+// at its beginning.
+const limitTolerance = 0.2
+
+// checkLimited fails unless as many requests passed as were to.
+func (s Scenario) checkLimited(result load.Result) error {
+	limit := float64(s.Traffic.RateLimit)
+	if got := result.AdmittedPerSecond(); limit > 0 && math.Abs(got-limit) > limitTolerance*limit {
+		return fmt.Errorf("%.0f requests per second passed, want %.0f", got, limit)
 	}
 	return nil
 }

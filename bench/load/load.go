@@ -70,6 +70,8 @@ type Config struct {
 	// Slow is how many of the connections read no more than slowBytes of HTTP/1.1 in slowEvery. Their requests count, but not
 	// their latencies.
 	Slow int
+	// Limited has answers of status 429 be no errors: they are counted in Result.Limited.
+	Limited bool
 	// Threads is how many event loops share the connections; 0 is 1.
 	Threads int
 	// Duration is how long new requests are started.
@@ -116,6 +118,8 @@ type Result struct {
 	Resumed uint64 `json:"resumed,omitempty"`
 	// Sent is the bytes of the bodies of those requests, as far as the generator knows.
 	Sent uint64 `json:"sent_bytes,omitempty"`
+	// Limited is how many of Requests were refused with status 429, where that was to be expected.
+	Limited uint64 `json:"limited,omitempty"`
 	// Unsent is how many requests were due and had not been sent at the end, because all connections were waiting: the server
 	// does not keep up with the rate, and the latencies say nothing.
 	Unsent uint64 `json:"unsent,omitempty"`
@@ -127,6 +131,12 @@ func (r Result) RequestsPerSecond() float64 {
 		return 0
 	}
 	return float64(r.Requests) / r.Elapsed.Seconds()
+}
+
+// AdmittedPerSecond is RequestsPerSecond of those that were not Limited.
+func (r Result) AdmittedPerSecond() float64 {
+	r.Requests -= min(r.Limited, r.Requests)
+	return r.RequestsPerSecond()
 }
 
 // URL returns what is asked for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -72,6 +73,7 @@ type run struct {
 	resumed  atomic.Uint64
 	bytes    atomic.Uint64
 	unsent   atomic.Uint64
+	limited  atomic.Uint64
 	// left is how many requests may still be sent, where their number is given.
 	left atomic.Int64
 
@@ -160,7 +162,10 @@ func (r *run) answered(status int, bytes uint64, resumed bool) {
 	if resumed {
 		r.resumed.Add(1)
 	}
-	if status/100 != 2 {
+	switch {
+	case status == http.StatusTooManyRequests && r.config.Limited:
+		r.limited.Add(1)
+	case status/100 != 2:
 		r.statusErrors.Add(1)
 	}
 }
@@ -185,6 +190,7 @@ func (r *run) result(elapsed time.Duration) Result {
 		Resumed:  r.resumed.Load(),
 		Sent:     r.requests.Load() * uint64(len(r.body)),
 		Unsent:   r.unsent.Load(),
+		Limited:  r.limited.Load(),
 		Elapsed:  elapsed,
 		Mean:     r.latency.Mean(),
 		P50:      r.latency.Quantile(0.50),

@@ -154,6 +154,26 @@ func TestRateIsKept(t *testing.T) {
 	}
 }
 
+// TestLimited counts refused requests by themselves where they are expected, and as errors where not.
+func TestLimited(t *testing.T) {
+	var n atomic.Int64
+	server := serve(t, -1, nil, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1)%4 == 0 {
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		hello(w, r)
+	})
+	config := Config{Address: server.address(), Path: "/", Connections: 2, Requests: 400, Duration: forever, Limited: true}
+	if result := ran(t, config); result.Limited != 100 || result.Errors.Total() != 0 || result.Requests != 400 ||
+		result.AdmittedPerSecond() >= result.RequestsPerSecond() {
+		t.Errorf("%+v", result)
+	}
+	config.Limited = false
+	if result, err := Run(t.Context(), config); err != nil || result.Limited != 0 || result.Errors.Status != 100 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 // TestCalls tells calls that failed by their trailers.
 func TestCalls(t *testing.T) {
 	for status, want := range map[string]bool{"0": true, "14": false, "": false} {

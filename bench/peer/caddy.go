@@ -49,6 +49,8 @@ func caddyLacks(t Traffic) string {
 		return lacksControlPlane
 	case t.TCP:
 		return "has no proxy of TCP but in a plugin"
+	case t.RateLimit > 0:
+		return "has no limit of requests but in a plugin"
 	case t.Routes > 0:
 		return "is not compared on routes"
 	}

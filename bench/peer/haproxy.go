@@ -52,6 +52,12 @@ defaults
 
 frontend bench
     bind {{.Listen}}{{if .Traffic.TLS}} ssl crt {{.Certificate}} curves {{.Curve}} alpn {{if .HTTP2}}h2,{{end}}http/1.1{{else if .HTTP2}} proto h2{{end}} backlog 4096
+{{- if .Traffic.RateLimit}}
+    stick-table type integer size 1 expire 1h store gpc0,gpc0_rate(1s)
+    http-request track-sc0 int(1)
+    http-request return status 429 content-type text/plain string limited if { sc0_gpc0_rate ge {{.Traffic.RateLimit}} }
+    http-request sc-inc-gpc0(0)
+{{- end}}
 {{- if not .Traffic.TCP}}
     option forwardfor
     unique-id-format %[uuid()]

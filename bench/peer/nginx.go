@@ -56,6 +56,11 @@ http {
     fastcgi_temp_path {{.Dir}}/fastcgi;
     uwsgi_temp_path {{.Dir}}/uwsgi;
     scgi_temp_path {{.Dir}}/scgi;
+{{- if .Traffic.RateLimit}}
+    limit_req_zone $server_port zone=bench:32k rate={{.Traffic.RateLimit}}r/s;
+    limit_req_status 429;
+    limit_req_log_level info;
+{{- end}}
 {{- if .Traffic.WebSocket}}
     map $http_upgrade $upgraded {
         default upgrade;
@@ -82,6 +87,9 @@ http {
 {{- end}}
 {{- range .Routes}}
         location {{.Prefix}} {
+{{- if $.Traffic.RateLimit}}
+            limit_req zone=bench burst={{$.Traffic.RateBurst}} nodelay;
+{{- end}}
 {{- if $.Traffic.Uploads}}
             client_max_body_size 0;
             client_body_buffer_size 256k;

@@ -52,6 +52,8 @@ type Launch struct {
 	Args []string
 	// Env is added to the lab's own environment; Unset is taken out of it.
 	Env, Unset []string
+	// Calls are made to Spec.GRPC once the proxy answers, for what cannot be in its configuration.
+	Calls []Call
 }
 
 // Kind is a proxy that the lab can configure.

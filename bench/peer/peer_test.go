@@ -48,6 +48,7 @@ func traffics() map[string]Traffic {
 
 		"-messages":  {Downstream: HTTP2, Upstream: HTTP2, AddHeaders: true, GRPC: true, Messages: true},
 		"-websocket": {Downstream: HTTP1, Upstream: HTTP1, WebSocket: true},
+		"-limited":   {Downstream: HTTP1, Upstream: HTTP1, RateLimit: 5000},
 		"-tcp":       {Downstream: HTTP1, Upstream: HTTP1, TCP: true},
 
 		"-managed": {Downstream: HTTP1, Upstream: HTTP1, ControlPlane: true},
@@ -117,6 +118,7 @@ func TestLacks(t *testing.T) {
 		{HAProxy, "-stalls", true}, {HAProxy, "-stalls-h2-h1", false}, {Nghttpx, "-stalls", false},
 		{Caddy, "", false}, {Caddy, "-grpc", false}, {Caddy, "-routes", true}, {Caddy, "-managed", true}, {Traefik, "-tls-h2", false}, {Traefik, "-clusters", true},
 		{Caddy, "-tcp", true}, {Traefik, "-tcp", false}, {Nginx, "-tcp", false}, {HAProxy, "-tcp", false}, {Nghttpx, "-tcp", true}, {Nghttpx, "-websocket", true},
+		{Caddy, "-limited", true}, {Traefik, "-limited", false}, {Nginx, "-limited", false}, {HAProxy, "-limited", false},
 		{Nginx, "-messages", false}, {Traefik, "-managed", true},
 		{Nginx, "", false}, {Nginx, "-h2-h1", false}, {Nginx, "-h2-h2", true}, {Nginx, "-grpc", false},
 		{Nghttpx, "", true}, {Nghttpx, "-tls", true}, {Nghttpx, "-tls-h2", false}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},
@@ -162,6 +164,24 @@ func TestStreamModule(t *testing.T) {
 	}
 	if _, lacks := nginxModule("/nonexistent", Traffic{TCP: true}); lacks == "" {
 		t.Error("a program that is not there lacks nothing")
+	}
+}
+
+// TestLimitCall has a limit set where there is one.
+func TestLimitCall(t *testing.T) {
+	s := spec("/run/lab")
+	s.Traffic.RateLimit = 5000
+	launch, err := configureProxyALB(s)
+	if err != nil || len(launch.Calls) != 1 || launch.Calls[0].Path != "/marchproxy.ModuleService/ApplyRateLimit" {
+		t.Fatalf("%+v, %v", launch.Calls, err)
+	}
+	check := launch.Calls[0].Check
+	if check([]byte{0x08, 1}) != nil || check(nil) == nil || check([]byte{0xff}) == nil {
+		t.Error("an answer of success, none, and one that is none: want the first alone to pass")
+	}
+	s.Traffic.RateLimit = 0
+	if launch, err := configureProxyALB(s); err != nil || len(launch.Calls) != 0 {
+		t.Errorf("%+v, %v", launch.Calls, err)
 	}
 }
 

@@ -55,6 +55,9 @@ static_resources:
               routes:
 {{- range .Routes}}
               - match: {prefix: {{.Prefix}}}
+{{- if $.Traffic.RateLimit}}
+                name: {{$.LimitedRoute}}
+{{- end}}
                 route: {cluster: {{.Cluster}}}
 {{- if $.Traffic.AddHeaders}}
                 request_headers_to_add:
@@ -162,11 +165,21 @@ func (s Spec) configureProxyALB(bootstrap *template.Template) (Launch, error) {
 	err = bootstrap.Execute(&text, struct {
 		words
 		AdminAt, ListenAt, OriginAt hostPort
-	}{s.words(), at[0], at[1], at[2]})
+		LimitedRoute                string
+	}{s.words(), at[0], at[1], at[2], limitedRoute})
 	if err != nil {
 		return Launch{}, err
 	}
+	var calls []Call
+	if s.Traffic.RateLimit > 0 {
+		limit, err := limitCall(s.Traffic)
+		if err != nil {
+			return Launch{}, err
+		}
+		calls = append(calls, limit)
+	}
 	return Launch{
+		Calls: calls,
 		Files: map[string]string{"envoy.yaml": text.String()},
 		Args:  []string{"-c", filepath.Join(s.Dir, "envoy.yaml"), "--concurrency", "1"},
 		Env:   []string{"GRPC_PORT=" + at[3].Port, "METRICS_PORT=" + at[4].Port, "HEALTH_PORT=" + at[5].Port},

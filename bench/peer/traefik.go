@@ -33,11 +33,15 @@ providers:
       entryPoints: [bench]
       rule: PathPrefix(` + "`/`" + `)
       service: origin
-      middlewares: [work]
+      middlewares: [{{if .Traffic.RateLimit}}limit, {{end}}work]
 {{- if .Traffic.TLS}}
       tls: {options: bench}
 {{- end}}
   middlewares:
+{{- if .Traffic.RateLimit}}
+    limit:
+      rateLimit: {average: {{.Traffic.RateLimit}}, period: 1s, burst: {{.Traffic.RateBurst}}}
+{{- end}}
     work:
       headers:
         customRequestHeaders:

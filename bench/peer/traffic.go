@@ -26,6 +26,8 @@ type Traffic struct {
 	WebSocket bool `json:"websocket,omitempty"`
 	// TCP says that the proxy passes on bytes and knows nothing of what they are. To clients and the origin it is as WebSocket.
 	TCP bool `json:"tcp,omitempty"`
+	// RateLimit is how many requests per second the proxy lets pass; it answers the others itself, with status 429. 0 is no limit.
+	RateLimit int `json:"rate_limit,omitempty"`
 	// AddHeaders has the proxy add RequestHeader to each request and ResponseHeader
 	// to each response, both with the value HeaderValue.
 	AddHeaders bool `json:"add_headers,omitempty"`
@@ -46,6 +48,12 @@ type Traffic struct {
 	// settings.
 	Buffers *Buffers `json:"buffers,omitempty"`
 }
+
+// RateBurst is how many requests a proxy may let pass at once that has been idle: those of a tenth of a second.
+func (t Traffic) RateBurst() int { return max(1, t.RateLimit/rateBursts) }
+
+// rateBursts is how many bursts are in a second.
+const rateBursts = 10
 
 // Echoes says that the origin sends back what it gets as it comes.
 func (t Traffic) Echoes() bool { return t.Messages || t.WebSocket || t.TCP }

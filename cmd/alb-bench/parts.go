@@ -56,6 +56,7 @@ func runLoad(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.
 	flags.BoolVar(&config.GRPC, "grpc", false, "answers end with grpc-status: 0")
 	flags.IntVar(&config.Messages, "messages", 0, "`number` of messages of each gRPC call, one after another as they come back; --body is one")
 	flags.BoolVar(&config.WebSocket, "websocket", false, "upgrade each connection, then send --body in a frame again and again as it comes back")
+	flags.BoolVar(&config.Limited, "limited", false, "answers of status 429 are counted by themselves and are no errors")
 	flags.Float64Var(&config.Rate, "rate", 0, "`requests` due per second, whether those before were answered or not; 0: as many as are answered")
 	flags.StringVar(&config.BodyFile, "body", "", "`file` that is the body of each request, a POST then")
 	flags.Uint64Var(&config.Requests, "requests", 0, "`number` of requests after which to stop")
