@@ -245,12 +245,13 @@ type HTTPConnectionManager struct {
 	MaxHeaderCount       uint32
 
 	// Timeouts. 0 means none, except where the default comment says otherwise.
-	ConnectionIdle        time.Duration // idle_timeout
-	StreamIdle            time.Duration // stream_idle_timeout
-	RequestTimeout        time.Duration // request_timeout
-	RequestHeadersTimeout time.Duration // request_headers_timeout
-	MaxConnectionDuration time.Duration // max_connection_duration
-	MaxStreamDuration     time.Duration // max_stream_duration
+	ConnectionIdle        time.Duration  // idle_timeout
+	StreamIdle            time.Duration  // stream_idle_timeout
+	StreamFlush           *time.Duration // stream_flush_timeout, nil for what StreamIdle is
+	RequestTimeout        time.Duration  // request_timeout
+	RequestHeadersTimeout time.Duration  // request_headers_timeout
+	MaxConnectionDuration time.Duration  // max_connection_duration
+	MaxStreamDuration     time.Duration  // max_stream_duration
 	DrainTimeout          time.Duration
 	DrainJitter           float64       // how much longer that may be by chance, in percent of it, 0 to 100 (drain_timeout_jitter)
 	DelayedClose          time.Duration // delayed_close_timeout

@@ -101,6 +101,9 @@ type RouteMatch struct {
 	GRPC          bool // only requests with content-type application/grpc
 	// Fraction is the share of requests that match.
 	Fraction RuntimeFraction
+	// CertificatePresented and CertificateValidated ask whether the client has shown a certificate, and whether that was found good
+	// (tls_context); nil where it does not matter.
+	CertificatePresented, CertificateValidated *bool
 	// Never says that something is asked which no request fulfils.
 	Never bool
 }
@@ -227,6 +230,8 @@ type Forward struct {
 	TellsDuration bool
 	// IdleTimeout overrides the connection manager's stream idle timeout when set.
 	IdleTimeout *time.Duration
+	// FlushTimeout overrides how long the client may take nothing of a response that is there to its end when set (flush_timeout).
+	FlushTimeout *time.Duration
 
 	Retry *RetryPolicy // nil for the virtual host's
 	// Mirrors say where else requests are sent (request_mirror_policies); empty for the virtual host's.

@@ -139,7 +139,7 @@ func (x *exchange) matchRoute() (found route.Result, ok bool) {
 	if !x.internal {
 		x.table.StripInternalOnly(&x.request.Fields)
 	}
-	found = x.table.Match(&x.request, x.random, x.secure())
+	found = x.table.Match(&x.request, x.random, x.routeClient())
 	return found, found.RedirectTLS || found.Route != nil
 }
 
@@ -163,6 +163,15 @@ func (x *exchange) overTLS() bool { return x.conn.secure != nil }
 func (x *exchange) secure() bool {
 	proto, _ := x.request.Fields.Get(message.NameXForwardedProto)
 	return string(proto) == "https"
+}
+
+// routeClient returns what routes may ask of the client.
+func (x *exchange) routeClient() route.Client {
+	out := route.Client{TLS: x.secure()}
+	if s := x.conn.secure; s != nil {
+		out.Presented, out.Validated = s.Certificate != nil, s.Validated
+	}
+	return out
 }
 
 // upgradeAllowed reports whether the protocol that the client wants to switch to, if any, is allowed. What the route says

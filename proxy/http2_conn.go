@@ -119,8 +119,22 @@ func (x *exchange) leaveStream() {
 		x.abandon = true
 	}
 	x.conn.countBytes()
-	x.stream.End(x.responseDone && !x.abandon, x.streamIdle)
+	x.stream.End(x.responseDone && !x.abandon, x.flushTimeout())
 	x.worker.putExchange(x)
+}
+
+// flushTimeout returns how long the client may take nothing of what is left of the response, when that is there to its end; 0 is no
+// limit. It is the stream's idle timeout unless that is said otherwise, by the route first.
+func (x *exchange) flushTimeout() time.Duration {
+	if x.route != nil {
+		if f := x.route.Config.Forward; f != nil && f.FlushTimeout != nil {
+			return *f.FlushTimeout
+		}
+	}
+	if limit := x.manager.config.StreamFlush; limit != nil {
+		return *limit
+	}
+	return x.streamIdle
 }
 
 // Gone implements http2.Handler.

@@ -12,6 +12,7 @@ type Conn struct {
 	*tls.Conn
 	own    *x509.Certificate // that is shown, nil when it may be one of several
 	served *served           // nil on the client's side
+	peers  *verifier         // of the certificates of clients; nil on the client's side, and where there is none
 }
 
 // served is the wire of a server, and what is to be known of the hello of its client.
@@ -44,10 +45,12 @@ type Peer struct {
 	ServerName string
 	// Certificate is the peer's, nil when it has shown none.
 	Certificate *x509.Certificate
-	chain       []*x509.Certificate // as it was shown, Certificate first
-	own         *x509.Certificate   // our own, nil when it may be one of several
-	texts       *CertificateTexts   // of Certificate, once asked for
-	ownTexts    *NameTexts          // of own, once asked for
+	// Validated says that a client's Certificate was found good by something that not every certificate is good for.
+	Validated bool
+	chain     []*x509.Certificate // as it was shown, Certificate first
+	own       *x509.Certificate   // our own, nil when it may be one of several
+	texts     *CertificateTexts   // of Certificate, once asked for
+	ownTexts  *NameTexts          // of own, once asked for
 }
 
 // Peer returns how hands were shaken.
@@ -60,6 +63,7 @@ func (c Conn) Peer() Peer {
 	}
 	if len(state.PeerCertificates) > 0 {
 		out.Certificate, out.chain = state.PeerCertificates[0], state.PeerCertificates
+		out.Validated = c.peers != nil && c.peers.validated(state.PeerCertificates)
 	}
 	return out
 }

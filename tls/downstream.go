@@ -190,7 +190,7 @@ func (d *Downstream) Server(wire net.Conn) (Conn, error) {
 		return Conn{}, fmt.Errorf("secret %q: %w", d.missing, ErrNotReady)
 	}
 	served := &served{Conn: wire}
-	return Conn{tls.Server(served, d.config), d.own, served}, nil
+	return Conn{tls.Server(served, d.config), d.own, served, d.peers}, nil
 }
 
 // Certificates returns what clients are shown, and what theirs are verified against.

@@ -322,7 +322,7 @@ func TestPeer(t *testing.T) {
 				t.Errorf("certificate %v", got.Certificate)
 			}
 			got.Certificate, got.chain, got.own = nil, nil, nil
-			test.want.Protocol, test.want.ServerName = "h2", "proxy.test"
+			test.want.Protocol, test.want.ServerName, test.want.Validated = "h2", "proxy.test", true
 			if !reflect.DeepEqual(got, test.want) {
 				t.Errorf("%+v, want %+v", got, test.want)
 			}

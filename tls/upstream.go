@@ -121,7 +121,7 @@ func (u *Upstream) Client(wire net.Conn, names Names, alpn []string) (Conn, erro
 	case u.peers != nil:
 		own.VerifyConnection = func(state tls.ConnectionState) error { return u.peers.verify(state.PeerCertificates, must) }
 	}
-	return Conn{tls.Client(wire, own), nil, nil}, nil
+	return Conn{Conn: tls.Client(wire, own)}, nil
 }
 
 // Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name is the

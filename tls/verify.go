@@ -158,6 +158,22 @@ func (v *verifier) verify(shown []*x509.Certificate, name string) error {
 	if v.v.AcceptUntrusted {
 		return nil
 	}
+	return v.check(shown, name)
+}
+
+// validated reports whether certificates that were accepted are good for more than that they were shown.
+func (v *verifier) validated(shown []*x509.Certificate) bool {
+	switch {
+	case v.roots == nil && len(v.spki)+len(v.hashes) == 0:
+		return false // whatever is shown is good
+	case v.v.AcceptUntrusted:
+		return v.check(shown, "") == nil
+	}
+	return true
+}
+
+// check is verify for whoever is not trusted unseen.
+func (v *verifier) check(shown []*x509.Certificate, name string) error {
 	leaf := shown[0]
 	if err := v.verifyChain(leaf, shown[1:]); err != nil {
 		return &refusal{NotVerified, err}

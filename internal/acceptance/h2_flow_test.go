@@ -379,6 +379,49 @@ func TestStalledStreamEnds(t *testing.T) {
 	expectStats(t, p, map[string]uint64{"http2.pending_send_bytes": 0, "http2.streams_active": 0})
 }
 
+// TestFlushTimeouts holds how long a client may take nothing of a response that has come whole: by the route, else by the connection
+// manager, else as long as a stream may be idle.
+func TestFlushTimeouts(t *testing.T) {
+	const never = 0
+	limit := func(d time.Duration) *time.Duration { return &d }
+	for name, test := range map[string]struct {
+		idle, routeIdle, manager, route *time.Duration
+		want                            time.Duration
+	}{
+		"stream_idle_timeout":         {limit(40 * time.Second), nil, nil, nil, 40 * time.Second},
+		"idle_timeout of the route":   {limit(40 * time.Second), limit(30 * time.Second), nil, nil, 30 * time.Second},
+		"stream_flush_timeout":        {limit(40 * time.Second), limit(30 * time.Second), limit(20 * time.Second), nil, 20 * time.Second},
+		"flush_timeout of the route":  {limit(40 * time.Second), limit(30 * time.Second), limit(20 * time.Second), limit(10 * time.Second), 10 * time.Second},
+		"none":                        {limit(40 * time.Second), nil, limit(never), nil, never},
+		"none by the route":           {limit(40 * time.Second), nil, limit(20 * time.Second), limit(never), never},
+		"longer than the stream idle": {limit(10 * time.Second), nil, limit(20 * time.Second), nil, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			origin := newHandOrigin(t)
+			s := flowSetup(origin.H2Origin)
+			s.HTTP().StreamIdle, s.HTTP().StreamFlush = *test.idle, test.manager
+			s.Route(0).Forward.IdleTimeout, s.Route(0).Forward.FlushTimeout = test.routeIdle, test.route
+			p := s.Start(t)
+			c := stalledClient(p)
+			id := c.Get("/")
+			r := origin.next()
+			r.peer.Respond(r.StreamID, harness.H2OK(pattern(flowBuffer+1<<16)))
+			p.Outcome()
+			if test.want == never {
+				p.Advance(10 * time.Minute)
+				expectStats(t, p, map[string]uint64{"http2.tx_flush_timeout": 0, "http2.streams_active": 1})
+				release(&c.H2Conn, id)
+				return
+			}
+			p.Advance(test.want - time.Second)
+			expectStats(t, p, map[string]uint64{"http2.tx_flush_timeout": 0, "http2.streams_active": 1})
+			p.Advance(2 * time.Second)
+			c.ExpectReset(id, http2.ErrCodeCancel)
+			expectStats(t, p, map[string]uint64{"http2.tx_flush_timeout": 1, "http2.streams_active": 0})
+		})
+	}
+}
+
 // TestLastBytesStall is TestStalledStreamEnds for a response that has come whole, of which the client does not take the rest.
 func TestLastBytesStall(t *testing.T) {
 	body := pattern(flowBuffer + 1<<16)

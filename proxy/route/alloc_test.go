@@ -47,10 +47,10 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 	many := mustCompile(t, rc)
 	for name, table := range map[string]*Table{"few": few, "many": many} {
 		for want, request := range map[string]*message.Request{"every": every, "rest": plain} {
-			if got := table.Match(request, 1, false).Route; got == nil || got.Name != want {
+			if got := table.Match(request, 1, Client{}).Route; got == nil || got.Name != want {
 				t.Fatalf("%s: got %+v, want route %s", name, got, want)
 			}
-			requireNoAllocations(t, name+" "+want, func() { table.Match(request, 1, false) })
+			requireNoAllocations(t, name+" "+want, func() { table.Match(request, 1, Client{}) })
 		}
 	}
 }

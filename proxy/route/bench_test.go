@@ -36,7 +36,7 @@ func BenchmarkMatch(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/%d/%s", name, n, at), func(b *testing.B) {
 					b.ReportAllocs()
 					for b.Loop() {
-						if table.Match(request, 0, false).Route == nil {
+						if table.Match(request, 0, Client{}).Route == nil {
 							b.Fatal("no route")
 						}
 					}
@@ -58,7 +58,7 @@ func BenchmarkMatchSpread(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		request.Path = requests[i*7919%n]
-		if table.Match(request, 0, false).Route == nil {
+		if table.Match(request, 0, Client{}).Route == nil {
 			b.Fatal("no route")
 		}
 	}
@@ -74,7 +74,7 @@ func BenchmarkMatchLengths(b *testing.B) {
 	request := newRequest("h.example", "/api/a-rather-long-servic999/items/1234")
 	b.ReportAllocs()
 	for b.Loop() {
-		table.Match(request, 0, false)
+		table.Match(request, 0, Client{})
 	}
 }
 
@@ -92,7 +92,7 @@ func BenchmarkDomain(b *testing.B) {
 			b.ReportAllocs()
 			request := newRequest(host, "/")
 			for b.Loop() {
-				table.Match(request, 0, false)
+				table.Match(request, 0, Client{})
 			}
 		})
 	}

@@ -13,6 +13,7 @@ type head struct {
 	request *message.Request
 	query   []byte // without "?"
 	random  uint64
+	client  Client
 }
 
 // conditions are what a route asks beside the path. All must hold.
@@ -24,10 +25,14 @@ type conditions struct {
 	headers  []headerMatcher
 	query    []queryMatcher
 	cookies  []cookieMatcher
+
+	presented, validated *bool // of the client's certificate; nil where it does not matter
 }
 
 func compileConditions(m *config.RouteMatch, fraction uint32) (conditions, error) {
-	c := conditions{grpc: m.GRPC, fraction: fraction, never: m.Never}
+	c := conditions{
+		grpc: m.GRPC, fraction: fraction, never: m.Never, presented: m.CertificatePresented, validated: m.CertificateValidated,
+	}
 	for i := range m.Headers {
 		matcher, err := compileHeader(&m.Headers[i])
 		if err != nil {
@@ -50,7 +55,7 @@ func compileConditions(m *config.RouteMatch, fraction uint32) (conditions, error
 		}
 		c.cookies = append(c.cookies, cookieMatcher{name: m.Cookies[i].Name, value: value, invert: m.Cookies[i].Invert})
 	}
-	c.none = !c.never && len(c.cookies) == 0 && !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
+	c.none = !c.never && c.presented == nil && c.validated == nil && len(c.cookies) == 0 && !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
 	return c, nil
 }
 
@@ -58,9 +63,12 @@ func (c *conditions) match(h *head) bool {
 	return c.none || c.matchAll(h)
 }
 
-// matchAll asks in Envoy's order, which is also from cheap to dear.
+// matchAll asks from cheap to dear.
 func (c *conditions) matchAll(h *head) bool {
 	if c.never || c.fraction < config.FractionAll && h.random%config.FractionAll >= uint64(c.fraction) {
+		return false
+	}
+	if c.presented != nil && *c.presented != h.client.Presented || c.validated != nil && *c.validated != h.client.Validated {
 		return false
 	}
 	if c.grpc && !isGRPC(&h.request.Fields) {

@@ -66,7 +66,7 @@ func TestMatchHeader(t *testing.T) {
 			table := mustCompile(t, configOf(newRoute("r", match)))
 			r := newRequest("h.example", "/p?q=1", test.fields...)
 			r.Upgrade = []byte("websocket")
-			if got := table.Match(r, 0, false).Route != nil; got != test.want {
+			if got := table.Match(r, 0, Client{}).Route != nil; got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
@@ -104,7 +104,7 @@ func TestMatchQuery(t *testing.T) {
 			match := prefixMatch("/")
 			match.Query = []config.QueryMatcher{test.matcher}
 			table := mustCompile(t, configOf(newRoute("r", match)))
-			if got := table.Match(newRequest("h", test.path), 0, false).Route != nil; got != test.want {
+			if got := table.Match(newRequest("h", test.path), 0, Client{}).Route != nil; got != test.want {
 				t.Errorf("%s: got %v, want %v", test.path, got, test.want)
 			}
 		})
@@ -119,7 +119,7 @@ func TestMatchGRPC(t *testing.T) {
 		"application/grpc": true, "application/grpc+proto": true, "application/grpc-web": false, "application/json": false, "": false,
 	} {
 		r := newRequest("h", "/", "content-type", contentType)
-		if got := table.Match(r, 0, false).Route != nil; got != want {
+		if got := table.Match(r, 0, Client{}).Route != nil; got != want {
 			t.Errorf("%q: got %v, want %v", contentType, got, want)
 		}
 	}
@@ -130,13 +130,13 @@ func TestMatchFraction(t *testing.T) {
 	match.Fraction.Default = 250_000
 	table := mustCompile(t, configOf(newRoute("some", match), newRoute("rest", prefixMatch("/"))))
 	for random, want := range map[uint64]string{0: "some", 249_999: "some", 250_000: "rest", 999_999: "rest", 1_000_000: "some"} {
-		if got := table.Match(newRequest("h", "/"), random, false).Route.Name; got != want {
+		if got := table.Match(newRequest("h", "/"), random, Client{}).Route.Name; got != want {
 			t.Errorf("random %d: got %s, want %s", random, got, want)
 		}
 	}
 	match.Fraction.Default = 0
 	table = mustCompile(t, configOf(newRoute("none", match)))
-	if got := table.Match(newRequest("h", "/"), 0, false).Route; got != nil {
+	if got := table.Match(newRequest("h", "/"), 0, Client{}).Route; got != nil {
 		t.Errorf("a fraction of 0 matches")
 	}
 }
@@ -172,7 +172,7 @@ func TestFractionOfTheRuntime(t *testing.T) {
 			if random >= config.FractionAll {
 				continue
 			}
-			if got := table.Match(newRequest("h", "/"), random, false).Route.Name; got != want {
+			if got := table.Match(newRequest("h", "/"), random, Client{}).Route.Name; got != want {
 				t.Errorf("%s, random %d: got %s, want %s", name, random, got, want)
 			}
 		}
@@ -190,6 +190,32 @@ func TestParseInt(t *testing.T) {
 	for _, s := range []string{"", " ", "-", "+", "1 2", "0x1", "1.0", "--1", "9223372036854775808", "-9223372036854775809", "99999999999999999999"} {
 		if got, ok := parseInt([]byte(s)); ok {
 			t.Errorf("%q: got %d, want no number", s, got)
+		}
+	}
+}
+
+// TestMatchClientCertificate holds what a route asks of the certificate of a client.
+func TestMatchClientCertificate(t *testing.T) {
+	none, presented, validated := Client{TLS: true}, Client{TLS: true, Presented: true}, Client{TLS: true, Presented: true, Validated: true}
+	for _, test := range []struct {
+		presented, validated *bool
+		want                 [3]bool // of none, presented, validated
+	}{
+		{nil, nil, [3]bool{true, true, true}},
+		{new(true), nil, [3]bool{false, true, true}},
+		{new(false), nil, [3]bool{true, false, false}},
+		{nil, new(true), [3]bool{false, false, true}},
+		{nil, new(false), [3]bool{true, true, false}},
+		{new(true), new(false), [3]bool{false, true, false}},
+	} {
+		match := config.RouteMatch{Path: "/", CertificatePresented: test.presented, CertificateValidated: test.validated, Fraction: config.RuntimeFraction{Default: config.FractionAll}}
+		table := mustCompile(t, &config.RouteConfiguration{VirtualHosts: []*config.VirtualHost{{Domains: []string{"*"}, Routes: []*config.Route{
+			{Match: match, Direct: &config.DirectResponse{Status: 200}},
+		}}}})
+		for i, client := range []Client{none, presented, validated} {
+			if got := table.Match(newRequest("h", "/"), 0, client).Route != nil; got != test.want[i] {
+				t.Errorf("%+v matches %+v: %v", match, client, got)
+			}
 		}
 	}
 }

@@ -43,7 +43,7 @@ func TestMatchCookie(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m := config.RouteMatch{Path: "/", CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}, Cookies: []config.CookieMatcher{test.matcher}}
 			table := mustCompile(t, configOf(newRoute("r", m)))
-			if got := table.Match(newRequest("h.example", "/", test.fields...), 0, false).Route != nil; got != test.want {
+			if got := table.Match(newRequest("h.example", "/", test.fields...), 0, Client{}).Route != nil; got != test.want {
 				t.Errorf("match %t, want %t", got, test.want)
 			}
 		})

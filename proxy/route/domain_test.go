@@ -21,7 +21,7 @@ func hostsConfig(domains ...[]string) *config.RouteConfiguration {
 }
 
 func hostOf(table *Table, authority string) string {
-	if vh := table.Match(newRequest(authority, "/"), 0, false).VirtualHost; vh != nil {
+	if vh := table.Match(newRequest(authority, "/"), 0, Client{}).VirtualHost; vh != nil {
 		return vh.Name
 	}
 	return ""

@@ -113,7 +113,7 @@ func compareWithNaive(t *testing.T, rng *rand.Rand, routes, requests int) {
 	for range requests {
 		r, random := randomRequest(rng), rng.Uint64()
 		got := ""
-		if route := table.Match(r, random, false).Route; route != nil {
+		if route := table.Match(r, random, Client{}).Route; route != nil {
 			got = route.Name
 		}
 		if want := naiveRoute(rc, r, random); got != want {
@@ -162,7 +162,7 @@ func FuzzIndexedPath(f *testing.F) {
 		rc := configOf(append(list, unmatched(minIndexedRoutes)...)...)
 		r := newRequest("h", path)
 		got := ""
-		if route := mustCompile(t, rc).Match(r, 0, false).Route; route != nil {
+		if route := mustCompile(t, rc).Match(r, 0, Client{}).Route; route != nil {
 			got = route.Name
 		}
 		if want := naiveRoute(rc, r, 0); got != want {

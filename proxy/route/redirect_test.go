@@ -58,7 +58,7 @@ func TestAppendRedirect(t *testing.T) {
 			table := mustCompile(t, configOf(rc))
 			request := newRequest(test.authority, test.path)
 			request.Scheme = []byte(test.scheme)
-			r := table.Match(request, 0, false).Route
+			r := table.Match(request, 0, Client{}).Route
 			if r == nil {
 				t.Fatal("no route")
 			}

@@ -48,6 +48,14 @@ type VirtualHost struct {
 	request, response *mutations // nil when there are none
 }
 
+// Client is what the connection of a client has to do with its routes.
+type Client struct {
+	// TLS says that the client spoke TLS, to this proxy or to the trusted one before it (x-forwarded-proto).
+	TLS bool
+	// Presented says that it has shown a certificate to this proxy, and Validated that one was also found good.
+	Presented, Validated bool
+}
+
 // Result is what a request matched.
 type Result struct {
 	// Route is nil when no route matched (404, response flag NR) and when RedirectTLS is set.
@@ -177,7 +185,7 @@ func (t *Table) StripInternalOnly(fields *message.Fields) {
 // Match finds the route of a request.
 //
 // random decides on fractions here and, given to PickCluster, on the split: one value per request, uniform over all of
-// uint64. secure says that the client spoke TLS, to this proxy or to the trusted one before it (x-forwarded-proto).
+// uint64.
 //
 // Paths are matched as they stand, without the query and without anything from "#": normalising them is done before. A
 // request without a path, which is CONNECT, is matched by routes with a connect_matcher only, and they by it. "*" of OPTIONS matches the
@@ -187,19 +195,19 @@ func (t *Table) StripInternalOnly(fields *message.Fields) {
 // Match allocates only for a host with upper-case letters that is longer than hostBuffer, and for fields that occur more
 // than once where a condition asks for their value: then if all lines are longer than joinBuffer together, or if the
 // condition is a regular expression.
-func (t *Table) Match(req *message.Request, random uint64, secure bool) Result {
+func (t *Table) Match(req *message.Request, random uint64, client Client) Result {
 	vh := t.domains.lookup(req.Authority)
 	if vh == nil {
 		return Result{}
 	}
-	if !secure && vh.requiresTLS(req) {
+	if !client.TLS && vh.requiresTLS(req) {
 		return Result{VirtualHost: vh, RedirectTLS: true}
 	}
 	if len(req.Path) == 0 {
-		return Result{VirtualHost: vh, Route: vh.matchConnect(req, random)}
+		return Result{VirtualHost: vh, Route: vh.matchConnect(&head{request: req, random: random, client: client})}
 	}
 	path, query := splitTarget(req.Path)
-	head := head{request: req, query: query, random: random}
+	head := head{request: req, query: query, random: random, client: client}
 	if vh.index != nil {
 		return Result{VirtualHost: vh, Route: vh.index.find(path, &head)}
 	}
@@ -212,10 +220,9 @@ func (t *Table) Match(req *message.Request, random uint64, secure bool) Result {
 }
 
 // matchConnect returns the first route for a CONNECT request, nil when there is none.
-func (vh *VirtualHost) matchConnect(req *message.Request, random uint64) *Route {
-	head := head{request: req, random: random}
+func (vh *VirtualHost) matchConnect(h *head) *Route {
 	for _, r := range vh.connect {
-		if r.conditions.match(&head) {
+		if r.conditions.match(h) {
 			return r
 		}
 	}

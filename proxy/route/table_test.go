@@ -92,12 +92,12 @@ func TestMatchPath(t *testing.T) {
 			many := mustCompile(t, configOf(append(unmatched(minIndexedRoutes), newRoute("r", match))...))
 			for _, table := range []*Table{few, many} {
 				for _, path := range test.match {
-					if table.Match(newRequest("h", path), 0, false).Route == nil {
+					if table.Match(newRequest("h", path), 0, Client{}).Route == nil {
 						t.Errorf("%q does not match", path)
 					}
 				}
 				for _, path := range test.noMatch {
-					if table.Match(newRequest("h", path), 0, false).Route != nil {
+					if table.Match(newRequest("h", path), 0, Client{}).Route != nil {
 						t.Errorf("%q matches", path)
 					}
 				}
@@ -119,7 +119,7 @@ func TestConnectMatchesNoRoute(t *testing.T) {
 	table := mustCompile(t, configOf(newRoute("all", prefixMatch(""))))
 	r := newRequest("h:443", "")
 	r.Method = []byte("CONNECT")
-	if got := table.Match(r, 0, false); got.Route != nil || got.VirtualHost == nil {
+	if got := table.Match(r, 0, Client{}); got.Route != nil || got.VirtualHost == nil {
 		t.Errorf("got %+v, want a virtual host and no route", got)
 	}
 }
@@ -127,7 +127,7 @@ func TestConnectMatchesNoRoute(t *testing.T) {
 func TestNoDomainIsNoVirtualHost(t *testing.T) {
 	rc := configOf(newRoute("all", prefixMatch("/")))
 	rc.VirtualHosts[0].Domains = []string{"a.example"}
-	if got := mustCompile(t, rc).Match(newRequest("b.example", "/"), 0, false); got != (Result{}) {
+	if got := mustCompile(t, rc).Match(newRequest("b.example", "/"), 0, Client{}); got != (Result{}) {
 		t.Errorf("got %+v, want the zero Result", got)
 	}
 }
@@ -150,7 +150,7 @@ func TestFirstRouteAsWrittenWins(t *testing.T) {
 			{newRequest("h", "/a/b"), "prefix"},
 			{newRequest("h", "/b"), "rest"},
 		} {
-			result := table.Match(test.request, 0, false)
+			result := table.Match(test.request, 0, Client{})
 			if result.Route == nil || result.Route.Name != test.want {
 				t.Errorf("%s: got %+v, want %s", test.request.Path, result.Route, test.want)
 			} else if table.Routes()[result.Route.Index] != result.Route {
@@ -184,7 +184,7 @@ func TestRequireTLS(t *testing.T) {
 			if test.internal {
 				r.Fields.Add(message.NameXEnvoyInternal, []byte("true"))
 			}
-			got := mustCompile(t, rc).Match(r, 0, test.secure)
+			got := mustCompile(t, rc).Match(r, 0, Client{TLS: test.secure})
 			if got.RedirectTLS != test.want || (got.Route == nil) != test.want {
 				t.Errorf("got %+v, want RedirectTLS %v", got, test.want)
 			}

@@ -17,7 +17,7 @@ var (
 	forwardFields = fields{
 		"cluster": decoded, "weighted_clusters": decoded, "cluster_header": decoded, "cluster_not_found_response_code": decoded, "prefix_rewrite": decoded,
 		"regex_rewrite": decoded, "host_rewrite_literal": decoded, "auto_host_rewrite": decoded,
-		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded,
+		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded, "flush_timeout": decoded,
 		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded, "hash_policy": decoded,
 		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
 		"internal_redirect_action": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
@@ -79,10 +79,8 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 	a.in("prefix_rewrite").visible(out.PrefixRewrite)
 	a.hostRewrite(r, out)
 	a.matches(r, out)
-	if r.GetIdleTimeout() != nil {
-		idle := a.duration("idle_timeout", r.GetIdleTimeout(), 0)
-		out.IdleTimeout = &idle
-	}
+	out.IdleTimeout = a.optionalDuration("idle_timeout", r.GetIdleTimeout())
+	out.FlushTimeout = a.optionalDuration("flush_timeout", r.GetFlushTimeout())
 	a.grpcTimeouts(r, out)
 	for i, u := range r.GetUpgradeConfigs() {
 		place := a.item("upgrade_configs", i)
@@ -123,10 +121,7 @@ func (a *at) grpcTimeouts(r *routev3.RouteAction, out *config.Forward) {
 	place := a.in("max_stream_duration")
 	place.only(d, streamDurationFields)
 	out.TellsDuration, out.Timeout, out.GRPCTimeout = true, 0, nil
-	if d.GetMaxStreamDuration() != nil {
-		limit := place.duration("max_stream_duration", d.GetMaxStreamDuration(), 0)
-		out.MaxStreamDuration = &limit
-	}
+	out.MaxStreamDuration = place.optionalDuration("max_stream_duration", d.GetMaxStreamDuration())
 	if d.GetGrpcTimeoutHeaderMax() != nil {
 		out.GRPCStreamDuration = &config.GRPCTimeout{
 			Max:    place.duration("grpc_timeout_header_max", d.GetGrpcTimeoutHeaderMax(), 0),

@@ -25,6 +25,7 @@ var (
 		"access_log": decoded, "set_current_client_cert_details": decoded, "local_reply_config": decoded,
 		"original_ip_detection_extensions": decoded, "early_header_mutation_extensions": decoded, "scheme_header_transformation": decoded,
 		"request_id_extension": decoded, "append_x_forwarded_port": decoded, "drain_timeout_jitter": decoded,
+		"stream_flush_timeout": decoded,
 
 		// There is neither a PROXY protocol header whose state could be added nor a statistic to record.
 		"add_proxy_protocol_connection_state": noEffect, "record_route_resolution_stats": noEffect,
@@ -90,6 +91,7 @@ func (a *at) connectionManager(hcm *hcmv3.HttpConnectionManager) *config.HTTPCon
 		MaxHeaderKB: orUint32(hcm.GetMaxRequestHeadersKb(), config.DefaultMaxHeaderKB),
 
 		StreamIdle:            a.duration("stream_idle_timeout", hcm.GetStreamIdleTimeout(), config.DefaultStreamIdle),
+		StreamFlush:           a.optionalDuration("stream_flush_timeout", hcm.GetStreamFlushTimeout()),
 		RequestTimeout:        a.duration("request_timeout", hcm.GetRequestTimeout(), 0),
 		RequestHeadersTimeout: a.duration("request_headers_timeout", hcm.GetRequestHeadersTimeout(), 0),
 		DrainTimeout:          a.duration("drain_timeout", hcm.GetDrainTimeout(), config.DefaultDrainTimeout),

@@ -162,6 +162,14 @@ func (a *at) duration(field string, d *durationpb.Duration, absent time.Duration
 	return v
 }
 
+// optionalDuration is duration for a field that is nil when it is not set.
+func (a *at) optionalDuration(field string, d *durationpb.Duration) *time.Duration {
+	if d == nil {
+		return nil
+	}
+	return new(a.duration(field, d, 0))
+}
+
 // positive is duration for a field that must be longer than 0.
 func (a *at) positive(field string, d *durationpb.Duration, absent time.Duration) time.Duration {
 	v := a.duration(field, d, absent)
@@ -177,6 +185,14 @@ func orUint32(w *wrapperspb.UInt32Value, absent uint32) uint32 {
 		return absent
 	}
 	return w.GetValue()
+}
+
+// optionalBool returns the value of w, nil when it is not set.
+func optionalBool(w *wrapperspb.BoolValue) *bool {
+	if w == nil {
+		return nil
+	}
+	return new(w.GetValue())
 }
 
 // orBool returns the value of w, absent when it is not set.

@@ -96,15 +96,9 @@ func (a *at) corsPolicy(p *corsv3.CorsPolicy) *config.CORSPolicy {
 	a.in("allow_headers").fieldValue(out.AllowHeaders)
 	a.in("expose_headers").fieldValue(out.ExposeHeaders)
 	a.in("max_age").fieldValue(out.MaxAge)
-	if b := p.GetAllowCredentials(); b != nil {
-		out.AllowCredentials = new(b.GetValue())
-	}
-	if b := p.GetAllowPrivateNetworkAccess(); b != nil {
-		out.AllowPrivateNetworkAccess = new(b.GetValue())
-	}
-	if b := p.GetForwardNotMatchingPreflights(); b != nil {
-		out.ForwardNotMatchingPreflights = new(b.GetValue())
-	}
+	out.AllowCredentials = optionalBool(p.GetAllowCredentials())
+	out.AllowPrivateNetworkAccess = optionalBool(p.GetAllowPrivateNetworkAccess())
+	out.ForwardNotMatchingPreflights = optionalBool(p.GetForwardNotMatchingPreflights())
 	if f := p.GetFilterEnabled(); f != nil {
 		out.Enabled = a.in("filter_enabled").runtimeFraction(f)
 	}

@@ -96,6 +96,7 @@ func TestConnectionManager(t *testing.T) {
 		}},
 		"scheme":                 {"scheme_header_transformation: {scheme_to_overwrite: https, match_upstream: true}" + rds + router, func(h *hcm) { h.Scheme = "https" }},
 		"scheme of the host":     {"scheme_header_transformation: {match_upstream: true}" + rds + router, func(h *hcm) { h.SchemeOfHost = true }},
+		"stream flush timeout":   {"stream_flush_timeout: 0s" + rds + router, func(h *hcm) { h.StreamFlush = new(time.Duration(0)) }},
 		"forwarded port":         {"append_x_forwarded_port: true" + rds + router, func(h *hcm) { h.AppendForwardedPort = true }},
 		"drain jitter":           {"drain_timeout_jitter: {value: 12.5}" + rds + router, func(h *hcm) { h.DrainJitter = 12.5 }},
 		"request id extension":   {"request_id_extension: {}" + rds + router, func(*hcm) {}},

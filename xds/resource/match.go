@@ -16,7 +16,9 @@ var (
 		"prefix": decoded, "path": decoded, "safe_regex": decoded, "path_separated_prefix": decoded, "case_sensitive": decoded,
 		"runtime_fraction": decoded, "headers": decoded, "query_parameters": decoded, "grpc": decoded,
 		"connect_matcher": decoded, "cookies": decoded, "dynamic_metadata": decoded, "filter_state": decoded,
+		"tls_context": decoded,
 	}
+	tlsContextMatchFields = fields{"presented": decoded, "validated": decoded}
 	metadataMatcherFields = fields{
 		"invert": decoded,
 		// No filter leaves metadata that could be matched.
@@ -72,6 +74,10 @@ func (a *at) routeMatch(m *routev3.RouteMatch) config.RouteMatch {
 		out.Cookies = append(out.Cookies, config.CookieMatcher{
 			Name: c.GetName(), String: place.in("string_match").stringMatcher(c.GetStringMatch()), Invert: c.GetInvertMatch(),
 		})
+	}
+	if c := m.GetTlsContext(); c != nil {
+		a.in("tls_context").only(c, tlsContextMatchFields)
+		out.CertificatePresented, out.CertificateValidated = optionalBool(c.GetPresented()), optionalBool(c.GetValidated())
 	}
 	// No filter that there is leaves metadata or state, without which none of their matchers holds.
 	out.Never = len(m.GetFilterState()) > 0

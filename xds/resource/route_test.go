@@ -89,6 +89,9 @@ func TestRouteMatch(t *testing.T) {
 		"prefix: /, headers: [{name: x, string_match: {suffix: V}}]":                                                           text(config.StringSuffix, "V"),
 		"prefix: /, headers: [{name: x, string_match: {contains: V}}]":                                                         text(config.StringContains, "V"),
 		"prefix: /, headers: [{name: x, string_match: {safe_regex: {regex: b}, ignore_case: true}}]":                           header(config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringRegex, Regex: anchored("b")}}),
+		"prefix: /, tls_context: {}":                                                                                           {CaseSensitive: true, Path: "/", Fraction: config.RuntimeFraction{Default: config.FractionAll}},
+		"prefix: /, tls_context: {validated: false}":                                                                           {CaseSensitive: true, Path: "/", Fraction: config.RuntimeFraction{Default: config.FractionAll}, CertificateValidated: new(false)},
+		"prefix: /, tls_context: {presented: true}":                                                                            {CaseSensitive: true, Path: "/", Fraction: config.RuntimeFraction{Default: config.FractionAll}, CertificatePresented: new(true)},
 		"prefix: /, cookies: [{name: C, string_match: {exact: a}}, {name: d, string_match: {prefix: b}, invert_match: true}]": {
 			Path: "/", CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}, Cookies: []config.CookieMatcher{
 				{Name: "C", String: config.StringMatcher{Value: "a"}},
@@ -123,6 +126,7 @@ func TestRouteAction(t *testing.T) {
 	}
 	tests := map[string]config.Route{
 		"route: {cluster: c}":                                                                             forward(func(*config.Forward) {}),
+		"route: {cluster: c, flush_timeout: 3s}":                                                          forward(func(f *config.Forward) { f.FlushTimeout = new(3 * time.Second) }),
 		"route: {cluster: c, timeout: 0s, idle_timeout: 0s}":                                              forward(func(f *config.Forward) { f.Timeout, f.IdleTimeout = 0, &zero }),
 		"route: {cluster: c, cluster_not_found_response_code: NOT_FOUND}":                                 forward(func(f *config.Forward) { f.ClusterNotFoundStatus = 404 }),
 		"route: {cluster: c, cluster_not_found_response_code: INTERNAL_SERVER_ERROR}":                     forward(func(f *config.Forward) { f.ClusterNotFoundStatus = 500 }),
