@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 
+	"github.com/penguintechinc/marchproxy-alb/bench/load"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 )
 
@@ -50,6 +51,8 @@ func goals() []goal {
 			scenario: h2Large, limit: growthLimit, what: fmt.Sprintf("memory grows at most %d bytes", growthLimit),
 			value: func(s Summary) (float64, bool) { return s.Growth, true },
 		},
+		callGoal("p99 of calls without requests at most 1 ms", func(b *Beside) load.Result { return b.Alone }),
+		callGoal("p99 of calls beside requests at most 1 ms", func(b *Beside) load.Result { return b.Calls }),
 		updateGoal("ms until a push is served at most 1000", 1000, func(u *Update) float64 { return u.Applied.Seconds() * 1000 }),
 		updateGoal("p99 during the push at most 2 times that before", 2, func(u *Update) float64 { return float64(u.P99During) / float64(u.P99Before) }),
 		updateGoal("ms until one changed endpoint is reached at most 10", 10, func(u *Update) float64 { return u.Visible.Seconds() * 1000 }),
@@ -68,6 +71,14 @@ func updateGoal(what string, limit float64, value func(*Update) float64) goal {
 	return goal{
 		scenario: xds10k, limit: limit, what: what,
 		value: func(s Summary) (float64, bool) { return value(s.Update), s.Update.P99Before > 0 },
+	}
+}
+
+// callGoal is in milliseconds.
+func callGoal(what string, of func(*Beside) load.Result) goal {
+	return goal{
+		scenario: moduleCalls, limit: 1, what: what,
+		value: func(s Summary) (float64, bool) { return of(s.Beside).P99.Seconds() * 1000, of(s.Beside).P99 > 0 },
 	}
 }
 

@@ -192,7 +192,7 @@ func (l *lab) entries(s Scenario) (entries []*entry, notes []string) {
 // it is looked at.
 func (l *lab) round(ctx context.Context, s Scenario, p Proxy, n int) (r Round, err error) {
 	r = Round{Proxy: p.label(), Round: n}
-	if s.Measure == Updated {
+	if s.Traffic.ControlPlane {
 		err := l.updateRound(ctx, s, p, &r)
 		return r, err
 	}
@@ -213,6 +213,8 @@ func (l *lab) round(ctx context.Context, s Scenario, p Proxy, n int) (r Round, e
 	switch s.Measure {
 	case Idle, Stalled:
 		err = l.memory(ctx, s, running, &r)
+	case Called:
+		err = l.called(ctx, s, running, &r)
 	case Download:
 		err = l.download(ctx, s, running, &r)
 	default:

@@ -26,7 +26,7 @@ func TestScenarios(t *testing.T) {
 		if s.Connections < 1 || s.About == "" || s.Traffic.Upstream == "" || s.http2() != (s.Streams > 0 || s.Name == "h2-idle-10k") {
 			t.Errorf("%s: %+v", s.Name, s)
 		}
-		if (s.Measure == Updated) != s.Traffic.ControlPlane || s.Traffic.ControlPlane == (s.Push == bulk.Size{}) {
+		if (s.Measure == Updated || s.Measure == Churned) != s.Traffic.ControlPlane || s.Traffic.ControlPlane == (s.Push == bulk.Size{}) {
 			t.Errorf("%s: %s with %+v", s.Name, s.Measure, s.Push)
 		}
 		if s.Resume && !s.handshakes() || s.Traffic.TLS != strings.HasPrefix(s.Name, "tls-") {

@@ -29,6 +29,7 @@ const (
 type runningProxy struct {
 	child   *child.Child
 	address string
+	grpc    string // address of its ModuleService, where it has one
 	dir     string
 	answer  load.Answer // the first, to the scenario's question
 	startup time.Duration
@@ -82,7 +83,7 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 	if err != nil {
 		return nil, err
 	}
-	running := &runningProxy{child: c, address: at[0], dir: dir}
+	running := &runningProxy{child: c, address: at[0], grpc: at[2], dir: dir}
 	if running.answer, err = awaitAnswer(ctx, c, s.question(at[0])); err != nil {
 		return nil, errors.Join(err, running.stop())
 	}

@@ -76,6 +76,8 @@ type Round struct {
 	// Update is of scenarios of updates, with CPU times and memory: TotalCPU is that of the
 	// push, AfterRSS after it.
 	Update *Update `json:"update,omitempty"`
+	// Beside is of scenarios of what is beside requests. Load and CPU times are those of the requests with it.
+	Beside *Beside `json:"beside,omitempty"`
 }
 
 // failed says whether the round has no result or lost requests.
@@ -154,6 +156,8 @@ type Summary struct {
 	AdmittedPerSecond float64 `json:"admitted_per_second,omitempty"`
 	// Update has medians of each.
 	Update *Update `json:"update,omitempty"`
+	// Beside has medians of what is shown of it.
+	Beside *Beside `json:"beside,omitempty"`
 	// PushCPU is the CPU time of a push.
 	PushCPU time.Duration `json:"push_cpu_ns,omitempty"`
 	// MemoryRatio is the like of CPURatio for BytesEach.
@@ -197,6 +201,9 @@ func (s *ScenarioReport) summarize(names []string) {
 		default:
 			s.summarizeThroughput(&sum)
 			sum.CPURatio = s.ratios(name, names, Round.cpuPerRequest)
+			if s.Scenario.beside() {
+				s.summarizeBeside(&sum)
+			}
 		}
 		s.Summary = append(s.Summary, sum)
 	}

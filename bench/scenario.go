@@ -30,6 +30,12 @@ const (
 	// Updated has a control plane push a large configuration to a proxy with a little
 	// traffic, then one change of it, and measures time, memory and latency.
 	Updated Measure = "update"
+	// Churned has a control plane push changes, one after another, to a proxy that serves at a rate, and measures the latency with
+	// and without.
+	Churned Measure = "churn"
+	// Called calls the proxy's ModuleService while the proxy serves at a rate, and while it does not, and measures calls per second
+	// and the latency of both.
+	Called Measure = "calls"
 )
 
 // Scenario is a workload, the same for every proxy.
@@ -84,13 +90,13 @@ const (
 	smallBody = 16
 )
 
-// memoryRounds are enough for scenarios of memory and updates: it differs by a few percent
+// memoryRounds are enough for scenarios of memory, of updates and of what is beside requests: it differs by a few percent
 // from round to round, where CPU time can differ by tens.
 const memoryRounds = 2
 
 // rounds is how many of the rounds asked for the scenario takes. To tell two builds apart takes all of them.
 func (o Options) rounds(s Scenario) int {
-	if (s.Measure == Idle || s.Measure == Stalled || s.Measure == Updated) && !o.baseline() {
+	if (s.Measure == Idle || s.Measure == Stalled || s.Measure == Updated || s.beside()) && !o.baseline() {
 		return min(o.Rounds, memoryRounds)
 	}
 	return o.Rounds
@@ -104,6 +110,9 @@ func (s Scenario) needsNghttpd() bool { return s.http2Origin() && !s.Traffic.Ech
 
 // handshakes says that the scenario is about how connections under TLS begin.
 func (s Scenario) handshakes() bool { return s.Traffic.TLS && s.NewConnections }
+
+// beside says that it is about what the proxy does beside its requests.
+func (s Scenario) beside() bool { return s.Measure == Churned || s.Measure == Called }
 
 // driven says that the proxy is driven as hard as the load allows.
 func (s Scenario) driven() bool { return s.Measure == Throughput || s.Measure == Transfer }

@@ -55,6 +55,8 @@ const (
 	idle10k   = "idle-10k"
 	xds10k    = "xds-10k"
 
+	moduleCalls = "moduleservice-calls"
+
 	tlsH1        = "tls-h1"
 	tlsHandshake = "tls-handshake"
 	tlsResume    = "tls-resume"
@@ -69,12 +71,24 @@ func Scenarios() []Scenario {
 // Envoy have.
 func updateScenarios() []Scenario {
 	size := bulk.Size{Clusters: 10_000, Endpoints: 5, Routes: 10}
+	churn := bulk.Size{Clusters: 1000, Endpoints: 5, Routes: 10}
 	return []Scenario{{
 		Name: xds10k, About: "10,000 clusters, 10,000 routes and 50,000 endpoints in one push over xDS, then one changed endpoint",
 		Measure: Updated, Traffic: peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1, ControlPlane: true},
 		Connections: 1, Path: size.Path(0), Body: len(bulk.Before), Push: size,
+	}, {
+		Name: "config-churn", About: "2,000 requests a second while 1,000 routes, a cluster and endpoints of another change again and again over xDS",
+		Measure: Churned, Traffic: peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1, ControlPlane: true},
+		Connections: loadConnections, Path: churn.Path(0), Body: len(bulk.Before), Push: churn, Rate: besideRate,
+	}, {
+		Name: moduleCalls, About: "calls of ModuleService's GetStatus, alone and beside 2,000 requests a second",
+		Measure: Called, Traffic: peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1, ModuleService: true},
+		Connections: loadConnections, Path: smallPath, Body: smallBody, Rate: besideRate,
 	}}
 }
+
+// besideRate keeps a proxy at work and leaves it half of a slow core for what is beside.
+const besideRate = 2000
 
 func http1Scenarios() []Scenario {
 	traffic := peer.Traffic{Downstream: peer.HTTP1, Upstream: peer.HTTP1}

@@ -81,6 +81,8 @@ func allColumns() []columns {
 		{downloadHead(), downloadCells, []Measure{Download}},
 		{memoryHead(), memoryCells, []Measure{Idle, Stalled}},
 		{updateHead(), updateCells, []Measure{Updated}},
+		{churnHead(), churnCells, []Measure{Churned}},
+		{calledHead(), calledCells, []Measure{Called}},
 	}
 }
 
@@ -285,6 +287,8 @@ func (s ScenarioReport) describe(r Round) string {
 		u := r.Update
 		return fmt.Sprintf("push applied in %s ms, %s ms of CPU, RSS %s, p99 %v, %v before, one endpoint in %s ms", millis(u.Applied),
 			millis(r.TotalCPU), after, u.P99During, u.P99Before, millis(u.Visible))
+	case s.Scenario.beside():
+		return r.describeBeside(s.Scenario.Measure)
 	case s.Scenario.Measure == Transfer:
 		return fmt.Sprintf("%.2f Gbit/s, %.2f per core", r.gigabits(), r.gigabitsPerCore())
 	case s.Scenario.Measure == Download:

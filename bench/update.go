@@ -61,6 +61,9 @@ func (l *lab) updateRound(ctx context.Context, s Scenario, p Proxy, r *Round) (e
 		return err
 	}
 	u := &updating{lab: l, scenario: s, proxy: running, steps: steps, round: r, result: &Update{}}
+	if s.Measure == Churned {
+		return u.churn(ctx)
+	}
 	r.Update = u.result
 	return u.measure(ctx)
 }

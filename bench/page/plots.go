@@ -25,7 +25,7 @@ func (p plots) figures() []figure {
 	switch p.scenario.Measure {
 	case bench.Idle, bench.Stalled:
 		return []figure{p.memory()}
-	case bench.Updated:
+	case bench.Updated, bench.Churned, bench.Called:
 		return nil
 	case bench.Transfer, bench.Download:
 		perGiB := float64(1<<30) / float64(max(1, p.scenario.Body+p.scenario.Message)) / 1000 // from microseconds per answer

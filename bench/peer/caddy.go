@@ -45,8 +45,8 @@ var caddyTemplate = template.Must(template.New("Caddyfile").Parse(`{
 
 func caddyLacks(t Traffic) string {
 	switch {
-	case t.ControlPlane:
-		return lacksControlPlane
+	case t.managed() != "":
+		return t.managed()
 	case t.TCP:
 		return "has no proxy of TCP but in a plugin"
 	case t.RateLimit > 0:

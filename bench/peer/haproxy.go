@@ -85,8 +85,8 @@ const haproxyMap = "routes.map"
 // does not read blocks the upstream connection, and with it the streams of others. The
 // responses of hundreds of stalled streams then do not even begin.
 func haproxyLacks(t Traffic) string {
-	if t.ControlPlane {
-		return lacksControlPlane
+	if lacks := t.managed(); lacks != "" {
+		return lacks
 	}
 	if t.Upstream == HTTP2 && t.Stalls {
 		return "holds up a whole HTTP/2 upstream connection for a client that does not read"

@@ -56,8 +56,8 @@ backend-keep-alive-timeout=1h
 // nghttpxLacks leaves HTTP/1.1 clients out: it is there as the peer to beat on HTTP/2,
 // and a run has only so much time.
 func nghttpxLacks(t Traffic) string {
-	if t.ControlPlane {
-		return lacksControlPlane
+	if lacks := t.managed(); lacks != "" {
+		return lacks
 	}
 	if t.Routes > 0 {
 		return "is not compared on routes"

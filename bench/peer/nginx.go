@@ -147,8 +147,8 @@ http {
 `))
 
 func nginxLacks(t Traffic) string {
-	if t.ControlPlane {
-		return lacksControlPlane
+	if lacks := t.managed(); lacks != "" {
+		return lacks
 	}
 	if t.Upstream == HTTP2 && !t.GRPC {
 		return "has no HTTP/2 upstreams but for gRPC"

@@ -51,6 +51,7 @@ func traffics() map[string]Traffic {
 		"-limited":   {Downstream: HTTP1, Upstream: HTTP1, RateLimit: 5000},
 		"-tcp":       {Downstream: HTTP1, Upstream: HTTP1, TCP: true},
 
+		"-module":  {Downstream: HTTP1, Upstream: HTTP1, ModuleService: true},
 		"-managed": {Downstream: HTTP1, Upstream: HTTP1, ControlPlane: true},
 
 		"-stalls-h2-h1": {Downstream: HTTP2, Upstream: HTTP1, AddHeaders: true, Stalls: true, Buffers: buffers},
@@ -119,6 +120,7 @@ func TestLacks(t *testing.T) {
 		{Caddy, "", false}, {Caddy, "-grpc", false}, {Caddy, "-routes", true}, {Caddy, "-managed", true}, {Traefik, "-tls-h2", false}, {Traefik, "-clusters", true},
 		{Caddy, "-tcp", true}, {Traefik, "-tcp", false}, {Nginx, "-tcp", false}, {HAProxy, "-tcp", false}, {Nghttpx, "-tcp", true}, {Nghttpx, "-websocket", true},
 		{Caddy, "-limited", true}, {Traefik, "-limited", false}, {Nginx, "-limited", false}, {HAProxy, "-limited", false},
+		{ProxyALB, "-module", false}, {HAProxy, "-module", true}, {Caddy, "-module", true},
 		{Nginx, "-messages", false}, {Traefik, "-managed", true},
 		{Nginx, "", false}, {Nginx, "-h2-h1", false}, {Nginx, "-h2-h2", true}, {Nginx, "-grpc", false},
 		{Nghttpx, "", true}, {Nghttpx, "-tls", true}, {Nghttpx, "-tls-h2", false}, {Nghttpx, "-h2-h1", false}, {Nghttpx, "-h2-h2", false}, {Nghttpx, "-grpc", false},

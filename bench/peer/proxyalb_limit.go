@@ -19,6 +19,9 @@ type Call struct {
 	Check func(message []byte) error
 }
 
+// StatusPath is that of the call that asks how a module is.
+const StatusPath = marchproxypb.ModuleService_GetStatus_FullMethodName
+
 // limitCall sets the limit of requests of the traffic, as the manager of a module does.
 func limitCall(t Traffic) (Call, error) {
 	message, err := proto.Marshal(&marchproxypb.RateLimitRequest{

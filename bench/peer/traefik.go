@@ -71,8 +71,8 @@ tls:
 
 func traefikLacks(t Traffic) string {
 	switch {
-	case t.ControlPlane:
-		return lacksControlPlane
+	case t.managed() != "":
+		return t.managed()
 	case t.Routes > 0:
 		return "is not compared on routes"
 	}

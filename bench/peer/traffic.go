@@ -40,6 +40,8 @@ type Traffic struct {
 	Stalls bool `json:"stalls,omitempty"`
 	// ControlPlane says that listeners, routes and clusters come over xDS.
 	ControlPlane bool `json:"control_plane,omitempty"`
+	// ModuleService says that it is called.
+	ModuleService bool `json:"module_service,omitempty"`
 	// Routes is how many routes there are, each with a prefix of its own, RoutePath; 0 is one route of all paths.
 	Routes int `json:"routes,omitempty"`
 	// Clusters is how many clusters the routes go to by turns, all of the same origin; 0 is one.
@@ -60,6 +62,17 @@ func (t Traffic) Echoes() bool { return t.Messages || t.WebSocket || t.TCP }
 
 // lacksControlPlane is what a proxy without xDS lacks.
 const lacksControlPlane = "has no xDS"
+
+// managed says what a proxy lacks that is no module of MarchProxy, "" where that takes nothing.
+func (t Traffic) managed() string {
+	switch {
+	case t.ControlPlane:
+		return lacksControlPlane
+	case t.ModuleService:
+		return "has no ModuleService"
+	}
+	return ""
+}
 
 // RoutePath returns a path that route i of Traffic.Routes is for, and no other. The origin answers it as it does rest, which
 // begins with a slash.

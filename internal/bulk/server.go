@@ -27,6 +27,9 @@ const (
 	Large = "/large"
 	// Move sends that the last cluster has other endpoints, and waits for nothing.
 	Move = "/move"
+	// Churn sends all routes, one cluster and the endpoints of the last one anew, each other than before, and waits until the proxy has
+	// acknowledged them. It may be taken again and again.
+	Churn = "/churn"
 )
 
 // What the origin answers: before the last cluster has moved, and there.
@@ -56,6 +59,7 @@ type Server struct {
 	prepared  map[string]*grpc.PreparedMsg
 	refused   string // the first refusal
 	responses int
+	churned   int // steps so far
 }
 
 // stream is that of the proxy. Server.mu guards it.
@@ -149,6 +153,7 @@ func (s *Server) steps() http.Handler {
 		return s.acknowledged(ctx, "large")
 	})
 	step(Move, func(context.Context) error { return s.move() })
+	step(Churn, s.churn)
 	return mux
 }
 

@@ -81,6 +81,10 @@ func TestSteps(t *testing.T) {
 	}
 	want("moved", last, "200 "+After)
 	want("moved", 0, "200 "+Before)
+	for range 4 {
+		take(Churn)
+		want("churned", 0, "200 "+Before)
+	}
 }
 
 func listen(t *testing.T) net.Listener {

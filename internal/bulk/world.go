@@ -1,5 +1,5 @@
 // Package bulk is a control plane with one large configuration, for measurements: what a push of all of it costs a proxy, and
-// one change among it. It speaks the incremental variant of ADS with one proxy at a time.
+// one change among it, or many. It speaks the incremental variant of ADS with one proxy at a time.
 package bulk
 
 import (
