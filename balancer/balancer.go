@@ -21,7 +21,7 @@
 //
 // # Limitations
 //
-// weighted_priority_health is not here. A subset of a cluster is a [Set] and a [Picker] of its own. Hosts that must
+// A subset of a cluster is a [Set] and a [Picker] of its own. Hosts that must
 // stay out of both load balancing and the panic arithmetic (EDS DRAINING) must be left out by the caller.
 package balancer
 
@@ -98,6 +98,9 @@ type Policy struct {
 	// OverprovisioningFactor is the percentage by which healthy hosts are taken to be able to carry more than their
 	// share. 0 means [DefaultOverprovisioningFactor].
 	OverprovisioningFactor uint32
+	// WeightedHealth has hosts count by their weights in what a priority is able to take (weighted_priority_health). Panic mode goes by
+	// their number all the same.
+	WeightedHealth bool
 	// ActiveRequestBias is the exponent of a host's requests in flight in least request with unequal weights. 0 is a
 	// setting of its own (weights only), so a caller that was told nothing passes [DefaultActiveRequestBias]. A
 	// negative number or NaN counts as that default.

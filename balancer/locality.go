@@ -88,7 +88,7 @@ func weighLocalities(hosts []*Host, totals map[Locality]int, weights map[localit
 	effective := make([]uint64, len(localities))
 	for i, l := range localities {
 		h := l.hosts[0]
-		available := availability(len(l.hosts), totals[h.Locality], factor, fullAvailability)
+		available := availability(uint64(len(l.hosts)), uint64(totals[h.Locality]), factor, fullAvailability)
 		effective[i] = uint64(weights[localityKey{h.Priority, h.Locality}]) * max(available, 1)
 	}
 	for i, w := range fitUint32(effective) {

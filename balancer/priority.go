@@ -12,35 +12,48 @@ const fullLoad = 100
 //	total        = min(100, sum of all availabilities)
 //	load         = availability * 100 / total, healthy classes first, until 100 are given away
 //
-// factor and threshold are percentages. ps has at least one element.
-func assignLoad(ps []priority, factor, threshold uint32) {
-	total := assignAvailability(ps, factor)
+// factor is a percentage, and hosts count by their weights where p says so. ps has at least one element.
+func assignLoad(ps []priority, p Policy) {
+	total := assignAvailability(ps, p)
 	if total > 0 {
 		distribute(ps, total)
 	}
-	assignPanic(ps, total, threshold)
+	assignPanic(ps, total, p.panicThreshold())
 }
 
 // assignAvailability sets the availability of each class and returns the normalised total.
-func assignAvailability(ps []priority, factor uint32) (total uint32) {
+func assignAvailability(ps []priority, p Policy) (total uint32) {
 	for i := range ps {
 		pr := &ps[i]
+		whole := extentOf(pr.hosts, p.WeightedHealth)
 		for j := range pr.classes {
 			c := &pr.classes[j]
-			c.availability = uint8(availability(len(c.hosts), len(pr.hosts), factor, fullLoad))
+			c.availability = uint8(availability(extentOf(c.hosts, p.WeightedHealth), whole, p.overprovisioningFactor(), fullLoad))
 			total = min(total+uint32(c.availability), fullLoad)
 		}
 	}
 	return total
 }
 
+// extentOf returns the number of hosts, or their weight.
+func extentOf(hosts []*Host, byWeight bool) uint64 {
+	if !byWeight {
+		return uint64(len(hosts))
+	}
+	weight := uint64(0)
+	for _, h := range hosts {
+		weight += uint64(h.weight())
+	}
+	return weight
+}
+
 // availability is how much of its share a group of hosts can take when usable of its total hosts are usable: full times
 // factor percent of usable/total, at most full, rounded down.
-func availability(usable, total int, factor uint32, full uint64) uint64 {
+func availability(usable, total uint64, factor uint32, full uint64) uint64 {
 	if total == 0 {
 		return 0
 	}
-	return min(full, uint64(factor)*full/100*uint64(usable)/uint64(total))
+	return min(full, uint64(factor)*full/100*usable/total)
 }
 
 // distribute gives the classes their load, total being the normalised total availability, 1..100.

@@ -148,3 +148,30 @@ func TestEmptyPriorityHasNoHealth(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestWeightedHealth holds that hosts count by their weights where the policy says so, and in panic by their number.
+func TestWeightedHealth(t *testing.T) {
+	hosts := append(withWeights(9, 1), withWeights(1, 1)...)
+	for _, h := range hosts[2:] {
+		h.Priority = 1
+	}
+	loads := func(p Policy) [2]uint8 {
+		s := NewSet(hosts, nil, p)
+		return [2]uint8{s.priorities[0].classes[Healthy].load, s.priorities[1].classes[Healthy].load}
+	}
+	hosts[1].Health = Unhealthy
+	if got := loads(Policy{PanicThreshold: 50}); got != [2]uint8{70, 30} {
+		t.Errorf("by number: %v", got)
+	}
+	if got := loads(Policy{PanicThreshold: 50, WeightedHealth: true}); got != [2]uint8{100, 0} {
+		t.Errorf("by weight, the light one down: %v", got)
+	}
+	hosts[0].Health, hosts[1].Health = Unhealthy, Healthy
+	if got := loads(Policy{PanicThreshold: 50, WeightedHealth: true}); got != [2]uint8{14, 86} {
+		t.Errorf("by weight, the heavy one down: %v", got)
+	}
+	hosts = hosts[:2]
+	if s := NewSet(hosts, nil, Policy{PanicThreshold: 50, WeightedHealth: true}); s.priorities[0].panic {
+		t.Error("half of the hosts is not enough against panic")
+	}
+}

@@ -56,7 +56,7 @@ func NewSet(hosts []*Host, weights []LocalityWeight, p Policy) *Set {
 		s.healthy += uint32(len(pr.classes[Healthy].hosts))
 		s.degraded += uint32(len(pr.classes[Degraded].hosts))
 	}
-	assignLoad(s.priorities, p.overprovisioningFactor(), p.panicThreshold())
+	assignLoad(s.priorities, p)
 	if p.LocalityWeighted {
 		splitByLocality(s.priorities, weights, p.overprovisioningFactor())
 	}

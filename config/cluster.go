@@ -233,6 +233,10 @@ type ClusterLoadAssignment struct {
 	Name          string
 	Localities    []LocalityEndpoints
 	Overprovision uint32 // overprovisioning_factor, percent; 140 by default
+	// WeightedHealth has the health of a priority be that of its hosts by their weights (weighted_priority_health).
+	WeightedHealth bool
+	// StaleAfter is how long the endpoints are good for since they were received (endpoint_stale_after); 0 is for ever.
+	StaleAfter time.Duration
 	// Drop is the share of requests that are refused, in parts of a million (drop_overloads).
 	Drop uint32
 }

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"fmt"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -36,6 +37,9 @@ type kind struct {
 	accepts func(config.ConfigSource) error
 	// deliver takes a resource by its name instead of change, nil when the resource is gone. It is nil where the store takes it.
 	deliver func(name string, value any) error
+	// goodFor returns how long a resource is good for since it was received, 0 for ever, and what is in force after that. It is nil
+	// where that is always for ever.
+	goodFor func(value any) (time.Duration, any)
 	// removable tells that a resource that the server removes is gone. Others stay until nothing refers to them.
 	removable bool
 	// check reports why a resource is not what those that ask for it can use, nil where any is.
@@ -125,11 +129,16 @@ func clusterKind() *kind {
 }
 
 func assignmentKind() *kind {
-	return kindOf("cluster_load_assignment", resource.AssignmentType,
+	k := kindOf("cluster_load_assignment", resource.AssignmentType,
 		func(message *endpointv3.ClusterLoadAssignment) (*config.ClusterLoadAssignment, error) {
 			return resource.Assignment(message)
 		},
 		func(d *config.Delta) *config.Changes[*config.ClusterLoadAssignment] { return &d.Endpoints }, nil)
+	k.goodFor = func(value any) (time.Duration, any) {
+		a := value.(*config.ClusterLoadAssignment)
+		return a.StaleAfter, &config.ClusterLoadAssignment{Name: a.Name, Overprovision: config.DefaultOverprovision}
+	}
+	return k
 }
 
 // secretKind is of secrets that check, which may be nil, has nothing against: one that cannot be used must not be

@@ -97,7 +97,7 @@ func New(o Options) (*Manager, error) {
 	m.clusters = newWorld(m, clusterKind(), o.Bootstrap.CDS)
 	m.listeners = newWorld(m, listenerKind(), o.Bootstrap.LDS)
 	for _, k := range []*kind{runtimeKind(o.Runtime), assignmentKind(), secretKind(o.CheckSecret), extensionKind(m), scopeKind(), routeKind(m), hostKind(m)} {
-		m.tables[k.url] = &table{kind: k, m: m, children: make(map[string]*child)}
+		m.tables[k.url] = &table{kind: k, m: m, children: make(map[string]*child), staleness: staleness{last: k.goodFor}}
 	}
 	if m.sources, err = newSources(m, &o); err != nil {
 		return nil, fmt.Errorf("xds: %w", err)
@@ -265,6 +265,11 @@ func (m *Manager) step(e event) time.Duration {
 			next = d
 		}
 	}
+	for _, t := range m.tables {
+		if at := t.nextStale(); next.IsZero() || (!at.IsZero() && at.Before(next)) {
+			next = at
+		}
+	}
 	if next.IsZero() {
 		return never
 	}
@@ -276,6 +281,9 @@ func (m *Manager) expire() error {
 	now := time.Now()
 	for _, w := range m.worlds() {
 		w.expire(now)
+	}
+	for _, t := range m.tables {
+		t.expire(now)
 	}
 	return m.proceed(now)
 }

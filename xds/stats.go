@@ -153,6 +153,13 @@ func (m *Manager) appendChildren(stats []Stat, prefix string, s *subscribed) []S
 	if s.of.countsReloads {
 		stats = append(stats, Stat{Name: prefix + "config_reload", Value: reloads})
 	}
+	if s.of.goodFor != nil {
+		received, staled := uint64(0), uint64(0)
+		for _, c := range s.children {
+			received, staled = received+c.staleReceived, staled+c.staled
+		}
+		stats = append(stats, Stat{Name: prefix + "assignment_timeout_received", Value: received}, Stat{Name: prefix + "assignment_stale", Value: staled})
+	}
 	return stats
 }
 

@@ -19,6 +19,7 @@ type table struct {
 	*kind
 	m        *Manager
 	children map[string]*child // by need.key
+	staleness
 }
 
 // child is a resource that was asked for.
@@ -35,6 +36,8 @@ type child struct {
 	stats         ads.Stats
 	fetchTimeouts uint64
 	reloads       uint64 // changes that were taken
+	staleReceived uint64 // receptions of what is stale after a time, and how often that time has passed
+	staled        uint64
 }
 
 // apply takes the resources of r, which came from source, that were asked for. The error tells what was refused; all else
@@ -78,6 +81,7 @@ func (t *table) apply(source config.ConfigSource, r ads.Response, now time.Time)
 		if !arriving[c].partial {
 			c.accept(arriving[c].version, now)
 		}
+		t.received(c, c.held, now)
 	}
 	if err != nil {
 		_ = t.m.proceed(now) // what waited for a first one waits no longer
@@ -142,6 +146,7 @@ func (t *table) decodeAll(source config.ConfigSource, r ads.Response, now time.T
 		c.stats.UpdateAttempt++
 		if c.held.same(res.Packed) {
 			c.accept(res.Version, now)
+			t.received(c, c.held, now)
 			continue
 		}
 		value, err := t.decode(res.Message)
@@ -185,6 +190,7 @@ func (t *table) retain(wanted map[string]*need, now time.Time) {
 			held = append(held, key)
 		}
 		delete(t.children, key)
+		delete(t.staleness.at, key)
 	}
 	if len(held) > 0 {
 		var d config.Delta

@@ -47,6 +47,8 @@ type revision struct {
 	updated time.Time // or, while it warms, since when
 	// members are the resources of a collection by name, nil for a single resource.
 	members map[string]*revision
+	// stale tells that value has taken the place of what packed says, until that comes anew.
+	stale bool
 	// partial tells that some of the collection was refused.
 	partial bool
 }
@@ -71,7 +73,7 @@ func (r *rejection) Error() string {
 
 // same reports whether r holds the resource packed.
 func (r *revision) same(packed *anypb.Any) bool {
-	return r != nil && r.packed.GetTypeUrl() == packed.GetTypeUrl() && bytes.Equal(r.packed.GetValue(), packed.GetValue())
+	return r != nil && !r.stale && r.packed.GetTypeUrl() == packed.GetTypeUrl() && bytes.Equal(r.packed.GetValue(), packed.GetValue())
 }
 
 func newWorld(m *Manager, k *kind, from *config.Discovery) *world {

@@ -71,7 +71,7 @@ func policyOf(s *State) (balancer.Policy, []balancer.LocalityWeight) {
 	if s.Assignment == nil {
 		return policy, nil
 	}
-	policy.OverprovisioningFactor = s.Assignment.Overprovision
+	policy.OverprovisioningFactor, policy.WeightedHealth = s.Assignment.Overprovision, s.Assignment.WeightedHealth
 	if !policy.LocalityWeighted {
 		return policy, nil
 	}

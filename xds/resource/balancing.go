@@ -40,6 +40,7 @@ var (
 		"ignore_new_hosts_until_first_hc":      decoded,
 		"consistent_hashing_lb_config":         decoded,
 		"update_merge_window":                  noEffect, // how updates are batched
+		"override_host_status":                 noEffect, // of filters that choose the host, which there are none of
 		"close_connections_on_host_set_change": decoded,
 	}
 	localityLBFields         = fields{"locality_weighted_lb_config": decoded, "zone_aware_lb_config": decoded}

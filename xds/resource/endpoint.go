@@ -18,7 +18,7 @@ const maxPriority = 127
 
 var (
 	assignmentFields = fields{"cluster_name": decoded, "endpoints": decoded, "named_endpoints": decoded, "policy": decoded}
-	policyFields     = fields{"overprovisioning_factor": decoded, "drop_overloads": decoded}
+	policyFields     = fields{"overprovisioning_factor": decoded, "drop_overloads": decoded, "endpoint_stale_after": decoded, "weighted_priority_health": decoded}
 	dropFields       = fields{
 		"drop_percentage": decoded,
 		"category":        noEffect, // a label for load reports, which there are none of
@@ -68,6 +68,8 @@ func (a *at) assignment(cla *endpointv3.ClusterLoadAssignment, allowed hosts) *c
 		if out.Overprovision == 0 {
 			place.in("overprovisioning_factor").errorf("must be more than 0")
 		}
+		out.WeightedHealth = p.GetWeightedPriorityHealth()
+		out.StaleAfter = place.positive("endpoint_stale_after", p.GetEndpointStaleAfter(), 0)
 		out.Drop = place.dropOverload(p.GetDropOverloads())
 	}
 	index := make(map[localityKey]int)

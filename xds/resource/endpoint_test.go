@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 
@@ -16,7 +17,7 @@ const onePort = "endpoint: {address: {socket_address: {address: 10.0.0.1, port_v
 func TestAssignment(t *testing.T) {
 	got, err := resource.Assignment(parse(t, `
 cluster_name: c
-policy: {overprovisioning_factor: 200}
+policy: {overprovisioning_factor: 200, weighted_priority_health: true, endpoint_stale_after: 90s}
 endpoints:
 - locality: {region: r, zone: z, sub_zone: s}
   load_balancing_weight: 3
@@ -49,7 +50,7 @@ endpoints:
 		e.SubsetLabels = &config.SubsetLabels{Labels: config.Labels{Values: map[string]string{"hash_key": `"` + key + `"`, "other": "1"}}}
 		return e
 	}
-	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 200, Localities: []config.LocalityEndpoints{
+	want := &config.ClusterLoadAssignment{Name: "c", Overprovision: 200, WeightedHealth: true, StaleAfter: 90 * time.Second, Localities: []config.LocalityEndpoints{
 		{Region: "r", Zone: "z", SubZone: "s", Weight: 4, Endpoints: []config.Endpoint{
 			keyed(checked(endpoint("10.0.0.1", 80, 7, config.HealthDraining, "h"), "", 3, "hc", true), "k"),
 			endpoint("2001:db8::1", 80, 1, config.HealthUnhealthy, ""),
@@ -145,8 +146,8 @@ func TestAssignmentRefused(t *testing.T) {
 		"endpoints: [{lb_endpoints: [{}]}]":                                                                 "endpoints[0].lb_endpoints[0].endpoint: must be set",
 		"named_endpoints: {a: {address: {pipe: {path: '@'}}}}":                                              `named_endpoints["a"].address.pipe.path: must name a socket: the path of a file, or @ and an abstract name`,
 		"named_endpoints: {a: {}}":                                                                          `named_endpoints["a"].address: must have a socket_address`,
+		"policy: {endpoint_stale_after: 0s}":                                                                "policy.endpoint_stale_after: value must be greater than 0s",
 		"policy: {drop_overloads: [{category: x}, {category: y}]}":                                          "policy.drop_overloads: has 2 entries, only one is supported",
-		"policy: {weighted_priority_health: true}":                                                          "policy.weighted_priority_health: is not supported",
 		"policy: {overprovisioning_factor: 0}":                                                              "policy.overprovisioning_factor: value must be greater than 0",
 		"endpoints: [{priority: 1}]":                                                                        "endpoints: priority 1 is used but 0 is not, priorities must be contiguous from 0",
 		"endpoints: [{priority: 2}, {}]":                                                                    "endpoints: priority 2 is used but 1 is not, priorities must be contiguous from 0",
