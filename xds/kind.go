@@ -37,9 +37,10 @@ type kind struct {
 	accepts func(config.ConfigSource) error
 	// deliver takes a resource by its name instead of change, nil when the resource is gone. It is nil where the store takes it.
 	deliver func(name string, value any) error
-	// goodFor returns how long a resource is good for since it was received, 0 for ever, and what is in force after that. It is nil
-	// where that is always for ever.
-	goodFor func(value any) (time.Duration, any)
+	// goodFor returns how long a resource is good for since it was received, 0 for ever, and afterwards what is in force then. They
+	// are nil where that is always for ever.
+	goodFor    func(value any) time.Duration
+	afterwards func(value any) any
 	// removable tells that a resource that the server removes is gone. Others stay until nothing refers to them.
 	removable bool
 	// check reports why a resource is not what those that ask for it can use, nil where any is.
@@ -134,9 +135,9 @@ func assignmentKind() *kind {
 			return resource.Assignment(message)
 		},
 		func(d *config.Delta) *config.Changes[*config.ClusterLoadAssignment] { return &d.Endpoints }, nil)
-	k.goodFor = func(value any) (time.Duration, any) {
-		a := value.(*config.ClusterLoadAssignment)
-		return a.StaleAfter, &config.ClusterLoadAssignment{Name: a.Name, Overprovision: config.DefaultOverprovision}
+	k.goodFor = func(value any) time.Duration { return value.(*config.ClusterLoadAssignment).StaleAfter }
+	k.afterwards = func(value any) any {
+		return &config.ClusterLoadAssignment{Name: value.(*config.ClusterLoadAssignment).Name, Overprovision: config.DefaultOverprovision}
 	}
 	return k
 }

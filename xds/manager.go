@@ -97,7 +97,7 @@ func New(o Options) (*Manager, error) {
 	m.clusters = newWorld(m, clusterKind(), o.Bootstrap.CDS)
 	m.listeners = newWorld(m, listenerKind(), o.Bootstrap.LDS)
 	for _, k := range []*kind{runtimeKind(o.Runtime), assignmentKind(), secretKind(o.CheckSecret), extensionKind(m), scopeKind(), routeKind(m), hostKind(m)} {
-		m.tables[k.url] = &table{kind: k, m: m, children: make(map[string]*child), staleness: staleness{last: k.goodFor}}
+		m.tables[k.url] = &table{kind: k, m: m, children: make(map[string]*child)}
 	}
 	if m.sources, err = newSources(m, &o); err != nil {
 		return nil, fmt.Errorf("xds: %w", err)

@@ -10,32 +10,30 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// staleness is when resources are stale that say themselves how long they are good for (endpoint_stale_after).
-type staleness struct {
-	// last returns how long a resource is good for since it was received, 0 for ever, and what is in force after that.
-	last func(value any) (time.Duration, any)
-	at   map[string]time.Time // by need.key, of those that end
-}
-
-// received begins the time of a resource that has come, though it may be as it was before.
+// received begins the time of a resource that has come and says itself how long it is good for (endpoint_stale_after). It may be as it
+// was before.
 func (t *table) received(c *child, r *revision, now time.Time) {
-	if t.staleness.last == nil {
+	if t.goodFor == nil {
 		return
 	}
+	after := t.goodFor(r.value)
+	if after == 0 && len(t.staleAt) == 0 {
+		return // nearly always
+	}
 	key := c.source.Key(c.name)
-	delete(t.staleness.at, key)
-	if after, _ := t.staleness.last(r.value); after > 0 {
-		if t.staleness.at == nil {
-			t.staleness.at = make(map[string]time.Time)
+	delete(t.staleAt, key)
+	if after > 0 {
+		if t.staleAt == nil {
+			t.staleAt = make(map[string]time.Time)
 		}
-		t.staleness.at[key] = now.Add(after)
+		t.staleAt[key] = now.Add(after)
 		c.staleReceived++
 	}
 }
 
 // nextStale returns when the next resource is stale, zero for never.
 func (t *table) nextStale() (next time.Time) {
-	for _, at := range t.staleness.at {
+	for _, at := range t.staleAt {
 		if next.IsZero() || at.Before(next) {
 			next = at
 		}
@@ -46,13 +44,13 @@ func (t *table) nextStale() (next time.Time) {
 // expire puts what is to be in force after them in the place of resources that are stale, until they come anew.
 func (t *table) expire(now time.Time) {
 	set, expired := make(map[string]any), make(map[*child]any)
-	for _, key := range slices.Sorted(maps.Keys(t.staleness.at)) {
-		if now.Before(t.staleness.at[key]) {
+	for _, key := range slices.Sorted(maps.Keys(t.staleAt)) {
+		if now.Before(t.staleAt[key]) {
 			continue
 		}
-		delete(t.staleness.at, key)
+		delete(t.staleAt, key)
 		c := t.children[key]
-		_, then := t.staleness.last(c.held.value)
+		then := t.afterwards(c.held.value)
 		set[key], expired[c] = then, then
 		c.staled++
 	}

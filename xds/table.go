@@ -18,8 +18,8 @@ import (
 type table struct {
 	*kind
 	m        *Manager
-	children map[string]*child // by need.key
-	staleness
+	children map[string]*child    // by need.key
+	staleAt  map[string]time.Time // by need.key, of resources that say how long they are good for
 }
 
 // child is a resource that was asked for.
@@ -190,7 +190,7 @@ func (t *table) retain(wanted map[string]*need, now time.Time) {
 			held = append(held, key)
 		}
 		delete(t.children, key)
-		delete(t.staleness.at, key)
+		delete(t.staleAt, key)
 	}
 	if len(held) > 0 {
 		var d config.Delta
