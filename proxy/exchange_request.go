@@ -231,8 +231,7 @@ func (x *exchange) chooseTarget() verdict {
 		x.streamIdle = *forward.IdleTimeout
 	}
 	http.Inc(stats.HTTPRqTotal)
-	x.mutateForRoute(forward)
-	return verdictNone
+	return x.mutateForRoute(forward)
 }
 
 // setTimeout takes the route's timeout, or the one that an internal client asks for; those of others were taken out.
@@ -257,7 +256,7 @@ func (x *exchange) setTimeout(forward *config.Forward) {
 var timeoutFields = message.NewNameSet(message.NameXEnvoyUpstreamRqTimeoutMs, message.NameXEnvoyUpstreamRqTimeoutAltResponse)
 
 // mutateForRoute applies what the route changes in the request.
-func (x *exchange) mutateForRoute(forward *config.Forward) {
+func (x *exchange) mutateForRoute(forward *config.Forward) verdict {
 	x.tellTimeout(x.timeout)
 	x.tellGRPCTimeout(forward)
 	if x.route.HasRequestMutations() {
@@ -265,23 +264,30 @@ func (x *exchange) mutateForRoute(forward *config.Forward) {
 		x.route.MutateRequest(&ctx, x.target, &x.arena)
 	}
 	x.rewriteAuthority(forward) // which may be made of the path as it came
-	x.rewritePath()
+	return x.rewritePath()
 }
 
-func (x *exchange) rewritePath() {
+// rewritePath applies the route's rewrite. A path that was normalized stays so: "/" or "/files/" for the "/a" of
+// "/a../secret" must not have the host go a directory up.
+func (x *exchange) rewritePath() verdict {
 	if len(x.request.Path) == 0 {
-		return // CONNECT
+		return verdictNone // CONNECT
 	}
 	start := len(x.arena)
 	arena, changed := x.route.AppendPath(x.arena, x.request.Path)
 	if !changed {
-		return
+		return verdictNone
+	}
+	if x.manager.config.NormalizePath && hasDotSegment(arena[start:]) {
+		x.chain.http.Inc(stats.HTTPDownstreamRqFailedPathNormalization)
+		return verdictPathNormalizationFailed
 	}
 	x.arena = arena
 	if !x.manager.config.Router.SuppressEnvoyHeaders {
 		x.request.Fields.Set(message.NameXEnvoyOriginalPath, x.request.Path)
 	}
 	x.request.Path = arena[start:len(arena):len(arena)]
+	return verdictNone
 }
 
 // rewriteAuthority applies the host rewrites that are known before a host is picked.

@@ -112,8 +112,9 @@ func unescapeSlashes(p []byte) []byte {
 	return kept
 }
 
-// removeDots turns backslashes into slashes and removes dot segments in place (RFC 3986 section 5.2.4), also where dots are
-// escaped as %2e. A broken escape, or one of NUL, makes it fail.
+// removeDots turns backslashes into slashes, decodes the escapes of characters that need none (RFC 3986 section 6.2.2.2) and removes
+// dot segments (section 5.2.4), all in place. A broken escape, or one of NUL, makes it fail: what such a path is decoded to differs
+// from one reader to the next.
 func removeDots(p []byte) (result []byte, ok bool) {
 	kept := p[:0]
 	for i := 0; i < len(p); {
@@ -122,16 +123,16 @@ func removeDots(p []byte) (result []byte, ok bool) {
 		for end < len(p) && p[end] != '/' && p[end] != '\\' {
 			end++
 		}
-		segment := p[i+1 : end]
-		if !validEscapes(segment) {
+		segment, ok := decodeUnreserved(p[i+1 : end])
+		if !ok {
 			return nil, false
 		}
-		switch dots(segment) {
-		case 1:
+		switch string(segment) {
+		case ".":
 			if end == len(p) {
 				kept = append(kept, '/')
 			}
-		case 2:
+		case "..":
 			kept = kept[:max(bytes.LastIndexByte(kept, '/'), 0)]
 			if end == len(p) {
 				kept = append(kept, '/')
@@ -145,39 +146,47 @@ func removeDots(p []byte) (result []byte, ok bool) {
 	return kept, true
 }
 
-// dots returns 1 for a segment that means ".", 2 for one that means "..", and 0 for others.
-func dots(segment []byte) int {
-	count := 0
-	for i := 0; i < len(segment); count++ {
-		switch {
-		case count == 2:
-			return 0
-		case segment[i] == '.':
-			i++
-		case len(segment)-i >= 3 && segment[i] == '%' && segment[i+1] == '2' && segment[i+2]|0x20 == 'e':
-			i += 3
-		default:
-			return 0
-		}
-	}
-	return count
-}
-
-// validEscapes reports whether every percent sign begins an escape, and none is one of NUL.
-func validEscapes(segment []byte) bool {
+// decodeUnreserved decodes the escapes of letters, digits, "-", ".", "_" and "~" in place. Those of other characters stay as they are:
+// decoded they could mean something else. It fails where a percent sign begins no escape, or one of NUL.
+func decodeUnreserved(segment []byte) (decoded []byte, ok bool) {
+	decoded = segment[:0]
 	for i := 0; i < len(segment); i++ {
-		if segment[i] != '%' {
+		c := segment[i]
+		if c != '%' {
+			decoded = append(decoded, c)
 			continue
 		}
-		if len(segment)-i < 3 || !isHex(segment[i+1]) || !isHex(segment[i+2]) || segment[i+1] == '0' && segment[i+2] == '0' {
-			return false
+		if len(segment)-i < 3 || !isHex(segment[i+1]) || !isHex(segment[i+2]) {
+			return nil, false
 		}
+		switch value := unhex(segment[i+1])<<4 | unhex(segment[i+2]); {
+		case value == 0:
+			return nil, false
+		case isUnreserved(value):
+			decoded = append(decoded, value)
+		default:
+			decoded = append(decoded, segment[i:i+3]...)
+		}
+		i += 2
 	}
-	return true
+	return decoded, true
+}
+
+// isUnreserved reports whether c is one of RFC 3986 section 2.3.
+func isUnreserved(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
 
 func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
+}
+
+// unhex returns the value of a hexadecimal digit.
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
 }
 
 // mergeSlashes makes runs of slashes one slash, in place.
@@ -190,6 +199,18 @@ func mergeSlashes(p []byte) []byte {
 		kept = append(kept, c)
 	}
 	return kept
+}
+
+// hasDotSegment reports whether a path, of which no dot is escaped, has a segment "." or "..".
+func hasDotSegment(target []byte) bool {
+	path, _, _ := bytes.Cut(target, []byte{'?'})
+	for len(path) > 0 {
+		var segment []byte
+		if segment, path, _ = bytes.Cut(path, []byte{'/'}); string(segment) == "." || string(segment) == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // normalizeHost takes port and trailing dot off the authority where the connection manager says so.
