@@ -12,7 +12,7 @@ func exactly(value string) config.StringMatcher { return config.StringMatcher{Va
 
 func TestMatchHeader(t *testing.T) {
 	regex := config.StringMatcher{Kind: config.StringRegex, Regex: regexp.MustCompile(`^(?:a+,b)$`)}
-	long := strings.Repeat("v", joinBuffer)
+	long := strings.Repeat("v", cookieBuffer)
 	tests := []struct {
 		name    string
 		matcher config.HeaderMatcher
@@ -39,11 +39,18 @@ func TestMatchHeader(t *testing.T) {
 		{"contains", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringContains, Value: "a"}}, []string{"x", "val"}, true},
 		{"contains, ignore case", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringContains, Value: "AL", IgnoreCase: true}}, []string{"x", "VaL"}, true},
 		{"contains, ignore case, not", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringContains, Value: "al", IgnoreCase: true}}, []string{"x", "a"}, false},
-		{"repeated is joined", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("a,b")}, []string{"x", "a", "y", "-", "x", "b"}, true},
-		{"repeated is not its first", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("a")}, []string{"x", "a", "x", "b"}, false},
-		{"repeated, regex", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: regex}, []string{"x", "aa", "x", "b"}, true},
-		{"repeated, long", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly(long + "," + long)}, []string{"x", long, "x", long}, true},
-		{"repeated, range", config.HeaderMatcher{Name: "x", Kind: config.HeaderRange, Start: 1, End: 9}, []string{"x", "1", "x", "2"}, false},
+		{"repeated is not joined", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("a,b")}, []string{"x", "a", "y", "-", "x", "b"}, false},
+		{"repeated, the first", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("a")}, []string{"x", "a", "x", "b"}, true},
+		{"repeated, the last", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("b")}, []string{"x", "a", "x", "b"}, true},
+		{"repeated, none", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("c")}, []string{"x", "a", "x", "b", "y", "c"}, false},
+		{"repeated, one, inverted", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("b"), Invert: true}, []string{"x", "a", "x", "b"}, false},
+		{"repeated, none, inverted", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: exactly("c"), Invert: true}, []string{"x", "a", "x", "b"}, true},
+		{"repeated, regex", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: regex}, []string{"x", "aa", "x", "b"}, false},
+		{"repeated, regex of one", config.HeaderMatcher{Name: "x", Kind: config.HeaderString, String: regex}, []string{"x", "c", "x", "aa,b"}, true},
+		{"repeated, range", config.HeaderMatcher{Name: "x", Kind: config.HeaderRange, Start: 1, End: 9}, []string{"x", "a", "x", "2"}, true},
+		{"repeated, known name", config.HeaderMatcher{Name: "user-agent", Kind: config.HeaderString, String: exactly("b")}, []string{"user-agent", "a", "user-agent", "b"}, true},
+		{"repeated cookies, long", config.HeaderMatcher{Name: "cookie", Kind: config.HeaderString, String: exactly(long + "; " + long)}, []string{"cookie", long, "cookie", long}, true},
+		{"repeated cookies, regex", config.HeaderMatcher{Name: "cookie", Kind: config.HeaderString, String: config.StringMatcher{Kind: config.StringRegex, Regex: regexp.MustCompile("^(?:a=1; b=.)$")}}, []string{"cookie", "a=1", "cookie", "b=2"}, true},
 		{"repeated cookies", config.HeaderMatcher{Name: "cookie", Kind: config.HeaderString, String: exactly("a=1; b=2")}, []string{"cookie", "a=1", "cookie", "b=2"}, true},
 		{"range, start", config.HeaderMatcher{Name: "x", Kind: config.HeaderRange, Start: -10, End: 0}, []string{"x", "-10"}, true},
 		{"range, end", config.HeaderMatcher{Name: "x", Kind: config.HeaderRange, Start: -10, End: 0}, []string{"x", "0"}, false},

@@ -73,21 +73,42 @@ func (m *headerMatcher) matchValue(value []byte, count int, fields *message.Fiel
 	case count == 0 && !m.treatMissingAsEmpty:
 		return false
 	case count > 1:
-		return m.matchJoined(fields) != m.invert
-	case m.kind == config.HeaderRange:
-		return m.inRange(value) != m.invert
+		return m.matchLines(fields) != m.invert
 	default:
-		return m.value.Match(value) != m.invert
+		return m.matchLine(value) != m.invert
 	}
 }
 
-// matchJoined asks the joined lines of a repeated field.
-func (m *headerMatcher) matchJoined(fields *message.Fields) bool {
-	if m.kind == config.HeaderString && m.value.kind == config.StringRegex {
-		return m.value.Match(m.field.appendJoined(nil, fields))
+// matchLine asks one value.
+func (m *headerMatcher) matchLine(value []byte) bool {
+	if m.kind == config.HeaderRange {
+		return m.inRange(value)
 	}
-	var buffer [joinBuffer]byte
-	joined := m.field.appendJoined(buffer[:0], fields)
+	return m.value.Match(value)
+}
+
+// matchLines reports whether any line of a repeated field is what is asked for: what is looked for must not be hidden by another line
+// beside it. Envoy does the same since 1.39, and joined the lines before. Cookies are one list however many lines they come in.
+func (m *headerMatcher) matchLines(fields *message.Fields) bool {
+	if m.field.id == message.NameCookie {
+		return m.matchCookies(fields)
+	}
+	lines := fields.All()
+	for i := range lines {
+		if m.field.is(&lines[i]) && m.matchLine(lines[i].Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchCookies asks the joined lines of cookies.
+func (m *headerMatcher) matchCookies(fields *message.Fields) bool {
+	if m.kind == config.HeaderString && m.value.kind == config.StringRegex {
+		return m.value.Match(appendCookies(nil, fields))
+	}
+	var buffer [cookieBuffer]byte
+	joined := appendCookies(buffer[:0], fields)
 	if m.kind == config.HeaderRange {
 		return m.inRange(joined)
 	}

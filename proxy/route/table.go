@@ -192,9 +192,9 @@ func (t *Table) StripInternalOnly(fields *message.Fields) {
 // empty prefix, the exact path "*" and regular expressions that accept it. The host is compared as it stands too, but
 // for case and, with ignore_port_in_host_matching, the port; a trailing dot is taken off before or not at all.
 //
-// Match allocates only for a host with upper-case letters that is longer than hostBuffer, and for fields that occur more
-// than once where a condition asks for their value: then if all lines are longer than joinBuffer together, or if the
-// condition is a regular expression.
+// Match allocates only for a host with upper-case letters that is longer than hostBuffer, and for cookies in several lines where a
+// condition asks for the value of that field: then if all are longer than cookieBuffer together, or if the condition is a regular
+// expression.
 func (t *Table) Match(req *message.Request, random uint64, client Client) Result {
 	vh := t.domains.lookup(req.Authority)
 	if vh == nil {
