@@ -17,7 +17,19 @@ type DownstreamTLS struct {
 	TicketKeys []DataSource
 	// TicketKeySecret is a Secret with them; without a name there is none.
 	TicketKeySecret SecretRef
+	Stapling        StaplePolicy
 }
+
+// StaplePolicy tells which certificates are shown to a client that asks for an OCSP response (ocsp_staple_policy). One whose
+// must-staple extension asks for a response (RFC 7633) is shown by StapleMust, whatever the policy.
+type StaplePolicy uint8
+
+// The policies.
+const (
+	StapleLenient StaplePolicy = iota // any, with its response where that is good
+	StapleStrict                      // those without a response, and those whose response is good
+	StapleMust                        // those whose response is good
+)
 
 // UpstreamTLS is envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext as far as it has a function here.
 type UpstreamTLS struct {

@@ -83,10 +83,10 @@ func (d *Downstream) Expirations() []Expiration { return expirations(d.shown, d.
 // Expirations returns until when the certificates of the context are valid.
 func (u *Upstream) Expirations() []Expiration { return expirations(u.shown, u.peers) }
 
-// FirstStapleExpiring returns until when the OCSP responses of the context are all good, the zero time when none says so.
+// FirstStapleExpiring returns until when the OCSP responses of the context are all good, the zero time when there are none.
 func (d *Downstream) FirstStapleExpiring() (first time.Time) {
 	for _, one := range d.shown {
-		if s := one.staple; s != nil && !s.until.IsZero() && (first.IsZero() || s.until.Before(first)) {
+		if s := one.staple; s != nil && (first.IsZero() || s.until.Before(first)) {
 			first = s.until
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
 // chooser picks one of several certificates for a client: by the name that it asks for, exact before wildcard, then by the
@@ -13,11 +15,12 @@ import (
 type chooser struct {
 	all    []*shown
 	byName map[string][]*shown // by lower-case name; that of a wildcard begins with "*."
+	policy config.StaplePolicy
 	now    func() time.Time
 }
 
-func newChooser(all []*shown, now func() time.Time) *chooser {
-	out := &chooser{all: slices.Clone(all), byName: make(map[string][]*shown), now: now}
+func newChooser(all []*shown, policy config.StaplePolicy, now func() time.Time) *chooser {
+	out := &chooser{all: slices.Clone(all), byName: make(map[string][]*shown), policy: policy, now: now}
 	for _, one := range all {
 		for _, name := range serverNames(one.chain[0]) {
 			name = strings.ToLower(name)
@@ -53,17 +56,23 @@ func rsaLast(list []*shown) {
 
 // choose has the signature of tls.Config.GetCertificate.
 func (c *chooser) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	certificate := c.pick(hello).stapled(c.now())
-	wire := hello.Conn
+	asks, now := slices.Contains(hello.Extensions, statusRequest), c.now()
+	one := c.pick(hello, asks, now)
+	certificate, wire := one.stapled(now), hello.Conn
+	result := stapled
+	switch {
+	case !asks:
+		result = notAsked
+	case !one.may(c.policy, now):
+		result = unstapled
+	case certificate.OCSPStaple == nil:
+		result = omitted
+	}
 	if s, ok := wire.(*served); ok {
-		wire = s.Conn
-		switch {
-		case !slices.Contains(hello.Extensions, statusRequest):
-		case certificate.OCSPStaple == nil:
-			s.staple = omitted
-		default:
-			s.staple = stapled
-		}
+		wire, s.staple = s.Conn, result
+	}
+	if result == unstapled {
+		return nil, errNotStapled
 	}
 	return awaited(wire, certificate), nil
 }
@@ -71,14 +80,15 @@ func (c *chooser) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 // statusRequest is the number of the extension by which a client asks for an OCSP response (RFC 6066 section 8).
 const statusRequest = 5
 
-func (c *chooser) pick(hello *tls.ClientHelloInfo) *shown {
+// pick returns the first certificate that the client can verify and may be shown, else the first of all.
+func (c *chooser) pick(hello *tls.ClientHelloInfo, asks bool, now time.Time) *shown {
 	name := strings.ToLower(hello.ServerName)
 	able := *hello
 	able.ServerName = "" // SupportsCertificate is to look at keys alone
 	_, parent, _ := strings.Cut(name, ".")
 	for _, list := range [][]*shown{c.byName[name], c.byName["*."+parent], c.all} {
 		for _, one := range list {
-			if able.SupportsCertificate(&one.certificate) == nil {
+			if able.SupportsCertificate(&one.certificate) == nil && (!asks || one.may(c.policy, now)) {
 				return one
 			}
 		}

@@ -27,7 +27,8 @@ type stapling uint8
 const (
 	notAsked stapling = iota
 	stapled
-	omitted // there is none, or it is out of date
+	omitted   // there is none, or it is out of date
+	unstapled // and so hands were not shaken
 )
 
 // Handshake shakes hands. On an error the peer has been told why, as far as it is to know; [RefusalOf] tells whether it was

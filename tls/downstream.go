@@ -70,7 +70,10 @@ func NewDownstream(c *config.DownstreamTLS, secrets Secrets, now func() time.Tim
 	if len(d.shown) == 1 {
 		d.own = d.shown[0].chain[0]
 	}
-	d.config.GetCertificate = newChooser(d.shown, now).choose
+	if err := checkStaples(d.shown, c.Stapling); err != nil {
+		return nil, err
+	}
+	d.config.GetCertificate = newChooser(d.shown, c.Stapling, now).choose
 	if m.validation != nil {
 		if err := d.askClients(c.RequireClientCertificate, m.validation, now, identity); err != nil {
 			return nil, err

@@ -110,6 +110,7 @@ type shown struct {
 	place       string
 	name        string  // in statistics
 	staple      *staple // nil for none
+	mustStaple  bool    // clients are told to take the certificate with a staple only
 }
 
 // show reads and checks all certificates.
@@ -150,6 +151,7 @@ func show(c *config.TLSCertificate) (*shown, error) {
 		return nil, within(roleKey, c.Key, err)
 	}
 	out := &shown{certificate: tls.Certificate{PrivateKey: key, Leaf: chain[0]}, chain: chain, place: place(c.Chain), name: unnamed("cert", chainBytes)}
+	out.mustStaple = mustStaple(chain[0])
 	for _, one := range chain {
 		out.certificate.Certificate = append(out.certificate.Certificate, one.Raw)
 	}

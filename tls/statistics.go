@@ -15,6 +15,9 @@ import (
 func Count(block *stats.Block, c Conn, err error, network bool) {
 	if err != nil {
 		countFailure(block, err, network)
+		if c.served != nil && c.served.staple == unstapled {
+			countStaple(block, c.served)
+		}
 		return
 	}
 	peer := c.Peer()
@@ -76,10 +79,13 @@ func countStaple(block *stats.Block, s *served) {
 		return
 	}
 	block.Inc(stats.SSLOCSPStapleRequests)
-	if s.staple == stapled {
+	switch s.staple {
+	case stapled:
 		block.Inc(stats.SSLOCSPStapleResponses)
-	} else {
+	case omitted:
 		block.Inc(stats.SSLOCSPStapleOmitted)
+	case unstapled:
+		block.Inc(stats.SSLOCSPStapleFailed)
 	}
 }
 

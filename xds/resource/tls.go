@@ -20,8 +20,8 @@ var (
 	downstreamTLSFields = fields{
 		"common_tls_context": decoded, "require_client_certificate": decoded, "require_sni": decoded,
 		"session_ticket_keys": decoded, "session_ticket_keys_sds_secret_config": decoded,
-		"disable_stateless_session_resumption": decoded,
-		"disable_stateful_session_resumption":  noEffect, // there is no such resumption
+		"disable_stateless_session_resumption": decoded, "ocsp_staple_policy": decoded,
+		"disable_stateful_session_resumption": noEffect, // there is no such resumption
 		// A certificate is picked among all of them whatever the name, and the order of cipher suites is the safest for both.
 		"full_scan_certs_on_sni_mismatch": noEffect, "prefer_client_ciphers": noEffect,
 		"session_timeout": noEffect, // a hint; tickets live for as long as their keys
@@ -65,6 +65,7 @@ func (a *at) downstreamTLS(c *tlsv3.DownstreamTlsContext) *config.DownstreamTLS 
 		RequireClientCertificate: c.GetRequireClientCertificate().GetValue(),
 		RequireSNI:               c.GetRequireSni().GetValue(),
 		DisableTickets:           c.GetDisableStatelessSessionResumption(),
+		Stapling:                 a.in("ocsp_staple_policy").staplePolicy(c.GetOcspStaplePolicy()),
 	}
 	common := a.in("common_tls_context")
 	common.commonTLS(c.GetCommonTlsContext(), &out.TLS)
@@ -81,6 +82,20 @@ func (a *at) downstreamTLS(c *tlsv3.DownstreamTlsContext) *config.DownstreamTLS 
 		out.TicketKeySecret = a.in("session_ticket_keys_sds_secret_config").sdsSecret(k.SessionTicketKeysSdsSecretConfig)
 	}
 	return out
+}
+
+func (a *at) staplePolicy(p tlsv3.DownstreamTlsContext_OcspStaplePolicy) config.StaplePolicy {
+	switch p {
+	case tlsv3.DownstreamTlsContext_LENIENT_STAPLING:
+		return config.StapleLenient
+	case tlsv3.DownstreamTlsContext_STRICT_STAPLING:
+		return config.StapleStrict
+	case tlsv3.DownstreamTlsContext_MUST_STAPLE:
+		return config.StapleMust
+	default:
+		a.errorf("%s is not supported, only LENIENT_STAPLING, STRICT_STAPLING and MUST_STAPLE", p)
+		return config.StapleLenient
+	}
 }
 
 // upstreamTLS decodes the TLS of a cluster.

@@ -138,6 +138,9 @@ func TestDownstreamTLS(t *testing.T) {
 		"ticket keys": {"session_ticket_keys: {keys: [" + ticketKeyText + ", {filename: /key}]}, ", "", func(d *config.DownstreamTLS) {
 			d.TicketKeys = []config.DataSource{inlineSource(strings.Repeat("k", 80)), {File: "/key"}}
 		}},
+		"lenient":                 {"ocsp_staple_policy: LENIENT_STAPLING, ", "", func(*config.DownstreamTLS) {}},
+		"strict":                  {"ocsp_staple_policy: STRICT_STAPLING, ", "", func(d *config.DownstreamTLS) { d.Stapling = config.StapleStrict }},
+		"must":                    {"ocsp_staple_policy: MUST_STAPLE, ", "", func(d *config.DownstreamTLS) { d.Stapling = config.StapleMust }},
 		"ticket keys of a secret": {"session_ticket_keys_sds_secret_config: {name: k, sds_config: {ads: {}}}, ", "", func(d *config.DownstreamTLS) { d.TicketKeySecret = sds("k") }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +228,7 @@ func TestDownstreamTLSRefused(t *testing.T) {
 		"require_sni: true":                                              "common_tls_context: must have tls_certificates or tls_certificate_sds_secret_configs: No TLS certificates found for server context",
 		"common_tls_context: {}":                                         "common_tls_context: must have tls_certificates or tls_certificate_sds_secret_configs: No TLS certificates found for server context",
 		"require_client_certificate: true" + common:                      "common_tls_context: must have a validation context that require_client_certificate can go by",
-		"ocsp_staple_policy: MUST_STAPLE" + common:                       "ocsp_staple_policy: MUST_STAPLE is not supported",
+		"ocsp_staple_policy: 7" + common:                                 "ocsp_staple_policy: value must be one of the defined enum values",
 		"session_ticket_keys: {keys: []}" + common:                       "session_ticket_keys.keys: value must contain at least 1 item(s)",
 		"session_ticket_keys: {keys: [{inline_string: short}]}" + common: "session_ticket_keys.keys[0]: has 5 bytes, must have 80",
 		"session_timeout: -1s" + common:                                  "session_timeout: value must be inside range [0s, 1193046h28m16s)",
