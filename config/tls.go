@@ -68,7 +68,7 @@ type TLS struct {
 // HasTrust reports whether the certificate of a peer must lead to an authority, as far as is known before a Secret has come.
 func (t *TLS) HasTrust() bool {
 	v := t.Validation
-	return t.ValidationSecret.Name != "" || v != nil && (v.CA.IsSet() || v.SystemRoots)
+	return t.ValidationSecret.Name != "" || v != nil && (v.CA.IsSet() || v.SystemRoots || len(v.SPIFFE) > 0)
 }
 
 // Secrets returns the Secrets that t takes part of what it needs from.
@@ -139,6 +139,9 @@ type TLSValidation struct {
 	// SystemRoots takes the roots of the operating system for CA.
 	SystemRoots bool
 	CRL         DataSource
+	// SPIFFE are the trust domains that a certificate must be of (custom_validator_config), none for any certificate that leads to CA,
+	// which has no say otherwise.
+	SPIFFE []TrustDomain
 	// SANs are the names of which a certificate must have one, any of them; none asks for no name.
 	SANs []SANMatcher
 	// SPKI are the hashes of public keys, SHA-256 in base64, and Hashes those of whole certificates, SHA-256 in hexadecimal
@@ -155,6 +158,12 @@ type TLSValidation struct {
 	OnlyLeafCRL bool
 	// HideAuthorities does not tell clients which authorities are known (suppress_client_ca_list).
 	HideAuthorities bool
+}
+
+// TrustDomain is a trust domain of SPIFFE, and the authorities whose certificates are good in it.
+type TrustDomain struct {
+	Name   string // without "spiffe://"
+	Bundle DataSource
 }
 
 // SANType is a kind of subject alternative name.

@@ -125,7 +125,7 @@ func (d *Downstream) askClients(required bool, v *config.TLSValidation, now func
 		if err := checkListed(d.peers.cas); err != nil {
 			return within("trusted CA", v.CA, err)
 		}
-		d.config.ClientCAs = d.peers.roots
+		d.config.ClientCAs = d.peers.listed()
 	}
 	// Of what crypto/tls offers only this is called for resumed sessions too, which must not outlive what vouched for them.
 	d.config.VerifyConnection = func(state tls.ConnectionState) error {
@@ -139,6 +139,9 @@ func (d *Downstream) askClients(required bool, v *config.TLSValidation, now func
 	}
 	for _, ca := range d.peers.cas {
 		_, _ = identity.Write(ca.Raw)
+	}
+	for _, domain := range v.SPIFFE {
+		_, _ = fmt.Fprintf(identity, "%q %d ", domain.Name, len(d.peers.domains[domain.Name].cas))
 	}
 	_, _ = fmt.Fprintf(identity, "%t %t %t %d %v %v %v", required, v.AllowExpired, v.AcceptUntrusted, v.MaxDepth, v.SANs, v.SPKI, v.Hashes)
 	return nil
@@ -156,6 +159,8 @@ const (
 // demandOf returns what v asks of clients, as Envoy has it.
 func demandOf(v *config.TLSValidation) demand {
 	switch {
+	case len(v.SPIFFE) > 0:
+		return mustShow
 	case v.AcceptUntrusted:
 		return isAsked
 	case len(v.SANs)+len(v.SPKI)+len(v.Hashes) > 0:

@@ -25,6 +25,9 @@ func filesOf(m *material, keys []config.DataSource) (files []File) {
 	}
 	if m.validation != nil {
 		sources = append(sources, m.validation.CA, m.validation.CRL)
+		for _, domain := range m.validation.SPIFFE {
+			sources = append(sources, domain.Bundle)
+		}
 	}
 	for _, source := range sources {
 		if path := source.File; path != "" && !slices.ContainsFunc(files, func(f File) bool { return f.Path == path }) {

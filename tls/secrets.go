@@ -90,6 +90,9 @@ func merge(base, over *config.TLSValidation) *config.TLSValidation {
 	if over.CRL.IsSet() {
 		out.CRL = over.CRL
 	}
+	if len(over.SPIFFE) > 0 {
+		out.SPIFFE = over.SPIFFE
+	}
 	if over.MaxDepth >= 0 {
 		out.MaxDepth = over.MaxDepth
 	}

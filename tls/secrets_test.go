@@ -264,6 +264,14 @@ func TestMerge(t *testing.T) {
 				AllowExpired: true, AcceptUntrusted: true, OnlyLeafCRL: true, HideAuthorities: true,
 			},
 		},
+		"trust domains over others": {
+			config.TLSValidation{SPIFFE: []config.TrustDomain{{Name: "a"}}, MaxDepth: -1}, config.TLSValidation{SPIFFE: []config.TrustDomain{{Name: "b"}}, MaxDepth: -1},
+			config.TLSValidation{SPIFFE: []config.TrustDomain{{Name: "b"}}, MaxDepth: -1},
+		},
+		"a CA over trust domains": {
+			config.TLSValidation{SPIFFE: []config.TrustDomain{{Name: "a"}}, MaxDepth: -1}, config.TLSValidation{CA: file("ca"), MaxDepth: -1},
+			config.TLSValidation{SPIFFE: []config.TrustDomain{{Name: "a"}}, CA: file("ca"), MaxDepth: -1},
+		},
 		"roots of the system over a CA": {config.TLSValidation{CA: file("ca")}, config.TLSValidation{SystemRoots: true}, config.TLSValidation{SystemRoots: true}},
 		"a CA over roots of the system": {config.TLSValidation{SystemRoots: true}, config.TLSValidation{CA: file("ca")}, config.TLSValidation{CA: file("ca")}},
 	} {

@@ -47,7 +47,7 @@ func NewUpstream(c *config.UpstreamTLS, secrets Secrets, now func() time.Time) (
 		}
 		u.peers.called(m.trust)
 	}
-	if c.AutoSANValidation && (u.peers == nil || u.peers.roots == nil) {
+	if c.AutoSANValidation && (u.peers == nil || !u.peers.trusts()) {
 		return nil, errNameWithoutTrust
 	}
 	// Certificates are checked by the verifier, and where there is none, as in Envoy, not at all.
@@ -116,7 +116,7 @@ func (u *Upstream) Client(wire net.Conn, names Names, alpn []string) (Conn, erro
 		must = names.SAN
 	}
 	switch {
-	case names.SAN != "" && (u.peers == nil || u.peers.roots == nil):
+	case names.SAN != "" && (u.peers == nil || !u.peers.trusts()):
 		own.VerifyConnection = func(tls.ConnectionState) error { return errNamesWithoutTrust }
 	case u.peers != nil:
 		own.VerifyConnection = func(state tls.ConnectionState) error { return u.peers.verify(state.PeerCertificates, must) }

@@ -54,16 +54,19 @@ func RefusalOf(err error) Refusal {
 
 // verifier says which certificates of peers are good.
 type verifier struct {
-	v      *config.TLSValidation
-	usage  x509.ExtKeyUsage
-	now    func() time.Time
-	roots  *x509.CertPool // nil: certificates need not lead anywhere
-	cas    []*x509.Certificate
-	crls   []*revocationList
-	place  string // of the CA
-	name   string // of the CA in statistics
-	spki   map[[sha256.Size]byte]bool
-	hashes map[[sha256.Size]byte]bool
+	v     *config.TLSValidation
+	usage x509.ExtKeyUsage
+	now   func() time.Time
+	roots *x509.CertPool // nil: certificates need not lead anywhere
+	// domains has a verifier for each trust domain of SPIFFE, nil when it is not asked for. Then there are no roots.
+	domains map[string]*verifier
+	sans    []config.SANMatcher
+	cas     []*x509.Certificate
+	crls    []*revocationList
+	place   string // of the CA
+	name    string // of the CA in statistics
+	spki    map[[sha256.Size]byte]bool
+	hashes  map[[sha256.Size]byte]bool
 }
 
 // newVerifier reads what v names.
@@ -80,7 +83,12 @@ func newVerifier(v *config.TLSValidation, usage x509.ExtKeyUsage, now func() tim
 
 // read reads what the validation context has.
 func (v *verifier) read() error {
+	v.sans = v.v.SANs
 	switch {
+	case len(v.v.SPIFFE) > 0:
+		if err := v.trustDomains(); err != nil {
+			return err
+		}
 	case v.v.SystemRoots:
 		roots, err := x509.SystemCertPool()
 		if err != nil {
@@ -116,6 +124,8 @@ func (v *verifier) read() error {
 // checkTrust returns what of v would be of no use without a CA, as Envoy refuses it, or nil.
 func checkTrust(v *config.TLSValidation) error {
 	switch {
+	case len(v.SPIFFE) > 0:
+		return checkSPIFFE(v)
 	case v.CA.IsSet() || v.SystemRoots:
 		return nil
 	case v.CRL.IsSet():
@@ -155,7 +165,7 @@ func (v *verifier) verify(shown []*x509.Certificate, name string) error {
 	if len(shown) > maxChain {
 		return refuse(NotVerified, "the peer has shown %d certificates, want at most %d", len(shown), maxChain)
 	}
-	if v.v.AcceptUntrusted {
+	if v.v.AcceptUntrusted && v.domains == nil {
 		return nil
 	}
 	return v.check(shown, name)
@@ -164,7 +174,7 @@ func (v *verifier) verify(shown []*x509.Certificate, name string) error {
 // validated reports whether certificates that were accepted are good for more than that they were shown.
 func (v *verifier) validated(shown []*x509.Certificate) bool {
 	switch {
-	case v.roots == nil && len(v.spki)+len(v.hashes) == 0:
+	case !v.trusts() && len(v.spki)+len(v.hashes) == 0:
 		return false // whatever is shown is good
 	case v.v.AcceptUntrusted:
 		return v.check(shown, "") == nil
@@ -183,7 +193,7 @@ func (v *verifier) check(shown []*x509.Certificate, name string) error {
 		if !isFor(leaf, name) {
 			return refuse(WrongName, "the certificate is not for %q", name)
 		}
-	case len(v.v.SANs) > 0 && !slices.ContainsFunc(v.v.SANs, func(m config.SANMatcher) bool { return sanMatch(&m, leaf) }):
+	case len(v.sans) > 0 && !slices.ContainsFunc(v.sans, func(m config.SANMatcher) bool { return sanMatch(&m, leaf) }):
 		return refuse(WrongName, "the certificate has none of the subject alternative names that are asked for")
 	}
 	if len(v.spki)+len(v.hashes) > 0 && !v.hashes[sha256.Sum256(leaf.Raw)] && !v.spki[sha256.Sum256(leaf.RawSubjectPublicKeyInfo)] {
@@ -194,7 +204,14 @@ func (v *verifier) check(shown []*x509.Certificate, name string) error {
 
 // verifyChain looks for a way from a certificate to a root.
 func (v *verifier) verifyChain(leaf *x509.Certificate, others []*x509.Certificate) error {
-	if v.roots == nil {
+	switch {
+	case v.domains != nil:
+		domain, err := v.domainOf(leaf)
+		if err != nil {
+			return err
+		}
+		return domain.verifyChain(leaf, others)
+	case v.roots == nil:
 		return nil
 	}
 	options := x509.VerifyOptions{

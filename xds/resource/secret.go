@@ -24,7 +24,7 @@ var (
 		"trusted_ca": decoded, "system_root_certs": decoded, "crl": decoded, "match_typed_subject_alt_names": decoded,
 		"match_subject_alt_names": decoded, "verify_certificate_spki": decoded, "verify_certificate_hash": decoded,
 		"allow_expired_certificate": decoded, "trust_chain_verification": decoded, "only_verify_leaf_cert_crl": decoded,
-		"max_verify_depth": decoded, "suppress_client_ca_list": decoded,
+		"max_verify_depth": decoded, "suppress_client_ca_list": decoded, "custom_validator_config": decoded,
 		"watched_directory":                    noEffect, // files are looked at themselves
 		"require_signed_certificate_timestamp": onlyFalse,
 	}
@@ -131,6 +131,9 @@ func (a *at) tlsValidation(v *tlsv3.CertificateValidationContext) *config.TLSVal
 		out.CRL = a.in("crl").dataSource(v.GetCrl())
 	}
 	out.SANs = a.sanMatchers(v)
+	if v.GetCustomValidatorConfig() != nil {
+		out.SPIFFE = a.customValidator(v)
+	}
 	for i, pin := range v.GetVerifyCertificateSpki() {
 		if sum, err := base64.StdEncoding.DecodeString(pin); err != nil || len(sum) != hashSize {
 			a.item("verify_certificate_spki", i).errorf("%q is no SHA-256 in base64", pin)
@@ -159,7 +162,7 @@ func (a *at) tlsValidation(v *tlsv3.CertificateValidationContext) *config.TLSVal
 
 // needsTrust refuses what a validation context that nothing is laid over cannot check without a CA.
 func (a *at) needsTrust(v *tlsv3.CertificateValidationContext) {
-	if v.GetTrustedCa() != nil || v.GetSystemRootCerts() != nil {
+	if v.GetTrustedCa() != nil || v.GetSystemRootCerts() != nil || v.GetCustomValidatorConfig() != nil {
 		return
 	}
 	if v.GetCrl() != nil {

@@ -19,6 +19,13 @@ const (
 // ticketKeyText is a session ticket key of 80 bytes, in YAML.
 var ticketKeyText = "{inline_string: " + strings.Repeat("k", 80) + "}"
 
+const spiffeType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig"
+
+// trusted is a validation context of trust domains.
+func trusted(domains string) string {
+	return "validation_context: {custom_validator_config: {name: spiffe, typed_config: {'@type': " + spiffeType + ", trust_domains: [" + domains + "]}}}"
+}
+
 // inlineSource is bytes of the configuration itself.
 func inlineSource(text string) config.DataSource { return config.DataSource{Inline: []byte(text)} }
 
@@ -72,6 +79,11 @@ func TestSecret(t *testing.T) {
 		"names alone": {"validation_context: {match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}]}", validation(func(v *config.TLSValidation) {
 			v.SANs = []config.SANMatcher{{Match: config.StringMatcher{Value: "a"}}}
 		})},
+		"trust domains": {"validation_context: {custom_validator_config: {name: spiffe, typed_config: {'@type': " + spiffeType + ", trust_domains: [{name: a.test, trust_bundle: {filename: /a}}, {name: b.test, trust_bundle: {inline_string: b}}]}}, match_typed_subject_alt_names: [{san_type: URI, matcher: {prefix: 'spiffe://a.test/'}}]}",
+			validation(func(v *config.TLSValidation) {
+				v.SPIFFE = []config.TrustDomain{{Name: "a.test", Bundle: config.DataSource{File: "/a"}}, {Name: "b.test", Bundle: inlineSource("b")}}
+				v.SANs = []config.SANMatcher{{Type: config.SANURI, Match: config.StringMatcher{Kind: config.StringPrefix, Value: "spiffe://a.test/"}}}
+			})},
 		"revocation list alone": {"validation_context: {crl: {inline_string: crl}}", validation(func(v *config.TLSValidation) { v.CRL = inlineSource("crl") })},
 		"ticket keys": {"session_ticket_keys: {keys: [" + ticketKeyText + ", {filename: /key}]}", func(s *config.Secret) {
 			s.TicketKeys = []config.DataSource{inlineSource(strings.Repeat("k", 80)), {File: "/key"}}
@@ -93,27 +105,36 @@ func TestSecretRefused(t *testing.T) {
 		"generic_secret: {secret: {inline_string: private}}": "generic_secret: is not supported",
 		"tls_certificate: {}":                                "tls_certificate.certificate_chain: must be set\nsecret \"s\": tls_certificate.private_key: must be set",
 		chain + "}":                                          "tls_certificate.private_key: must be set",
-		"tls_certificate: {private_key: {inline_string: private}}":                                                                                          "tls_certificate.certificate_chain: must be set",
-		chain + "private_key: {}}":                                                                                                                          "tls_certificate.private_key.specifier: value is required",
-		chain + "private_key: {inline_string: ''}}":                                                                                                         "tls_certificate.private_key: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one",
-		chain + "private_key: {filename: ''}}":                                                                                                              "tls_certificate.private_key.filename: value length must be at least 1 runes",
-		chain + "private_key: {inline_string: private}, password: {inline_string: private}}":                                                                "tls_certificate.password: is not supported",
-		chain + "private_key: {inline_string: private}, pkcs12: {filename: /x}}":                                                                            "tls_certificate.pkcs12: is not supported",
-		chain + "private_key_provider: {provider_name: p}}":                                                                                                 "tls_certificate.private_key_provider: is not supported\nsecret \"s\": tls_certificate.private_key: must be set",
-		chain + "private_key: {inline_string: private}, ocsp_staple: {inline_bytes: ''}}":                                                                   "tls_certificate.ocsp_staple: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one",
-		"validation_context: {trusted_ca: {filename: /ca}, system_root_certs: {}}":                                                                          "validation_context.system_root_certs: is not possible beside trusted_ca",
-		"validation_context: {verify_certificate_spki: [AAAA]}":                                                                                             "validation_context.verify_certificate_spki[0]: value length must be at least 44 runes",
-		"validation_context: {verify_certificate_spki: [" + spkiPin + ", '" + strings.Repeat("!", 44) + "']}":                                               `validation_context.verify_certificate_spki[1]: "` + strings.Repeat("!", 44) + `" is no SHA-256 in base64`,
-		"validation_context: {verify_certificate_hash: ['00:11']}":                                                                                          "validation_context.verify_certificate_hash[0]: value length must be at least 64 runes",
-		"validation_context: {verify_certificate_hash: ['" + strings.Repeat("x", 64) + "']}":                                                                `validation_context.verify_certificate_hash[0]: "` + strings.Repeat("x", 64) + `" is no SHA-256 in hexadecimal`,
-		"validation_context: {max_verify_depth: 101}":                                                                                                       "validation_context.max_verify_depth: value must be less than or equal to 100",
-		"validation_context: {require_signed_certificate_timestamp: true}":                                                                                  "validation_context.require_signed_certificate_timestamp: true is not supported, only false",
-		"validation_context: {custom_validator_config: {name: spiffe, typed_config: {'@type': type.googleapis.com/google.protobuf.Empty}}}":                 "validation_context.custom_validator_config: 'spiffe' with type URL 'type.googleapis.com/google.protobuf.Empty' is not supported",
-		"validation_context: {ca_certificate_provider_instance: {instance_name: i}}":                                                                        "validation_context.ca_certificate_provider_instance: is not supported",
-		"validation_context: {match_typed_subject_alt_names: [{san_type: OTHER_NAME, matcher: {exact: a}, oid: 1.2.3}]}":                                    "validation_context.match_typed_subject_alt_names[0].oid: is not supported\nsecret \"s\": validation_context.match_typed_subject_alt_names[0].san_type: OTHER_NAME is not supported, only DNS, URI, EMAIL and IP_ADDRESS",
-		"validation_context: {match_typed_subject_alt_names: [{matcher: {exact: a}}]}":                                                                      "validation_context.match_typed_subject_alt_names[0].san_type: value must not be in list [SAN_TYPE_UNSPECIFIED]",
-		"validation_context: {match_typed_subject_alt_names: [{san_type: DNS}]}":                                                                            "validation_context.match_typed_subject_alt_names[0].matcher: value is required",
-		"validation_context: {match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}, {san_type: DNS, matcher: {safe_regex: {regex: '['}}}]}": "validation_context.match_typed_subject_alt_names[1].matcher.safe_regex.regex: error parsing regexp: missing closing ]: `[`",
+		"tls_certificate: {private_key: {inline_string: private}}":                                                                          "tls_certificate.certificate_chain: must be set",
+		chain + "private_key: {}}":                                                                                                          "tls_certificate.private_key.specifier: value is required",
+		chain + "private_key: {inline_string: ''}}":                                                                                         "tls_certificate.private_key: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one",
+		chain + "private_key: {filename: ''}}":                                                                                              "tls_certificate.private_key.filename: value length must be at least 1 runes",
+		chain + "private_key: {inline_string: private}, password: {inline_string: private}}":                                                "tls_certificate.password: is not supported",
+		chain + "private_key: {inline_string: private}, pkcs12: {filename: /x}}":                                                            "tls_certificate.pkcs12: is not supported",
+		chain + "private_key_provider: {provider_name: p}}":                                                                                 "tls_certificate.private_key_provider: is not supported\nsecret \"s\": tls_certificate.private_key: must be set",
+		chain + "private_key: {inline_string: private}, ocsp_staple: {inline_bytes: ''}}":                                                   "tls_certificate.ocsp_staple: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one",
+		"validation_context: {trusted_ca: {filename: /ca}, system_root_certs: {}}":                                                          "validation_context.system_root_certs: is not possible beside trusted_ca",
+		"validation_context: {verify_certificate_spki: [AAAA]}":                                                                             "validation_context.verify_certificate_spki[0]: value length must be at least 44 runes",
+		"validation_context: {verify_certificate_spki: [" + spkiPin + ", '" + strings.Repeat("!", 44) + "']}":                               `validation_context.verify_certificate_spki[1]: "` + strings.Repeat("!", 44) + `" is no SHA-256 in base64`,
+		"validation_context: {verify_certificate_hash: ['00:11']}":                                                                          "validation_context.verify_certificate_hash[0]: value length must be at least 64 runes",
+		"validation_context: {verify_certificate_hash: ['" + strings.Repeat("x", 64) + "']}":                                                `validation_context.verify_certificate_hash[0]: "` + strings.Repeat("x", 64) + `" is no SHA-256 in hexadecimal`,
+		"validation_context: {max_verify_depth: 101}":                                                                                       "validation_context.max_verify_depth: value must be less than or equal to 100",
+		"validation_context: {require_signed_certificate_timestamp: true}":                                                                  "validation_context.require_signed_certificate_timestamp: true is not supported, only false",
+		"validation_context: {custom_validator_config: {name: spiffe, typed_config: {'@type': type.googleapis.com/google.protobuf.Empty}}}": "validation_context.custom_validator_config: 'spiffe' with type URL 'type.googleapis.com/google.protobuf.Empty' is not supported, only " + spiffeType,
+		trusted(""): "validation_context.custom_validator_config.typed_config.trust_domains: value must contain at least 1 item(s)",
+		trusted("{name: a, trust_bundle: {filename: /a}}, {name: a, trust_bundle: {filename: /b}}"): "validation_context.custom_validator_config.typed_config.trust_domains[1].name: Multiple trust bundles are given for one trust domain for a",
+		trusted(strings.Repeat("{name: a, trust_bundle: {filename: /a}}, ", 101)):                   "validation_context.custom_validator_config.typed_config.trust_domains: has 101 trust domains, must have from 1 to 100",
+		trusted("{name: a}"): "validation_context.custom_validator_config.typed_config.trust_domains[0].trust_bundle: must be set",
+		trusted("{name: '', trust_bundle: {filename: /a}}"):                                                                                                     "validation_context.custom_validator_config.typed_config.trust_domains[0].name: value length must be at least 1 runes",
+		trusted("{name: a, trust_bundle: {filename: /a}, workload_trust_domain: b}"):                                                                            "validation_context.custom_validator_config.typed_config.trust_domains[0].workload_trust_domain: is not supported",
+		strings.Replace(trusted("{name: a, trust_bundle: {filename: /a}}"), "{", "{crl: {filename: /c}, ", 1):                                                   "validation_context.crl: is not possible beside custom_validator_config, want the lists in the trust bundles",
+		strings.Replace(trusted("{name: a, trust_bundle: {filename: /a}}"), "{", "{trust_chain_verification: ACCEPT_UNTRUSTED, ", 1):                            "validation_context.trust_chain_verification: is not possible beside custom_validator_config",
+		strings.Replace(trusted("{name: a, trust_bundle: {filename: /a}}"), "{", "{match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}], ", 1): "validation_context.match_typed_subject_alt_names[0].san_type: DNS is not possible beside custom_validator_config, only URI",
+		"validation_context: {ca_certificate_provider_instance: {instance_name: i}}":                                                                            "validation_context.ca_certificate_provider_instance: is not supported",
+		"validation_context: {match_typed_subject_alt_names: [{san_type: OTHER_NAME, matcher: {exact: a}, oid: 1.2.3}]}":                                        "validation_context.match_typed_subject_alt_names[0].oid: is not supported\nsecret \"s\": validation_context.match_typed_subject_alt_names[0].san_type: OTHER_NAME is not supported, only DNS, URI, EMAIL and IP_ADDRESS",
+		"validation_context: {match_typed_subject_alt_names: [{matcher: {exact: a}}]}":                                                                          "validation_context.match_typed_subject_alt_names[0].san_type: value must not be in list [SAN_TYPE_UNSPECIFIED]",
+		"validation_context: {match_typed_subject_alt_names: [{san_type: DNS}]}":                                                                                "validation_context.match_typed_subject_alt_names[0].matcher: value is required",
+		"validation_context: {match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}, {san_type: DNS, matcher: {safe_regex: {regex: '['}}}]}":     "validation_context.match_typed_subject_alt_names[1].matcher.safe_regex.regex: error parsing regexp: missing closing ]: `[`",
 		"session_ticket_keys: {}":                                              "session_ticket_keys.keys: value must contain at least 1 item(s)",
 		"session_ticket_keys: {keys: [{inline_string: private}]}":              "session_ticket_keys.keys[0]: has 7 bytes, must have 80",
 		"session_ticket_keys: {keys: [" + ticketKeyText + ", {filename: ''}]}": "session_ticket_keys.keys[1].filename: value length must be at least 1 runes",
