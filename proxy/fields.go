@@ -35,7 +35,7 @@ var (
 	// fromInside are taken from edge requests: external ones to a listener that faces clients.
 	fromInside = message.NewNameSet(
 		message.NameXEnvoyDownstreamServiceCluster, message.NameXEnvoyDownstreamServiceNode,
-		message.NameXEnvoyDecoratorOperation,
+		message.NameXEnvoyDecoratorOperation, message.NameXEnvoyOriginalPath,
 	)
 	// always are taken from every request.
 	always = message.NewNameSet(message.NameXEnvoyInternal, message.NameKeepAlive, message.NameProxyConnection)

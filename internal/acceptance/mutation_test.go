@@ -33,7 +33,7 @@ var mutations = []struct {
 			"X-Envoy-Internal: true", "X-Envoy-Retry-On: 5xx", "X-Envoy-Retry-Grpc-On: cancelled", "X-Envoy-Max-Retries: 9", "X-Envoy-Retriable-Status-Codes: 500",
 			"X-Envoy-Retriable-Header-Names: x", "X-Envoy-Upstream-Rq-Timeout-Ms: 1", "X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms: 1",
 			"X-Envoy-Upstream-Rq-Timeout-Alt-Response: 1", "X-Envoy-Expected-Rq-Timeout-Ms: 1", "X-Envoy-Upstream-Alt-Stat-Name: x", "X-Envoy-Force-Trace: true",
-			"X-Envoy-Ip-Tags: x", "X-Envoy-Original-Url: x", "X-Envoy-Hedge-On-Per-Try-Timeout: true", "X-Envoy-Downstream-Service-Cluster: x",
+			"X-Envoy-Ip-Tags: x", "X-Envoy-Original-Url: x", "X-Envoy-Original-Path: /x", "X-Envoy-Hedge-On-Per-Try-Timeout: true", "X-Envoy-Downstream-Service-Cluster: x",
 			"X-Envoy-Downstream-Service-Node: x", "X-Envoy-Decorator-Operation: x", "X-Envoy-External-Address: 10.0.0.1", "X-Forwarded-Proto: https",
 			"X-Request-Id: mine", "X-Forwarded-Client-Cert: x", "X-Other: kept",
 		},
