@@ -127,6 +127,27 @@ func TestAdminPaths(t *testing.T) {
 	}
 }
 
+// TestTestsNamed finds tests that documents name and nobody has.
+func TestTestsNamed(t *testing.T) {
+	declared := make(map[string]bool)
+	for _, path := range files(t, func(path string) bool { return strings.HasSuffix(path, "_test.go") }) {
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+			declared[m[1]] = true
+		}
+	}
+	named := 0
+	for _, path := range files(t, isMarkdown) {
+		for _, m := range regexp.MustCompile("`(Test[A-Z]\\w*)`").FindAllStringSubmatch(read(t, path), -1) {
+			if named++; !declared[m[1]] {
+				t.Errorf("%s names %s, and there is no such test", path, m[1])
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no document names a test")
+	}
+}
+
 // literalPaths returns the strings of a file that are paths.
 func literalPaths(t *testing.T, path string) map[string]bool {
 	t.Helper()
