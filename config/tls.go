@@ -129,6 +129,8 @@ func (d DataSource) IsSet() bool { return len(d.Inline) > 0 || d.File != "" || d
 // TLSCertificate is a certificate that we show, with its private key.
 type TLSCertificate struct {
 	Chain, Key DataSource
+	// Password decrypts Key where that is encrypted; unset for one that is not.
+	Password DataSource
 	// OCSPStaple is a response in DER that is shown with it.
 	OCSPStaple DataSource
 }

@@ -70,7 +70,7 @@ func (s *ServerContext) build(c contents) (*generation, error) {
 	if g.chain, err = parseCurrentChain(c.cert, now); err != nil {
 		return nil, &fileError{roleCert, f.Cert, err}
 	}
-	key, err := parseKey(c.key)
+	key, err := parseKey(c.key, nil)
 	if err != nil {
 		return nil, &fileError{roleKey, f.Key, err}
 	}

@@ -22,24 +22,41 @@ var (
 	errCurve        = errors.New("the curve of the ECDSA key is not supported, want P-256, P-384 or P-521")
 )
 
-// parseKey returns the first private key of a file.
-func parseKey(data []byte) (crypto.Signer, error) {
+// parseKey returns the first private key of a file, which may be encrypted with the password, nil for none.
+func parseKey(data, password []byte) (crypto.Signer, error) {
 	blocks, err := decodePEM(data)
 	if err != nil {
 		return nil, err
 	}
 	for _, block := range blocks {
 		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			return parseKeyBlock(block)
+			return parseKeyBlock(block, password)
 		}
 	}
 	return nil, errNoKey
 }
 
-func parseKeyBlock(block *pem.Block) (crypto.Signer, error) {
+func parseKeyBlock(block *pem.Block, password []byte) (crypto.Signer, error) {
 	// RFC 1421 §4.6.1.1 has the type of the processing in a header, PKCS #8 has it in the label.
-	if strings.HasPrefix(block.Type, "ENCRYPTED") || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+	old := strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")
+	switch sealed := strings.HasPrefix(block.Type, "ENCRYPTED"); {
+	case (sealed || old) && password == nil:
 		return nil, errEncryptedKey
+	case old:
+		return nil, errOldEncrypted
+	case sealed:
+		plain, err := decryptKey(block.Bytes, password)
+		if err != nil {
+			return nil, err
+		}
+		key, err := x509.ParsePKCS8PrivateKey(plain)
+		if err != nil {
+			return nil, errPassword // what was decrypted ends like padding by chance
+		}
+		if signer, ok := key.(crypto.Signer); ok {
+			return signer, nil
+		}
+		return nil, errBadKey
 	}
 	if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
 		if signer, ok := key.(crypto.Signer); ok {

@@ -52,7 +52,7 @@ func FuzzFiles(f *testing.F) {
 		if (g == nil) == (err == nil) {
 			t.Errorf("%v, %v", g, err)
 		}
-		if signer, err := parseKey(key); err == nil && signer.Public() == nil {
+		if signer, err := parseKey(key, []byte("password")); err == nil && signer.Public() == nil {
 			t.Error("a key without a public half")
 		}
 	})

@@ -21,7 +21,7 @@ func filesOf(m *material, keys []config.DataSource) (files []File) {
 	sources := slices.Clone(keys)
 	for i := range m.certificates {
 		c := &m.certificates[i]
-		sources = append(sources, c.Chain, c.Key, c.OCSPStaple)
+		sources = append(sources, c.Chain, c.Key, c.Password, c.OCSPStaple)
 	}
 	if m.validation != nil {
 		sources = append(sources, m.validation.CA, m.validation.CRL)

@@ -146,7 +146,13 @@ func show(c *config.TLSCertificate) (*shown, error) {
 	if err != nil {
 		return nil, within(roleCert, c.Chain, err)
 	}
-	key, err := parseKey(keyBytes)
+	var password []byte
+	if c.Password.IsSet() {
+		if password, err = read("password", c.Password); err != nil {
+			return nil, err
+		}
+	}
+	key, err := parseKey(keyBytes, password)
 	if err == nil {
 		err = checkKey(key, chain[0])
 	}

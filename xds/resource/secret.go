@@ -16,7 +16,7 @@ import (
 var (
 	secretFields         = fields{"name": decoded, "tls_certificate": decoded, "validation_context": decoded, "session_ticket_keys": decoded}
 	tlsCertificateFields = fields{
-		"certificate_chain": decoded, "private_key": decoded, "ocsp_staple": decoded,
+		"certificate_chain": decoded, "private_key": decoded, "password": decoded, "ocsp_staple": decoded,
 		"watched_directory": noEffect, // files are looked at themselves
 	}
 	dataSourceFields    = fields{"filename": decoded, "inline_bytes": decoded, "inline_string": decoded, "environment_variable": decoded}
@@ -79,6 +79,9 @@ func (a *at) tlsCertificate(c *tlsv3.TlsCertificate) config.TLSCertificate {
 	}
 	if c.GetPrivateKey() == nil {
 		a.in("private_key").errorf("must be set")
+	}
+	if c.GetPassword() != nil {
+		out.Password = a.in("password").dataSource(c.GetPassword())
 	}
 	if c.GetOcspStaple() != nil {
 		out.OCSPStaple = a.in("ocsp_staple").dataSource(c.GetOcspStaple())

@@ -49,6 +49,9 @@ func TestSecret(t *testing.T) {
 		"certificate as text": {"tls_certificate: {certificate_chain: {inline_string: chain}, private_key: {inline_string: key}}", func(s *config.Secret) {
 			s.Certificate = &config.TLSCertificate{Chain: inlineSource("chain"), Key: inlineSource("key")}
 		}},
+		"certificate with a password": {"tls_certificate: {certificate_chain: {inline_string: chain}, private_key: {filename: /key}, password: {filename: /password}}", func(s *config.Secret) {
+			s.Certificate = &config.TLSCertificate{Chain: inlineSource("chain"), Key: config.DataSource{File: "/key"}, Password: config.DataSource{File: "/password"}}
+		}},
 		"certificate of files": {"tls_certificate: {certificate_chain: {filename: /chain}, private_key: {environment_variable: KEY}, ocsp_staple: {filename: /staple}, watched_directory: {path: /}}", func(s *config.Secret) {
 			s.Certificate = &config.TLSCertificate{Chain: config.DataSource{File: "/chain"}, Key: config.DataSource{Variable: "KEY"}, OCSPStaple: config.DataSource{File: "/staple"}}
 		}},
@@ -109,7 +112,7 @@ func TestSecretRefused(t *testing.T) {
 		chain + "private_key: {}}":                                                                                                          "tls_certificate.private_key.specifier: value is required",
 		chain + "private_key: {inline_string: ''}}":                                                                                         "tls_certificate.private_key: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one",
 		chain + "private_key: {filename: ''}}":                                                                                              "tls_certificate.private_key.filename: value length must be at least 1 runes",
-		chain + "private_key: {inline_string: private}, password: {inline_string: private}}":                                                "tls_certificate.password: is not supported",
+		chain + "private_key: {inline_string: private}, password: {inline_string: ''}}":                                                     "tls_certificate.password: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one",
 		chain + "private_key: {inline_string: private}, pkcs12: {filename: /x}}":                                                            "tls_certificate.pkcs12: is not supported",
 		chain + "private_key_provider: {provider_name: p}}":                                                                                 "tls_certificate.private_key_provider: is not supported\nsecret \"s\": tls_certificate.private_key: must be set",
 		chain + "private_key: {inline_string: private}, ocsp_staple: {inline_bytes: ''}}":                                                   "tls_certificate.ocsp_staple: must have filename, inline_bytes, inline_string or environment_variable, and not an empty one",
