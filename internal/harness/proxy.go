@@ -134,9 +134,17 @@ func (p *Proxy) stop() {
 	}
 	p.Sync()
 	if !p.t.Failed() {
+		p.awaitHosts()
 		p.checkNothingLeft()
 	}
 	p.Server.Close()
+}
+
+// awaitHosts waits until no connection is left: of a TCP proxy or a tunnel, a host ends its side after the client has.
+func (p *Proxy) awaitHosts() {
+	for end := time.Now().Add(Guard); p.Server.Connections() != 0 && time.Now().Before(end); {
+		p.Sync()
+	}
 }
 
 // leftover are the gauges that are 0 when no client is there.
