@@ -260,6 +260,8 @@ type WeightedCluster struct {
 	HostRewrite string
 	// Match is metadata_match, with what the route has of it; nil for the route's.
 	Match *MetadataMatch
+	// Filters go before those of the route.
+	Filters FilterConfigs
 }
 
 // Rewrite replaces every match of Pattern with Substitution, in Go's syntax ($1 and so on).

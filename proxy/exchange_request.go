@@ -68,7 +68,7 @@ func (x *exchange) filtered(
 		return verdictNone
 	}
 	o := &x.worker.opening
-	*o = filter.Opening{Request: &x.request, Random: x.random, Process: &x.worker.server.process}
+	*o = filter.Opening{Request: &x.request, Target: x.target, Random: x.random, Process: &x.worker.server.process}
 	reply := pass(x.manager.filters, x.route, o, x.counts)
 	x.healthCheck = x.healthCheck || o.HealthCheck
 	switch {
@@ -143,7 +143,7 @@ func (x *exchange) matchRoute() (found route.Result, ok bool) {
 	return found, found.RedirectTLS || found.Route != nil
 }
 
-// takeRoute readies the counters and limits of the route that was found.
+// takeRoute readies the counters and limits of the route that was found, and picks one of its clusters.
 func (x *exchange) takeRoute(found route.Result) verdict {
 	if found.RedirectTLS {
 		return verdictTLSRequired
@@ -152,6 +152,9 @@ func (x *exchange) takeRoute(found route.Result) verdict {
 	x.routeState = x.table.route(x.worker, found.Route.Index)
 	if !x.routeState.allow(x.worker.loop.Now()) {
 		return verdictRateLimited
+	}
+	if x.route.Config.Forward != nil {
+		x.target = x.route.Target(&x.request, x.splitValue(), &x.named)
 	}
 	return verdictNone
 }
@@ -202,8 +205,7 @@ func findUpgrade(list []config.Upgrade, name []byte) *config.Upgrade {
 	return nil
 }
 
-// chooseTarget takes the route's decision. For a route that forwards it picks the cluster and makes the request what that
-// cluster is to see.
+// chooseTarget takes the route's decision. For a route that forwards it makes the request what its cluster is to see.
 func (x *exchange) chooseTarget() verdict {
 	http := x.chain.http
 	switch c := x.route.Config; {
@@ -215,7 +217,6 @@ func (x *exchange) chooseTarget() verdict {
 		return verdictDirectResponse
 	}
 	forward := x.route.Config.Forward
-	x.target = x.route.Target(&x.request, x.splitValue(), &x.named)
 	if x.target == nil || x.target.Index < 0 {
 		http.Inc(stats.HTTPNoCluster)
 		return verdictNoCluster

@@ -50,7 +50,7 @@ func (c *Chain) open(f *Entry, i int, r *route.Route, o *Opening, count *stats.B
 	o.Configs, o.Stats = nil, count
 	disabled := f.Disabled
 	if r != nil {
-		if said := r.Filter(f.Name); said != nil {
+		if said := r.Filter(f.Name, o.Target); said != nil {
 			o.Configs, disabled = said.Configs, said.Disabled
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter/fault"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter/healthcheck"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -25,7 +26,8 @@ type Filter interface {
 // Opening is a request on its way to the filters.
 type Opening struct {
 	Request *message.Request
-	// Configs are what the route and what is above it say to the filter, the most specific one first.
+	Target  *route.Target // where the request goes, nil when it goes nowhere
+	// Configs are what the target, the route and what is above them say to the filter, the most specific one first.
 	Configs []any
 	// Forwards says that there is a route and that it leads to a host.
 	Forwards bool

@@ -61,11 +61,35 @@ func mergeFilters(levels ...map[string]FilterConfig) []FilterConfig {
 	return list
 }
 
-// Filter returns what is said to the filter of that name, nil for nothing.
-func (r *Route) Filter(name string) *FilterConfig {
-	for i := range r.filters {
-		if r.filters[i].Name == name {
-			return &r.filters[i]
+// routeFilters compiles what is said to filters for a route, and for those of its targets that have something to say themselves.
+func (c *compiler) routeFilters(r *Route) error {
+	own, err := c.compileFilters(r.Config.Filters)
+	if err != nil {
+		return err
+	}
+	r.filters = mergeFilters(own, r.VirtualHost.filters, c.filters)
+	for i := range r.targets {
+		t := &r.targets[i]
+		specific, err := c.compileFilters(t.Config.Filters)
+		if err != nil {
+			return fmt.Errorf("cluster %q: %w", t.Name, err)
+		}
+		if len(specific) > 0 {
+			t.filters = mergeFilters(specific, own, r.VirtualHost.filters, c.filters)
+		}
+	}
+	return nil
+}
+
+// Filter returns what is said to the filter of that name for requests to target, which is nil where it is not known; nil for nothing.
+func (r *Route) Filter(name string, target *Target) *FilterConfig {
+	filters := r.filters
+	if target != nil && target.filters != nil {
+		filters = target.filters
+	}
+	for i := range filters {
+		if filters[i].Name == name {
+			return &filters[i]
 		}
 	}
 	return nil

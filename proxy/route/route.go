@@ -54,11 +54,9 @@ func (c *compiler) route(vh *VirtualHost, rc *config.Route) (*Route, error) {
 	if err := c.action(r); err != nil {
 		return nil, err
 	}
-	own, err := c.compileFilters(rc.Filters)
-	if err != nil {
+	if err := c.routeFilters(r); err != nil {
 		return nil, err
 	}
-	r.filters = mergeFilters(own, vh.filters, c.filters)
 	request, response, err := compileMutations(&rc.HeaderMutations)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type Target struct {
 
 	end               uint64 // sum of the weights up to and with this one
 	request, response *mutations
+	filters           []FilterConfig // of all levels, nil where the route's are the same
 }
 
 // targets compiles the split of a forwarding route, or the one laid over it.

@@ -37,7 +37,7 @@ var (
 	clusterWeightFields = fields{
 		"name": decoded, "cluster_header": decoded, "weight": decoded, "host_rewrite_literal": decoded, "response_headers_to_add": decoded,
 		"response_headers_to_remove": decoded, "request_headers_to_add": decoded, "request_headers_to_remove": decoded,
-		"metadata_match": decoded,
+		"metadata_match": decoded, "typed_per_filter_config": decoded,
 	}
 	redirectFields = fields{
 		"https_redirect": decoded, "scheme_redirect": decoded, "host_redirect": decoded, "port_redirect": decoded,
@@ -189,6 +189,7 @@ func (a *at) weightedClusters(w *routev3.WeightedCluster) []config.WeightedClust
 			Weight:          c.GetWeight().GetValue(),
 			HeaderMutations: place.headerMutations(c),
 			HostRewrite:     c.GetHostRewriteLiteral(),
+			Filters:         place.filterConfigs(c.GetTypedPerFilterConfig()),
 		})
 	}
 	switch total := w.GetTotalWeight(); {

@@ -77,3 +77,18 @@ func TestFault(t *testing.T) {
 		checkError(t, err, `route configuration "rc": virtual_hosts[0].routes[0].typed_per_filter_config["f"].`+want)
 	}
 }
+
+// TestFilterConfigsOfCluster holds that the clusters of a split may say the same to filters as a route.
+func TestFilterConfigsOfCluster(t *testing.T) {
+	const split = "route: {weighted_clusters: {clusters: [{name: a, weight: 1, typed_per_filter_config: {c: "
+	got, err := decodeRoute(t, all+split+"{"+corsType+"}}}]}}")
+	want := config.FilterConfigs{"c": {Config: &config.CORSPolicy{Enabled: config.RuntimeFraction{Default: config.FractionAll}}}}
+	if err == nil {
+		checkEqual(t, got.Forward.Clusters[0].Filters, want, nil)
+	} else {
+		t.Error(err)
+	}
+	_, err = decodeRoute(t, all+split+"{'@type': type.googleapis.com/no.F}}}]}}")
+	checkError(t, err, `route configuration "rc": virtual_hosts[0].routes[0].route.weighted_clusters.clusters[0].typed_per_filter_config["c"]: `+
+		`type URL 'type.googleapis.com/no.F' is not supported`)
+}
