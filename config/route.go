@@ -28,6 +28,8 @@ type VirtualHost struct {
 	// with any port.
 	Domains []string
 	Routes  []*Route
+	// Matcher leads to the routes, nil where the first that matches is taken.
+	Matcher *RouteMatcher
 	HeaderMutations
 	Filters    FilterConfigs
 	RequireTLS TLSRequirement

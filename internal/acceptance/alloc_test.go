@@ -64,6 +64,10 @@ func TestNoAllocations(t *testing.T) {
 			m.EarlyMutations = []config.HeaderMutations{{RequestAdd: []config.HeaderValue{{Name: "x-method", Value: "%REQ(:METHOD)%"}}}, {RequestRemove: []string{"cookie"}}}
 			m.AppendForwardedPort, m.SchemeOfHost, m.PreserveExternalRequestID = true, true, true
 		}},
+		{"routes by a matcher", harness.Get("/", "X-Version: 2.1"), harness.OK("x"), func(s *harness.Setup) {
+			s.SetRoutes(harness.Direct("/", 200, ""), s.Route(0), harness.Direct("/", 404, ""))
+			byVersion(s)
+		}},
 		{"chunked response", harness.Get("/"), "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", nil},
 		{"POST", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), nil},
 		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},

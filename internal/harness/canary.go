@@ -9,7 +9,8 @@ import (
 // canaryPath is what canaries ask for. Its route comes before all others.
 const canaryPath = "/harness-canary"
 
-// addCanary gives the setup a route to an origin that always behaves, unless it has no routes.
+// addCanary gives the setup a route to an origin that always behaves, unless it has no routes, or a matcher that would have to lead
+// there.
 func (s *Setup) addCanary(o *Origin) {
 	if s.HTTP() == nil {
 		return
@@ -17,7 +18,7 @@ func (s *Setup) addCanary(o *Origin) {
 	r := Forward(canaryPath, "harness-canary")
 	r.Name = "harness-canary"
 	s.Clusters = append(s.Clusters, Cluster("harness-canary", o.Addr()))
-	if rc := s.HTTP().Routes; rc != nil && len(rc.VirtualHosts) > 0 {
+	if rc := s.HTTP().Routes; rc != nil && len(rc.VirtualHosts) > 0 && rc.VirtualHosts[0].Matcher == nil {
 		v := rc.VirtualHosts[0]
 		v.Routes = slices.Concat([]*config.Route{r}, v.Routes)
 	}

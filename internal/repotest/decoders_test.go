@@ -142,8 +142,7 @@ func (s *decoderSource) messageName(expr ast.Expr) string {
 		s.t.Fatalf("%s: not a message", s.fset.Position(expr.Pos()))
 	}
 	named := pointer.Elem().(*types.Named).Obj()
-	path := strings.TrimPrefix(named.Pkg().Path(), "github.com/envoyproxy/go-control-plane/")
-	return strings.ReplaceAll(path, "/", ".") + "." + strings.ReplaceAll(named.Name(), "_", ".")
+	return protoPackage(named.Pkg().Path()) + "." + strings.ReplaceAll(named.Name(), "_", ".")
 }
 
 // uses reads a table.

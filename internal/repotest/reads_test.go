@@ -18,6 +18,8 @@ var withoutTable = map[string]string{
 	"envoy.service.discovery.v3.DiscoveryResponse":                          "it is no configuration, and what it is about is package ads's",
 	"envoy.service.discovery.v3.Resource":                                   "it is no configuration, and what it is about is package ads's",
 	"envoy.config.core.v3.TransportSocket.name":                             "extensions are found by the type of their configuration",
+	"xds.core.v3.TypedExtensionConfig.name":                                 "extensions are found by the type of their configuration",
+	"xds.type.matcher.v3.RegexMatcher.google_re2":                           "RE2 is the only engine",
 	"envoy.type.matcher.v3.RegexMatcher.google_re2":                         "RE2 is the only engine",
 	"envoy.config.core.v3.RuntimeDouble.runtime_key":                        "the tables of docs/compatibility.md say that default_value holds",
 	"envoy.config.core.v3.Metadata.typed_filter_metadata":                   "only extensions that do not exist have typed metadata",
@@ -122,7 +124,7 @@ func goNames() messageNames {
 
 func (n messageNames) add(md protoreflect.MessageDescriptor) {
 	full := string(md.FullName())
-	if !strings.HasPrefix(full, "envoy.") {
+	if !strings.HasPrefix(full, "envoy.") && !strings.HasPrefix(full, "xds.") {
 		return
 	}
 	pkg := string(md.ParentFile().Package())
@@ -223,7 +225,10 @@ func (n messageNames) receivers(of types.Type) (messages []string, sure bool) {
 	return []string{protoPackage(named.Obj().Pkg().Path()) + "." + strings.ReplaceAll(named.Obj().Name(), "_", ".")}, true
 }
 
-// protoPackage is the protobuf package of a package of go-control-plane.
+// protoPackage is the protobuf package of a package of generated code.
 func protoPackage(path string) string {
-	return strings.ReplaceAll(strings.TrimPrefix(path, "github.com/envoyproxy/go-control-plane/"), "/", ".")
+	for _, root := range []string{"github.com/envoyproxy/go-control-plane/", "github.com/cncf/xds/go/"} {
+		path = strings.TrimPrefix(path, root)
+	}
+	return strings.ReplaceAll(path, "/", ".")
 }

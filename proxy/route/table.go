@@ -40,7 +40,8 @@ type VirtualHost struct {
 
 	routes  []*Route
 	connect []*Route   // those of them that match CONNECT
-	index   *pathIndex // nil when the routes are too few to be worth one
+	index   *pathIndex // nil when the routes are too few to be worth one, and with a matcher
+	matcher *matcher   // nil where the first route that matches is taken
 
 	retry             *Retry // nil when there is none
 	mirrors           []Mirror
@@ -157,6 +158,12 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 			vh.connect = append(vh.connect, r)
 		}
 	}
+	if vc.Matcher != nil {
+		if vh.matcher, err = compileMatcher(vc.Matcher, vh.routes); err != nil {
+			return nil, fmt.Errorf("matcher: %w", err)
+		}
+		return vh, nil
+	}
 	if len(vh.routes) >= minIndexedRoutes {
 		vh.index = newPathIndex(vh.routes)
 	}
@@ -203,12 +210,14 @@ func (t *Table) Match(req *message.Request, random uint64, client Client) Result
 	if !client.TLS && vh.requiresTLS(req) {
 		return Result{VirtualHost: vh, RedirectTLS: true}
 	}
-	if len(req.Path) == 0 {
-		return Result{VirtualHost: vh, Route: vh.matchConnect(&head{request: req, random: random, client: client})}
-	}
 	path, query := splitTarget(req.Path)
 	head := head{request: req, query: query, random: random, client: client}
-	if vh.index != nil {
+	switch {
+	case vh.matcher != nil:
+		return Result{VirtualHost: vh, Route: vh.matchTree(&head, path)}
+	case len(req.Path) == 0:
+		return Result{VirtualHost: vh, Route: vh.matchConnect(&head)}
+	case vh.index != nil:
 		return Result{VirtualHost: vh, Route: vh.index.find(path, &head)}
 	}
 	for _, r := range vh.routes {

@@ -33,6 +33,7 @@ var (
 		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded, "include_is_timeout_retry_header": decoded,
 		"include_attempt_count_in_response": decoded, "retry_policy": decoded, "per_request_buffer_limit_bytes": decoded,
 		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded, "request_mirror_policies": decoded,
+		"matcher": decoded,
 
 		"metadata": noEffect, "virtual_clusters": noEffect,
 		"rate_limits": noEffect, // they are for the filter of global rate limits, which there is none of
@@ -150,6 +151,13 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 	}
 	for i, r := range vh.GetRoutes() {
 		out.Routes = append(out.Routes, a.item("routes", i).route(r, maxBody))
+	}
+	if vh.GetMatcher() != nil {
+		if len(out.Routes) > 0 {
+			a.in("matcher").errorf("cannot be set together with routes")
+		}
+		d := routeMatcherDecoder{host: out, maxBody: maxBody}
+		out.Matcher = d.matcher(a.in("matcher"), vh.GetMatcher())
 	}
 	return out
 }

@@ -320,7 +320,6 @@ func TestRouteConfigurationRefused(t *testing.T) {
 		"internal_only_headers: ['a b']": `internal_only_headers[0]: "a b" is not a field name`,
 		"ignore_path_parameters_in_path_matching: true":                                                          "ignore_path_parameters_in_path_matching: is not supported",
 		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]": "cluster_specifier_plugins[0]: is not supported",
-		"virtual_hosts: [{name: v, domains: [a], matcher: {}}]":                                                  "virtual_hosts[0].matcher: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], cors: {}}]":                                                     "virtual_hosts[0].cors: is not supported",
 		"virtual_hosts: [{name: v}]":                                                                             "virtual_hosts[0].domains: value must contain at least 1 item(s)",
 	}
