@@ -32,6 +32,9 @@ func FuzzDecode(f *testing.F) {
 		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: "c"}}},
 	}}}}})
+	matched := "name: rc\nvirtual_hosts: [{name: v, domains: [a], matcher: {matcher_list: {matchers: [{predicate: {not_matcher: " + isValue("x", "{exact: a}") + "}, " +
+		"on_match: " + toRoute("r", 200) + "}]}, on_no_match: {matcher: {matcher_tree: {input: " + headerInput("y") + ", prefix_match_map: {map: {p: " + toRoute("s", 404) + "}}}}}}}]"
+	seed(1, parse(f, matched, &routev3.RouteConfiguration{}))
 	seed(2, &clusterv3.Cluster{Name: "c", LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: "c"}})
 	seed(2, &clusterv3.Cluster{Name: "c", HealthChecks: []*corev3.HealthCheck{{HealthChecker: &corev3.HealthCheck_TcpHealthCheck_{
 		TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{Send: &corev3.HealthCheck_Payload{Payload: &corev3.HealthCheck_Payload_Text{Text: "00"}}},

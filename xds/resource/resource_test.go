@@ -11,7 +11,7 @@ import (
 )
 
 // parse decodes YAML into a message.
-func parse[M proto.Message](t *testing.T, text string, m M) M {
+func parse[M proto.Message](t testing.TB, text string, m M) M {
 	t.Helper()
 	if _, err := protofile.Unmarshal([]byte(text), protofile.YAML, m, protofile.Options{}); err != nil {
 		t.Fatalf("%v in\n%s", err, text)
