@@ -70,6 +70,16 @@ const (
 	DefaultMaxResponseHdrs = 100
 )
 
+// RoutingPriority is RouteAction.priority. Requests of each have circuit breakers and connections apart from those of the other.
+type RoutingPriority uint8
+
+// The priorities.
+const (
+	PriorityDefault RoutingPriority = iota
+	PriorityHigh
+	RoutingPriorities // how many there are
+)
+
 // Thresholds are the circuit breakers of one priority of a cluster, over all workers.
 type Thresholds struct {
 	MaxConnections uint32

@@ -232,6 +232,8 @@ type Forward struct {
 	TellsDuration bool
 	// IdleTimeout overrides the connection manager's stream idle timeout when set.
 	IdleTimeout *time.Duration
+	// Priority is what the request counts as in the cluster's circuit breakers, and which connections it gets.
+	Priority RoutingPriority
 	// FlushTimeout overrides how long the client may take nothing of a response that is there to its end when set (flush_timeout).
 	FlushTimeout *time.Duration
 

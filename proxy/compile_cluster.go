@@ -166,7 +166,8 @@ func (s *Server) compileCluster(c, prev *compiled, i int, old *compiledCluster, 
 func (c *compiled) commitClusters() {
 	for _, i := range c.changed {
 		k := c.clusters[i]
-		k.shared.SetLimits(k.config.Breakers)
+		k.shared.Of(config.PriorityDefault).SetLimits(k.config.Breakers)
+		k.shared.Of(config.PriorityHigh).SetLimits(k.config.HighBreakers)
 		if k.monitors != nil {
 			k.monitors.Configure(k.config.Outlier)
 		}

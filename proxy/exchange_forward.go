@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http1"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
@@ -33,7 +34,9 @@ func (x *exchange) askHost() verdict {
 	if !ok {
 		return verdictLocalConnectionFailure
 	}
-	ask := upstream.Ask{Protocol: x.cluster.Speaks(x.request.Version), Response: &x.response, Name: name, Again: x.attempts > 1}
+	ask := upstream.Ask{
+		Protocol: x.cluster.Speaks(x.request.Version), Response: &x.response, Name: name, Priority: x.priority(), Again: x.attempts > 1,
+	}
 	if x.terminatesConnect() {
 		ask.Protocol, ask.Fresh = upstream.HTTP1, true
 	}
@@ -46,6 +49,9 @@ func (x *exchange) askHost() verdict {
 		return verdictNone
 	}
 }
+
+// priority returns whose circuit breakers and connections the request gets.
+func (x *exchange) priority() config.RoutingPriority { return x.route.Config.Forward.Priority }
 
 // sendRequest sends the head on the connection that was granted, and the body if that was sent before.
 func (x *exchange) sendRequest() verdict {

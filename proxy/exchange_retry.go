@@ -270,7 +270,7 @@ func (x *exchange) allowRetry(wanted bool) bool {
 	if percent := x.route.Retry().Percent; percent < 100 && x.worker.random.Uint64()%100 >= percent {
 		return false
 	}
-	if !x.routed.AcquireRetry() {
+	if !x.routed.AcquireRetry(x.priority()) {
 		k.Inc(stats.ClusterUpstreamRqRetryOverflow)
 		r.refused = FlagUpstreamOverflow
 		return false
@@ -285,7 +285,7 @@ func (x *exchange) allowRetry(wanted bool) bool {
 func (x *exchange) releaseRetry() {
 	if x.retry.counted {
 		x.retry.counted = false
-		x.routed.ReleaseRetry()
+		x.routed.ReleaseRetry(x.priority())
 	}
 }
 

@@ -161,7 +161,7 @@ func (k *Cluster) Pick() *Host {
 		return k.PickOf(nil)
 	}
 	if k.Hashes() {
-		return k.picked(k.hashes.PickAny(uint32(k.permits.inFlight)))
+		return k.picked(k.hashes.PickAny(k.inFlight()))
 	}
 	return k.picked(k.picker.Pick())
 }
@@ -169,7 +169,7 @@ func (k *Cluster) Pick() *Host {
 // PickHash chooses the host for the hash of a request, in a cluster that Hashes. attempt is 0, and counts up when the host of
 // the attempt before will not do.
 func (k *Cluster) PickHash(hash uint64, attempt uint32) *Host {
-	return k.picked(k.hashes.Pick(hash, attempt, uint32(k.permits.inFlight)))
+	return k.picked(k.hashes.Pick(hash, attempt, k.inFlight()))
 }
 
 func (k *Cluster) picked(h *balancer.Host, note balancer.Note) *Host {

@@ -52,8 +52,8 @@ func BenchmarkPermit(b *testing.B) {
 	s.SetLimits(requestLimit(1024))
 	var p requestPermits
 	for b.Loop() {
-		p.acquire(s)
-		p.release(s)
+		p.acquire(&s.Breakers)
+		p.release(&s.Breakers)
 	}
 }
 

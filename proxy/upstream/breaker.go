@@ -11,13 +11,19 @@ import (
 // Shared is the part of a cluster that all workers see: the circuit breakers, which bound the cluster as a whole, and whether
 // there has been traffic. It is made once per cluster name and handed to every worker's Cluster.
 type Shared struct {
-	connections, pending, requests, retries atomic.Int64
-	limits                                  atomic.Pointer[limits]
-	workers                                 int64
-	carried                                 atomic.Bool
+	Breakers // of priority DEFAULT
+	high     Breakers
+	carried  atomic.Bool
 
 	mu      sync.Mutex             // guards members
 	members map[netip.AddrPort]int // of a cluster of type ORIGINAL_DST: how many workers have the host
+}
+
+// Breakers are the circuit breakers of one priority: what is in flight over all workers, and how much of it may be.
+type Breakers struct {
+	connections, pending, requests, retries atomic.Int64
+	limits                                  atomic.Pointer[limits]
+	workers                                 int64
 }
 
 // limits are thresholds with what follows from them.
@@ -28,43 +34,58 @@ type limits struct {
 
 // NewShared returns the shared part of a cluster served by so many workers. It allows nothing until SetLimits.
 func NewShared(workers int) *Shared {
-	s := &Shared{workers: int64(workers)}
-	s.limits.Store(&limits{})
+	s := &Shared{}
+	for priority := range config.RoutingPriorities {
+		b := s.Of(priority)
+		b.workers = int64(workers)
+		b.limits.Store(&limits{})
+	}
 	return s
+}
+
+// Of returns the breakers of a priority.
+func (s *Shared) Of(priority config.RoutingPriority) *Breakers {
+	if priority == config.PriorityHigh {
+		return &s.high
+	}
+	return &s.Breakers
 }
 
 // SetLimits replaces the thresholds. What is in flight above a lowered one is left to finish; a worker holds to a lowered
 // one from its next Cluster.Update on.
-func (s *Shared) SetLimits(t config.Thresholds) {
-	if s.limits.Load().Thresholds != t {
-		batch := int64(t.MaxRequests) / (batchShare * s.workers)
+func (b *Breakers) SetLimits(t config.Thresholds) {
+	if b.limits.Load().Thresholds != t {
+		batch := int64(t.MaxRequests) / (batchShare * b.workers)
 		if t.RetryBudget != nil {
 			batch = 1 // the budget is a share of the requests that are in flight, not of the permits that are taken
 		}
-		s.limits.Store(&limits{Thresholds: t, batch: batch})
+		b.limits.Store(&limits{Thresholds: t, batch: batch})
 	}
 }
 
 // Limits returns the thresholds.
-func (s *Shared) Limits() config.Thresholds { return s.limits.Load().Thresholds }
+func (b *Breakers) Limits() config.Thresholds { return b.limits.Load().Thresholds }
 
 // maxRetries returns how many retries may be in flight now.
-func (s *Shared) maxRetries(l *limits) int64 {
-	b := l.RetryBudget
-	if b == nil {
+func (b *Breakers) maxRetries(l *limits) int64 {
+	budget := l.RetryBudget
+	if budget == nil {
 		return int64(l.MaxRetries)
 	}
-	share := float64(s.requests.Load()+s.pending.Load()) * b.Percent / 100
-	return max(int64(share), int64(b.MinConcurrency))
+	share := float64(b.requests.Load()+b.pending.Load()) * budget.Percent / 100
+	return max(int64(share), int64(budget.MinConcurrency))
 }
 
-// AcquireRetry counts one more retry in flight, unless the breaker is open. ReleaseRetry ends it.
-func (k *Cluster) AcquireRetry() bool {
-	return take(&k.shared.retries, 1, k.shared.maxRetries(k.shared.limits.Load()))
+// AcquireRetry counts one more retry of a priority in flight, unless the breaker is open. ReleaseRetry ends it.
+func (k *Cluster) AcquireRetry(priority config.RoutingPriority) bool {
+	b := k.shared.Of(priority)
+	return take(&b.retries, 1, b.maxRetries(b.limits.Load()))
 }
 
 // ReleaseRetry ends a retry that AcquireRetry has counted.
-func (k *Cluster) ReleaseRetry() { k.shared.retries.Add(-1) }
+func (k *Cluster) ReleaseRetry(priority config.RoutingPriority) {
+	k.shared.Of(priority).retries.Add(-1)
+}
 
 // carries notes that there is traffic.
 func (s *Shared) carries() {
@@ -89,8 +110,8 @@ func take(n *atomic.Int64, want, limit int64) bool {
 	}
 }
 
-// requestPermits are the requests that one worker may have in flight. Permits are taken from and given back to the
-// Shared count in batches, so that workers do not write the same word for every request. The count of all workers never
+// requestPermits are the requests of one priority that one worker may have in flight. Permits are taken from and given back to the
+// count of the Breakers in batches, so that workers do not write the same word for every request. The count of all workers never
 // exceeds the limit; because a worker may hold up to two batches that it does not use, a request can be refused that many
 // places early. Batches shrink to single permits for small limits.
 type requestPermits struct {
@@ -101,18 +122,18 @@ type requestPermits struct {
 const batchShare = 32
 
 // acquire takes a permit and reports whether there was one.
-func (p *requestPermits) acquire(s *Shared) bool {
+func (p *requestPermits) acquire(b *Breakers) bool {
 	if p.unused > 0 {
 		p.unused--
 		p.inFlight++
 		return true
 	}
-	l := s.limits.Load()
+	l := b.limits.Load()
 	limit := int64(l.MaxRequests)
 	switch {
-	case l.batch > 1 && take(&s.requests, l.batch, limit):
+	case l.batch > 1 && take(&b.requests, l.batch, limit):
 		p.unused = l.batch - 1
-	case !take(&s.requests, 1, limit):
+	case !take(&b.requests, 1, limit):
 		return false
 	}
 	p.inFlight++
@@ -120,22 +141,37 @@ func (p *requestPermits) acquire(s *Shared) bool {
 }
 
 // release gives a permit back. While more are taken than a lowered limit allows, none is kept for the next request.
-func (p *requestPermits) release(s *Shared) {
+func (p *requestPermits) release(b *Breakers) {
 	p.inFlight--
 	p.unused++
-	switch l := s.limits.Load(); {
-	case s.requests.Load() > int64(l.MaxRequests):
-		p.returnUnused(s)
+	switch l := b.limits.Load(); {
+	case b.requests.Load() > int64(l.MaxRequests):
+		p.returnUnused(b)
 	case p.unused > 2*l.batch:
-		s.requests.Add(l.batch - p.unused)
+		b.requests.Add(l.batch - p.unused)
 		p.unused = l.batch
 	}
 }
 
+// returnUnused gives back what no request of the cluster on this worker holds.
+func (k *Cluster) returnUnused() {
+	for priority := range config.RoutingPriorities {
+		k.permits[priority].returnUnused(k.shared.Of(priority))
+	}
+}
+
+// inFlight returns how many requests the worker has in flight.
+func (k *Cluster) inFlight() (n uint32) {
+	for i := range k.permits {
+		n += uint32(k.permits[i].inFlight)
+	}
+	return n
+}
+
 // returnUnused gives back what no request holds.
-func (p *requestPermits) returnUnused(s *Shared) {
+func (p *requestPermits) returnUnused(b *Breakers) {
 	if p.unused > 0 {
-		s.requests.Add(-p.unused)
+		b.requests.Add(-p.unused)
 		p.unused = 0
 	}
 }

@@ -45,7 +45,7 @@ func (m *permitModel) inFlight() int64 {
 func (m *permitModel) acquire(i int) {
 	m.t.Helper()
 	before := m.inFlight()
-	granted := m.workers[i].acquire(m.shared)
+	granted := m.workers[i].acquire(&m.shared.Breakers)
 	early := m.limit / 16 // what batchShare promises
 	switch {
 	case granted && before >= m.limit:
@@ -57,7 +57,7 @@ func (m *permitModel) acquire(i int) {
 
 func (m *permitModel) release(i int) {
 	if m.workers[i].inFlight > 0 {
-		m.workers[i].release(m.shared)
+		m.workers[i].release(&m.shared.Breakers)
 	}
 }
 
@@ -66,7 +66,7 @@ func (m *permitModel) setLimit(limit uint32) {
 	m.limit = int64(limit)
 	m.shared.SetLimits(requestLimit(limit))
 	for i := range m.workers {
-		m.workers[i].returnUnused(m.shared)
+		m.workers[i].returnUnused(&m.shared.Breakers)
 	}
 }
 
@@ -75,9 +75,9 @@ func (m *permitModel) drain() {
 	m.t.Helper()
 	for i := range m.workers {
 		for m.workers[i].inFlight > 0 {
-			m.workers[i].release(m.shared)
+			m.workers[i].release(&m.shared.Breakers)
 		}
-		m.workers[i].returnUnused(m.shared)
+		m.workers[i].returnUnused(&m.shared.Breakers)
 	}
 	if n := m.shared.requests.Load(); n != 0 {
 		m.t.Errorf("%d permits are taken when all requests have ended, want 0", n)
@@ -156,7 +156,7 @@ func TestLoweredLimitUnderLoad(t *testing.T) {
 	m.setLimit(1024)
 	for range 4096 {
 		m.release(0)
-		m.workers[0].acquire(m.shared)
+		m.workers[0].acquire(&m.shared.Breakers)
 	}
 	if n := m.inFlight(); n > 1024 {
 		t.Errorf("%d in flight, limit 1024", n)
@@ -193,7 +193,7 @@ func TestSmallLimitsExact(t *testing.T) {
 			wait.Go(func() {
 				var p requestPermits
 				for range 2000 {
-					if !p.acquire(shared) {
+					if !p.acquire(&shared.Breakers) {
 						runtime.Gosched()
 						continue
 					}
@@ -201,7 +201,7 @@ func TestSmallLimitsExact(t *testing.T) {
 						t.Errorf("%d in flight, limit %d", n, limit)
 					}
 					inFlight.Add(-1)
-					p.release(shared)
+					p.release(&shared.Breakers)
 				}
 				if p.unused != 0 {
 					t.Errorf("%d unused permits of a limit of %d", p.unused, limit)
@@ -227,19 +227,19 @@ func TestPermitsAtOnce(t *testing.T) {
 			var p requestPermits
 			for range 4000 {
 				if random.IntN(2) == 0 {
-					if p.acquire(shared) && inFlight.Add(1) > limit {
+					if p.acquire(&shared.Breakers) && inFlight.Add(1) > limit {
 						t.Errorf("more than %d in flight", limit)
 					}
 				} else if p.inFlight > 0 {
 					inFlight.Add(-1)
-					p.release(shared)
+					p.release(&shared.Breakers)
 				}
 			}
 			for p.inFlight > 0 {
 				inFlight.Add(-1)
-				p.release(shared)
+				p.release(&shared.Breakers)
 			}
-			p.returnUnused(shared)
+			p.returnUnused(&shared.Breakers)
 		})
 	}
 	wait.Wait()

@@ -36,7 +36,7 @@ type Cluster struct {
 	set     *balancer.Set    // of those that are not excluded
 	picker  balancer.Picker
 	hashes  balancer.HashPicker // instead of picker, where state has Hashing
-	permits requestPermits
+	permits [config.RoutingPriorities]requestPermits
 
 	withouts map[withoutKey]*balancer.Picker // of attempts that stay away from priorities; nil until there are some
 
@@ -110,7 +110,7 @@ func (k *Cluster) Update(s State) {
 	original := k.Original()
 	k.configure(s.Config)
 	k.state = s
-	k.permits.returnUnused(k.shared) // they may be of a limit that was higher
+	k.returnUnused() // they may be of a limit that was higher
 	switch {
 	case k.Original() && original:
 		k.Hosts((*Host).secure)
@@ -194,8 +194,7 @@ func (k *Cluster) host(known map[config.Address]*Host, e *config.Endpoint) *Host
 	}
 	switch {
 	case h == nil:
-		h = &Host{cluster: k}
-		h.pool.host, h.Data = h, h
+		h = newHost(k)
 		h.locate(address)
 		known[address] = h
 	case !h.gone:
@@ -271,7 +270,7 @@ func (k *Cluster) Retire() {
 	k.retired = true
 	k.original.forgetAll()
 	k.Hosts((*Host).leave)
-	k.permits.returnUnused(k.shared)
+	k.returnUnused()
 }
 
 // Speaks returns in what a request that came in with a version goes to the cluster.

@@ -206,8 +206,8 @@ func (w *worker) wantNothingInUse(k *Cluster) {
 		if n := k.shared.pending.Load(); n != 0 {
 			w.t.Errorf("%d pending requests are counted against the breaker, want 0", n)
 		}
-		if n, unused := k.shared.requests.Load(), k.permits.unused; n != unused || k.permits.inFlight != 0 {
-			w.t.Errorf("%d permits are taken, %d unused, %d in flight, want the first two equal and none in flight", n, unused, k.permits.inFlight)
+		if n, unused := k.shared.requests.Load(), k.permits[0].unused; n != unused || k.permits[0].inFlight != 0 {
+			w.t.Errorf("%d permits are taken, %d unused, %d in flight, want the first two equal and none in flight", n, unused, k.permits[0].inFlight)
 		}
 		k.Hosts(func(h *Host) {
 			if h.Active != 0 || h.connections != 0 || len(h.idle) != 0 || len(h.waiting) != 0 || h.Stats.CxActive != 0 || h.Stats.RqActive != 0 {

@@ -27,8 +27,8 @@ type Host struct {
 
 	load orca.Load // that it has reported since it was last asked for
 
-	pool
-	byName map[string]*pool // of connections for names in requests, nil without any
+	poolSet          // of priority DEFAULT
+	high    *poolSet // of priority HIGH, nil before there was a request of it
 
 	cluster  *Cluster
 	tls      *tls.Upstream    // nil for plaintext
@@ -74,6 +74,13 @@ func (h *Host) HasAll(labels *config.Labels) bool {
 		}
 	}
 	return true
+}
+
+// newHost returns a host of k that has yet to be located and described.
+func newHost(k *Cluster) *Host {
+	h := &Host{cluster: k}
+	h.pool.host, h.Data = h, h
+	return h
 }
 
 // Addr returns the host's IP address and port, the zero value for a Unix domain socket.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
@@ -45,6 +46,8 @@ type Ask struct {
 	// Name is what the host is asked for in TLS, or must have a certificate for, in lower case, empty for what the context says.
 	// It is not kept. Connections for one name are never used for another.
 	Name []byte
+	// Priority is that of the route: whose circuit breakers count the request, and whose connections it gets.
+	Priority config.RoutingPriority
 	// Again asks for another connection than that of the lease before, whose stream was refused.
 	Again bool
 }
@@ -80,14 +83,15 @@ func (k *Cluster) Acquire(l *Lease, h *Host, w eventloop.Waker, ask Ask) Verdict
 	if !ask.Again {
 		avoid = nil
 	}
-	if !k.permits.acquire(k.shared) {
+	if !k.permits[ask.Priority].acquire(k.shared.Of(ask.Priority)) {
 		*l = Lease{host: h}
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
-	p := &h.pool
+	pools := h.of(ask.Priority)
+	p := &pools.pool
 	if len(ask.Name) > 0 {
-		p = h.named(ask.Name)
+		p = pools.named(ask.Name)
 		ask.Name = nil
 	}
 	*l = Lease{host: h, pool: p, waker: w, open: true, ask: ask, avoid: avoid}
@@ -116,14 +120,14 @@ func (l *Lease) dialled(err error) bool {
 	if err == nil {
 		return true
 	}
-	l.host.cluster.shared.connections.Add(-1)
+	l.pool.breakers().connections.Add(-1)
 	l.host.countConnectFailure()
 	l.Err = err
 	return false
 }
 
 func (k *Cluster) enqueue(l *Lease) Verdict {
-	if !take(&k.shared.pending, 1, int64(k.shared.limits.Load().MaxPending)) {
+	if b := l.pool.breakers(); !take(&b.pending, 1, int64(b.limits.Load().MaxPending)) {
 		k.stats.Inc(stats.ClusterUpstreamRqPendingOverflow)
 		l.finish()
 		return Overflow
@@ -207,9 +211,9 @@ func (l *Lease) finish() {
 	h.Active--
 	h.Stats.RqActive--
 	k.stats.Dec(stats.ClusterUpstreamRqActive)
-	k.permits.release(k.shared)
+	k.permits[l.ask.Priority].release(l.pool.breakers())
 	if k.retired {
-		k.permits.returnUnused(k.shared)
+		k.returnUnused()
 	}
 }
 
@@ -230,12 +234,12 @@ func (l *Lease) leaveQueue() {
 			break
 		}
 	}
-	l.host.cluster.dequeued()
+	l.pool.dequeued()
 }
 
-func (k *Cluster) dequeued() {
-	k.shared.pending.Add(-1)
-	k.stats.Dec(stats.ClusterUpstreamRqPendingActive)
+func (p *pool) dequeued() {
+	p.breakers().pending.Add(-1)
+	p.host.cluster.stats.Dec(stats.ClusterUpstreamRqPendingActive)
 }
 
 // CanRefuse reports whether the host can say of a request that it has not begun to process it.

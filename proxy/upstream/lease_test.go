@@ -410,3 +410,43 @@ func TestRandomExchanges(t *testing.T) {
 		w.wantNothingInUse(clusters[i])
 	}
 }
+
+// TestPriorities holds that requests of each priority wait for connections of their own, and are counted by breakers of their own.
+func TestPriorities(t *testing.T) {
+	w, k, o, _ := oneConnection(t, 1)
+	high := k.config.Breakers
+	high.MaxPending = 2
+	k.shared.Of(config.PriorityHigh).SetLimits(high)
+	asks := [config.RoutingPriorities]Ask{{}, {Priority: config.PriorityHigh}}
+	var held, waiting [config.RoutingPriorities]*exchange
+	for i, a := range asks {
+		held[i] = w.ask(k, a, Granted)
+		held[i].waitConnected()
+		o.accept()
+		waiting[i] = w.ask(k, a, Queued)
+	}
+	over := w.ask(k, asks[config.PriorityDefault], Overflow)
+	over.release(Success, true) // of no effect
+	third := w.ask(k, asks[config.PriorityHigh], Queued)
+	for priority, want := range []int64{1, 2} {
+		if n := k.shared.Of(config.RoutingPriority(priority)).pending.Load(); n != want {
+			t.Errorf("%d requests of priority %d are pending, want %d", n, priority, want)
+		}
+	}
+	held[config.PriorityHigh].release(Success, false)
+	waiting[config.PriorityHigh].wantGranted()
+	waiting[config.PriorityDefault].wantWaiting()
+	waiting[config.PriorityHigh].release(Success, false)
+	third.wantGranted()
+	third.release(Success, false)
+	held[config.PriorityDefault].release(Success, false)
+	waiting[config.PriorityDefault].wantGranted()
+	waiting[config.PriorityDefault].release(Success, false)
+	for i := range config.RoutingPriorities {
+		b := k.shared.Of(i)
+		if c, n := b.connections.Load(), b.pending.Load(); c != 0 || n != 0 || k.permits[i].inFlight != 0 {
+			t.Errorf("priority %d: %d connections, %d pending, %d in flight in the end, want none", i, c, n, k.permits[i].inFlight)
+		}
+	}
+	w.wantNothingInUse(k)
+}

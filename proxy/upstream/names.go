@@ -2,7 +2,7 @@ package upstream
 
 import "github.com/penguintechinc/marchproxy-alb/tls"
 
-// maxNames bounds the names that a worker keeps connections to a host apart for: each has a pool of some 300 bytes, and what it
+// maxNames bounds the names that a worker keeps connections to a host apart for, by priority: each has a pool of some 300 bytes, and what it
 // keeps open. Requests with more names than that have connections of their own, which are not kept.
 const maxNames = 128
 
@@ -16,33 +16,34 @@ type name struct {
 
 // named returns the pool of the connections for a name, in lower case. It makes one, in the place of the one that was not used for
 // longest where there are many; where all are in use, the pool is for this request alone.
-func (h *Host) named(text []byte) *pool {
+func (s *poolSet) named(text []byte) *pool {
+	h := s.pool.host
 	now := h.cluster.loop.Now()
-	if p := h.byName[string(text)]; p != nil {
+	if p := s.byName[string(text)]; p != nil {
 		p.name.used = now
 		return p
 	}
-	p := &pool{host: h, name: &name{text: string(text), used: now}}
-	if len(h.byName) >= maxNames {
-		unused := h.longestUnused()
+	p := &pool{host: h, priority: s.pool.priority, name: &name{text: string(text), used: now}}
+	if len(s.byName) >= maxNames {
+		unused := s.longestUnused()
 		if unused == nil {
 			p.name.single = true
 			return p
 		}
-		delete(h.byName, unused.name.text)
+		delete(s.byName, unused.name.text)
 		unused.name.single = true
 		unused.letGo()
 	}
-	if h.byName == nil {
-		h.byName = make(map[string]*pool)
+	if s.byName == nil {
+		s.byName = make(map[string]*pool)
 	}
-	h.byName[p.name.text] = p
+	s.byName[p.name.text] = p
 	return p
 }
 
 // longestUnused returns the pool of a name that no request has, the one that was not used for longest, nil when there is none.
-func (h *Host) longestUnused() (found *pool) {
-	for _, p := range h.byName {
+func (s *poolSet) longestUnused() (found *pool) {
+	for _, p := range s.byName {
 		if p.name.leases == 0 && (found == nil || p.name.used < found.name.used) {
 			found = p
 		}
@@ -50,21 +51,20 @@ func (h *Host) longestUnused() (found *pool) {
 	return found
 }
 
-// pools calls f for every pool.
-func (h *Host) pools(f func(*pool)) {
-	f(&h.pool)
-	for _, p := range h.byName {
-		f(p)
+// forgetNames lets go of the connections for all names: they are not asked for as they were.
+func (h *Host) forgetNames() {
+	h.poolSet.forgetNames()
+	if h.high != nil {
+		h.high.forgetNames()
 	}
 }
 
-// forgetNames lets go of the connections for all names: they are not asked for as they were.
-func (h *Host) forgetNames() {
-	for _, p := range h.byName {
+func (s *poolSet) forgetNames() {
+	for _, p := range s.byName {
 		p.name.single = true
 		p.letGo()
 	}
-	h.byName = nil
+	s.byName = nil
 }
 
 // acquired and released count the requests of a pool that is for a name.

@@ -73,8 +73,7 @@ func (k *Cluster) OriginalHost(at netip.AddrPort) *Host {
 
 func (o *originalHosts) add(at netip.AddrPort) *originalHost {
 	k := o.cluster
-	h := &Host{cluster: k}
-	h.pool.host, h.Data = h, h
+	h := newHost(k)
 	h.locate(config.Address{IP: at.Addr().String(), Port: uint32(at.Port())})
 	h.Weight, h.Health, h.HealthySince = 1, balancer.Healthy, k.loop.Now()
 	h.secure()
@@ -105,7 +104,7 @@ func (o *originalHosts) Expired(*eventloop.Timer) {
 }
 
 // inUse reports whether there is a request or a connection to the host.
-func (h *Host) inUse() bool { return h.connections > 0 || h.Active > 0 || len(h.waiting) > 0 }
+func (h *Host) inUse() bool { return h.Stats.CxActive > 0 || h.Active > 0 }
 
 // forget lets go of the hosts that are unwanted.
 func (o *originalHosts) forget(unwanted func(*originalHost) bool) {

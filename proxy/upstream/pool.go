@@ -1,8 +1,11 @@
 package upstream
 
+import "github.com/penguintechinc/marchproxy-alb/config"
+
 // pool is the connections to a host of which one is as good as another, and who waits for them.
 type pool struct {
 	host        *Host
+	priority    config.RoutingPriority
 	name        *name         // that its connections were asked for by, nil for the host's own
 	idle        []*Conn       // HTTP/1 connections, the most recently used last
 	shared      []*sharedConn // HTTP/2 connections that take streams
@@ -88,15 +91,15 @@ func (p *pool) lastResort(l *Lease) bool {
 // no use to who asks. That is not true of keep, which may be nil: it has refused a request, and may not refuse it twice. A pool
 // without a connection that requests may be given may always open one, so that nobody waits for those that were let go of.
 func (p *pool) reserve(keep *sharedConn) (reserved, overflow bool) {
-	shared := p.host.cluster.shared
-	for !take(&shared.connections, 1, int64(shared.limits.Load().MaxConnections)) {
+	breakers := p.breakers()
+	for !take(&breakers.connections, 1, int64(breakers.limits.Load().MaxConnections)) {
 		if p.makeRoom(keep) {
 			continue
 		}
 		if p.connections > 0 {
 			return false, true
 		}
-		shared.connections.Add(1)
+		breakers.connections.Add(1)
 		return true, true
 	}
 	return true, false
@@ -145,12 +148,13 @@ func (p *pool) letGo() {
 	p.serveWaiting()
 }
 
-// makeRoom closes a connection to the host that nobody uses, and reports whether there was one.
+// makeRoom closes a connection to the host, of the same priority, that nobody uses, and reports whether there was one.
 func (p *pool) makeRoom(keep *sharedConn) (closed bool) {
-	if closed = p.closeUnused(keep); closed || p.host.byName == nil {
+	set := p.host.of(p.priority)
+	if closed = p.closeUnused(keep); closed || set.byName == nil {
 		return closed
 	}
-	p.host.pools(func(other *pool) { closed = closed || other.closeUnused(keep) })
+	set.pools(func(other *pool) { closed = closed || other.closeUnused(keep) })
 	return closed
 }
 

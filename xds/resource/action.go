@@ -20,7 +20,7 @@ var (
 		"host_rewrite_header": decoded, "host_rewrite_path_regex": decoded, "append_x_forwarded_host": decoded, "timeout": decoded, "idle_timeout": decoded, "flush_timeout": decoded,
 		"upgrade_configs": decoded, "max_grpc_timeout": decoded, "grpc_timeout_offset": decoded, "max_stream_duration": decoded, "hash_policy": decoded,
 		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
-		"internal_redirect_action": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
+		"internal_redirect_action": decoded, "priority": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
 
 		"early_data_policy": noEffect, // nothing is sent before hands are shaken
 
@@ -66,6 +66,9 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 		Mirrors:               a.mirrorPolicies(r.GetRequestMirrorPolicies()),
 		InternalRedirect:      a.internalRedirect(r),
 		Timeout:               a.duration("timeout", r.GetTimeout(), config.DefaultRouteTimeout),
+	}
+	if r.GetPriority() == corev3.RoutingPriority_HIGH {
+		out.Priority = config.PriorityHigh
 	}
 	switch r.GetClusterNotFoundResponseCode() {
 	case routev3.RouteAction_NOT_FOUND:

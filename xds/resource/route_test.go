@@ -130,6 +130,7 @@ func TestRouteAction(t *testing.T) {
 		"route: {cluster: c, timeout: 0s, idle_timeout: 0s}":                                              forward(func(f *config.Forward) { f.Timeout, f.IdleTimeout = 0, &zero }),
 		"route: {cluster: c, cluster_not_found_response_code: NOT_FOUND}":                                 forward(func(f *config.Forward) { f.ClusterNotFoundStatus = 404 }),
 		"route: {cluster: c, cluster_not_found_response_code: INTERNAL_SERVER_ERROR}":                     forward(func(f *config.Forward) { f.ClusterNotFoundStatus = 500 }),
+		"route: {cluster: c, priority: HIGH}":                                                             forward(func(f *config.Forward) { f.Priority = config.PriorityHigh }),
 		"route: {cluster: c, prefix_rewrite: /b, host_rewrite_literal: h, append_x_forwarded_host: true}": forward(func(f *config.Forward) { f.PrefixRewrite, f.HostRewrite, f.AppendForwardedHost = "/b", "h", true }),
 		"route: {cluster: c, host_rewrite_header: X-H}":                                                   forward(func(f *config.Forward) { f.HostRewriteHeader = "x-h" }),
 		"route: {cluster: c, auto_host_rewrite: true}":                                                    forward(func(f *config.Forward) { f.AutoHostRewrite = true }),
@@ -208,7 +209,6 @@ func TestRouteAction(t *testing.T) {
 func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
 		all + "route: {cluster: c, cors: {}}":                                                                                                    "route.cors: is not supported",
-		all + "route: {cluster: c, priority: HIGH}":                                                                                              "route.priority: HIGH is not supported",
 		all + "route: {cluster: c, hedge_policy: {}}":                                                                                            "route.hedge_policy: is not supported",
 		all + "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}, substitution: b}}":                                   "route.prefix_rewrite: cannot be set together with regex_rewrite",
 		all + "route: {cluster: c, prefix_rewrite: '/a b'}":                                                                                      `route.prefix_rewrite: "/a b" must not contain spaces or control characters`,
