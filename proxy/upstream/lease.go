@@ -135,9 +135,7 @@ func (k *Cluster) enqueue(l *Lease) Verdict {
 	k.stats.Inc(stats.ClusterUpstreamRqPendingTotal)
 	k.stats.Inc(stats.ClusterUpstreamRqPendingActive)
 	l.wait = true
-	if l.ask.Protocol == Negotiated {
-		l.pool.negotiating++
-	}
+	l.pool.queued[l.kind()]++
 	l.pool.waiting = append(l.pool.waiting, l)
 	return Queued
 }
@@ -222,9 +220,7 @@ func (l *Lease) leaveQueue() {
 		return
 	}
 	l.wait = false
-	if l.ask.Protocol == Negotiated {
-		l.pool.negotiating--
-	}
+	l.pool.queued[l.kind()]--
 	waiting := l.pool.waiting
 	for i, other := range waiting {
 		if other == l {

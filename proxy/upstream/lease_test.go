@@ -450,3 +450,30 @@ func TestPriorities(t *testing.T) {
 	}
 	w.wantNothingInUse(k)
 }
+
+// TestQueueServedPast holds that a request that cannot be served for now does not hold up those behind it that can be, which keep
+// their order.
+func TestQueueServedPast(t *testing.T) {
+	w, k, _, _ := oneConnection(t, 64)
+	w.speakHTTP2(k, 2)
+	stream, alone := Ask{Protocol: HTTP2}, Ask{}
+	first, second := w.ask(k, stream, Granted), w.ask(k, stream, Granted)
+	blocked := w.ask(k, alone, Queued)
+	third, also, fourth := w.ask(k, stream, Queued), w.ask(k, alone, Queued), w.ask(k, stream, Queued)
+	first.release(Cancelled, false)
+	third.wantStream()
+	for _, x := range []*exchange{blocked, also, fourth} {
+		x.wantWaiting()
+	}
+	second.release(Cancelled, false)
+	fourth.wantStream()
+	blocked.wantWaiting()
+	third.release(Cancelled, false)
+	fourth.release(Cancelled, false) // now nobody uses the connection, and it makes room
+	blocked.wantGranted()
+	also.wantWaiting()
+	blocked.release(Cancelled, false)
+	also.wantGranted()
+	also.release(Cancelled, false)
+	w.wantNothingInUse(k)
+}

@@ -42,7 +42,7 @@ func (p *pool) grantNegotiated(l *Lease) (granted, overflow bool) {
 
 // openFor opens as many connections as it takes for all who wait, and for l. It fails with l when one cannot be begun.
 func (p *pool) openFor(l *Lease) (overflow bool, err error) {
-	missing := p.negotiating
+	missing := p.negotiating()
 	if !l.wait {
 		missing++
 	}
@@ -136,7 +136,7 @@ func (o *opening) fail(why error, reason closeReason) {
 func (o *opening) become() {
 	p := o.pool
 	p.single = !o.http2
-	waits := p.negotiating > 0
+	waits := p.negotiating() > 0
 	switch {
 	case !waits && (p.single || len(p.shared) > 0 || p.transient()):
 		o.close(closedLocally)

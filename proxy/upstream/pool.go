@@ -6,16 +6,16 @@ import "github.com/penguintechinc/marchproxy-alb/config"
 type pool struct {
 	host        *Host
 	priority    config.RoutingPriority
-	name        *name         // that its connections were asked for by, nil for the host's own
-	idle        []*Conn       // HTTP/1 connections, the most recently used last
-	shared      []*sharedConn // HTTP/2 connections that take streams
-	opening     []*opening    // connections that may become either
-	waiting     []*Lease      // for a connection, in order
-	peerStreams uint32        // that the host took at a time on the last connection that told, 0 before
-	negotiating int           // of those that wait, for whichever protocol the host chooses
-	connections int           // open or connecting, of this epoch
-	epoch       uint32        // how often connections were let go of: those of before are not kept
-	single      bool          // the last connection whose protocol the host chose is one of HTTP/1
+	name        *name             // that its connections were asked for by, nil for the host's own
+	idle        []*Conn           // HTTP/1 connections, the most recently used last
+	shared      []*sharedConn     // HTTP/2 connections that take streams
+	opening     []*opening        // connections that may become either
+	waiting     []*Lease          // for a connection, in order
+	peerStreams uint32            // that the host took at a time on the last connection that told, 0 before
+	queued      [waitKinds]uint32 // how many of each kind wait
+	connections int               // open or connecting, of this epoch
+	epoch       uint32            // how often connections were let go of: those of before are not kept
+	single      bool              // the last connection whose protocol the host chose is one of HTTP/1
 }
 
 // grant gives l a connection, an open one or a new one, and reports whether it did; the new one may have failed, which
@@ -121,15 +121,47 @@ func (p *pool) takeIdle() *Conn {
 	return nil
 }
 
-// serveWaiting gives a connection to the exchange that waits longest, if there is one to give.
+// waitKind is what those who wait are told apart by: while one cannot be served, neither can others of its kind.
+type waitKind uint8
+
+// waitKinds is how many kinds there are: for each protocol those that any connection will do for, and those that have one to avoid.
+const waitKinds = 2 * (waitKind(Negotiated) + 1)
+
+// kind returns the kind of a lease.
+func (l *Lease) kind() waitKind {
+	kind := 2 * waitKind(l.ask.Protocol)
+	if l.avoid != nil {
+		kind++
+	}
+	return kind
+}
+
+// negotiating returns how many wait for a connection in whichever protocol the host chooses.
+func (p *pool) negotiating() int {
+	kind := 2 * waitKind(Negotiated)
+	return int(p.queued[kind] + p.queued[kind+1])
+}
+
+// serveWaiting gives connections to the exchanges that wait, in order, as long as there are any to give. Of a kind for which there is
+// none only the first is tried, so that a long queue costs no more than a short one.
 func (p *pool) serveWaiting() {
-	for len(p.waiting) > 0 {
-		l := p.waiting[0]
-		if granted, _ := p.grant(l); !granted {
-			return
+	var refused [waitKinds]bool
+	hopeless := 0 // of those that wait, the ones of kinds that were refused
+	for i := 0; hopeless < len(p.waiting) && i < len(p.waiting); {
+		l := p.waiting[i]
+		kind := l.kind()
+		if refused[kind] {
+			i++
+			continue
 		}
-		l.leaveQueue()
-		l.waker.Wake()
+		if granted, _ := p.grant(l); granted {
+			l.leaveQueue()
+			l.waker.Wake()
+			continue
+		}
+		refused[kind] = true
+		hopeless += int(p.queued[kind])
+		i++
 	}
 }
 
