@@ -142,6 +142,18 @@ func (c *Conn) Readable() bool {
 // PeerGone reports whether the peer has closed its side or the connection, as far as the kernel has told.
 func (c *Conn) PeerGone() bool { return c.flags&(flagHangup|flagEOF) != 0 || c.failure != nil }
 
+// Quiet reports whether the peer keeps the connection, and has sent nothing but what the layer keeps for itself, as TLS keeps a
+// session ticket. Where there may be something it reads, and what it finds then is lost: it is for a connection that ends with that.
+func (c *Conn) Quiet() bool {
+	if c.PeerGone() || !c.Readable() {
+		return !c.PeerGone()
+	}
+	buf := c.loop.AcquireBuffer(ReadBufferSize)
+	_, err := c.Read(buf)
+	c.loop.ReleaseBuffer(buf)
+	return errors.Is(err, ErrWouldBlock)
+}
+
 // handleEvents takes note of what epoll reports and wakes who waits.
 func (c *Conn) handleEvents(events uint32) {
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {

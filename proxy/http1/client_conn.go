@@ -84,7 +84,7 @@ func (c *ClientConn) ResponseStarted() bool { return c.start < c.end }
 // keep the connection, and not a byte too many came.
 func (c *ClientConn) Reusable() bool {
 	return c.sent && c.bodyDone && c.keepAlive && c.out != FramingClose && c.start == c.end &&
-		!c.conn.Readable() && !c.conn.PeerGone() && c.conn.WriteErr() == nil
+		c.conn.Quiet() && c.conn.WriteErr() == nil
 }
 
 // EndExchange lets go of the response.

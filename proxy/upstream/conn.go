@@ -65,12 +65,13 @@ func (c *Conn) Expired(*eventloop.Timer) {
 }
 
 // Ready implements eventloop.IdleHandler: an idle connection that has something to say is of no use. The host has closed
-// it, or sends what nobody asked for. That the rest of the last request has gone out is no such news.
+// it, or sends what nobody asked for. That the rest of the last request has gone out is no such news, nor is a session ticket.
 func (c *Conn) Ready(*eventloop.Conn) {
+	quiet := c.raw.Quiet()
 	switch raw := c.raw; {
 	case raw.PeerGone(), raw.WriteErr() != nil:
 		c.close(closedRemotely)
-	case raw.Readable():
+	case !quiet:
 		c.host.cluster.stats.Inc(stats.ClusterUpstreamCxProtocolError)
 		c.close(closedLocally)
 	}

@@ -109,7 +109,7 @@ func (p *pool) reserve(keep *sharedConn) (reserved, overflow bool) {
 func (p *pool) takeIdle() *Conn {
 	for n := len(p.idle); n > 0; n = len(p.idle) {
 		c := p.idle[n-1]
-		if c.Conn().Readable() || c.Conn().PeerGone() {
+		if !c.Conn().Quiet() {
 			c.close(closedRemotely)
 			continue
 		}
