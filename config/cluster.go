@@ -218,6 +218,9 @@ type Cluster struct {
 
 	// AddedViaAPI tells a cluster that came by CDS from one of the bootstrap.
 	AddedViaAPI bool
+	// WithoutTraffic is a cluster of the bootstrap that only a client of the control plane can speak to, as it asks for what the
+	// data plane cannot do: to routes it does not exist.
+	WithoutTraffic bool
 }
 
 // Warms reports whether it must be found out what c's hosts are or how they are before it is good for traffic.

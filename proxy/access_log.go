@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -209,11 +208,12 @@ func (s *Server) keepAccessLogs(c *compiled) {
 // logServer returns where the hosts of a cluster are.
 func (s *Server) logServer(name string) (out accesslog.Server) {
 	c := s.serving()
-	i, found := slices.BinarySearch(c.clusterNames, name)
+	i, found := c.trafficIndex(name)
 	if !found {
 		return out
 	}
 	k := c.clusters[i]
+	out.Outbound = s.Outbound(name)
 	for _, e := range k.assignment.Endpoints() {
 		out.Hosts = append(out.Hosts, accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)})
 	}

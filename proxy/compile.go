@@ -130,7 +130,7 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 		return t, nil
 	}
 	table, err := route.Compile(rc, route.Options{
-		ClusterIndex: c.clusterIndex,
+		ClusterIndex: c.trafficIndex,
 		Weights:      c.snapshot.Overlay.Weights,
 		Runtime:      c.snapshot.Runtime,
 
@@ -156,6 +156,14 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 // clusterIndex returns the index of the cluster of that name.
 func (c *compiled) clusterIndex(name string) (int, bool) {
 	if i, ok := slices.BinarySearch(c.clusterNames, name); ok {
+		return i, true
+	}
+	return -1, false
+}
+
+// trafficIndex is clusterIndex for traffic.
+func (c *compiled) trafficIndex(name string) (int, bool) {
+	if i, ok := c.clusterIndex(name); ok && !c.clusters[i].config.WithoutTraffic {
 		return i, true
 	}
 	return -1, false

@@ -29,7 +29,7 @@ func (s *Server) compileTCP(c, prev *compiled, cfg *config.TCPProxy, undo *clean
 	total := uint64(0)
 	for i := range cfg.Clusters {
 		total += uint64(cfg.Clusters[i].Weight)
-		index, _ := c.clusterIndex(cfg.Clusters[i].Name)
+		index, _ := c.trafficIndex(cfg.Clusters[i].Name)
 		target := tcpTarget{index: index, end: total}
 		if match := cmp.Or(cfg.Clusters[i].Match, cfg.Match); match != nil && index >= 0 {
 			target.match = s.match(c, prev, index, match)

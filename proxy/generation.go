@@ -103,7 +103,7 @@ func (w *worker) installAggregates(c *compiled) {
 	for _, i := range c.aggregates {
 		var members []*upstream.Cluster
 		for _, name := range c.clusters[i].config.Members {
-			if m := w.byName[name]; m != nil && m.Config().Type != config.ClusterAggregate {
+			if m := w.byName[name]; m != nil && m.Config().Type != config.ClusterAggregate && !m.Config().WithoutTraffic {
 				members = append(members, m)
 			}
 		}

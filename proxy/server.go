@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/filter"
 	"github.com/penguintechinc/marchproxy-alb/proxy/health"
@@ -93,6 +94,7 @@ type Server struct {
 	current *compiled
 
 	accessLogs accessLogs
+	outbound   outbound.Clusters // that the process itself connects to
 
 	endWatch context.CancelFunc // of files
 	watching sync.WaitGroup
@@ -185,6 +187,9 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 	prev.showWarming(c)
 	prev.release(c)
 	s.keepAccessLogs(c)
+	if d.Clusters.Any() {
+		s.outbound.Keep(func(name string) bool { return next.Clusters[name] != nil })
+	}
 	if d.Clusters.Any() || d.Warming.Any() {
 		s.resolver.Update(c.resolveTargets())
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 )
 
@@ -59,7 +60,10 @@ func (s *Server) Clusters() []ClusterStatus {
 	var all []ClusterStatus
 	for name, hosts := range found {
 		k := ClusterStatus{Config: configs[name]}
+		beside := s.outbound.Known(name)
 		for _, h := range hosts {
+			counts := upstream.HostStats(beside.Host(h.Address))
+			h.Stats.Add(&counts)
 			k.Hosts = append(k.Hosts, *h)
 		}
 		slices.SortFunc(k.Hosts, func(a, b HostStatus) int { return strings.Compare(a.Address, b.Address) })
@@ -67,6 +71,18 @@ func (s *Server) Clusters() []ClusterStatus {
 	}
 	slices.SortFunc(all, func(a, b ClusterStatus) int { return strings.Compare(a.Config.Name, b.Config.Name) })
 	return all
+}
+
+// Outbound returns what counts for a cluster that the process itself connects to, which it is not told of otherwise; nil while there is
+// no such cluster.
+func (s *Server) Outbound(name string) *outbound.Cluster {
+	c := s.serving()
+	i, found := c.clusterIndex(name)
+	if !found {
+		return nil
+	}
+	scopes := &c.clusters[i].scopes
+	return s.outbound.Of(name, s.stats, outbound.Scopes{Cluster: scopes.cluster, HTTP2: scopes.http2, SSL: scopes.ssl})
 }
 
 func addHost(hosts map[string]*HostStatus, h *upstream.Host) {

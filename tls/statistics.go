@@ -10,9 +10,12 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// Count counts in block, of stats.SSL, how hands were shaken on c, or that they were not for the reason err. network tells
-// that the reason is the network below, and not something that the peer said.
-func Count(block *stats.Block, c Conn, err error, network bool) {
+// Counter is what handshakes are counted in, of stats.SSL: the stats.Block of a worker, or a stats.Scope.
+type Counter interface{ Inc(i int) }
+
+// Count counts in block how hands were shaken on c, or that they were not for the reason err. network tells that the reason is the
+// network below, and not something that the peer said.
+func Count(block Counter, c Conn, err error, network bool) {
 	if err != nil {
 		countFailure(block, err, network)
 		if c.served != nil && c.served.staple == unstapled {
@@ -40,7 +43,7 @@ func Count(block *stats.Block, c Conn, err error, network bool) {
 	countStaple(block, c.served)
 }
 
-func countNamed(block *stats.Block, family, name string) {
+func countNamed(block Counter, family, name string) {
 	if i, ok := stats.SSLNamed(family, name); ok {
 		block.Inc(i)
 	}
@@ -74,7 +77,7 @@ func signatureOf(p *Peer) string {
 	return ""
 }
 
-func countStaple(block *stats.Block, s *served) {
+func countStaple(block Counter, s *served) {
 	if s == nil || s.staple == notAsked {
 		return
 	}
@@ -89,7 +92,7 @@ func countStaple(block *stats.Block, s *served) {
 	}
 }
 
-func countFailure(block *stats.Block, err error, network bool) {
+func countFailure(block Counter, err error, network bool) {
 	switch RefusalOf(err) {
 	case NotShown:
 		block.Inc(stats.SSLFailVerifyNoCert)

@@ -125,8 +125,11 @@ func (u *Upstream) Client(wire net.Conn, names Names, alpn []string) (Conn, erro
 }
 
 // Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name is the
-// host name of the endpoint, empty for none; alpn is as for Client. It blocks, so it is not for traffic.
-func (u *Upstream) Dial(ctx context.Context, network, address, name string, alpn []string) (net.Conn, error) {
+// host name of the endpoint, empty for none; alpn is as for Client. shaken, when not nil, is told how hands were shaken. Dial blocks, so
+// it is not for traffic.
+func (u *Upstream) Dial(
+	ctx context.Context, network, address, name string, alpn []string, shaken func(Conn, error),
+) (net.Conn, error) {
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, address)
 	if err != nil || u == nil {
@@ -135,6 +138,9 @@ func (u *Upstream) Dial(ctx context.Context, network, address, name string, alpn
 	c, err := u.Client(raw, Names{Host: name}, alpn)
 	if err == nil {
 		err = c.HandshakeContext(ctx)
+		if shaken != nil {
+			shaken(c, err)
+		}
 	}
 	if err != nil {
 		_ = raw.Close()

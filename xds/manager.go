@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
@@ -37,6 +38,8 @@ type Options struct {
 	WaitWarm func(ctx context.Context, c *config.Cluster)
 	// UnknownFields is what becomes of resources with fields that the API does not have; the zero value warns.
 	UnknownFields UnknownFields
+	// Outbound returns what counts for the cluster of a control plane, nil while there is none; nil counts nothing.
+	Outbound func(cluster string) *outbound.Cluster
 	// DialOptions are those of the connection to the control plane, after the Manager's own.
 	DialOptions []grpc.DialOption
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/inotify"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/file"
@@ -62,9 +63,10 @@ type source struct {
 // sources are the sources in use. The aggregated stream is one from the beginning, others come and go with what is asked of
 // them. Manager.mu guards it.
 type sources struct {
-	m    *Manager
-	dial []grpc.DialOption
-	boot *bootstrap.Bootstrap // that the process was started with
+	m        *Manager
+	dial     []grpc.DialOption
+	outbound func(cluster string) *outbound.Cluster
+	boot     *bootstrap.Bootstrap // that the process was started with
 
 	open map[sourceKey]*source
 	// promised are those that resources ask for which were accepted since keep was called.
@@ -77,7 +79,13 @@ type sources struct {
 
 // newSources opens the aggregated stream if there is one.
 func newSources(m *Manager, o *Options) (*sources, error) {
-	s := &sources{m: m, dial: o.DialOptions, boot: o.Bootstrap, open: make(map[sourceKey]*source), promised: make(map[sourceKey]bool)}
+	s := &sources{
+		m: m, dial: o.DialOptions, outbound: o.Outbound, boot: o.Bootstrap,
+		open: make(map[sourceKey]*source), promised: make(map[sourceKey]bool),
+	}
+	if s.outbound == nil {
+		s.outbound = func(string) *outbound.Cluster { return nil }
+	}
 	if o.Bootstrap.ADS == nil {
 		return s, nil
 	}

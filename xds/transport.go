@@ -11,6 +11,9 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
+	"github.com/penguintechinc/marchproxy-alb/outbound/grpcstats"
+	"github.com/penguintechinc/marchproxy-alb/tls"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/credentials"
@@ -62,7 +65,7 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 		},
 		BackoffBase: x.BackoffBase,
 		BackoffMax:  x.BackoffMax,
-		DialOptions: s.dial,
+		DialOptions: append(grpcstats.DialOptions(s.counts(x)), s.dial...),
 	}
 	if x.Credential != nil {
 		server.Sign = credentials.Header(x.Credential)
@@ -77,6 +80,11 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 	return server, nil
 }
 
+// counts returns how to find what counts for a server.
+func (s *sources) counts(x *bootstrap.Server) func() *outbound.Cluster {
+	return func() *outbound.Cluster { return s.outbound(x.Cluster) }
+}
+
 // secured returns the TLS of the connections to a server.
 func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
 	names := make(map[string]string, len(x.Hostnames))
@@ -85,7 +93,10 @@ func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
 			names[target(a)] = name
 		}
 	}
-	c, err := credentials.New(x.TLS, s.boot.SecretsByKey(), names, s.m.log.With(zap.String("cluster", x.Cluster)))
+	c, err := credentials.New(x.TLS, credentials.Options{
+		Static: s.boot.SecretsByKey(), Names: names, Logger: s.m.log.With(zap.String("cluster", x.Cluster)),
+		Shaken: func(c tls.Conn, err error) { s.outbound(x.Cluster).CountHandshake(c, err) },
+	})
 	if err != nil {
 		return nil, fmt.Errorf("cluster %q: transport_socket: %w", x.Cluster, err)
 	}
@@ -95,16 +106,14 @@ func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
 // polls makes the transport of a control plane that is polled.
 func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
 	server := &x.Servers[0]
-	var dial func(context.Context, string) (net.Conn, error) // nil for plaintext
+	var secured *credentials.Context // nil for plaintext
 	if server.TLS != nil {
-		secured, err := s.secured(server)
-		if err != nil {
+		var err error
+		if secured, err = s.secured(server); err != nil {
 			return nil, err
 		}
-		dial = func(ctx context.Context, target string) (net.Conn, error) {
-			return secured.Dial(ctx, target, server.HTTP2)
-		}
 	}
+	counts := s.counts(server)
 	opened, err := rest.New(rest.Options{
 		Targets:         targets(server),
 		Host:            server.Cluster,
@@ -114,7 +123,10 @@ func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config
 		RequestTimeout:  x.Polls.RequestTimeout,
 		MaxReceiveBytes: server.MaxReceiveBytes,
 		HTTP2:           server.HTTP2,
-		Dial:            dial,
+		Begin:           func() *outbound.Request { return counts().Begin() },
+		Dial: func(ctx context.Context, target string) (net.Conn, error) {
+			return counts().Dial(ctx, target, func(ctx context.Context) (net.Conn, error) { return secured.Dial(ctx, target, server.HTTP2) })
+		},
 
 		RejectUnknownFields: s.m.unknown.policy == RejectUnknownFields,
 		OnUnknownFields:     func(fields []string) { s.m.unknown.note(server.Cluster, fields) },

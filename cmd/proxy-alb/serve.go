@@ -137,6 +137,7 @@ func (p *process) prepare() error {
 		Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds"), Runtime: p.runtime.SetRTDS,
 		CheckSecret:   func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
 		WaitWarm:      p.server.WaitWarm,
+		Outbound:      p.server.Outbound,
 		UnknownFields: p.settings.flags.unknownDynamicFields(),
 	})
 	if err != nil {

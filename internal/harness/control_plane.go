@@ -183,6 +183,7 @@ func (s *Setup) StartBootstrap(t testing.TB, yaml string) *Proxy {
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	o := xds.Options{
 		Bootstrap: b, Store: p.Server.Store(), Logger: log, WaitWarm: p.Server.WaitWarm,
+		Outbound:    p.Server.Outbound,
 		CheckSecret: func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
 	}
 	if s.NoWarmup {

@@ -71,8 +71,9 @@ var confined = []struct {
 		"configuration is plain Go below the decoders; gRPC health checks have a message each way; the load lab calls ModuleService"},
 	{"github.com/envoyproxy/go-control-plane/...", []string{"proxy/accesslog/als", "xds", "admin", "cmd", "internal"},
 		"Envoy's messages end at the decoders; log servers are told in them"},
-	{"google.golang.org/grpc/...", []string{"proxy/accesslog/als", "xds", "moduleservice", "proxy/health", "cmd", "internal"},
-		"the data plane calls nobody: what it needs is in its generation; health checks and log servers, beside traffic, use its messages"},
+	{"google.golang.org/grpc/...", []string{"proxy/accesslog/als", "outbound/grpcstats", "xds", "moduleservice", "proxy/health", "cmd", "internal"},
+		"the data plane calls nobody: what it needs is in its generation; health checks and log servers, beside traffic, use its messages, " +
+			"and what its clients do is counted"},
 	{"github.com/valyala/fasthttp/...", []string{"admin", "proxy/health", "bench", "cmd", "internal"},
 		"traffic goes through the codec of proxy/http1 only; health checks are beside traffic"},
 	{"golang.org/x/time/...", []string{"ratelimit", "xds/ads"},

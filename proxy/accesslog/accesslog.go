@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
@@ -65,7 +66,8 @@ func (e *Entry) OfRequest() bool { return e.LocalReply || e.Type == config.LogDo
 
 // Server is where a log server is.
 type Server struct {
-	Hosts []Host // none while they are not known, or when there is no such cluster
+	Hosts    []Host            // none while they are not known, or when there is no such cluster
+	Outbound *outbound.Cluster // counts what becomes of connections, nil for nothing
 }
 
 // Host is one of the places of a log server.

@@ -51,7 +51,7 @@ func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
 			return a.result
 		}
 	}
-	raw, err := k.tls.Dial(ctx, k.address.Network(), k.address.String(), k.hostname, k.alpn)
+	raw, err := k.tls.Dial(ctx, k.address.Network(), k.address.String(), k.hostname, k.alpn, nil)
 	if err != nil {
 		return broken(err, true).result
 	}

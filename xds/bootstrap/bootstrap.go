@@ -33,8 +33,7 @@ type Bootstrap struct {
 	ProfilePath string
 	AllowPaths  []config.StringMatcher
 
-	// Listeners and Clusters are the static resources. The cluster of the control plane is among Clusters only when it
-	// speaks HTTP/1 too: HTTP/2 clusters are for the gRPC client alone.
+	// Listeners and Clusters are the static resources. The clusters of control planes are among Clusters.
 	Listeners []*config.Listener
 	Clusters  []*config.Cluster
 	// LocalCluster is the name of the one of Clusters that this proxy is one of, empty where that is not said.

@@ -90,7 +90,7 @@ func TestParseFull(t *testing.T) {
 	equal(t, b.Node.GetId()+" "+b.Node.GetCluster(), "n1 c1")
 	equal(t, b.Node == b.Proto.GetNode(), true)
 	equal(t, len(b.Listeners) == 1 && b.Listeners[0].Name == "0.0.0.0_8080", true)
-	equal(t, len(b.Clusters) == 1 && b.Clusters[0].Name == "web", true)
+	equal(t, len(b.Clusters) == 2 && b.Clusters[0].Name == "xds" && b.Clusters[1].Name == "web", true)
 	equal(t, b.Warnings, []string{
 		"watchdog: has no effect: there is no watchdog",
 		`overload_manager.resource_monitors[0]: "heap" has no effect: of the overload manager there is the limit on connections only, memory is bounded otherwise`,

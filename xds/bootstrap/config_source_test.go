@@ -240,6 +240,7 @@ func TestCredential(t *testing.T) {
 			continue
 		}
 		equal(t, b.ADS.Servers[0].Credential, test.want)
+		equal(t, b.Clusters[0].WithoutTraffic, true) // it would have no credential
 		equal(t, b.ADS.Servers[0].KeepaliveInterval, 30*time.Second)
 	}
 }

@@ -197,7 +197,8 @@ func (d *decoder) listeners(list []*listenerv3.Listener) {
 	}
 }
 
-// clusters decodes the static clusters that traffic can go to.
+// clusters decodes the static clusters. One of the control plane may ask for what the data plane cannot do, but the client of the control
+// plane can: traffic cannot go there.
 func (d *decoder) clusters(written *bootstrapv3.Bootstrap) {
 	index := make(map[string]int)
 	controlPlanes := controlPlaneClusters(written)
@@ -208,10 +209,13 @@ func (d *decoder) clusters(written *bootstrapv3.Bootstrap) {
 			continue
 		}
 		index[c.GetName()] = i
-		if controlPlanes[c.GetName()] && speaksHTTP2(c) {
-			continue
-		}
 		decoded, err := resource.Cluster(c)
+		if err != nil && controlPlanes[c.GetName()] && speaksHTTP2(c) {
+			d.warnf(path, "cluster %q takes no traffic: %v", c.GetName(), err)
+			if decoded, err = resource.Cluster(clientCluster(c)); err == nil {
+				decoded.WithoutTraffic = true
+			}
+		}
 		if err != nil {
 			d.failed(path, err)
 			continue

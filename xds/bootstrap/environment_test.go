@@ -48,7 +48,8 @@ func TestFromEnvironment(t *testing.T) {
 			}}})
 			equal(t, b.LDS, &config.Discovery{FetchTimeout: 15 * time.Second})
 			equal(t, b.CDS, b.LDS)
-			equal(t, len(b.Clusters)+len(b.Listeners)+len(b.Warnings), 0)
+			equal(t, len(b.Listeners)+len(b.Warnings), 0)
+			equal(t, len(b.Clusters) == 1 && b.Clusters[0].Name == "xds_cluster", true)
 			equal(t, b.Check(), nil)
 		})
 	}
@@ -82,7 +83,7 @@ func TestComplete(t *testing.T) {
 	equal(t, b.ADS.Servers[0].Cluster, "xds_cluster_2")
 	equal(t, b.ADS.Servers[0].Targets, []config.Address{{IP: "1.1.1.1", Port: 5}})
 	equal(t, b.Admin.Port, uint32(9901))
-	equal(t, len(b.Clusters), 1)
+	equal(t, len(b.Clusters), 2)
 }
 
 func TestContradictions(t *testing.T) {

@@ -21,10 +21,10 @@ import (
 
 const clientOwned = "has no effect on the connection to the control plane"
 
-// clientFields are the fields of the control plane's cluster that its client goes by. The others that may be set are about
+// ownFields are the fields of the control plane's cluster that its client goes by. The others that may be set are about
 // traffic.
-var clientFields = []protoreflect.Name{
-	"name", "type", "cluster_type", "connect_timeout", "load_assignment", "transport_socket", "dns_refresh_rate",
+var ownFields = []protoreflect.Name{
+	"name", "alt_stat_name", "type", "cluster_type", "connect_timeout", "load_assignment", "transport_socket", "dns_refresh_rate",
 	"respect_dns_ttl", "dns_lookup_family", "http2_protocol_options", "typed_extension_protocol_options",
 }
 
@@ -61,18 +61,15 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 		return
 	}
 	path := fmt.Sprintf("static_resources.clusters[%d]", i)
-	reduced := d.clientCluster(path, clusters[i])
+	d.clientFields(path, clusters[i])
+	reduced := clientCluster(clusters[i])
 	if reduced.GetLoadAssignment() == nil {
 		d.errorf(path, "cluster %q of the control plane must be of type STATIC or STRICT_DNS and have a load_assignment", x.Cluster)
 		return
 	}
 	cluster, err := resource.Cluster(reduced)
 	if err != nil {
-		if !speaksHTTP2(clusters[i]) { // or else it is reported with the clusters for traffic
-			return
-		}
-		d.failed(path, err)
-		return
+		return // it is reported with the static clusters
 	}
 	x.ConnectTimeout = cluster.ConnectTimeout
 	x.TLS = d.serverTLS(path, cluster.TLS)
@@ -114,29 +111,35 @@ func (d *decoder) serverTLS(path string, asked *config.UpstreamTLS) *config.Upst
 	return asked
 }
 
-// clientCluster returns the part of a cluster that matters to the gRPC client, and warns of the rest when the cluster is
-// for that client only. The client asks DNS anew for each connection, so LOGICAL_DNS is the same as STRICT_DNS to it.
-func (d *decoder) clientCluster(path string, c *clusterv3.Cluster) *clusterv3.Cluster {
+// clientCluster returns the part of a cluster that matters to the gRPC client. It asks DNS anew for each connection, so LOGICAL_DNS is
+// the same as STRICT_DNS to it.
+func clientCluster(c *clusterv3.Cluster) *clusterv3.Cluster {
 	out := &clusterv3.Cluster{
-		Name: c.GetName(), ClusterDiscoveryType: c.GetClusterDiscoveryType(), ConnectTimeout: c.GetConnectTimeout(),
-		LoadAssignment: c.GetLoadAssignment(), TransportSocket: c.GetTransportSocket(), DnsLookupFamily: c.GetDnsLookupFamily(),
+		Name: c.GetName(), AltStatName: c.GetAltStatName(), ClusterDiscoveryType: c.GetClusterDiscoveryType(),
+		ConnectTimeout: c.GetConnectTimeout(), LoadAssignment: c.GetLoadAssignment(), TransportSocket: c.GetTransportSocket(),
+		DnsLookupFamily: c.GetDnsLookupFamily(), Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
 	}
 	if c.GetType() == clusterv3.Cluster_LOGICAL_DNS {
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 	}
-	if speaksHTTP2(c) {
-		known := make(map[protoreflect.Name]string)
-		fields := c.ProtoReflect().Descriptor().Fields()
-		for i := range fields.Len() {
-			known[fields.Get(i).Name()] = clientOwned
-		}
-		delete(known, "transport_socket_matches") // the endpoints would be spoken to in another way than is asked for
-		for _, name := range clientFields {
-			known[name] = handled
-		}
-		d.fields(path, c, known)
-	}
 	return out
+}
+
+// clientFields warns of the fields of a cluster that do not matter to the gRPC client.
+func (d *decoder) clientFields(path string, c *clusterv3.Cluster) {
+	if !speaksHTTP2(c) {
+		return
+	}
+	known := make(map[protoreflect.Name]string)
+	fields := c.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		known[fields.Get(i).Name()] = clientOwned
+	}
+	delete(known, "transport_socket_matches") // the endpoints would be spoken to in another way than is asked for
+	for _, name := range ownFields {
+		known[name] = handled
+	}
+	d.fields(path, c, known)
 }
 
 // targets returns the addresses of an assignment by priority, and the host names that endpoints have of their own.

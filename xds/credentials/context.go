@@ -22,24 +22,32 @@ import (
 
 // Context makes the TLS of connections to one control plane. Its methods may be called from any goroutine.
 type Context struct {
-	asked  *config.UpstreamTLS
-	static tls.Secrets
-	names  map[string]string
-	log    *zap.Logger
+	asked *config.UpstreamTLS
+	Options
 
 	mu      sync.Mutex    // guards all below
 	last    *tls.Upstream // that could be made, nil for none
 	refused string        // why none could be made, as it was logged last
 }
 
-// New returns a Context of what the cluster asks for. static are the secrets that need not be read from files, and names the host
-// names of targets that do not begin with theirs; all are read-only from here on. Without secrets in files, everything must be there
-// already; those may come later, and connections fail until then.
-func New(asked *config.UpstreamTLS, static tls.Secrets, names map[string]string, log *zap.Logger) (*Context, error) {
-	c := &Context{asked: asked, static: static, names: names, log: log}
+// Options are what a Context needs beside what the cluster asks for. All are read-only from here on.
+type Options struct {
+	// Static are the secrets that need not be read from files.
+	Static tls.Secrets
+	// Names are the host names of targets that do not begin with theirs.
+	Names  map[string]string
+	Logger *zap.Logger
+	// Shaken, when not nil, is told how hands were shaken on a connection, or why they were not.
+	Shaken func(tls.Conn, error)
+}
+
+// New returns a Context of what the cluster asks for. Without secrets in files, everything must be there already; those may come later,
+// and connections fail until then.
+func New(asked *config.UpstreamTLS, o Options) (*Context, error) {
+	c := &Context{asked: asked, Options: o}
 	inFiles := false
 	for _, ref := range asked.Secrets() {
-		if static[ref.Key()] != nil {
+		if o.Static[ref.Key()] != nil {
 			continue
 		}
 		if ref.SDS.Source.Path == "" {
@@ -64,7 +72,7 @@ func (c *Context) current() (*tls.Upstream, error) {
 	}
 	if reason := err.Error(); reason != c.refused {
 		c.refused = reason
-		c.log.Warn("TLS to the control plane cannot be set up from its files", zap.Bool("earlier_files_are_used", c.last != nil), zap.Error(err))
+		c.Logger.Warn("TLS to the control plane cannot be set up from its files", zap.Bool("earlier_files_are_used", c.last != nil), zap.Error(err))
 	}
 	if c.last != nil {
 		return c.last, nil
@@ -76,7 +84,7 @@ func (c *Context) current() (*tls.Upstream, error) {
 func (c *Context) make() (*tls.Upstream, error) {
 	secrets := make(tls.Secrets)
 	for _, ref := range c.asked.Secrets() {
-		secret := c.static[ref.Key()]
+		secret := c.Static[ref.Key()]
 		if secret == nil {
 			var err error
 			if secret, err = load(ref); err != nil {
@@ -119,11 +127,15 @@ func (c *Context) handshake(ctx context.Context, wire net.Conn, target string, a
 	if err != nil {
 		return nil, err
 	}
-	conn, err := made.Client(wire, tls.Names{Host: cmp.Or(c.names[target], hostName(target))}, alpn)
+	conn, err := made.Client(wire, tls.Names{Host: cmp.Or(c.Names[target], hostName(target))}, alpn)
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.HandshakeContext(ctx); err != nil {
+	err = conn.HandshakeContext(ctx)
+	if c.Shaken != nil {
+		c.Shaken(conn, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
 	if got := conn.Peer().Protocol; got != "" && got != alpn[0] {
@@ -150,12 +162,12 @@ const (
 	http2 = "h2"
 )
 
-// Dial connects to a target, "host:port", for HTTP/2 or else HTTP/1.1.
+// Dial connects to a target, "host:port", for HTTP/2 or else HTTP/1.1; without TLS for a nil Context.
 func (c *Context) Dial(ctx context.Context, target string, overHTTP2 bool) (net.Conn, error) {
 	var dialer net.Dialer
 	wire, err := dialer.DialContext(ctx, "tcp", target)
-	if err != nil {
-		return nil, err
+	if err != nil || c == nil {
+		return wire, err
 	}
 	protocol := http1
 	if overHTTP2 {

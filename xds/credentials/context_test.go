@@ -86,7 +86,7 @@ func converse(t *testing.T, a *authority, asked *config.UpstreamTLS, script func
 			return nil
 		}
 		c.server = adstest.New(t, grpc.Creds(grpccredentials.NewTLS(serverTLS)))
-		secured, err := credentials.New(asked, nil, nil, zap.NewNop())
+		secured, err := credentials.New(asked, credentials.Options{Logger: zap.NewNop()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func TestHostNames(t *testing.T) {
 	asked := files(dir)
 	asked.SNI, asked.AutoHostSNI = "", true
 	for name, good := range map[string]bool{"control-plane.test": true, "other.test": false} {
-		secured, err := credentials.New(asked, nil, map[string]string{target: name}, zap.NewNop())
+		secured, err := credentials.New(asked, credentials.Options{Names: map[string]string{target: name}, Logger: zap.NewNop()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +262,7 @@ func TestAnotherProtocol(t *testing.T) {
 	})
 	asked := files(dir)
 	asked.ALPN = []string{"h2", "http/1.1"}
-	secured, err := credentials.New(asked, nil, nil, zap.NewNop())
+	secured, err := credentials.New(asked, credentials.Options{Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,12 +274,12 @@ func TestAnotherProtocol(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := credentials.New(files(dir), nil, nil, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "tls.crt") {
+	if _, err := credentials.New(files(dir), credentials.Options{Logger: zap.NewNop()}); err == nil || !strings.Contains(err.Error(), "tls.crt") {
 		t.Errorf("error %v, want one that names the file that is missing", err)
 	}
 	streamed := secrets(t, dir)
 	streamed.ValidationSecret.SDS.Source = config.ConfigSource{}
-	if _, err := credentials.New(streamed, nil, nil, zap.NewNop()); err == nil || !strings.Contains(err.Error(), `secret "xds_trusted_ca"`) {
+	if _, err := credentials.New(streamed, credentials.Options{Logger: zap.NewNop()}); err == nil || !strings.Contains(err.Error(), `secret "xds_trusted_ca"`) {
 		t.Errorf("error %v, want one that names the secret", err)
 	}
 }
@@ -312,7 +312,7 @@ func TestPolls(t *testing.T) {
 				_ = server.Close()
 				<-served
 			})
-			secured, err := credentials.New(files(dir), nil, nil, zap.NewNop())
+			secured, err := credentials.New(files(dir), credentials.Options{Logger: zap.NewNop()})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,15 +3,18 @@ package rest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/xds/protofile"
 )
 
@@ -37,10 +40,42 @@ func (s *Source) fetch(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	// Not by way of a Client, which would follow redirections.
+	counts := s.opts.Begin()
+	request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		outbound.Established(info.Conn.LocalAddr(), s.opts.HTTP2)
+		counts.Sent(info.Conn.LocalAddr())
+	}}))
 	response, err := s.transport.RoundTrip(request)
 	if err != nil {
+		counts.End(lost(ctx))
 		return nil, reason(ctx, err)
 	}
+	counts.Answered(response.StatusCode)
+	body, err := s.body(ctx, response)
+	switch {
+	case err == nil || response.StatusCode < http.StatusInternalServerError && ctx.Err() == nil:
+		counts.End(outbound.Success)
+	case ctx.Err() != nil:
+		counts.End(lost(ctx))
+	default:
+		counts.End(outbound.Failure)
+	}
+	return body, err
+}
+
+// lost is the outcome of a request that got no response while ctx bounded it.
+func lost(ctx context.Context) outbound.Outcome {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return outbound.TimedOut
+	case ctx.Err() != nil:
+		return outbound.Cancelled
+	}
+	return outbound.Unfinished
+}
+
+// body returns that of an answer, nil for one that says that nothing has changed.
+func (s *Source) body(ctx context.Context, response *http.Response) ([]byte, error) {
 	defer response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusOK:

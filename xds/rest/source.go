@@ -13,6 +13,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"go.uber.org/zap"
 
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 )
 
@@ -52,6 +53,8 @@ type Options struct {
 	// Dial connects to a target; nil means TCP in plaintext. A connection over TLS speaks as HTTP2 says, so that must have been
 	// agreed on.
 	Dial func(ctx context.Context, target string) (net.Conn, error)
+	// Begin, when not nil, counts a poll.
+	Begin func() *outbound.Request
 	// Jitter returns a random number in [0,n); nil means math/rand/v2's.
 	Jitter func(n int64) int64
 	// OnFailure, when not nil, is told of every poll that gave no response. It is called by the goroutine of Run.
@@ -108,6 +111,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxReceiveBytes == 0 {
 		o.MaxReceiveBytes = ads.DefaultMaxReceiveBytes
+	}
+	if o.Begin == nil {
+		o.Begin = func() *outbound.Request { return nil }
 	}
 	if o.Jitter == nil {
 		o.Jitter = rand.Int64N

@@ -22,6 +22,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/penguintechinc/marchproxy-alb/outbound"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/rest"
 )
@@ -333,6 +335,44 @@ func TestUnknownFields(t *testing.T) {
 				t.Errorf("reject %v: told of %q", reject, all)
 			}
 		})
+	}
+}
+
+// TestCounts counts polls and their connections for the cluster of the control plane.
+func TestCounts(t *testing.T) {
+	store := stats.NewStore(stats.Options{})
+	k := outbound.New(outbound.Scopes{Cluster: store.Scope("c.", stats.Cluster)})
+	change := func(_ *talk, o *rest.Options) {
+		dial := o.Dial
+		o.Begin, o.RequestTimeout = k.Begin, 3*time.Second
+		o.Dial = func(ctx context.Context, target string) (net.Conn, error) {
+			return k.Dial(ctx, target, func(ctx context.Context) (net.Conn, error) { return dial(ctx, target) })
+		}
+	}
+	converse(t, change, func(c *talk) {
+		c.down.Store(true)
+		c.Subscribe(clusterURL, nil)
+		synctest.Wait()
+		c.down.Store(false)
+		c.next("after no connection", "").send("v1")
+		c.next("on the same", "v1").status(http.StatusServiceUnavailable, "later")
+		c.next("on a new one", "v1")
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+	})
+	want := outbound.HostStats{CxTotal: 3, CxConnectFail: 1, RqTotal: 3, RqSuccess: 1, RqError: 2, RqTimeout: 1}
+	if got := k.Host("one:80"); got != want {
+		t.Errorf("host %+v, want %+v", got, want)
+	}
+	counted := store.Snapshot(t.Context())
+	for name, want := range map[string]uint64{
+		"upstream_cx_total": 3, "upstream_cx_http1_total": 2, "upstream_cx_active": 0, "upstream_cx_connect_fail": 1, "upstream_cx_destroy": 3,
+		"upstream_rq_total": 3, "upstream_rq_active": 0, "upstream_rq_pending_active": 0, "upstream_rq_pending_failure_eject": 1,
+		"upstream_rq_200": 1, "upstream_rq_503": 2, "upstream_rq_504": 1, "upstream_rq_timeout": 1,
+	} {
+		if got, _ := counted.Value("c." + name); got != want {
+			t.Errorf("%s is %d, want %d", name, got, want)
+		}
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
+	"github.com/penguintechinc/marchproxy-alb/outbound/grpcstats"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
@@ -179,11 +181,14 @@ func dial(server accesslog.Server) (*grpc.ClientConn, error) {
 		return nil, errNoAddress
 	}
 	host := server.Hosts[rand.IntN(len(server.Hosts))]
-	return grpc.NewClient("passthrough:///"+host.Address.String(),
+	counts := grpcstats.RequestOptions(func() *outbound.Cluster { return server.Outbound })
+	return grpc.NewClient("passthrough:///"+host.Address.String(), append(counts,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			return host.TLS.Dial(ctx, host.Address.Network(), host.Address.String(), "", []string{"h2"})
-		}))
+			return server.Outbound.Dial(ctx, host.Address.String(), func(ctx context.Context) (net.Conn, error) {
+				return host.TLS.Dial(ctx, host.Address.Network(), host.Address.String(), "", []string{"h2"}, server.Outbound.CountHandshake)
+			})
+		}))...)
 }
 
 // batch returns first and what follows it within the flush interval, as far as it fits. last tells that nothing is to follow.

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -82,18 +83,22 @@ func (s *logServer) next(t *testing.T) *accesslogv3.StreamAccessLogsMessage {
 // client is a Client with what it counts.
 type client struct {
 	*Client
+	cluster          *outbound.Cluster
+	store            *stats.Store
 	written, dropped stats.AtomicCounter
 }
 
 func newClient(t *testing.T, change func(*config.GRPCAccessLog), addresses ...config.Address) *client {
 	t.Helper()
-	c := &client{}
+	c := &client{store: stats.NewStore(stats.Options{})}
+	c.cluster = outbound.New(outbound.Scopes{Cluster: c.store.Scope("cluster.als.", stats.Cluster)})
 	cfg := &config.GRPCAccessLog{LogName: "log", Cluster: "als", FlushInterval: time.Millisecond, BufferBytes: config.DefaultLogBufferBytes}
 	if change != nil {
 		change(cfg)
 	}
 	c.Client = New(cfg, Options{
 		Node: &corev3.Node{Id: "n"}, Server: func() (out accesslog.Server) {
+			out.Outbound = c.cluster
 			for _, address := range addresses {
 				out.Hosts = append(out.Hosts, accesslog.Host{Address: address})
 			}
@@ -146,6 +151,13 @@ func TestStream(t *testing.T) {
 	c.Close()
 	if w, d := c.written.Value(), c.dropped.Value(); w != count || d != 0 {
 		t.Errorf("%d are written and %d dropped", w, d)
+	}
+	want := outbound.HostStats{CxTotal: 1, RqTotal: 1, RqError: 1} // the server has no answer to the whole
+	if got := c.cluster.Host(address.String()); got != want {
+		t.Errorf("host %+v, want %+v", got, want)
+	}
+	if n, _ := c.store.Snapshot(t.Context()).Value("cluster.als.upstream_cx_http2_total"); n != 1 {
+		t.Errorf("%d connections of HTTP/2, want 1", n)
 	}
 }
 
