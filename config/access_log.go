@@ -19,8 +19,10 @@ type AccessLog struct {
 // GRPCAccessLog is envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig: a log server that is told of every request.
 type GRPCAccessLog struct {
 	LogName string
-	// Cluster is the cluster of the log server.
-	Cluster string
+	// Cluster is the cluster of the log server, and Authority what it is asked as, empty for the cluster's name.
+	Cluster, Authority string
+	// Metadata is sent when a stream begins (initial_metadata).
+	Metadata []Metadata
 	// Entries are sent when they have waited for FlushInterval or come to BufferBytes, whichever is first.
 	FlushInterval time.Duration
 	BufferBytes   uint32
@@ -29,6 +31,9 @@ type GRPCAccessLog struct {
 	// Tags are sent with every entry.
 	Tags []LogTag
 }
+
+// Metadata is an entry of gRPC metadata. The key is in lower case; the value of one that ends in -bin is any bytes.
+type Metadata struct{ Key, Value string }
 
 // LogTag is envoy.type.tracing.v3.CustomTag.
 type LogTag struct {

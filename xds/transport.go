@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -55,7 +56,7 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 	server := ads.Server{
 		Targets:         targets(x),
 		Metadata:        sent,
-		Authority:       x.Authority,
+		Authority:       cmp.Or(x.Authority, x.Cluster),
 		ConnectTimeout:  x.ConnectTimeout,
 		MaxReceiveBytes: x.MaxReceiveBytes,
 		Keepalive: keepalive.ClientParameters{

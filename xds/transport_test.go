@@ -52,7 +52,7 @@ func TestHowAControlPlaneIsReached(t *testing.T) {
 		second := first
 		second.TLS = &config.UpstreamTLS{}
 		second.Authority = "cp.test"
-		second.InitialMetadata = []bootstrap.Metadata{{Key: "k", Value: "v"}}
+		second.InitialMetadata = []config.Metadata{{Key: "k", Value: "v"}}
 		second.Credential = &bootstrap.Credential{Header: "authorization", Prefix: "Bearer ", Value: config.DataSource{Inline: []byte("token")}}
 		p.boot.ADS.Servers = []bootstrap.Server{first, second}
 		p.store = config.NewStore(func(_, _ *config.Snapshot, _ *config.Delta) error { return nil })

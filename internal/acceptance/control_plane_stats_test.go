@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -86,6 +87,9 @@ func newSilentControlPlane(t *testing.T, options ...grpc.ServerOption) *silentCo
 	c.server = grpc.NewServer(append(options, grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		if err := stream.RecvMsg(&emptypb.Empty{}); err != nil {
 			return err
+		}
+		if md, _ := metadata.FromIncomingContext(stream.Context()); !slices.Equal(md.Get(":authority"), []string{"ads"}) {
+			return fmt.Errorf("asked as %q, want the name of the cluster", md.Get(":authority"))
 		}
 		if err := stream.SendHeader(metadata.MD{}); err != nil {
 			return err

@@ -76,7 +76,7 @@ func TestParseFull(t *testing.T) {
 	wantADS := &ControlPlane{
 		Servers: []Server{{
 			Cluster: "xds", Targets: []config.Address{{IP: "api-server", Port: 18000}, {IP: "10.0.0.9", Port: 1}},
-			Authority: "a.example", InitialMetadata: []Metadata{{"k", "v"}}, ConnectTimeout: 3 * time.Second,
+			Authority: "a.example", InitialMetadata: []config.Metadata{{Key: "k", Value: "v"}}, ConnectTimeout: 3 * time.Second,
 			KeepaliveInterval: 30 * time.Second, KeepaliveTimeout: 5 * time.Second, MaxReceiveBytes: 1000, HTTP2: true,
 		}},
 		SetNodeOnFirstMessageOnly: true,

@@ -35,7 +35,7 @@ func TestControlPlaneOfASource(t *testing.T) {
 	detailed := one
 	detailed.Authority, detailed.MaxReceiveBytes = "a", 7
 	detailed.BackoffBase, detailed.BackoffMax = 10*time.Millisecond, 100*time.Millisecond
-	detailed.InitialMetadata = []Metadata{{"k", "100%"}, {"raw", "%x"}, {"k-bin", "\x00\xff"}}
+	detailed.InitialMetadata = []config.Metadata{{Key: "k", Value: "100%"}, {Key: "raw", Value: "%x"}, {Key: "k-bin", Value: "\x00\xff"}}
 	bounded := two
 	bounded.BackoffBase, bounded.BackoffMax = time.Second, time.Minute
 	for source, want := range map[string]ControlPlane{
@@ -93,11 +93,11 @@ func TestSourceRefused(t *testing.T) {
 		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}, {envoy_grpc: {cluster_name: nowhere}}]}": api + "grpc_services[1].envoy_grpc.cluster_name: envoy.config." +
 			"core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'nowhere' does not exist, was added via api, or is an EDS cluster; static_resources.clusters has one, two",
 		service("retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}", ""): api + "grpc_services[0].envoy_grpc.retry_policy.retry_back_off.max_interval: 1s must be greater than or equal to the base_interval 2s",
-		service("", "{key: k, value: '%ENVIRONMENT(X)%'}"):                                   api + `grpc_services[0].initial_metadata[0].value: "%ENVIRONMENT(X)%" has a command operator, which is not supported here; write %% for a percent sign`,
-		service("", "{key: ':path', value: x}"):                                              api + `grpc_services[0].initial_metadata[0].key: ":path" must be a name of letters, digits, '_', '-' and '.', and not begin with grpc-, which are gRPC's own`,
-		service("", "{key: grpc-timeout, value: x}"):                                         api + `grpc_services[0].initial_metadata[0].key: "grpc-timeout" must be a name of letters, digits, '_', '-' and '.', and not begin with grpc-, which are gRPC's own`,
-		service("", "{key: k-bin, value: '?'}"):                                              api + `grpc_services[0].initial_metadata[0]: the value of "k-bin" must be base64, as the name ends in -bin: illegal base64 data at input byte 0`,
-		service("", "{key: k, raw_value: /w==}"):                                             api + `grpc_services[0].initial_metadata[0]: the value of "k" must be of printable ASCII; other values need a name that ends in -bin`,
+		service("", "{key: k, value: '%ENVIRONMENT(X)%'}"):                                   api + `grpc_services[0]: initial_metadata[0].value: "%ENVIRONMENT(X)%" has a command operator, which is not supported here; write %% for a percent sign`,
+		service("", "{key: ':path', value: x}"):                                              api + `grpc_services[0]: initial_metadata[0].key: ":path" must be a name of letters, digits, '_', '-' and '.', and not begin with grpc-, which are gRPC's own`,
+		service("", "{key: grpc-timeout, value: x}"):                                         api + `grpc_services[0]: initial_metadata[0].key: "grpc-timeout" must be a name of letters, digits, '_', '-' and '.', and not begin with grpc-, which are gRPC's own`,
+		service("", "{key: k-bin, value: '?'}"):                                              api + `grpc_services[0]: initial_metadata[0]: the value of "k-bin" must be base64, as the name ends in -bin: illegal base64 data at input byte 0`,
+		service("", "{key: k, raw_value: /w==}"):                                             api + `grpc_services[0]: initial_metadata[0]: the value of "k" must be of printable ASCII; other values need a name that ends in -bin`,
 		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}], rate_limit_settings: {max_tokens: 0}}":       api + "rate_limit_settings.max_tokens: must be at least 1, or nothing could be asked",
 		"api_config_source: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: one}}], rate_limit_settings: {fill_rate: Infinity}}": api + "rate_limit_settings.fill_rate: +Inf must be greater than 0 and finite",
 		"path_config_source: {path: /no/such/file}": "dynamic_resources.cds_config: paths must refer to an existing path in the system: '/no/such/file' does not exist (stat /no/such/file: no such file or directory)",

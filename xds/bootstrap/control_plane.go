@@ -39,10 +39,10 @@ type Server struct {
 	Targets []config.Address
 	// Hostnames are the host names of endpoints that have one of their own, by the texts of their Targets; nil for none.
 	Hostnames map[string]string
-	// Authority is sent as :authority, empty for the target's.
+	// Authority is sent as :authority, empty for the name of the cluster.
 	Authority string
 	// InitialMetadata is sent when a stream is opened.
-	InitialMetadata []Metadata
+	InitialMetadata []config.Metadata
 
 	ConnectTimeout time.Duration
 	// KeepaliveInterval and KeepaliveTimeout are those of HTTP/2 connection_keepalive; an interval of 0 means no pings.
@@ -70,9 +70,6 @@ type Polls struct {
 	RefreshDelay   time.Duration // between polls, at least 1 ms
 	RequestTimeout time.Duration // of each, 0 for the default of the API
 }
-
-// Metadata is one entry of gRPC metadata.
-type Metadata struct{ Key, Value string }
 
 // defaultMaxReceive bounds a message from the control plane where max_receive_message_length does not. One response
 // holds all clusters or all endpoints, tens of thousands of them at a few hundred bytes each.

@@ -118,10 +118,10 @@ func (d *decoder) injector(path string, c *injectorv3.CredentialInjector, writte
 		Overwrite: c.GetOverwrite(),
 		Optional:  c.GetAllowRequestWithoutCredential(),
 	}
-	if len(out.Header) > maxHeader || !isMetadataKey(out.Header) || strings.HasPrefix(out.Header, "grpc-") || strings.HasSuffix(out.Header, "-bin") {
+	if len(out.Header) > maxHeader || !resource.IsMetadataKey(out.Header) || strings.HasPrefix(out.Header, "grpc-") || strings.HasSuffix(out.Header, "-bin") {
 		d.errorf(path+".header", "%q must be a name of letters, digits, '_', '-' and '.', and not begin with grpc- or end in -bin", out.Header)
 	}
-	if len(out.Prefix) > maxHeader || !isPrintable(out.Prefix) {
+	if len(out.Prefix) > maxHeader || !resource.IsMetadataValue(out.Prefix) {
 		d.errorf(path+".header_value_prefix", "must be of at most %d characters of printable ASCII", maxHeader)
 	}
 	path += ".credential"

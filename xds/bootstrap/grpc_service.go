@@ -1,14 +1,13 @@
 package bootstrap
 
 import (
-	"encoding/base64"
-	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/penguintechinc/marchproxy-alb/xds/resource"
 )
 
 var (
@@ -33,9 +32,9 @@ var (
 func (d *decoder) grpcService(path string, s *corev3.GrpcService) Server {
 	x := Server{MaxReceiveBytes: defaultMaxReceive}
 	d.fields(path, s, grpcServiceFields)
-	for i, m := range s.GetInitialMetadata() {
-		x.InitialMetadata = append(x.InitialMetadata, d.metadata(fmt.Sprintf("%s.initial_metadata[%d]", path, i), m))
-	}
+	var err error
+	x.InitialMetadata, err = resource.Metadata(path, s.GetInitialMetadata())
+	d.add(err)
 	g := s.GetEnvoyGrpc()
 	if g == nil {
 		if s.GetGoogleGrpc() == nil {
@@ -56,47 +55,6 @@ func (d *decoder) grpcService(path string, s *corev3.GrpcService) Server {
 		x.BackoffBase, x.BackoffMax = d.retryBackOff(path+".retry_policy.retry_back_off", b)
 	}
 	return x
-}
-
-// metadata decodes an entry of initial_metadata. What it says is sent as it is. gRPC encodes the values of keys that end in -bin, so
-// those are decoded here.
-func (d *decoder) metadata(path string, m *corev3.HeaderValue) Metadata {
-	out := Metadata{strings.ToLower(m.GetKey()), m.GetValue()}
-	if raw := m.GetRawValue(); len(raw) > 0 {
-		if out.Value != "" {
-			d.errorf(path, "must have one of value and raw_value")
-		}
-		out.Value = string(raw)
-	} else if unescaped := strings.ReplaceAll(out.Value, "%%", ""); strings.Contains(unescaped, "%") {
-		d.errorf(path+".value", "%q has a command operator, which is not supported here; write %%%% for a percent sign", out.Value)
-	} else {
-		out.Value = strings.ReplaceAll(out.Value, "%%", "%")
-	}
-	switch {
-	case out.Key == "" || strings.HasPrefix(out.Key, ":") || strings.HasPrefix(out.Key, "grpc-") || !isMetadataKey(out.Key):
-		d.errorf(path+".key", "%q must be a name of letters, digits, '_', '-' and '.', and not begin with grpc-, which are gRPC's own", m.GetKey())
-	case strings.HasSuffix(out.Key, "-bin"):
-		decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(out.Value, "="))
-		if err != nil {
-			d.errorf(path, "the value of %q must be base64, as the name ends in -bin: %v", m.GetKey(), err)
-		}
-		out.Value = string(decoded)
-	case !isPrintable(out.Value):
-		d.errorf(path, "the value of %q must be of printable ASCII; other values need a name that ends in -bin", m.GetKey())
-	}
-	return out
-}
-
-// isMetadataKey reports whether a key, in lower case, is one that gRPC can send: Header-Name of "Requests" in
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
-func isMetadataKey(key string) bool {
-	return !strings.ContainsFunc(key, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
-	})
-}
-
-func isPrintable(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r > 0x7e })
 }
 
 // retryBackOff decodes the wait before a new stream. As in Envoy, a max_interval that is not given is ten times base_interval.

@@ -42,10 +42,15 @@ var (
 	logTagFields         = fields{"tag": decoded, "literal": decoded, "environment": decoded, "request_header": decoded}
 	logTagLiteralFields  = fields{"value": decoded}
 	logTagFallbackFields = fields{"name": decoded, "default_value": decoded}
-	logServiceFields     = fields{"envoy_grpc": decoded}
-	logClusterFields     = fields{
-		"cluster_name":       decoded,
-		"skip_envoy_headers": noEffect, // none are sent
+	logServiceFields     = fields{
+		"envoy_grpc": decoded, "initial_metadata": decoded,
+		"timeout": noEffect, "retry_policy": noEffect, // of single requests: this is a stream, without an end
+	}
+	logClusterFields = fields{
+		"cluster_name": decoded, "authority": decoded,
+		"max_receive_message_length": noEffect, // the answer is an empty message
+		"retry_policy":               noEffect, // of streams to control planes
+		"skip_envoy_headers":         noEffect, // none are sent
 	}
 )
 
@@ -103,7 +108,6 @@ func (a *at) grpcAccessLog(l *alsv3.HttpGrpcAccessLogConfig) *config.GRPCAccessL
 	place.only(common, commonAccessLogFields)
 	out := &config.GRPCAccessLog{
 		LogName:        common.GetLogName(),
-		Cluster:        place.in("grpc_service").logCluster(common.GetGrpcService()),
 		FlushInterval:  place.positive("buffer_flush_interval", common.GetBufferFlushInterval(), config.DefaultLogFlushInterval),
 		BufferBytes:    orUint32(common.GetBufferSizeBytes(), config.DefaultLogBufferBytes),
 		RequestFields:  a.loggedFields("additional_request_headers_to_log", l.GetAdditionalRequestHeadersToLog()),
@@ -111,6 +115,7 @@ func (a *at) grpcAccessLog(l *alsv3.HttpGrpcAccessLogConfig) *config.GRPCAccessL
 		TrailerFields:  a.loggedFields("additional_response_trailers_to_log", l.GetAdditionalResponseTrailersToLog()),
 		Tags:           place.logTags(common.GetCustomTags()),
 	}
+	place.in("grpc_service").logService(common.GetGrpcService(), out)
 	if v := common.GetTransportApiVersion(); v == corev3.ApiVersion_V2 {
 		place.in("transport_api_version").errorf("V2 is not supported, only V3")
 	}
@@ -157,14 +162,17 @@ func (a *at) logTags(list []*tracingv3.CustomTag) (out []config.LogTag) {
 	return out
 }
 
-// logCluster returns the cluster of a log server.
-func (a *at) logCluster(s *corev3.GrpcService) string {
+// logService decodes how a log server is reached.
+func (a *at) logService(s *corev3.GrpcService, out *config.GRPCAccessLog) {
 	a.only(s, logServiceFields)
 	g := s.GetEnvoyGrpc()
 	if g == nil {
-		a.errorf("must have envoy_grpc")
-		return ""
+		if s.GetGoogleGrpc() == nil {
+			a.errorf("must have envoy_grpc")
+		}
+		return
 	}
 	a.in("envoy_grpc").only(g, logClusterFields)
-	return g.GetClusterName()
+	out.Cluster, out.Authority = g.GetClusterName(), g.GetAuthority()
+	out.Metadata = a.initialMetadata(s.GetInitialMetadata())
 }

@@ -1,6 +1,7 @@
 package als
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -49,17 +51,21 @@ type Options struct {
 
 // Client is a Logger that sends to a log server.
 type Client struct {
-	config  *config.GRPCAccessLog
-	options Options
-	queue   chan *datav3.HTTPAccessLogEntry
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	config   *config.GRPCAccessLog
+	metadata metadata.MD // that a stream begins with
+	options  Options
+	queue    chan *datav3.HTTPAccessLogEntry
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
 }
 
 // New returns a Client, which has begun to look for the server.
 func New(c *config.GRPCAccessLog, o Options) *Client {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &Client{config: c, options: o, queue: make(chan *datav3.HTTPAccessLogEntry, maxQueued), cancel: cancel}
+	for _, entry := range c.Metadata {
+		k.metadata = metadata.Join(k.metadata, metadata.Pairs(entry.Key, entry.Value))
+	}
 	k.running.Go(func() { k.run(ctx) })
 	return k
 }
@@ -126,12 +132,12 @@ var errNoAddress = errors.New("the cluster has no address")
 // stream sends batches on one stream, *first to begin with, until it breaks. sent tells that it took something. What was in a
 // batch that broke it is lost, and counted.
 func (k *Client) stream(ctx context.Context, first **datav3.HTTPAccessLogEntry) (sent bool, err error) {
-	conn, err := dial(k.options.Server())
+	conn, err := k.dial(k.options.Server())
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close()
-	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	life, cancel := context.WithCancel(metadata.NewOutgoingContext(context.WithoutCancel(ctx), k.metadata))
 	defer cancel()
 	stream, err := accesslogv3.NewAccessLogServiceClient(conn).StreamAccessLogs(life)
 	if err != nil {
@@ -176,13 +182,14 @@ func (k *Client) end(stream accesslogv3.AccessLogService_StreamAccessLogsClient,
 }
 
 // dial returns a connection to one of the hosts of a server.
-func dial(server accesslog.Server) (*grpc.ClientConn, error) {
+func (k *Client) dial(server accesslog.Server) (*grpc.ClientConn, error) {
 	if len(server.Hosts) == 0 {
 		return nil, errNoAddress
 	}
 	host := server.Hosts[rand.IntN(len(server.Hosts))]
-	counts := grpcstats.RequestOptions(func() *outbound.Cluster { return server.Outbound })
-	return grpc.NewClient("passthrough:///"+host.Address.String(), append(counts,
+	options := grpcstats.RequestOptions(func() *outbound.Cluster { return server.Outbound })
+	return grpc.NewClient("passthrough:///"+host.Address.String(), append(options,
+		grpc.WithAuthority(cmp.Or(k.config.Authority, k.config.Cluster)),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return server.Outbound.Dial(ctx, host.Address.String(), func(ctx context.Context) (net.Conn, error) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/outbound"
@@ -27,10 +29,13 @@ const guard = 30 * time.Second
 type logServer struct {
 	accesslogv3.UnimplementedAccessLogServiceServer
 	told   chan *accesslogv3.StreamAccessLogsMessage
-	refuse chan error // has an error for each stream that is to end after its first message
+	begun  chan metadata.MD // has what each stream began with
+	refuse chan error       // has an error for each stream that is to end after its first message
 }
 
 func (s *logServer) StreamAccessLogs(stream accesslogv3.AccessLogService_StreamAccessLogsServer) error {
+	began, _ := metadata.FromIncomingContext(stream.Context())
+	s.begun <- began
 	for {
 		m, err := stream.Recv()
 		if err != nil {
@@ -59,7 +64,7 @@ func serve(t *testing.T, pipe bool) (*logServer, config.Address) {
 	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
 		at.Port = uint32(tcp.Port)
 	}
-	s := &logServer{told: make(chan *accesslogv3.StreamAccessLogsMessage, 1000), refuse: make(chan error, 10)}
+	s := &logServer{told: make(chan *accesslogv3.StreamAccessLogsMessage, 1000), begun: make(chan metadata.MD, 100), refuse: make(chan error, 10)}
 	server := grpc.NewServer()
 	accesslogv3.RegisterAccessLogServiceServer(server, s)
 	done := make(chan struct{})
@@ -158,6 +163,24 @@ func TestStream(t *testing.T) {
 	}
 	if n, _ := c.store.Snapshot(t.Context()).Value("cluster.als.upstream_cx_http2_total"); n != 1 {
 		t.Errorf("%d connections of HTTP/2, want 1", n)
+	}
+}
+
+// TestMetadata begins streams as the configuration says.
+func TestMetadata(t *testing.T) {
+	for authority, want := range map[string]string{"": "als", "logs.test": "logs.test"} {
+		s, address := serve(t, false)
+		c := newClient(t, func(l *config.GRPCAccessLog) {
+			l.Authority, l.Metadata = authority, []config.Metadata{{Key: "a", Value: "1"}, {Key: "a", Value: "2"}, {Key: "b-bin", Value: "\x00"}}
+		}, address)
+		c.Log(entry("/"))
+		s.next(t)
+		began := <-s.begun
+		for key, want := range map[string][]string{":authority": {want}, "a": {"1", "2"}, "b-bin": {"\x00"}} {
+			if got := began.Get(key); !slices.Equal(got, want) {
+				t.Errorf("%s is %q, want %q", key, got, want)
+			}
+		}
 	}
 }
 
