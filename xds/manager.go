@@ -12,6 +12,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/outbound"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/resource"
@@ -40,6 +41,8 @@ type Options struct {
 	UnknownFields UnknownFields
 	// Outbound returns what counts for the cluster of a control plane, nil while there is none; nil counts nothing.
 	Outbound func(cluster string) *outbound.Cluster
+	// GoogleGRPC returns where the streams to a control plane that google_grpc describes count, by its stat_prefix; nil counts nothing.
+	GoogleGRPC func(prefix string) *stats.Scope
 	// DialOptions are those of the connection to the control plane, after the Manager's own.
 	DialOptions []grpc.DialOption
 }

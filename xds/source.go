@@ -17,6 +17,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/inotify"
 	"github.com/penguintechinc/marchproxy-alb/outbound"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
 	"github.com/penguintechinc/marchproxy-alb/xds/file"
@@ -66,7 +67,8 @@ type sources struct {
 	m        *Manager
 	dial     []grpc.DialOption
 	outbound func(cluster string) *outbound.Cluster
-	boot     *bootstrap.Bootstrap // that the process was started with
+	google   func(prefix string) *stats.Scope // nil counts nothing
+	boot     *bootstrap.Bootstrap             // that the process was started with
 
 	open map[sourceKey]*source
 	// promised are those that resources ask for which were accepted since keep was called.
@@ -80,7 +82,7 @@ type sources struct {
 // newSources opens the aggregated stream if there is one.
 func newSources(m *Manager, o *Options) (*sources, error) {
 	s := &sources{
-		m: m, dial: o.DialOptions, outbound: o.Outbound, boot: o.Bootstrap,
+		m: m, dial: o.DialOptions, outbound: o.Outbound, google: o.GoogleGRPC, boot: o.Bootstrap,
 		open: make(map[sourceKey]*source), promised: make(map[sourceKey]bool),
 	}
 	if s.outbound == nil {

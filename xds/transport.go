@@ -8,12 +8,14 @@ import (
 	"net/url"
 
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/outbound"
 	"github.com/penguintechinc/marchproxy-alb/outbound/grpcstats"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 	"github.com/penguintechinc/marchproxy-alb/xds/ads"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
@@ -24,10 +26,16 @@ import (
 // stream makes a gRPC stream to a control plane.
 func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from config.ConfigSource) (transport, error) {
 	servers := make([]ads.Server, len(x.Servers))
+	var scopes []*stats.Scope
 	for i := range x.Servers {
 		var err error
 		if servers[i], err = s.server(&x.Servers[i]); err != nil {
 			return nil, err
+		}
+		counting, scope := s.counting(&x.Servers[i])
+		servers[i].DialOptions = append(counting, s.dial...)
+		if scope != nil {
+			scopes = append(scopes, scope)
 		}
 	}
 	client, err := ads.New(ads.Options{
@@ -44,7 +52,21 @@ func (s *sources) stream(x *bootstrap.ControlPlane, types []ads.Type, from confi
 	if err != nil {
 		return nil, err // not client: a nil one would be a transport
 	}
-	return client, nil
+	return &stream{client, scopes}, nil
+}
+
+// stream is a gRPC stream, with the statistics that it alone has.
+type stream struct {
+	*ads.Client
+	scopes []*stats.Scope
+}
+
+// Run implements transport.
+func (s *stream) Run(ctx context.Context) {
+	s.Client.Run(ctx)
+	for _, scope := range s.scopes {
+		scope.Release()
+	}
 }
 
 // server describes a server to the client of a stream.
@@ -66,7 +88,6 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 		},
 		BackoffBase: x.BackoffBase,
 		BackoffMax:  x.BackoffMax,
-		DialOptions: append(grpcstats.DialOptions(s.counts(x)), s.dial...),
 	}
 	if x.Credential != nil {
 		server.Sign = credentials.Header(x.Credential)
@@ -79,6 +100,18 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 		server.Credentials = secured.ForGRPC
 	}
 	return server, nil
+}
+
+// counting returns the options by which a client of a server counts, and where it does if that is the client's alone.
+func (s *sources) counting(x *bootstrap.Server) ([]grpc.DialOption, *stats.Scope) {
+	switch {
+	case x.Cluster != "":
+		return grpcstats.DialOptions(s.counts(x)), nil
+	case s.google != nil:
+		scope := s.google(x.StatPrefix)
+		return grpcstats.GoogleOptions(scope), scope
+	}
+	return nil, nil
 }
 
 // counts returns how to find what counts for a server.
@@ -95,10 +128,13 @@ func (s *sources) secured(x *bootstrap.Server) (*credentials.Context, error) {
 		}
 	}
 	c, err := credentials.New(x.TLS, credentials.Options{
-		Static: s.boot.SecretsByKey(), Names: names, Logger: s.m.log.With(zap.String("cluster", x.Cluster)),
+		Static: s.boot.SecretsByKey(), Names: names, Logger: s.m.log.With(zap.String("cluster", cmp.Or(x.Cluster, x.StatPrefix))),
 		Shaken: func(c tls.Conn, err error) { s.outbound(x.Cluster).CountHandshake(c, err) },
 	})
 	if err != nil {
+		if x.Cluster == "" {
+			return nil, fmt.Errorf("google_grpc %q: ssl_credentials: %w", x.StatPrefix, err)
+		}
 		return nil, fmt.Errorf("cluster %q: transport_socket: %w", x.Cluster, err)
 	}
 	return c, nil

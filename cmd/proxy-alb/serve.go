@@ -138,6 +138,7 @@ func (p *process) prepare() error {
 		CheckSecret:   func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
 		WaitWarm:      p.server.WaitWarm,
 		Outbound:      p.server.Outbound,
+		GoogleGRPC:    func(prefix string) *stats.Scope { return p.stats.Scope("grpc."+prefix+".", stats.GoogleGRPC) },
 		UnknownFields: p.settings.flags.unknownDynamicFields(),
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 	"github.com/penguintechinc/marchproxy-alb/xds"
 	"github.com/penguintechinc/marchproxy-alb/xds/bootstrap"
@@ -184,6 +185,7 @@ func (s *Setup) StartBootstrap(t testing.TB, yaml string) *Proxy {
 	o := xds.Options{
 		Bootstrap: b, Store: p.Server.Store(), Logger: log, WaitWarm: p.Server.WaitWarm,
 		Outbound:    p.Server.Outbound,
+		GoogleGRPC:  func(prefix string) *stats.Scope { return p.Store.Scope("grpc."+prefix+".", stats.GoogleGRPC) },
 		CheckSecret: func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
 	}
 	if s.NoWarmup {

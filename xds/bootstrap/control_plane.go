@@ -32,14 +32,14 @@ type ControlPlane struct {
 
 // Server is an entry of grpc_services and the static cluster behind it, or that of cluster_names.
 type Server struct {
-	// Cluster is the name of the static cluster that it is.
-	Cluster string
+	// Cluster is the name of the static cluster that it is, empty for one that google_grpc describes, whose statistics StatPrefix names.
+	Cluster, StatPrefix string
 	// Targets are the addresses of its endpoints in order of priority, at least one. IP holds a host name in a cluster
 	// that is resolved by DNS.
 	Targets []config.Address
 	// Hostnames are the host names of endpoints that have one of their own, by the texts of their Targets; nil for none.
 	Hostnames map[string]string
-	// Authority is sent as :authority, empty for the name of the cluster.
+	// Authority is sent as :authority, empty for the name of the cluster, or the target where there is none.
 	Authority string
 	// InitialMetadata is sent when a stream is opened.
 	InitialMetadata []config.Metadata

@@ -12,7 +12,7 @@ import (
 
 var (
 	grpcServiceFields = map[protoreflect.Name]string{
-		"envoy_grpc": handled, "initial_metadata": handled,
+		"envoy_grpc": handled, "google_grpc": handled, "initial_metadata": handled,
 		"timeout": streamOnly, "retry_policy": streamOnly,
 	}
 	envoyGRPCFields = map[protoreflect.Name]string{
@@ -36,10 +36,12 @@ func (d *decoder) grpcService(path string, s *corev3.GrpcService) Server {
 	x.InitialMetadata, err = resource.Metadata(path, s.GetInitialMetadata())
 	d.add(err)
 	g := s.GetEnvoyGrpc()
+	if google := s.GetGoogleGrpc(); google != nil {
+		d.googleGRPC(path, google, &x)
+		return x
+	}
 	if g == nil {
-		if s.GetGoogleGrpc() == nil {
-			d.errorf(path, "must have envoy_grpc")
-		}
+		d.errorf(path, "must have envoy_grpc or google_grpc")
 		return x
 	}
 	path += ".envoy_grpc"

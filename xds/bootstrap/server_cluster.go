@@ -79,7 +79,7 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 	if len(x.Targets) == 0 {
 		d.errorf(path+".load_assignment", "cluster %q of the control plane has no endpoints", x.Cluster)
 	}
-	d.pipes(path, x)
+	d.pipes(path+".load_assignment", x)
 	d.keepalive(path, clusters[i], x)
 }
 
@@ -87,7 +87,7 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 func (d *decoder) pipes(path string, x *Server) {
 	for _, a := range x.Targets {
 		if a.Path != "" && a.Path[0] != '/' && strings.ContainsAny(a.Path, "%?#") {
-			d.errorf(path+".load_assignment", "pipe %q of a control plane must be absolute to hold any of %%?#", a.Path)
+			d.errorf(path, "pipe %q of a control plane must be absolute to hold any of %%?#", a.Path)
 		}
 	}
 }
