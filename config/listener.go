@@ -26,9 +26,12 @@ const (
 type Listener struct {
 	Name       string
 	StatPrefix string // stat_prefix, empty: derived from the address
-	Address    Address
-	Socket     SocketSettings  // of Address
-	Additional []ListenAddress // additional_addresses
+	// ModifyOnly has connections drain when the listener is changed or removed, and not when health checks are made to fail
+	// (drain_type MODIFY_ONLY). Inbound is traffic_direction INBOUND, for drains of such listeners alone.
+	ModifyOnly, Inbound bool
+	Address             Address
+	Socket              SocketSettings  // of Address
+	Additional          []ListenAddress // additional_addresses
 	// Unbound listeners have no sockets (bind_to_port: false): they get the connections that were meant for their addresses from
 	// listeners with HandsOff. Their addresses are those of IP.
 	Unbound bool

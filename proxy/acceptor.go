@@ -67,7 +67,7 @@ func (w *worker) installAcceptors(c *compiled) {
 		l := w.listeners[name]
 		for _, sockets := range next.sockets {
 			a := w.acceptors[sockets]
-			if a == nil && !w.server.draining.Load() {
+			if a == nil && w.server.listens(next.config) {
 				var err error
 				if a, err = w.accept(l, sockets); err != nil {
 					w.server.manager.Inc(stats.ListenerManagerListenerCreateFailure)

@@ -127,7 +127,7 @@ func (x *exchange) reply(body string, close bool) {
 		body = x.filterReply(body)
 	}
 	// A request whose body is still coming is not read any further.
-	x.respond(close || !x.requestDone || x.conn.draining() || x.conn.exhausted())
+	x.respond(x.leaves() || close || !x.requestDone || x.conn.draining() || x.conn.exhausted())
 	if len(body) > 0 {
 		x.bytesSent += int64(len(body))
 		x.down.WriteBody(unsafe.Slice(unsafe.StringData(body), len(body)), true) // which only reads it

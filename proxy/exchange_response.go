@@ -99,6 +99,7 @@ func countResponse(k *stats.Block, resp *message.Response, host *upstream.Host, 
 func (x *exchange) mustClose() bool {
 	resp := &x.response
 	if x.request.Version == message.HTTP2 {
+		x.leaves()
 		return false // GOAWAY says it
 	}
 	if x.conn.draining() {
@@ -111,7 +112,7 @@ func (x *exchange) mustClose() bool {
 	if x.wantsTunnel() {
 		return !x.opensTunnel()
 	}
-	return !x.requestDone && resp.EndStream
+	return x.leaves() || !x.requestDone && resp.EndStream
 }
 
 // respond writes the final response head.

@@ -75,9 +75,11 @@ type Server struct {
 	checker  *health.Checker
 	outliers *outlier.Detector
 	weigher  *orca.Weigher
-	draining atomic.Bool
-	open     atomic.Int64 // connections of clients
-	panics   *stats.AtomicCounter
+	draining atomic.Bool // nothing is accepted any more
+	// inboundStopped tells that nothing is accepted any more for listeners with traffic_direction INBOUND.
+	inboundStopped atomic.Bool
+	open           atomic.Int64 // connections of clients
+	panics         *stats.AtomicCounter
 
 	manager *stats.Scope   // listener_manager.
 	process filter.Process // what filters know of it

@@ -40,7 +40,8 @@ type worker struct {
 	listeners map[string]*listenerState
 	acceptors map[*listener.Sockets]*acceptor
 	chains    map[*chainIdentity]*chainState
-	stopped   bool // nothing is accepted any more, and connections end as they become idle
+	stopped   bool           // nothing is accepted any more, and connections end as they become idle
+	drain     *gracefulDrain // that comes before, nil without one
 
 	connections int    // downstream connections that are open
 	accepted    uint64 // downstream connections that there have been

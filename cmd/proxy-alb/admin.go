@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"slices"
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/admin"
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy"
 	"github.com/penguintechinc/marchproxy-alb/xds"
 )
 
@@ -57,25 +57,20 @@ func (p *process) adminOptions() admin.Options {
 	}
 }
 
-// drainListeners answers /drain_listeners: listening stops, connections close as they become idle. With skip_exit the
-// listeners stay, and only /ready tells clients to go elsewhere.
+// drainListeners answers /drain_listeners.
 func (p *process) drainListeners(d admin.Drain) {
-	p.log.Info("draining listeners", zap.Bool("graceful", d.Graceful), zap.Bool("skip_exit", d.SkipExit))
-	if d.SkipExit {
-		p.failHealthChecks(true)
-		return
-	}
-	if !d.Graceful {
+	p.log.Info("draining listeners", zap.Bool("graceful", d.Graceful), zap.Bool("skip_exit", d.SkipExit),
+		zap.Bool("inboundonly", d.InboundOnly))
+	switch {
+	case d.Graceful:
+		p.server.DrainGracefully(proxy.DrainOptions{
+			Immediate: p.settings.flags.drainStrategy == drainImmediate, InboundOnly: d.InboundOnly, KeepListening: d.SkipExit,
+		})
+	case d.InboundOnly:
+		p.server.StopInbound()
+	default:
 		p.server.StopListening()
-		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.settings.env.shutdownTimeout)
-	go func() {
-		defer cancel()
-		if err := p.server.Drain(ctx); err != nil {
-			p.log.Warn("drain ended early", zap.Error(err))
-		}
-	}()
 }
 
 // unready is what waits for other resources.

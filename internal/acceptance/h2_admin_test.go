@@ -2,8 +2,10 @@ package acceptance
 
 import (
 	"errors"
+	"net"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -20,7 +22,7 @@ func TestAdminDrain(t *testing.T) {
 			s := process.NewSetup()
 			s.Clusters = []process.Fields{process.HTTP2Cluster(harness.ClusterName, nil, origin.Addr())}
 			s.HTTP()["drain_timeout"] = "2s"
-			s.Env = []string{"SHUTDOWN_TIMEOUT=20s"} // graceful must not be cut short
+			s.Args = []string{"--drain-time-s", "1"} // after which a graceful drain closes the listener
 			p := s.Start(t)
 			c := harness.DialH2Address(t, p.Address())
 			first := c.Get("/first")
@@ -33,8 +35,17 @@ func TestAdminDrain(t *testing.T) {
 			}
 			crossed := c.Get("/crossed")
 			origin.next().answer()
-			if _, err := harness.TryDialH2(t, p.Address()); !errors.Is(err, syscall.ECONNREFUSED) {
-				t.Errorf("a new connection: %v, want it refused", err)
+			for deadline := time.Now().Add(harness.Guard); ; time.Sleep(time.Millisecond) { // workers come to the end one by one
+				c, err := net.Dial("tcp", p.Address())
+				if errors.Is(err, syscall.ECONNREFUSED) {
+					break
+				}
+				if err == nil {
+					_ = c.Close()
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("a new connection: %v, want it refused", err)
+				}
 			}
 			if r := c.Response(crossed); r.Body != "/crossed" {
 				t.Errorf("a stream that crossed the warning got %v", r)

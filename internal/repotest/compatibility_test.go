@@ -28,8 +28,6 @@ var harmless = map[string]string{
 	"ListenerFilter.name":        "extensions are found by the type of their configuration",
 	"Filter.name":                "extensions are found by the type of their configuration",
 	"CustomClusterType.name":     "extensions are found by the type of their configuration",
-	"traffic_direction":          "a label for operators",
-	"drain_type":                 "what is changed or removed drains, and everything when the process ends or `/drain_listeners` asks for it",
 	"reuse_port":                 "every worker has a socket of its own, always",
 	"enable_reuse_port":          "every worker has a socket of its own, always",
 	"tcp_fast_open_queue_length": "a first packet without data is always possible",

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -18,7 +19,7 @@ var (
 		"listener_filters": decoded, "listener_filters_timeout": decoded,
 		"continue_on_listener_filters_timeout": decoded,
 
-		"metadata": noEffect, "traffic_direction": noEffect, "drain_type": noEffect, "reuse_port": noEffect,
+		"metadata": noEffect, "traffic_direction": decoded, "drain_type": decoded, "reuse_port": noEffect,
 		"enable_reuse_port": noEffect, "connection_balance_config": decoded,
 		"tcp_fast_open_queue_length": noEffect, "max_connections_to_accept_per_socket_event": noEffect,
 		"ignore_global_conn_limit": decoded, "bypass_overload_manager": decoded,
@@ -41,6 +42,9 @@ func Listener(l *listenerv3.Listener) (*config.Listener, error) {
 		Name:        l.GetName(),
 		StatPrefix:  l.GetStatPrefix(),
 		BufferLimit: orUint32(l.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
+
+		ModifyOnly: l.GetDrainType() == listenerv3.Listener_MODIFY_ONLY,
+		Inbound:    l.GetTrafficDirection() == corev3.TrafficDirection_INBOUND,
 
 		IgnoreGlobalConnLimit: l.GetIgnoreGlobalConnLimit() || l.GetBypassOverloadManager(),
 	}

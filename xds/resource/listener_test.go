@@ -225,6 +225,7 @@ use_original_dst: false
 `
 	want := defaultListener()
 	want.StatPrefix, want.BufferLimit, want.Socket.Backlog, want.IgnoreGlobalConnLimit = "p", 32768, 5, true
+	want.ModifyOnly, want.Inbound = true, true
 	got, err := resource.Listener(parse(t, text, &listenerv3.Listener{}))
 	checkEqual(t, got, want, err)
 
