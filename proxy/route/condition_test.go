@@ -12,7 +12,7 @@ func exactly(value string) config.StringMatcher { return config.StringMatcher{Va
 
 func TestMatchHeader(t *testing.T) {
 	regex := config.StringMatcher{Kind: config.StringRegex, Regex: regexp.MustCompile(`^(?:a+,b)$`)}
-	long := strings.Repeat("v", cookieBuffer)
+	long := strings.Repeat("v", joinBuffer)
 	tests := []struct {
 		name    string
 		matcher config.HeaderMatcher

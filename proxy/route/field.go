@@ -167,9 +167,6 @@ func QueryValue(path []byte, name string) (value []byte, found bool) {
 	return queryValue(query, name)
 }
 
-// cookieBuffer is the length in bytes up to which the lines of cookies are joined without allocating. HTTP/2 delivers them in one.
-const cookieBuffer = 512
-
 // appendCookies appends the cookies of all lines as one list (RFC 9113 section 8.2.3).
 func appendCookies(dst []byte, fields *message.Fields) []byte {
 	first := true

@@ -11,6 +11,7 @@ import (
 
 // headerMatcher is a compiled config.HeaderMatcher.
 type headerMatcher struct {
+	joined              bool // lines of a repeated field are one list, as inputs of matchers have them
 	field               requestField
 	kind                config.HeaderKind
 	present, invert     bool
@@ -90,8 +91,8 @@ func (m *headerMatcher) matchLine(value []byte) bool {
 // matchLines reports whether any line of a repeated field is what is asked for: what is looked for must not be hidden by another line
 // beside it. Envoy does the same since 1.39, and joined the lines before. Cookies are one list however many lines they come in.
 func (m *headerMatcher) matchLines(fields *message.Fields) bool {
-	if m.field.id == message.NameCookie {
-		return m.matchCookies(fields)
+	if m.joined || m.field.id == message.NameCookie {
+		return m.matchJoined(fields)
 	}
 	lines := fields.All()
 	for i := range lines {
@@ -102,13 +103,13 @@ func (m *headerMatcher) matchLines(fields *message.Fields) bool {
 	return false
 }
 
-// matchCookies asks the joined lines of cookies.
-func (m *headerMatcher) matchCookies(fields *message.Fields) bool {
+// matchJoined asks all lines as one list.
+func (m *headerMatcher) matchJoined(fields *message.Fields) bool {
 	if m.kind == config.HeaderString && m.value.kind == config.StringRegex {
-		return m.value.Match(appendCookies(nil, fields))
+		return m.value.Match(m.field.appendJoined(nil, fields))
 	}
-	var buffer [cookieBuffer]byte
-	joined := appendCookies(buffer[:0], fields)
+	var buffer [joinBuffer]byte
+	joined := m.field.appendJoined(buffer[:0], fields)
 	if m.kind == config.HeaderRange {
 		return m.inRange(joined)
 	}

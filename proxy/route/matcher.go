@@ -108,6 +108,7 @@ func compilePredicate(c *config.RoutePredicate) (p predicate, err error) {
 	switch {
 	case c.Header != nil:
 		header, err := compileHeader(c.Header)
+		header.joined = true
 		p.header = &header
 		return p, err
 	case c.Not != nil:

@@ -200,7 +200,7 @@ func (t *Table) StripInternalOnly(fields *message.Fields) {
 // for case and, with ignore_port_in_host_matching, the port; a trailing dot is taken off before or not at all.
 //
 // Match allocates only for a host with upper-case letters that is longer than hostBuffer, and for cookies in several lines where a
-// condition asks for the value of that field: then if all are longer than cookieBuffer together, or if the condition is a regular
+// condition asks for the value of that field: then if all are longer than joinBuffer together, or if the condition is a regular
 // expression.
 func (t *Table) Match(req *message.Request, random uint64, client Client) Result {
 	vh := t.domains.lookup(req.Authority)
