@@ -167,16 +167,24 @@ func QueryValue(path []byte, name string) (value []byte, found bool) {
 	return queryValue(query, name)
 }
 
-// appendCookies appends the cookies of all lines as one list (RFC 9113 section 8.2.3).
-func appendCookies(dst []byte, fields *message.Fields) []byte {
+// joinBuffer is the length in bytes up to which the lines of a repeated field are joined without allocating.
+const joinBuffer = 512
+
+// appendJoined appends the values of all lines of a field as one list (RFC 9110 section 5.3): joined with a comma, and with a
+// semicolon for cookies, whose lists have no commas (RFC 9113 section 8.2.3).
+func (n *fieldName) appendJoined(dst []byte, fields *message.Fields) []byte {
+	separator := ","
+	if n.id == message.NameCookie {
+		separator = "; "
+	}
 	first := true
 	lines := fields.All()
 	for i := range lines {
-		if lines[i].ID != message.NameCookie {
+		if !n.is(&lines[i]) {
 			continue
 		}
 		if !first {
-			dst = append(dst, "; "...)
+			dst = append(dst, separator...)
 		}
 		first = false
 		dst = append(dst, lines[i].Value...)

@@ -11,7 +11,7 @@ import (
 
 // headerMatcher is a compiled config.HeaderMatcher.
 type headerMatcher struct {
-	joined              bool // lines of a repeated field are one list, as inputs of matchers have them
+	joined              bool // lines of a repeated field are one list: cookies, and inputs of matchers
 	field               requestField
 	kind                config.HeaderKind
 	present, invert     bool
@@ -33,6 +33,7 @@ func compileHeader(m *config.HeaderMatcher) (headerMatcher, error) {
 	if m.Kind > config.HeaderRange {
 		return h, fmt.Errorf("header match of kind %d is unknown", m.Kind)
 	}
+	h.joined = h.field.id == message.NameCookie
 	var err error
 	h.value, err = CompileString(&m.String)
 	return h, err
@@ -91,7 +92,7 @@ func (m *headerMatcher) matchLine(value []byte) bool {
 // matchLines reports whether any line of a repeated field is what is asked for: what is looked for must not be hidden by another line
 // beside it. Envoy does the same since 1.39, and joined the lines before. Cookies are one list however many lines they come in.
 func (m *headerMatcher) matchLines(fields *message.Fields) bool {
-	if m.joined || m.field.id == message.NameCookie {
+	if m.joined {
 		return m.matchJoined(fields)
 	}
 	lines := fields.All()

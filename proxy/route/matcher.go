@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
-	"github.com/penguintechinc/marchproxy-alb/proxy/message"
 )
 
 // matcher is a compiled config.RouteMatcher.
@@ -170,30 +169,6 @@ func (o *outcome) find(h *head) (routes []*Route, ok bool) {
 		return o.matcher.find(h)
 	}
 	return o.routes, true
-}
-
-// joinBuffer is the length in bytes up to which the lines of a repeated field are joined without allocating.
-const joinBuffer = 512
-
-// appendJoined appends the values of all lines of a field as one list (RFC 9110 section 5.3), which is what the input of a matcher is:
-// joined with a comma, and with a semicolon for cookies, whose lists have no commas (RFC 9113 section 8.2.3).
-func (n *fieldName) appendJoined(dst []byte, fields *message.Fields) []byte {
-	if n.id == message.NameCookie {
-		return appendCookies(dst, fields)
-	}
-	first := true
-	lines := fields.All()
-	for i := range lines {
-		if !n.is(&lines[i]) {
-			continue
-		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = append(dst, lines[i].Value...)
-	}
-	return dst
 }
 
 func (t *matchTree) find(h *head) (routes []*Route, ok bool) {
