@@ -49,16 +49,16 @@ func (k *Cluster) PickWithout(m *Match, avoid []*Host) *Host {
 	if k.Hashes() {
 		return k.Pick()
 	}
-	policy, weights := k.balancing()
-	if p := k.without(k.set, ps, policy, weights); p != nil {
+	if p := k.without(k.set, ps, k.balancing); p != nil {
 		return k.picked(p.Pick())
 	}
 	return k.Pick()
 }
 
-// without returns the picker over the hosts of a set that are of other priorities than avoid, nil when there is none.
+// without returns the picker over the hosts of a set that are of other priorities than avoid, nil when there is none. balancing says how
+// the set was made, and is asked only for a picker that is not there yet.
 func (k *Cluster) without(
-	set *balancer.Set, avoid balancer.Priorities, policy balancer.Policy, weights []balancer.LocalityWeight,
+	set *balancer.Set, avoid balancer.Priorities, balancing func() (balancer.Policy, []balancer.LocalityWeight),
 ) *balancer.Picker {
 	key := withoutKey{set, avoid}
 	if p, known := k.withouts[key]; known {
@@ -68,6 +68,7 @@ func (k *Cluster) without(
 		k.withouts = make(map[withoutKey]*balancer.Picker)
 	}
 	var made *balancer.Picker
+	policy, weights := balancing()
 	if rest := set.Without(avoid, weights, policy); rest != nil {
 		p := balancer.New(rest, policy, k.random)
 		made = &p
@@ -80,7 +81,8 @@ func (k *Cluster) without(
 // have hosts. nil is for one that does not.
 func (k *Cluster) pickerOf(g *group, avoid *balancer.Priorities) *balancer.Picker {
 	if avoid != nil {
-		if p := k.without(g.set, *avoid, k.subsets.policy, g.weights); p != nil {
+		balancing := func() (balancer.Policy, []balancer.LocalityWeight) { return k.subsets.policy, g.weights }
+		if p := k.without(g.set, *avoid, balancing); p != nil {
 			return p
 		}
 	}
