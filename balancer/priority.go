@@ -25,26 +25,14 @@ func assignLoad(ps []priority, p Policy) {
 func assignAvailability(ps []priority, p Policy) (total uint32) {
 	for i := range ps {
 		pr := &ps[i]
-		whole := extentOf(pr.hosts, p.WeightedHealth)
+		whole := extentOf(pr.hosts).of(p.WeightedHealth)
 		for j := range pr.classes {
 			c := &pr.classes[j]
-			c.availability = uint8(availability(extentOf(c.hosts, p.WeightedHealth), whole, p.overprovisioningFactor(), fullLoad))
+			c.availability = uint8(availability(extentOf(c.hosts).of(p.WeightedHealth), whole, p.overprovisioningFactor(), fullLoad))
 			total = min(total+uint32(c.availability), fullLoad)
 		}
 	}
 	return total
-}
-
-// extentOf returns the number of hosts, or their weight.
-func extentOf(hosts []*Host, byWeight bool) uint64 {
-	if !byWeight {
-		return uint64(len(hosts))
-	}
-	weight := uint64(0)
-	for _, h := range hosts {
-		weight += uint64(h.weight())
-	}
-	return weight
 }
 
 // availability is how much of its share a group of hosts can take when usable of its total hosts are usable: full times

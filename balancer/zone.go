@@ -41,6 +41,14 @@ func (e *extent) add(h *Host) {
 	e.weight += uint64(h.weight())
 }
 
+// extentOf returns how much there is of hosts.
+func extentOf(hosts []*Host) (e extent) {
+	for _, h := range hosts {
+		e.add(h)
+	}
+	return e
+}
+
 // of returns the number of hosts, or their weight.
 func (e extent) of(byWeight bool) uint64 {
 	if byWeight {
