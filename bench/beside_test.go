@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -55,19 +54,7 @@ func TestBesideGolden(t *testing.T) {
 	for _, s := range r.Scenarios {
 		b.WriteString(s.describe(s.Rounds[0]) + "\n")
 	}
-	const golden = "testdata/beside.golden"
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.String() != string(want) {
-		t.Errorf("differs from %s (rewrite it with -update):\n%s", golden, b.String())
-	}
+	checkGolden(t, "testdata/beside.golden", b.String())
 }
 
 // TestBesideElsewhere summarizes a report that lacks what was beside.

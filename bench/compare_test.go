@@ -175,14 +175,7 @@ func TestCompareTextGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if *update {
-		if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(b.Bytes(), want) {
-		t.Errorf("differs from %s, %v (rewrite it with -update):\n%s", golden, err, b.String())
-	}
+	checkGolden(t, golden, b.String())
 }
 
 func FuzzReadReport(f *testing.F) {

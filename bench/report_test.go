@@ -265,8 +265,14 @@ func TestWriteTextGolden(t *testing.T) {
 	if err := sampleReport(t).WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
+	checkGolden(t, golden, b.String())
+}
+
+// checkGolden fails the test when got differs from what a file has, or writes it there with -update.
+func checkGolden(t *testing.T, golden, got string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -274,7 +280,7 @@ func TestWriteTextGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.String() != string(want) {
-		t.Errorf("differs from %s (rewrite it with -update):\n%s", golden, b.String())
+	if got != string(want) {
+		t.Errorf("differs from %s (rewrite it with -update):\n%s", golden, got)
 	}
 }

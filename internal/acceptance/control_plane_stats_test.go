@@ -157,11 +157,17 @@ func count(p *harness.Proxy, name string) uint64 {
 // await fails the test when a statistic of the control plane's cluster does not become want.
 func await(t *testing.T, p *harness.Proxy, want map[string]uint64) {
 	t.Helper()
-	deadline := time.Now().Add(harness.Guard)
-	for {
-		wrong := ""
+	awaitStats(t, p, "cluster.ads.", want)
+}
+
+// awaitStats fails the test when a statistic, whose names want has without the prefix, does not become want. One that has not come into
+// being is 0.
+func awaitStats(t *testing.T, p *harness.Proxy, prefix string, want map[string]uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(harness.Guard); ; time.Sleep(time.Millisecond) {
+		snapshot, wrong := p.Store.Snapshot(t.Context()), ""
 		for name, n := range want {
-			if got := count(p, name); got != n {
+			if got, _ := snapshot.Value(prefix + name); got != n {
 				wrong += fmt.Sprintf("%s is %d, want %d\n", name, got, n)
 			}
 		}
@@ -171,7 +177,6 @@ func await(t *testing.T, p *harness.Proxy, want map[string]uint64) {
 		if time.Now().After(deadline) {
 			t.Fatal(wrong)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"testing"
@@ -31,20 +30,7 @@ dynamic_resources:
 // awaitGoogle fails the test when a statistic of the control plane does not become want.
 func awaitGoogle(t *testing.T, p *harness.Proxy, want map[string]uint64) {
 	t.Helper()
-	for deadline := time.Now().Add(harness.Guard); ; time.Sleep(time.Millisecond) {
-		snapshot, wrong := p.Store.Snapshot(context.Background()), ""
-		for name, n := range want {
-			if got, _ := snapshot.Value("grpc.cp." + name); got != n {
-				wrong += fmt.Sprintf("%s is %d, want %d\n", name, got, n)
-			}
-		}
-		if wrong == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(wrong)
-		}
-	}
+	awaitStats(t, p, "grpc.cp.", want)
 }
 
 // TestGoogleGRPC reaches control planes without a cluster, by google_grpc, and counts their streams.

@@ -20,27 +20,20 @@ func (s *Server) churn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, s.changed.Broadcast)()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		if s.refused != "" {
-			return errors.New(s.refused)
-		}
-		left := 0
+	left := 0
+	err = s.await(ctx, func() bool {
+		left = 0
 		for _, nonce := range nonces {
 			if _, ok := s.stream.unanswered[nonce]; ok {
 				left++
 			}
 		}
-		if left == 0 {
-			return nil
-		}
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%d of %d responses are not acknowledged: %w", left, len(nonces), err)
-		}
-		s.changed.Wait()
+		return left == 0
+	})
+	if err != nil && err == ctx.Err() {
+		return fmt.Errorf("%d of %d responses are not acknowledged: %w", left, len(nonces), err)
 	}
+	return err
 }
 
 // sendChurn sends the changes and returns their nonces.

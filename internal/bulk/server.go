@@ -159,6 +159,11 @@ func (s *Server) steps() http.Handler {
 
 // acknowledged waits until the proxy has everything that can be asked for in the version.
 func (s *Server) acknowledged(ctx context.Context, version string) error {
+	return s.await(ctx, func() bool { return s.has(version) })
+}
+
+// await waits until done, which is asked with mu held, the proxy has refused something, or ctx is over.
+func (s *Server) await(ctx context.Context, done func() bool) error {
 	defer context.AfterFunc(ctx, s.changed.Broadcast)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +171,7 @@ func (s *Server) acknowledged(ctx context.Context, version string) error {
 		if s.refused != "" {
 			return errors.New(s.refused)
 		}
-		if s.has(version) {
+		if done() {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
