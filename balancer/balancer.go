@@ -21,8 +21,8 @@
 //
 // # Limitations
 //
-// A subset of a cluster is a [Set] and a [Picker] of its own. Hosts that must
-// stay out of both load balancing and the panic arithmetic (EDS DRAINING) must be left out by the caller.
+// A subset of a cluster is a [Set] and a [Picker] of its own. Hosts that must stay out of both load balancing and the panic arithmetic
+// (EDS DRAINING) must be left out by the caller.
 package balancer
 
 // Kind is a load-balancing algorithm.

@@ -68,8 +68,8 @@ func findGenerators(options Options, dir string, cpus int) (generators, error) {
 }
 
 // foreign returns the generator of somebody else that can make the scenario's load, without a path where there is none.
-// Handshakes are made by the lab's own, which knows whether a session was resumed; wrk does not pipeline, sends no bodies and asks for one path; neither it nor h2load
-// waits for what it has sent to come back.
+// Handshakes are made by the lab's own, which knows whether a session was resumed; wrk does not pipeline, sends no bodies and asks for
+// one path; neither it nor h2load waits for what it has sent to come back.
 func (g generators) foreign(s Scenario) generator {
 	switch {
 	case s.Traffic.Echoes():

@@ -11,7 +11,8 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
-// Entry is what is known of a request or a connection, when it has ended in most cases. All that it refers to is borrowed for the call that it is handed to.
+// Entry is what is known of a request or a connection, when it has ended in most cases. All that it refers to is borrowed for the call
+// that it is handed to.
 type Entry struct {
 	Type config.LogType
 

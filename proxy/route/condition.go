@@ -55,7 +55,8 @@ func compileConditions(m *config.RouteMatch, fraction uint32) (conditions, error
 		}
 		c.cookies = append(c.cookies, cookieMatcher{name: m.Cookies[i].Name, value: value, invert: m.Cookies[i].Invert})
 	}
-	c.none = !c.never && c.presented == nil && c.validated == nil && len(c.cookies) == 0 && !c.grpc && c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
+	c.none = !c.never && c.presented == nil && c.validated == nil && len(c.cookies) == 0 && !c.grpc &&
+		c.fraction >= config.FractionAll && len(c.headers) == 0 && len(c.query) == 0
 	return c, nil
 }
 

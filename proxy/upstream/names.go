@@ -2,8 +2,8 @@ package upstream
 
 import "github.com/penguintechinc/marchproxy-alb/tls"
 
-// maxNames bounds the names that a worker keeps connections to a host apart for, by priority: each has a pool of some 300 bytes, and what it
-// keeps open. Requests with more names than that have connections of their own, which are not kept.
+// maxNames bounds the names that a worker keeps connections to a host apart for, by priority: each has a pool of some 300 bytes, and
+// what it keeps open. Requests with more names than that have connections of their own, which are not kept.
 const maxNames = 128
 
 // name is what the connections of a pool were asked for by, where that is the name in a request (auto_sni, auto_san_validation).
