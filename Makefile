@@ -73,7 +73,7 @@ fuzz: ## Run each fuzz target for FUZZTIME, 30s or a number of runs such as 5000
 bench: build ## Measure against nginx, HAProxy and nghttpx, as far as they are installed: the scenarios that have goals but for TLS, under 5 minutes
 	bin/alb-bench --proxy bin/proxy-alb $(BENCHFLAGS)
 
-ALL_SCENARIOS := h1-small,h1-1k-headers,h1-64k,h1-mixed,h1-pipelined,h1-1m,h1-1m-up,routes-10k,h1-churn,rate-limited,h2-h2,h2-h1,grpc-unary,grpc-stream,websocket-tunnel,tcp-proxy,h2-1g,h2-stalled-1k,idle-10k,h2-idle-10k,xds-10k,config-churn,moduleservice-calls,tls-h1,tls-h2,tls-handshake,tls-resume,tls-1m,tls-idle-10k,growth-connections,growth-routes-first,growth-routes-last,growth-clusters,growth-body
+ALL_SCENARIOS := h1-small,h1-1k-headers,h1-64k,h1-mixed,h1-pipelined,h1-1m,h1-1m-up,routes-10k,h1-churn,rate-limited,h2-h2,h2-h1,grpc-unary,grpc-stream,websocket-tunnel,tcp-proxy,h2-1g,h2-stalled-1k,idle-10k,h2-idle-10k,xds-10k,config-churn,moduleservice-calls,tls-h1,tls-h2,tls-handshake,tls-resume,tls-1m,tls-idle-10k,growth-connections,growth-routes-first,growth-routes-last,growth-clusters,growth-body,growth-workers
 .PHONY: bench-full
 bench-full: build ## Measure every scenario, and the benchmarks of the packages
 	bin/alb-bench --proxy bin/proxy-alb --scenario $(ALL_SCENARIOS) $(BENCHFLAGS)

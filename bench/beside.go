@@ -51,7 +51,7 @@ func (l *lab) quiet(ctx context.Context, s Scenario, p *runningProxy, r *Round) 
 	}
 	r.Beside = &Beside{}
 	var err error
-	r.Beside.Quiet, err = l.generate(ctx, l.generatorOf(s), l.rated(s, p))
+	r.Beside.Quiet, err = l.generate(ctx, l.generatorOf(s), l.loadCPUs(s), l.rated(s, p))
 	return err
 }
 
@@ -117,16 +117,16 @@ func (l *lab) called(ctx context.Context, s Scenario, p *runningProxy, r *Round)
 	}
 	b, peak := r.Beside, calls
 	calls.Rate = callRate
-	if b.Peak, err = l.generate(ctx, l.generators.own, peak); err != nil {
+	if b.Peak, err = l.generate(ctx, l.generators.own, l.loadCPUs(s), peak); err != nil {
 		return err
 	}
-	if b.Alone, err = l.generate(ctx, l.generators.own, calls); err != nil {
+	if b.Alone, err = l.generate(ctx, l.generators.own, l.loadCPUs(s), calls); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	go func() {
 		var err error
-		b.Calls, err = l.generate(ctx, l.generators.own, calls)
+		b.Calls, err = l.generate(ctx, l.generators.own, l.loadCPUs(s), calls)
 		done <- err
 	}()
 	err = l.measured(ctx, s, p, l.rated(s, p), r)

@@ -45,10 +45,51 @@ growth-x  proxy  CPU µs/req at 1  100    1001   RSS idle, first  last     bytes
 	}
 }
 
+// TestWorkerCounts goes from one to all.
+func TestWorkerCounts(t *testing.T) {
+	for cpus, want := range map[int][]int{1: {1}, 2: {1, 2}, 6: {1, 2, 3, 4, 5, 6}, 8: {1, 2, 3, 4, 5, 6, 7, 8}, 48: {1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 48}} {
+		if got := workerCounts(cpus); !slices.Equal(got, want) {
+			t.Errorf("%d CPUs: %v, want %v", cpus, got, want)
+		}
+	}
+}
+
+// TestWorkerCPUs has the proxy run on as many CPUs as it has workers, and the load on others as long as there are any.
+func TestWorkerCPUs(t *testing.T) {
+	four := &lab{cpus: []int{0, 1, 2, 3}, machine: Machine{ProxyCPUs: []int{0}, LoadCPUs: []int{1, 2, 3}}}
+	for workers, want := range [][2][]int{
+		{{0}, {1, 2, 3}}, {{0}, {1, 2, 3}}, {{0, 1}, {2, 3}}, {{0, 1, 2}, {3}}, {{0, 1, 2, 3}, {1, 2, 3}}, {{0, 1, 2, 3}, {1, 2, 3}},
+	} {
+		s := Scenario{Workers: workers}
+		if proxy, load := four.proxyCPUs(s), four.loadCPUs(s); !slices.Equal(proxy, want[0]) || !slices.Equal(load, want[1]) || four.alone(s) != (workers < 2) {
+			t.Errorf("%d workers: proxy on %v, load on %v, want %v", workers, proxy, load, want)
+		}
+	}
+}
+
+// TestRates writes how much more is served by more workers.
+func TestRates(t *testing.T) {
+	c := Curve{
+		Name: growthWorkers, Of: ofWorkers, Points: []int{1, 2}, Proxies: []string{"a", "b"},
+		Rate: map[string][]float64{"a": {1000, 1900}, "b": {0, 500}},
+	}
+	var b strings.Builder
+	c.writeRates(&b)
+	const want = `
+growth-workers  proxy  req/s at 1  2     last / first
+                a      1000        1900  1.90
+                b      -           500   -
+
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
 func TestCurveByName(t *testing.T) {
 	for _, name := range curves() {
 		points, err := FindScenarios([]string{name})
-		if err != nil || len(points) < 5 {
+		if err != nil || len(points) < 5 && (name != growthWorkers || len(points) < 1) {
 			t.Errorf("%s: %d points, %v", name, len(points), err)
 		}
 		for _, s := range points {

@@ -171,14 +171,14 @@ func parseOwn(output []byte) (load.Result, error) {
 // generatorOf returns the generator of the scenario's load.
 func (l *lab) generatorOf(s Scenario) generator { return l.generators.of(s, l.options.Load) }
 
-// generate runs the load and returns what it saw. With a number of requests, the
+// generate runs the load on the CPUs and returns what it saw. With a number of requests, the
 // duration of config is how long they are expected to take.
-func (l *lab) generate(ctx context.Context, g generator, config load.Config) (load.Result, error) {
+func (l *lab) generate(ctx context.Context, g generator, cpus []int, config load.Config) (load.Result, error) {
 	var output bytes.Buffer
 	c, err := l.spawner.Start(child.Spec{
 		Path:   g.path,
 		Args:   g.args(config),
-		CPUs:   l.machine.LoadCPUs,
+		CPUs:   cpus,
 		Stdout: &output,
 	})
 	if err != nil {
@@ -212,7 +212,7 @@ func (l *lab) warmUp(ctx context.Context, s Scenario, p *runningProxy) (load.Res
 		return load.Result{}, err
 	}
 	config.Duration = l.options.Warmup
-	result, err := l.generate(ctx, l.generatorOf(s), config)
+	result, err := l.generate(ctx, l.generatorOf(s), l.loadCPUs(s), config)
 	switch {
 	case err != nil:
 		return load.Result{}, fmt.Errorf("warm-up: %w", err)

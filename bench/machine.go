@@ -49,6 +49,27 @@ func assign(cpus []int) (proxy, load []int, shared bool) {
 	return cpus[:1], cpus[1:], false
 }
 
+// proxyCPUs are those that the proxy is to run on in the scenario: its own, and for more workers than it has those of the load as well.
+func (l *lab) proxyCPUs(s Scenario) []int {
+	if s.Workers <= len(l.machine.ProxyCPUs) {
+		return l.machine.ProxyCPUs
+	}
+	return l.cpus[:min(s.Workers, len(l.cpus))]
+}
+
+// loadCPUs are those that the load is to run on in the scenario: such as the proxy does not have, if there are any.
+func (l *lab) loadCPUs(s Scenario) []int {
+	if s.Workers > len(l.machine.ProxyCPUs) && s.Workers < len(l.cpus) {
+		return l.cpus[s.Workers:]
+	}
+	return l.machine.LoadCPUs
+}
+
+// alone reports whether the proxy has its CPUs to itself in the scenario, as far as the lab goes.
+func (l *lab) alone(s Scenario) bool {
+	return !l.machine.Shared && s.Workers <= len(l.machine.ProxyCPUs)
+}
+
 // cpuModel returns the model name of the first processor in the text of
 // /proc/cpuinfo; not every architecture states one.
 func cpuModel(text []byte) string {

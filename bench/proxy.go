@@ -63,7 +63,7 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 		Listen: at[0], Admin: at[1], GRPC: at[2], Metrics: at[3], Health: at[4],
 		Origin: origin, ControlPlane: controlPlane, Traffic: s.Traffic, MaxConnections: max(s.Connections, loadConnections), MaxRequests: s.inFlight(),
 		Certificate: l.certificate, Key: l.certificate + keySuffix,
-		Module: module, Dir: dir, Root: os.Geteuid() == 0,
+		Workers: s.Workers, Module: module, Dir: dir, Root: os.Geteuid() == 0,
 	})
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (l *lab) startProxyAt(ctx context.Context, p Proxy, s Scenario, at []string
 		Args:        launch.Args,
 		Env:         launch.Environ(os.Environ()),
 		Dir:         dir,
-		CPUs:        l.machine.ProxyCPUs,
+		CPUs:        l.proxyCPUs(s),
 		DeathSignal: syscall.SIGTERM,
 	})
 	if err != nil {

@@ -52,6 +52,8 @@ type Scenario struct {
 	Connections int `json:"connections"`
 	// Streams per connection, each with a request in flight; 0 for HTTP/1.1.
 	Streams int `json:"streams,omitempty"`
+	// Workers of the proxy, which has as many CPUs; 0 is 1.
+	Workers int `json:"workers,omitempty"`
 	// Path is requested from the origin: see packages origin and nghttpd.
 	Path string `json:"path"`
 	// Body is the size of each answer in bytes.

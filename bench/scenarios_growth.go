@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,7 @@ const (
 	growthRoutesLast  = "growth-routes-last"
 	growthClusters    = "growth-clusters"
 	growthBody        = "growth-body"
+	growthWorkers     = "growth-workers"
 )
 
 // growthScenarios are the points of all curves. Each is a scenario of throughput by itself.
@@ -69,7 +71,36 @@ func growthScenarios() []Scenario {
 		s.Traffic.Bulk = n >= 1<<20
 		all = append(all, s)
 	}
+	for _, n := range workerCounts(runtime.NumCPU()) {
+		s := point(growthWorkers, ofWorkers, n)
+		s.Workers, s.About = n, "HTTP/1.1 keep-alive, as many workers as CPUs of the proxy"
+		s.Connections = workerConnections * n
+		all = append(all, s)
+	}
 	return all
+}
+
+const (
+	// ofWorkers is what grows in growthWorkers.
+	ofWorkers = "workers"
+	// workerConnections are those for each worker: as many as a throughput scenario has for its one.
+	workerConnections = loadConnections
+	// everyCount is the number up to which each number of workers is a point; beyond, each is twice the one before.
+	everyCount = 8
+)
+
+// workerCounts are the points of a machine with so many CPUs: from one to all.
+func workerCounts(cpus int) []int {
+	var points []int
+	for n := 1; n < cpus; {
+		points = append(points, n)
+		if n < everyCount {
+			n++
+		} else {
+			n *= 2
+		}
+	}
+	return append(points, cpus)
 }
 
 // point is a scenario of a curve.
@@ -83,7 +114,7 @@ func point(curve, of string, x int) Scenario {
 
 // curves are the names of all, in their order.
 func curves() []string {
-	return []string{growthConnections, growthRoutesFirst, growthRoutesLast, growthClusters, growthBody}
+	return []string{growthConnections, growthRoutesFirst, growthRoutesLast, growthClusters, growthBody, growthWorkers}
 }
 
 // Curve is what a report has of a curve: per proxy its values at the points that were measured.
@@ -91,8 +122,9 @@ type Curve struct {
 	Name, Of string
 	Points   []int
 	Proxies  []string
-	// CPU is in microseconds per request, Idle and Loaded are resident bytes; by proxy and point, 0 where there is no result.
-	CPU, Idle, Loaded map[string][]float64
+	// CPU is in microseconds per request, Rate in requests per second, Idle and Loaded are resident bytes; by proxy and point, 0 where
+	// there is no result.
+	CPU, Rate, Idle, Loaded map[string][]float64
 }
 
 // Curves gathers the scenarios that are points of curves.
@@ -105,7 +137,7 @@ func (r Report) Curves() []Curve {
 		}
 		if len(all) == 0 || all[len(all)-1].Name != g.Curve {
 			all = append(all, Curve{
-				Name: g.Curve, Of: g.Of, CPU: make(map[string][]float64), Idle: make(map[string][]float64), Loaded: make(map[string][]float64),
+				Name: g.Curve, Of: g.Of, CPU: make(map[string][]float64), Rate: make(map[string][]float64), Idle: make(map[string][]float64), Loaded: make(map[string][]float64),
 			})
 		}
 		all[len(all)-1].add(g.X, s.Summary)
@@ -123,7 +155,7 @@ func (c *Curve) add(x int, summary []Summary) {
 		for _, v := range []struct {
 			values map[string][]float64
 			value  float64
-		}{{c.CPU, sum.CPU}, {c.Idle, sum.BaseRSS}, {c.Loaded, sum.AfterRSS}} {
+		}{{c.CPU, sum.CPU}, {c.Rate, sum.RequestsPerSecond}, {c.Idle, sum.BaseRSS}, {c.Loaded, sum.AfterRSS}} {
 			// A proxy that was not there at the points before has nothing at them.
 			v.values[sum.Proxy] = append(append(v.values[sum.Proxy], make([]float64, at-len(v.values[sum.Proxy]))...), v.value)
 		}
@@ -143,6 +175,7 @@ func (c Curve) Each(proxy string) (bytes float64, known bool) {
 // writeCurves writes a row for each curve and proxy.
 func (r Report) writeCurves(b *strings.Builder) {
 	for _, c := range r.Curves() {
+		c.writeRates(b)
 		t := newTable(b)
 		head := []string{c.Name, "proxy", "CPU µs/req at"}
 		for i, x := range c.Points {
@@ -166,6 +199,38 @@ func (r Report) writeCurves(b *strings.Builder) {
 		}
 		t.flush()
 	}
+}
+
+// Rated says that requests per second are what the curve is about: more workers are to serve more.
+func (c Curve) Rated() bool { return c.Of == ofWorkers }
+
+// writeRates writes requests per second, and how many times those of the first point the last has.
+func (c Curve) writeRates(b *strings.Builder) {
+	if !c.Rated() {
+		return
+	}
+	t := newTable(b)
+	head := []string{c.Name, "proxy"}
+	for i, x := range c.Points {
+		name := strconv.Itoa(x)
+		if i == 0 {
+			name = "req/s at " + name
+		}
+		head = append(head, name)
+	}
+	t.row(append(head, "last / first")...)
+	for _, proxy := range c.Proxies {
+		row, rates := []string{"", proxy}, c.Rate[proxy]
+		for i := range c.Points {
+			row = append(row, valueAt(rates, i, func(x float64) string { return fmt.Sprintf("%.0f", x) }))
+		}
+		times := "-"
+		if last := len(c.Points) - 1; last < len(rates) && rates[0] > 0 && rates[last] > 0 {
+			times = fmt.Sprintf("%.2f", rates[last]/rates[0])
+		}
+		t.row(append(row, times)...)
+	}
+	t.flush()
 }
 
 // Configured says that what grows is in the configuration, so that it costs memory from the start.

@@ -60,7 +60,7 @@ func (l *lab) measured(ctx context.Context, s Scenario, p *runningProxy, config 
 	if err != nil {
 		return err
 	}
-	if r.Load, err = l.generate(ctx, l.generatorOf(s), config); err != nil {
+	if r.Load, err = l.generate(ctx, l.generatorOf(s), l.loadCPUs(s), config); err != nil {
 		return err
 	}
 	after, err := l.sample(p)
@@ -72,7 +72,7 @@ func (l *lab) measured(ctx context.Context, s Scenario, p *runningProxy, config 
 		return err
 	}
 	r.TotalCPU, r.UserCPU, r.SystemCPU, r.FineCPU = cpu.Total, cpu.User, cpu.System, cpu.Fine
-	if !l.machine.Shared {
+	if l.alone(s) {
 		r.Foreign = after.busy.Foreign(before.busy, cpu.Total)
 	}
 	return s.checkLoad(r.Load)

@@ -14,10 +14,15 @@ func newCurve(c bench.Curve, series map[string]int) section {
 	for _, x := range c.Points {
 		ticks = append(ticks, plot.Short(float64(x)))
 	}
-	for _, f := range []struct {
+	type plotted struct {
 		title, unit string
 		values      map[string][]float64
-	}{{"CPU time per request", "µs", c.CPU}, {"Resident memory when just started", "B", c.Idle}, {"Resident memory under load", "B", c.Loaded}} {
+	}
+	all := []plotted{{"CPU time per request", "µs", c.CPU}, {"Resident memory when just started", "B", c.Idle}, {"Resident memory under load", "B", c.Loaded}}
+	if c.Rated() {
+		all = append([]plotted{{"Requests per second", "", c.Rate}}, all...)
+	}
+	for _, f := range all {
 		var lines []plot.Line
 		for _, proxy := range c.Proxies {
 			lines = append(lines, plot.Line{Name: proxy, Series: series[proxy], Values: f.values[proxy]})

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -74,6 +75,6 @@ func configureCaddy(s Spec) (Launch, error) {
 	return Launch{
 		Files: map[string]string{"Caddyfile": text.String()},
 		Args:  []string{"run", "--adapter", "caddyfile", "--config", filepath.Join(s.Dir, "Caddyfile")},
-		Env:   []string{"GOMAXPROCS=1", "HOME=" + s.Dir, "XDG_DATA_HOME=" + s.Dir, "XDG_CONFIG_HOME=" + s.Dir},
+		Env:   []string{"GOMAXPROCS=" + strconv.Itoa(s.workers()), "HOME=" + s.Dir, "XDG_DATA_HOME=" + s.Dir, "XDG_CONFIG_HOME=" + s.Dir},
 	}, nil
 }

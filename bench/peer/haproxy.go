@@ -16,7 +16,7 @@ const haproxyConnections = 1024
 // against maxconn, and few upstream connections are added to them. Its pool of idle
 // upstream connections has no upper bound by default.
 var haproxyTemplate = template.Must(template.New("haproxy.cfg").Parse(`global
-    nbthread 1
+    nbthread {{.Threads}}
     maxconn {{.Connections}}
     no strict-limits
 {{- if .Traffic.TLS}}

@@ -22,7 +22,7 @@ ecdh-curves={{.Curve}}
 no-ocsp=yes
 {{- end}}
 backend={{.Back.Host}},{{.Back.Port}};;proto={{if .OriginHTTP2}}h2{{else}}http/1.1{{end}}
-workers=1
+workers={{.Threads}}
 no-server-push=yes
 no-via=yes
 add-x-forwarded-for=yes

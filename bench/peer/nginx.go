@@ -17,7 +17,7 @@ const nginxConnections = 2048
 var nginxTemplate = template.Must(template.New("nginx.conf").Parse(`{{if .Root}}user root;
 {{end}}{{with .Module}}load_module {{.}};
 {{end}}daemon off;
-worker_processes 1;
+worker_processes {{.Threads}};
 worker_rlimit_nofile {{.Files}};
 pid {{.Dir}}/nginx.pid;
 error_log stderr error;

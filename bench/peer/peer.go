@@ -1,7 +1,7 @@
 // Package peer knows the proxies that the lab compares: where to find each, how
 // to ask its version, and how to configure it so that all do the same work.
 //
-// The work: one listener, in cleartext or under TLS 1.3 with session tickets, one worker, one route to one origin, keep-alive
+// The work: one listener, in cleartext or under TLS 1.3 with session tickets, one worker unless more are asked for, one route to one origin, keep-alive
 // on both sides with an upstream pool that holds every connection in use, no access
 // log, no compression. Each request gets x-forwarded-for, x-forwarded-proto and
 // x-request-id, and what its Traffic asks for. Within that each is tuned as somebody
@@ -30,6 +30,8 @@ type Spec struct {
 	Traffic Traffic
 	// Certificate and Key are PEM files for traffic under TLS. Key is Certificate with ".key" at its end: where HAProxy looks.
 	Certificate, Key string
+	// Workers is how many threads or processes carry the traffic; 0 is 1.
+	Workers int
 	// MaxConnections is the most client connections open at once, MaxRequests the
 	// most requests in flight.
 	MaxConnections, MaxRequests int
@@ -43,6 +45,9 @@ type Spec struct {
 // upstreamPool is how many idle upstream connections a proxy may keep that has to be
 // told: several times what the task uses at once, so that none is ever closed.
 func (s Spec) upstreamPool() int { return 4 * max(s.MaxRequests, 64) }
+
+// workers is how many there are.
+func (s Spec) workers() int { return max(1, s.Workers) }
 
 // Launch is a configured proxy, ready to be started.
 type Launch struct {

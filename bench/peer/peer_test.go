@@ -169,6 +169,22 @@ func TestStreamModule(t *testing.T) {
 	}
 }
 
+// TestWorkers has every kind start as many as are asked for.
+func TestWorkers(t *testing.T) {
+	said := map[string]string{
+		ProxyALB: "--concurrency 3\n", Nginx: "worker_processes 3;", HAProxy: "nbthread 3\n", Nghttpx: "\nworkers=3\n",
+		Caddy: "GOMAXPROCS=3 ", Traefik: "GOMAXPROCS=3\n",
+	}
+	for _, kind := range Kinds() {
+		s := spec("/run/lab")
+		s.Workers = 3
+		launch, err := kind.Configure(s)
+		if err != nil || !strings.Contains(launch.text(), said[kind.Name]) {
+			t.Errorf("%s: %v, want %q in\n%s", kind.Name, err, said[kind.Name], launch.text())
+		}
+	}
+}
+
 // TestLimitCall has a limit set where there is one.
 func TestLimitCall(t *testing.T) {
 	s := spec("/run/lab")

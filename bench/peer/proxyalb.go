@@ -2,6 +2,7 @@ package peer
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -181,7 +182,7 @@ func (s Spec) configureProxyALB(bootstrap *template.Template) (Launch, error) {
 	return Launch{
 		Calls: calls,
 		Files: map[string]string{"envoy.yaml": text.String()},
-		Args:  []string{"-c", filepath.Join(s.Dir, "envoy.yaml"), "--concurrency", "1"},
+		Args:  []string{"-c", filepath.Join(s.Dir, "envoy.yaml"), "--concurrency", strconv.Itoa(s.workers())},
 		Env:   []string{"GRPC_PORT=" + at[3].Port, "METRICS_PORT=" + at[4].Port, "HEALTH_PORT=" + at[5].Port},
 		Unset: []string{"ENVOY_CONFIG_PATH"},
 	}, nil

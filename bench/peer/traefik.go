@@ -2,6 +2,7 @@ package peer
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -95,6 +96,6 @@ func configureTraefik(s Spec) (Launch, error) {
 	return Launch{
 		Files: files,
 		Args:  []string{"--configFile=" + filepath.Join(s.Dir, "traefik.yml")},
-		Env:   []string{"GOMAXPROCS=1"},
+		Env:   []string{"GOMAXPROCS=" + strconv.Itoa(s.workers())},
 	}, nil
 }

@@ -15,7 +15,7 @@ const (
 type words struct {
 	Spec
 	HTTP2, OriginHTTP2                         bool
-	Streams                                    int
+	Streams, Threads                           int
 	RequestHeader, ResponseHeader, HeaderValue string
 	// Scheme is what clients speak. Suite and Curve are as OpenSSL names them, and as the RFC does.
 	Scheme, Suite, Curve string
@@ -60,6 +60,7 @@ func (s Spec) words() words {
 	return words{
 		Spec:  s,
 		HTTP2: s.Traffic.Downstream == HTTP2, OriginHTTP2: s.Traffic.Upstream == HTTP2, Streams: MaxStreams,
+		Threads:       s.workers(),
 		RequestHeader: RequestHeader, ResponseHeader: ResponseHeader, HeaderValue: HeaderValue,
 		Scheme: scheme, Suite: CipherSuite, Curve: Curve,
 		Routes: s.Traffic.routes(), Clusters: s.Traffic.clusters(),
