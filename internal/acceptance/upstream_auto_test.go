@@ -3,6 +3,7 @@ package acceptance
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -97,10 +98,13 @@ func newHeldFront(t *testing.T) (*tlsFront, *undecided) {
 			}
 		}
 	})
+	var writing sync.Mutex
 	two := harness.NewH2Origin(t, harness.H2Serve(func(p *harness.H2Peer, r harness.H2Request) {
 		h.came <- "HTTP/2"
 		go func() { // so that it reads what else comes
 			if p.Wait(h.answer) {
+				writing.Lock()
+				defer writing.Unlock()
 				p.Respond(r.StreamID, harness.H2OK("HTTP/2"))
 			}
 		}()
