@@ -173,7 +173,7 @@ func (x *exchange) clear() {
 		x.arena = nil
 	}
 	x.arena = x.arena[:0]
-	x.worker.putReplay(x.replay)
+	x.worker.replays.put(x.replay)
 	x.replay = nil
 	clear(x.tried)
 	x.tried = x.tried[:0]

@@ -4,8 +4,9 @@ const (
 	// maxReplay is how much of a request body is kept without a retry policy, for sending it again when a host refuses the
 	// request. Most calls of gRPC fit; a host that refuses does so early.
 	maxReplay = 64 << 10
-	// maxIdleReplays bounds the buffers for that, of up to maxReplay bytes each, that a worker keeps for reuse.
-	maxIdleReplays = 32
+	// maxIdleReplay bounds the buffers for that, in bytes of all of them, that a worker keeps for reuse: those of 2,000 calls of
+	// 1 KiB at a time, so that as many need no garbage collector.
+	maxIdleReplay = 2 << 20
 )
 
 // record keeps body bytes that go upstream as long as they may have to be sent again: up to the buffer limit where there is a
@@ -24,7 +25,7 @@ func (x *exchange) record(data []byte) {
 		return
 	}
 	if x.replay == nil {
-		x.replay = x.worker.takeReplay()
+		x.replay = x.worker.replays.take()
 	}
 	x.replay = append(x.replay, data...)
 }
@@ -43,22 +44,30 @@ func (x *exchange) keepsBody() bool { return x.retry.on != 0 || x.followsRedirec
 // bodyBuffer returns how many bytes of the request body the route allows to be kept.
 func (x *exchange) bodyBuffer() int { return x.route.BodyBuffer(x.chain.compiled.bufferLimit) }
 
-// takeReplay returns an empty buffer for a request body.
-func (w *worker) takeReplay() []byte {
-	n := len(w.replays) - 1
+// replayPool has the buffers for request bodies that no exchange of a worker uses.
+type replayPool struct {
+	idle  [][]byte
+	bytes int // of their capacities, at most maxIdleReplay
+}
+
+// take returns an empty buffer, nil when there is none.
+func (p *replayPool) take() []byte {
+	n := len(p.idle) - 1
 	if n < 0 {
 		return nil
 	}
-	b := w.replays[n]
-	w.replays[n] = nil
-	w.replays = w.replays[:n]
+	b := p.idle[n]
+	p.idle[n] = nil
+	p.idle = p.idle[:n]
+	p.bytes -= cap(b)
 	return b
 }
 
-// putReplay takes a buffer back.
-func (w *worker) putReplay(b []byte) {
-	if cap(b) > 0 && cap(b) <= maxReplay && len(w.replays) < maxIdleReplays {
-		w.replays = append(w.replays, b[:0])
+// put takes a buffer back.
+func (p *replayPool) put(b []byte) {
+	if cap(b) > 0 && cap(b) <= maxReplay && p.bytes+cap(b) <= maxIdleReplay {
+		p.idle = append(p.idle, b[:0])
+		p.bytes += cap(b)
 	}
 }
 
