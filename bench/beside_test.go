@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +41,7 @@ func besideReport(t *testing.T) Report {
 }
 
 func TestBesideGolden(t *testing.T) {
-	var b strings.Builder
+	var b document
 	r := besideReport(t)
 	for _, c := range allColumns() {
 		r.writeTable(&b, c)

@@ -10,7 +10,7 @@ import (
 
 // WriteText writes the comparison for people: a table, notes, and the verdict in one line.
 func (c Comparison) WriteText(w io.Writer) error {
-	var b strings.Builder
+	var b document
 	writeFindings(&b, c.Findings)
 	for _, note := range c.Notes {
 		fmt.Fprintln(&b, note)
@@ -20,8 +20,8 @@ func (c Comparison) WriteText(w io.Writer) error {
 }
 
 // writeFindings writes nothing where there is none.
-func writeFindings(b *strings.Builder, findings []Finding) {
-	t := newTable(b)
+func writeFindings(b *document, findings []Finding) {
+	t := b.table()
 	t.row("scenario", "measure", "old", "new", "change", "interval", "confidence", "rounds", "verdict")
 	for _, f := range findings {
 		t.row(append([]string{f.Scenario, f.Measure, Plain(f.Old), Plain(f.New)}, f.cells()...)...)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // crossCheck measures each proxy of a scenario of throughput once more, with load by another generator than before: what a proxy
@@ -45,8 +44,8 @@ func (s *ScenarioReport) checkRound() int {
 }
 
 // writeCrossChecks writes what both generators say of each proxy.
-func (r Report) writeCrossChecks(b *strings.Builder) {
-	t := newTable(b)
+func (r Report) writeCrossChecks(b *document) {
+	t := b.table()
 	t.row("scenario", "proxy", "load by", "req/s", "CPU µs/req", "checked by", "req/s", "CPU µs/req", "difference of CPU")
 	for _, s := range r.Scenarios {
 		for _, check := range s.CrossChecks {

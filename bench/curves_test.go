@@ -2,7 +2,6 @@ package bench
 
 import (
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -32,7 +31,7 @@ func TestCurves(t *testing.T) {
 	if _, ok := c.Each("b"); ok {
 		t.Error("what b needs for each is not known")
 	}
-	var b strings.Builder
+	var b document
 	report.writeCurves(&b)
 	const want = `
 growth-x  proxy  CPU µs/req at 1  100    1001   RSS idle, first  last     bytes each
@@ -73,7 +72,7 @@ func TestRates(t *testing.T) {
 		Name: growthWorkers, Of: ofWorkers, Points: []int{1, 2}, Proxies: []string{"a", "b"},
 		Rate: map[string][]float64{"a": {1000, 1900}, "b": {0, 500}},
 	}
-	var b strings.Builder
+	var b document
 	c.writeRates(&b)
 	const want = `
 growth-workers  proxy  req/s at 1  2     last / first

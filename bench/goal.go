@@ -107,14 +107,17 @@ type GoalResult struct {
 
 // String returns one line of text.
 func (g GoalResult) String() string {
-	verdict := "not met"
-	switch {
-	case !g.Measured:
+	if !g.Measured {
 		return fmt.Sprintf("goal %s: not measured", g.Goal)
-	case g.Met:
-		verdict = "met"
 	}
-	return fmt.Sprintf("goal %s: %s (%s)", g.Goal, verdict, Plain(g.Value))
+	return fmt.Sprintf("goal %s: %s (%s)", g.Goal, g.verdict(), Plain(g.Value))
+}
+
+func (g GoalResult) verdict() string {
+	if g.Met {
+		return "met"
+	}
+	return "not met"
 }
 
 // Plain writes a ratio with its decimals and a size in bytes without.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/load"
 )
@@ -96,8 +95,8 @@ func (r LatencyRound) describe() string {
 }
 
 // writeLatencies writes a row for each proxy and rate.
-func (r Report) writeLatencies(b *strings.Builder) {
-	t := newTable(b)
+func (r Report) writeLatencies(b *document) {
+	t := b.table()
 	t.row("scenario", "proxy", "load", "due/s", "req/s", "p50 µs", "p90 µs", "p99 µs", "p99.9 µs", "max µs", "errors", "unsent")
 	for _, s := range r.Scenarios {
 		for _, l := range s.Latencies {

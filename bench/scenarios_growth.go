@@ -173,10 +173,10 @@ func (c Curve) Each(proxy string) (bytes float64, known bool) {
 }
 
 // writeCurves writes a row for each curve and proxy.
-func (r Report) writeCurves(b *strings.Builder) {
+func (r Report) writeCurves(b *document) {
 	for _, c := range r.Curves() {
 		c.writeRates(b)
-		t := newTable(b)
+		t := b.table()
 		head := []string{c.Name, "proxy", "CPU µs/req at"}
 		for i, x := range c.Points {
 			if i > 0 {
@@ -205,11 +205,11 @@ func (r Report) writeCurves(b *strings.Builder) {
 func (c Curve) Rated() bool { return c.Of == ofWorkers }
 
 // writeRates writes requests per second, and how many times those of the first point the last has.
-func (c Curve) writeRates(b *strings.Builder) {
+func (c Curve) writeRates(b *document) {
 	if !c.Rated() {
 		return
 	}
-	t := newTable(b)
+	t := b.table()
 	head := []string{c.Name, "proxy"}
 	for i, x := range c.Points {
 		name := strconv.Itoa(x)

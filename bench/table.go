@@ -6,32 +6,6 @@ import (
 	"text/tabwriter"
 )
 
-// ratioHead heads the columns of ratioCells.
-func ratioHead(first string) []string {
-	var head []string
-	for i, p := range ratioPeers() {
-		if i == 0 {
-			p = first + " " + p
-		} else {
-			p = "vs " + p
-		}
-		head = append(head, p)
-	}
-	return head
-}
-
-func ratioCells(ratios map[string]float64) []string {
-	var cells []string
-	for _, p := range ratioPeers() {
-		cell := "-"
-		if x, ok := ratios[p]; ok {
-			cell = fmt.Sprintf("%.3f", x)
-		}
-		cells = append(cells, cell)
-	}
-	return cells
-}
-
 // known writes a number of which 0 means that nobody told it.
 func known(x float64) string {
 	if x == 0 {
@@ -44,28 +18,55 @@ func percent(fraction float64) string { return fmt.Sprintf("%.1f%%", 100*fractio
 
 func mebibytes(bytes float64) string { return fmt.Sprintf("%.1f MiB", bytes/(1<<20)) }
 
+// document is a text with tables, for a terminal or in Markdown.
+type document struct {
+	strings.Builder
+	markdown bool
+}
+
 // table aligns columns; a table without rows below its head writes nothing.
 type table struct {
-	tw   *tabwriter.Writer
-	out  *strings.Builder
-	rows int
-	text strings.Builder
+	out  *document
+	rows [][]string
 }
 
-func newTable(out *strings.Builder) *table {
-	t := &table{out: out}
-	t.tw = tabwriter.NewWriter(&t.text, 0, 0, 2, ' ', 0)
-	return t
-}
+// table begins one, which is there when it is flushed.
+func (d *document) table() *table { return &table{out: d} }
 
-func (t *table) row(cells ...string) {
-	t.rows++
-	fmt.Fprintln(t.tw, strings.Join(cells, "\t"))
-}
+func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
 func (t *table) flush() {
-	if t.rows > 1 {
-		t.tw.Flush() // to a strings.Builder, which does not fail
-		t.out.WriteString("\n" + t.text.String() + "\n")
+	switch {
+	case len(t.rows) < 2:
+	case t.out.markdown:
+		t.mark()
+	default:
+		t.align()
+	}
+}
+
+func (t *table) align() {
+	t.out.WriteByte('\n')
+	tw := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	for _, row := range t.rows {
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
+	}
+	tw.Flush() // to a strings.Builder, which does not fail
+	t.out.WriteByte('\n')
+}
+
+// mark writes the table in Markdown, with names of scenarios as code.
+func (t *table) mark() {
+	for i, row := range t.rows {
+		switch i {
+		case 0:
+			t.out.WriteByte('\n')
+		case 1:
+			t.out.WriteString(strings.Repeat("|---", len(t.rows[0])) + "|\n")
+		}
+		if i > 0 && row[0] != "" {
+			row = append([]string{"`" + row[0] + "`"}, row[1:]...)
+		}
+		t.out.WriteString("| " + strings.Join(row, " | ") + " |\n")
 	}
 }

@@ -14,12 +14,9 @@ import (
 // noResult stands for the numbers of a proxy none of whose rounds went through.
 const noResult = "no result"
 
-// ratioPeers are the peers that have a column.
-func ratioPeers() []string { return []string{peer.Nginx, peer.HAProxy, peer.Nghttpx} }
-
 // WriteText writes the report for people: machine, tables, goals.
 func (r Report) WriteText(w io.Writer) error {
-	var b strings.Builder
+	var b document
 	r.writeHeading(&b)
 	for _, columns := range allColumns() {
 		r.writeTable(&b, columns)
@@ -40,13 +37,8 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-func (r Report) writeHeading(b *strings.Builder) {
-	fmt.Fprintf(b, "%s, Linux %s %s, load by %s", r.Machine.CPU, r.Machine.Kernel, r.Machine.Arch, r.generators())
-	if r.Machine.Shared {
-		fmt.Fprintf(b, ", proxy, origin and load SHARE cpu %v\n", r.Machine.ProxyCPUs)
-	} else {
-		fmt.Fprintf(b, ", proxy on cpu %v, origin and load on %v\n", r.Machine.ProxyCPUs, r.Machine.LoadCPUs)
-	}
+func (r Report) writeHeading(b *document) {
+	fmt.Fprintf(b, "%s, Linux %s %s, load by %s, %s\n", r.Machine.CPU, r.Machine.Kernel, r.Machine.Arch, r.generators(), r.Machine.places())
 	for _, p := range slices.Concat(r.Proxies, r.Tools) {
 		fmt.Fprintf(b, "%s: %s (%s)\n", p.Name, p.Version, p.Path)
 	}
@@ -66,44 +58,101 @@ func (r Report) generators() string {
 	return strings.Join(names, " and ")
 }
 
-// columns are those of the table of some measures.
+// columns are those of the table of some measures. One follows for each peer that took part, with what ratio has of it.
 type columns struct {
 	head     []string
 	cells    func(Scenario, Summary) []string
 	measures []Measure
+	ratio    func(Summary) map[string]float64 // nil where nothing is compared
+	compares string                           // heads the first of those columns, before "vs"
 }
 
 // allColumns are in the order of the tables.
 func allColumns() []columns {
 	return []columns{
-		{throughputHead(), throughputCells, []Measure{Throughput}},
-		{transferHead(), transferCells, []Measure{Transfer}},
-		{downloadHead(), downloadCells, []Measure{Download}},
-		{memoryHead(), memoryCells, []Measure{Idle, Stalled}},
-		{updateHead(), updateCells, []Measure{Updated}},
-		{churnHead(), churnCells, []Measure{Churned}},
-		{calledHead(), calledCells, []Measure{Called}},
+		{throughputHead(), throughputCells, []Measure{Throughput}, cpuRatio, "CPU "},
+		{transferHead(), transferCells, []Measure{Transfer}, cpuRatio, "CPU "},
+		{downloadHead(), downloadCells, []Measure{Download}, cpuRatio, "CPU "},
+		{memoryHead(), memoryCells, []Measure{Idle, Stalled}, memoryRatio, ""},
+		{updateHead(), updateCells, []Measure{Updated}, nil, ""},
+		{churnHead(), churnCells, []Measure{Churned}, nil, ""},
+		{calledHead(), calledCells, []Measure{Called}, nil, ""},
 	}
+}
+
+func cpuRatio(sum Summary) map[string]float64 { return sum.CPURatio }
+
+func memoryRatio(sum Summary) map[string]float64 { return sum.MemoryRatio }
+
+// of returns the scenarios that the columns are for.
+func (c columns) of(all []ScenarioReport) (some []ScenarioReport) {
+	for _, s := range all {
+		if slices.Contains(c.measures, s.Scenario.Measure) {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// peers returns who gets a column: those that somebody is compared with in a scenario, in the order of the reports, but for the
+// proxy itself in either build.
+func (c columns) peers(scenarios []ScenarioReport) (peers []string) {
+	if c.ratio == nil {
+		return nil
+	}
+	for _, s := range scenarios {
+		for _, sum := range s.Summary {
+			name := sum.Proxy
+			if name == peer.ProxyALB || name == Baseline || slices.Contains(peers, name) {
+				continue
+			}
+			if slices.ContainsFunc(s.Summary, func(one Summary) bool { return c.ratio(one)[name] > 0 }) {
+				peers = append(peers, name)
+			}
+		}
+	}
+	return peers
+}
+
+// heads returns the head of all columns.
+func (c columns) heads(peers []string) []string {
+	head := slices.Clone(c.head)
+	for i, p := range peers {
+		if i == 0 {
+			p = c.compares + "vs " + p
+		} else {
+			p = "vs " + p
+		}
+		head = append(head, p)
+	}
+	return head
 }
 
 // row returns the cells of a proxy, as many as there are in the head.
-func (c columns) row(s Scenario, sum Summary) []string {
+func (c columns) row(s Scenario, sum Summary, peers []string) []string {
 	if sum.Rounds == 0 {
-		return append([]string{noResult}, slices.Repeat([]string{"-"}, len(c.head)-1)...)
+		return append([]string{noResult}, slices.Repeat([]string{"-"}, len(c.head)+len(peers)-1)...)
 	}
-	return c.cells(s, sum)
+	cells := c.cells(s, sum)
+	for _, p := range peers {
+		cell := "-"
+		if x, ok := c.ratio(sum)[p]; ok {
+			cell = fmt.Sprintf("%.3f", x)
+		}
+		cells = append(cells, cell)
+	}
+	return cells
 }
 
 // writeTable writes the rows of the scenarios that the columns are for.
-func (r Report) writeTable(b *strings.Builder, c columns) {
-	t := newTable(b)
-	t.row(append([]string{"scenario", "proxy"}, c.head...)...)
-	for _, s := range r.Scenarios {
-		if !slices.Contains(c.measures, s.Scenario.Measure) {
-			continue
-		}
+func (r Report) writeTable(b *document, c columns) {
+	scenarios := c.of(r.Scenarios)
+	peers := c.peers(scenarios)
+	t := b.table()
+	t.row(append([]string{"scenario", "proxy"}, c.heads(peers)...)...)
+	for _, s := range scenarios {
 		for _, sum := range s.Summary {
-			t.row(append([]string{s.Scenario.Name, sum.Proxy}, c.row(s.Scenario, sum)...)...)
+			t.row(append([]string{s.Scenario.Name, sum.Proxy}, c.row(s.Scenario, sum, peers)...)...)
 		}
 	}
 	t.flush()
@@ -112,48 +161,48 @@ func (r Report) writeTable(b *strings.Builder, c columns) {
 // Table returns what the text has of the scenario: a head, and a row for each of the Summary, both without its name and the proxy's.
 func (s ScenarioReport) Table() (head []string, rows [][]string) {
 	for _, c := range allColumns() {
-		if !slices.Contains(c.measures, s.Scenario.Measure) {
+		scenarios := c.of([]ScenarioReport{s})
+		if len(scenarios) == 0 {
 			continue
 		}
+		peers := c.peers(scenarios)
 		for _, sum := range s.Summary {
-			rows = append(rows, c.row(s.Scenario, sum))
+			rows = append(rows, c.row(s.Scenario, sum, peers))
 		}
-		return c.head, rows
+		return c.heads(peers), rows
 	}
 	return nil, nil
 }
 
 func throughputHead() []string {
-	head := []string{"req/s", "±", "CPU µs/req (user+sys)", "±", "busy", "mean µs", "p50 µs", "p99 µs", "errors"}
-	return append(head, ratioHead("CPU vs")...)
+	return []string{"req/s", "±", "CPU µs/req (user+sys)", "±", "busy", "mean µs", "p50 µs", "p99 µs", "errors"}
 }
 
 func throughputCells(_ Scenario, sum Summary) []string {
-	return append([]string{
+	return []string{
 		fmt.Sprintf("%.0f", sum.RequestsPerSecond), percent(sum.RequestsPerSecondSpread),
 		fmt.Sprintf("%.2f (%.2f+%.2f)", sum.CPU, sum.UserCPU, sum.SystemCPU), percent(sum.CPUSpread),
 		fmt.Sprintf("%.0f%%", 100*sum.Busy),
 		known(sum.Mean), known(sum.P50), known(sum.P99),
 		fmt.Sprint(sum.Errors.Total()),
-	}, ratioCells(sum.CPURatio)...)
+	}
 }
 
 func transferHead() []string {
-	return append([]string{"Gbit/s", "±", "Gbit/s per core", "CPU ms/GiB (user+sys)", "±", "busy", "errors"}, ratioHead("CPU vs")...)
+	return []string{"Gbit/s", "±", "Gbit/s per core", "CPU ms/GiB (user+sys)", "±", "busy", "errors"}
 }
 
 func transferCells(s Scenario, sum Summary) []string {
 	perGiB := float64(1<<30) / float64(s.moved()) / 1000 // from microseconds per answer
-	return append([]string{
+	return []string{
 		fmt.Sprintf("%.2f", sum.Gigabits), percent(sum.GigabitsSpread), fmt.Sprintf("%.2f", sum.GigabitsPerCore),
 		fmt.Sprintf("%.0f (%.0f+%.0f)", sum.CPU*perGiB, sum.UserCPU*perGiB, sum.SystemCPU*perGiB), percent(sum.CPUSpread),
 		fmt.Sprintf("%.0f%%", 100*sum.Busy), fmt.Sprint(sum.Errors.Total()),
-	}, ratioCells(sum.CPURatio)...)
+	}
 }
 
 func downloadHead() []string {
-	head := []string{"Gbit/s", "±", "CPU ms/GiB (user+sys)", "±", "busy", "RSS before", "peak", "after", "memory"}
-	return append(head, ratioHead("CPU vs")...)
+	return []string{"Gbit/s", "±", "CPU ms/GiB (user+sys)", "±", "busy", "RSS before", "peak", "after", "memory"}
 }
 
 func downloadCells(s Scenario, sum Summary) []string {
@@ -162,25 +211,25 @@ func downloadCells(s Scenario, sum Summary) []string {
 	if sum.Growth > growthLimit {
 		memory = "GROWS"
 	}
-	return append([]string{
+	return []string{
 		fmt.Sprintf("%.2f", sum.Gigabits), percent(sum.GigabitsSpread),
 		fmt.Sprintf("%.0f (%.0f+%.0f)", sum.CPU*perGiB, sum.UserCPU*perGiB, sum.SystemCPU*perGiB), percent(sum.CPUSpread),
 		fmt.Sprintf("%.0f%%", 100*sum.Busy),
 		mebibytes(sum.BaseRSS), mebibytes(sum.PeakRSS), mebibytes(sum.AfterRSS), memory,
-	}, ratioCells(sum.CPURatio)...)
+	}
 }
 
 func memoryHead() []string {
-	return append([]string{"held", "bytes each", "±", "RSS before", "RSS after"}, ratioHead("vs")...)
+	return []string{"held", "bytes each", "±", "RSS before", "RSS after"}
 }
 
 func memoryCells(s Scenario, sum Summary) []string {
 	n, unit := s.held()
-	return append([]string{
+	return []string{
 		fmt.Sprintf("%d %ss", n, unit),
 		fmt.Sprintf("%.0f", sum.BytesEach), percent(sum.BytesEachSpread),
 		mebibytes(sum.BaseRSS), mebibytes(sum.AfterRSS),
-	}, ratioCells(sum.MemoryRatio)...)
+	}
 }
 
 func updateHead() []string {
@@ -199,8 +248,8 @@ func updateCells(_ Scenario, sum Summary) []string {
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()*1000) }
 
 // writeStarts writes what a proxy needs to be there, and what its memory comes to under load.
-func (r Report) writeStarts(b *strings.Builder) {
-	t := newTable(b)
+func (r Report) writeStarts(b *document) {
+	t := b.table()
 	t.row("scenario", "proxy", "start ms", "RSS idle", "RSS loaded")
 	for _, s := range r.Scenarios {
 		for _, sum := range s.Summary {
@@ -213,8 +262,8 @@ func (r Report) writeStarts(b *strings.Builder) {
 }
 
 // writeLimits writes how many requests passed of those that came.
-func (r Report) writeLimits(b *strings.Builder) {
-	t := newTable(b)
+func (r Report) writeLimits(b *document) {
+	t := b.table()
 	t.row("scenario", "proxy", "limit/s", "req/s", "passed/s", "refused/s")
 	for _, s := range r.Scenarios {
 		for _, sum := range s.Summary {
@@ -228,7 +277,7 @@ func (r Report) writeLimits(b *strings.Builder) {
 }
 
 // writeNotes says who did not take part as the others did.
-func (r Report) writeNotes(b *strings.Builder) {
+func (r Report) writeNotes(b *document) {
 	for _, s := range r.Scenarios {
 		for _, note := range s.Notes {
 			fmt.Fprintf(b, "%s: %s\n", s.Scenario.Name, note)
@@ -241,7 +290,7 @@ func (r Report) writeNotes(b *strings.Builder) {
 const foreignLimit = 0.05
 
 // writeDisturbances names what should be measured again on a quieter machine.
-func (r Report) writeDisturbances(b *strings.Builder) {
+func (r Report) writeDisturbances(b *document) {
 	for _, s := range r.Scenarios {
 		for _, sum := range s.Summary {
 			if sum.Foreign > foreignLimit {
@@ -252,7 +301,7 @@ func (r Report) writeDisturbances(b *strings.Builder) {
 }
 
 // writeFailures lists the rounds that make the run a failure.
-func (r Report) writeFailures(b *strings.Builder) {
+func (r Report) writeFailures(b *document) {
 	for _, s := range r.Scenarios {
 		for _, round := range slices.Concat(s.Rounds, s.CrossChecks) {
 			if round.failed() {

@@ -58,3 +58,36 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
+
+// TestTable puts the figures of two reports into a document.
+func TestTable(t *testing.T) {
+	dir := t.TempDir()
+	document := filepath.Join(dir, "README.md")
+	const place = "a\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nb\n"
+	if err := os.WriteFile(document, []byte(place), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	text, err := json.Marshal(bench.Report{Scenarios: []bench.ScenarioReport{{
+		Scenario: small, Summary: []bench.Summary{{Proxy: peer.ProxyALB, Rounds: 1, CPU: 7}},
+	}}})
+	report := filepath.Join(dir, "report.json")
+	if err != nil || os.WriteFile(report, text, 0o600) != nil {
+		t.Fatal(err)
+	}
+	if code := run([]string{"table", "--into", document, report, report}, nil, &stdout, &stderr); code != exitOK {
+		t.Fatalf("%d: %s", code, &stderr)
+	}
+	text, err = os.ReadFile(document)
+	if err != nil || !strings.Contains(string(text), "\n| `h1-small` | proxy-alb |") || !strings.Contains(string(text), "7.00") || strings.Contains(string(text), "old") {
+		t.Errorf("%v: %s", err, text)
+	}
+	if code := run([]string{"table", "--scenario", "h2-h2", report}, nil, &stdout, &stderr); code != exitOK || strings.Contains(stdout.String(), "h1-small") {
+		t.Errorf("%d: %s", code, &stdout)
+	}
+	for _, args := range [][]string{{"table"}, {"table", "--into", report, report}, {"table", filepath.Join(dir, "absent.json")}} {
+		if code := run(args, nil, &stdout, &stderr); code == exitOK {
+			t.Errorf("%q is fine", args)
+		}
+	}
+}

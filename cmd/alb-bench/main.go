@@ -7,6 +7,7 @@
 //	alb-bench --proxy bin/proxy-alb --baseline /tmp/proxy-alb-before
 //	alb-bench compare old.json new.json
 //	alb-bench html report.json >report.html
+//	alb-bench table --into docs/performance.md report.json
 //
 // HTTP/2 needs h2load and nghttpd of nghttp2: without them its scenarios are left out.
 // The lab starts further processes of itself by the sub-commands origin, load, idle,
@@ -56,6 +57,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			command, args = runCompare, args[1:]
 		case "html":
 			command, args = runHTML, args[1:]
+		case "table":
+			command, args = runTable, args[1:]
 		case "control-plane":
 			command, args = runControlPlane, args[1:]
 		}
