@@ -59,6 +59,10 @@ type driver struct {
 	started  int64
 	due      int64 // number of the request that is due next, from 0
 	stopping bool
+	// idle is called when it has stopped and nothing is in flight any more, in place of the loop's end; nil but for Slices.
+	idle func()
+	// ended says that it was called for the slice.
+	ended bool
 }
 
 // newDriver makes driver i of n.
@@ -106,7 +110,9 @@ func (d *driver) codec() {
 func (d *driver) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { d.loop.Post(d.stop) })
 	defer stop()
-	d.loop.Post(d.begin)
+	if d.idle == nil {
+		d.loop.Post(d.begin)
+	}
 	beating := make(chan struct{})
 	if d.beat > 0 {
 		go d.pace(beating)
@@ -118,9 +124,15 @@ func (d *driver) run(ctx context.Context) error {
 	return err
 }
 
+// resume begins a slice.
+func (d *driver) resume() {
+	d.stopping, d.ended, d.due, d.free = false, false, 0, queue{}
+	d.begin()
+}
+
 // begin has every slot take a request, or wait for one that is due.
 func (d *driver) begin() {
-	if d.shared.config.HTTP2 {
+	if d.shared.config.HTTP2 && d.env == nil {
 		d.codec()
 	}
 	d.started = d.loop.Now()
@@ -145,10 +157,15 @@ func (d *driver) stop() {
 	d.end()
 }
 
-// end ends the loop when nothing is in flight any more.
+// end ends the loop, or the slice, when nothing is in flight any more.
 func (d *driver) end() {
-	if d.stopping && d.inFlight == 0 {
+	switch {
+	case !d.stopping || d.inFlight > 0:
+	case d.idle == nil:
 		d.loop.Stop()
+	case !d.ended:
+		d.ended = true
+		d.idle()
 	}
 }
 
