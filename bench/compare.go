@@ -64,6 +64,8 @@ type measure struct {
 	value func(Round) float64
 	// timed says that it depends on how fast the machine was.
 	timed bool
+	// against is its ratio to the Baseline's, 0 in rounds that were not measured by turns; nil where none are.
+	against func(Round) float64
 }
 
 // compared lists what counts in the scenario.
@@ -71,14 +73,14 @@ func (s *ScenarioReport) compared() []measure {
 	switch s.Scenario.Measure {
 	case Idle, Stalled:
 		_, unit := s.Scenario.held()
-		return []measure{{"bytes per " + unit, s.bytesEach, false}}
+		return []measure{{"bytes per " + unit, s.bytesEach, false, nil}}
 	case Updated:
 		return []measure{
-			{"ms until a push is served", func(r Round) float64 { return r.update().Applied.Seconds() * 1000 }, true},
-			{"CPU ms of a push", func(r Round) float64 { return r.TotalCPU.Seconds() * 1000 }, true},
+			{"ms until a push is served", func(r Round) float64 { return r.update().Applied.Seconds() * 1000 }, true, nil},
+			{"CPU ms of a push", func(r Round) float64 { return r.TotalCPU.Seconds() * 1000 }, true, nil},
 		}
 	}
-	return []measure{{"CPU µs per request", Round.cpuPerRequest, true}}
+	return []measure{{"CPU µs per request", Round.cpuPerRequest, true, func(r Round) float64 { return r.AgainstBaseline }}}
 }
 
 // update returns what an update took; nothing for a round of something else, as a report from elsewhere may have.
@@ -97,10 +99,7 @@ func (r Report) againstBaseline() []Finding {
 	var findings []Finding
 	for _, s := range r.Scenarios {
 		for _, m := range s.compared() {
-			var old, fresh []float64
-			for _, byProxy := range s.byRound(m.value) {
-				old, fresh = append(old, byProxy[Baseline]), append(fresh, byProxy[peer.ProxyALB])
-			}
+			old, fresh := s.sideBySide(m)
 			findings = append(findings, Finding{
 				Scenario: s.Scenario.Name, Measure: m.name, Paired: true,
 				Old:     median(s.values(Baseline, m.value)),
@@ -110,6 +109,24 @@ func (r Report) againstBaseline() []Finding {
 		}
 	}
 	return findings
+}
+
+// sideBySide returns a value of the Baseline and one of proxy-alb for each round: what counts is their ratio.
+func (s *ScenarioReport) sideBySide(m measure) (old, fresh []float64) {
+	if m.against != nil {
+		for _, byProxy := range s.byRound(m.against) {
+			if ratio := byProxy[peer.ProxyALB]; ratio > 0 {
+				old, fresh = append(old, 1), append(fresh, ratio)
+			}
+		}
+	}
+	if len(fresh) > 0 {
+		return old, fresh
+	}
+	for _, byProxy := range s.byRound(m.value) {
+		old, fresh = append(old, byProxy[Baseline]), append(fresh, byProxy[peer.ProxyALB])
+	}
+	return old, fresh
 }
 
 // byRound returns the value of each proxy, by its label, in each round; a proxy without a result is not there.

@@ -169,7 +169,12 @@ func parseOwn(output []byte) (load.Result, error) {
 }
 
 // generatorOf returns the generator of the scenario's load.
-func (l *lab) generatorOf(s Scenario) generator { return l.generators.of(s, l.options.Load) }
+func (l *lab) generatorOf(s Scenario) generator {
+	if l.takesTurns(s) {
+		return l.generators.own
+	}
+	return l.generators.of(s, l.options.Load)
+}
 
 // generate runs the load on the CPUs and returns what it saw. With a number of requests, the
 // duration of config is how long they are expected to take.

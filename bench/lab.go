@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/bench/child"
@@ -136,20 +137,21 @@ func (l *lab) scenario(ctx context.Context, s Scenario) (ScenarioReport, error) 
 	entries, result.Notes = l.entries(s)
 	rounds := l.options.rounds(s)
 	for n := 1; n <= rounds; n++ {
-		for _, e := range entries {
-			if e.out {
-				l.progress.skip()
-				continue
-			}
-			r, err := l.round(ctx, e.scenario, e.proxy, n)
+		for _, group := range l.groups(s, entries) {
+			measured, err := l.measureGroup(ctx, group, n)
 			if stop := errors.Join(ctx.Err(), l.origins.alive()); stop != nil {
 				return result, stop
 			}
-			if err != nil {
-				r.Error, e.out = err.Error(), true
+			if measured == nil {
+				l.progress.skip(len(group))
 			}
-			result.Rounds = append(result.Rounds, r)
-			l.progress.round("%s round %d/%d %s: %s", s.Name, n, rounds, r.Proxy, result.describe(r))
+			for i, r := range measured {
+				if err != nil {
+					r.Error, group[i].out = err.Error(), true
+				}
+				result.Rounds = append(result.Rounds, r)
+				l.progress.round("%s round %d/%d %s: %s", s.Name, n, rounds, r.Proxy, result.describe(r))
+			}
 		}
 	}
 	if err := l.latencies(ctx, entries, &result); err != nil {
@@ -186,6 +188,37 @@ func (l *lab) entries(s Scenario) (entries []*entry, notes []string) {
 		}
 	}
 	return entries, notes
+}
+
+// groups are the entries that are measured together: two builds by turns, and everybody else alone.
+func (l *lab) groups(s Scenario, entries []*entry) (groups [][]*entry) {
+	fresh, old := builds(entries)
+	if !l.takesTurns(s) {
+		fresh, old = nil, nil
+	}
+	for _, e := range entries {
+		switch {
+		case e == old && old != nil:
+		case e == fresh:
+			groups = append(groups, []*entry{fresh, old})
+		default:
+			groups = append(groups, []*entry{e})
+		}
+	}
+	return groups
+}
+
+// measureGroup measures once who is measured together, and returns a round for each. It returns none when one of them is out.
+func (l *lab) measureGroup(ctx context.Context, group []*entry, n int) ([]Round, error) {
+	if slices.ContainsFunc(group, func(e *entry) bool { return e.out }) {
+		return nil, nil
+	}
+	if len(group) == 2 {
+		both, err := l.turns(ctx, group[0], group[1], n)
+		return both[:], err
+	}
+	r, err := l.round(ctx, group[0].scenario, group[0].proxy, n)
+	return []Round{r}, err
 }
 
 // round starts the proxy, measures it once and stops it. Before the first of a scenario

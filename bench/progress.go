@@ -31,5 +31,5 @@ func (p *progress) round(format string, args ...any) {
 	p.say("[%d/%d, %v left] %s", p.done, p.total, left, fmt.Sprintf(format, args...))
 }
 
-// skip takes a round that will not be measured out of those that there are.
-func (p *progress) skip() { p.total-- }
+// skip takes rounds that will not be measured out of those that there are.
+func (p *progress) skip(rounds int) { p.total -= rounds }

@@ -13,7 +13,7 @@ func TestProgress(t *testing.T) {
 	p.say("%d cpus", 2)
 	now = now.Add(10 * time.Second)
 	p.round("a: %d", 1)
-	p.skip()
+	p.skip(1)
 	now = now.Add(20 * time.Second)
 	p.round("b")
 	now = now.Add(time.Second)

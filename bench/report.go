@@ -73,6 +73,10 @@ type Round struct {
 	PeakRSS  int64 `json:"peak_rss,omitempty"`
 	AfterRSS int64 `json:"after_rss"`
 
+	// AgainstBaseline is what a request costs proxy-alb by what it costs the Baseline, where both were measured by turns: the
+	// median of the ratios of their slices.
+	AgainstBaseline float64 `json:"against_baseline,omitempty"`
+
 	// Update is of scenarios of updates, with CPU times and memory: TotalCPU is that of the
 	// push, AfterRSS after it.
 	Update *Update `json:"update,omitempty"`

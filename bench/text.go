@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penguintechinc/marchproxy-alb/bench/load"
 	"github.com/penguintechinc/marchproxy-alb/bench/peer"
 )
 
@@ -344,14 +343,19 @@ func (s ScenarioReport) describe(r Round) string {
 		return fmt.Sprintf("%.2f Gbit/s, %.0f ms of CPU, RSS %s to %s, peak %s",
 			r.gigabits(), r.TotalCPU.Seconds()*1000, before, after, mebibytes(float64(r.PeakRSS)))
 	}
-	return fmt.Sprintf("%.0f req/s, %.2f µs/req (%.2f+%.2f), latency %s", r.Load.RequestsPerSecond(),
-		r.cpuPerRequest(), r.perRequest(r.UserCPU), r.perRequest(r.SystemCPU), describeLatency(r.Load))
+	return fmt.Sprintf("%.0f req/s, %.2f µs/req (%.2f+%.2f)%s", r.Load.RequestsPerSecond(),
+		r.cpuPerRequest(), r.perRequest(r.UserCPU), r.perRequest(r.SystemCPU), r.describeRest())
 }
 
-// describeLatency returns what the generator tells.
-func describeLatency(l load.Result) string {
-	if l.P50 == 0 {
-		return fmt.Sprintf("%v ± %v", l.Mean, l.SD)
+// describeRest returns what the generator tells of latencies, or what the turns have come to.
+func (r Round) describeRest() string {
+	switch l := r.Load; {
+	case r.AgainstBaseline > 0:
+		return fmt.Sprintf(", %.3f of the baseline's", r.AgainstBaseline)
+	case l.P50 > 0:
+		return fmt.Sprintf(", latency p50 %v, p99 %v", l.P50, l.P99)
+	case l.Mean > 0:
+		return fmt.Sprintf(", latency %v ± %v", l.Mean, l.SD)
 	}
-	return fmt.Sprintf("p50 %v, p99 %v", l.P50, l.P99)
+	return ""
 }

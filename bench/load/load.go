@@ -125,6 +125,14 @@ type Result struct {
 	Unsent uint64 `json:"unsent,omitempty"`
 }
 
+// Add returns what both come to, but for latencies.
+func (r Result) Add(o Result) Result {
+	return Result{
+		Requests: r.Requests + o.Requests, Bytes: r.Bytes + o.Bytes, Sent: r.Sent + o.Sent, Elapsed: r.Elapsed + o.Elapsed,
+		Resumed: r.Resumed + o.Resumed, Limited: r.Limited + o.Limited, Unsent: r.Unsent + o.Unsent, Errors: r.Errors.Add(o.Errors),
+	}
+}
+
 // RequestsPerSecond returns the mean rate; 0 for an empty run.
 func (r Result) RequestsPerSecond() float64 {
 	if r.Elapsed <= 0 {

@@ -98,7 +98,7 @@ func TestLive(t *testing.T) {
 			o := options(t, scenarios[0])
 			kind := peer.Kinds()[0]
 			o.Proxies = []bench.Proxy{{Kind: kind, Path: test.path}, {Kind: kind, Path: proxy, Label: bench.Baseline}}
-			o.Rounds, o.Duration, o.Load = defaultCompared, defaultDuration, bench.Auto
+			o.Rounds, o.Duration, o.Load = defaultCompared, comparedDuration, bench.Auto
 			report, err := bench.Run(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)

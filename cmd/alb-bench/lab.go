@@ -25,8 +25,10 @@ const (
 	defaultRounds   = 5
 	defaultDuration = 2 * time.Second
 	defaultWarmup   = time.Second
-	// defaultCompared rounds find a difference of a few percent where the machine disturbs some of them.
-	defaultCompared = 15
+	// defaultCompared rounds of comparedDuration find a difference of a few percent where the machine disturbs some of them. That
+	// long, two builds take twenty turns each, whose median a disturbance of a second does not move.
+	defaultCompared  = 15
+	comparedDuration = 4 * time.Second
 )
 
 var errRounds = errors.New("some rounds failed")
@@ -58,7 +60,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.StringVar(&f.scenarios, "scenario", strings.Join(bench.DefaultScenarios(), ","), "`names` of scenarios, separated by commas: "+strings.Join(bench.ScenarioNames(), ", "))
 	flags.StringVar(&f.file, "scenario-file", "", "`file` of further scenarios, in YAML: see docs/performance.md")
 	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 2 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
-	flags.DurationVar(&f.duration, "duration", defaultDuration, "measured `time` of a round, whole seconds")
+	flags.DurationVar(&f.duration, "duration", defaultDuration, fmt.Sprintf("measured `time` of a round, whole seconds; with --baseline %v unless it is given", comparedDuration))
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
 	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator`: auto, which is wrk for HTTP/1.1 and h2load for HTTP/2 where they can make the load and own elsewhere, wrk, or own for all of it")
 	flags.BoolVar(&f.check, "cross-check", false, "measure each proxy once more with another generator, and print both")
@@ -68,17 +70,21 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	if err := parse(flags, args, stderr); err != nil {
 		return f, err
 	}
-	given := false
-	flags.Visit(func(set *flag.Flag) {
-		given = given || set.Name == "rounds"
-		f.named = f.named || set.Name == "scenario"
-	})
+	given := make(map[string]bool)
+	flags.Visit(func(set *flag.Flag) { given[set.Name] = true })
+	f.named = given["scenario"]
+	if f.baseline == "" {
+		return f, nil
+	}
+	if !given["rounds"] {
+		f.rounds = defaultCompared
+	}
+	if !given["duration"] {
+		f.duration = comparedDuration
+	}
 	switch {
-	case f.baseline == "":
 	case f.proxy == "":
 		return f, usagef(stderr, "--baseline: want --proxy with it, to be compared")
-	case !given:
-		f.rounds = defaultCompared
 	case f.rounds < verdict.MinPaired:
 		return f, usagef(stderr, "--baseline: %d rounds cannot tell a difference from chance, want at least %d", f.rounds, verdict.MinPaired)
 	}

@@ -104,6 +104,44 @@ func TestThroughput(t *testing.T) {
 	noneLeft(t)
 }
 
+// TestTurns measures a build beside itself by turns.
+func TestTurns(t *testing.T) {
+	o := options(t, small)
+	o.Proxies = append(o.Proxies, bench.Proxy{Kind: o.Proxies[0].Kind, Path: o.Proxies[0].Path, Label: bench.Baseline})
+	report, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rounds := report.Scenarios[0].Rounds
+	if report.Failed() || len(rounds) != 2 || rounds[0].AgainstBaseline <= 0 || rounds[1].AgainstBaseline != 0 {
+		t.Fatalf("%+v", rounds)
+	}
+	for _, r := range rounds {
+		if r.Load.Requests == 0 || r.Load.Elapsed < time.Second || r.TotalCPU <= 0 || r.Startup <= 0 || r.BaseRSS <= 0 || r.AfterRSS <= 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(report.Findings) != 1 || report.Findings[0].Values != 1 {
+		t.Errorf("%+v, want one of one round", report.Findings)
+	}
+	noneLeft(t)
+}
+
+// TestTurnsWithoutAnswer has no result for either build when one of them fails.
+func TestTurnsWithoutAnswer(t *testing.T) {
+	o := options(t, small)
+	o.Rounds = 2
+	o.Proxies = append(o.Proxies, bench.Proxy{Kind: o.Proxies[0].Kind, Path: "/bin/false", Label: bench.Baseline})
+	report, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rounds := report.Scenarios[0].Rounds; len(rounds) != 2 || rounds[0].Error == "" || rounds[1].Error == "" {
+		t.Errorf("%+v", rounds)
+	}
+	noneLeft(t)
+}
+
 func TestIdle(t *testing.T) {
 	s := bench.Scenario{Name: "idle", Measure: bench.Idle, Connections: 500, Path: "/16", Body: 16}
 	report, err := bench.Run(t.Context(), options(t, s))
