@@ -30,7 +30,6 @@ type exchange struct {
 	worker *worker
 
 	request  message.Request
-	response message.Response
 	trailers message.Fields   // of the response, where they are to be logged
 	arena    []byte           // what the proxy adds to the messages
 	replay   []byte           // the request body that was sent upstream, with replayable
@@ -38,12 +37,12 @@ type exchange struct {
 	timer    eventloop.Timer  // it stays set from one use to the next
 	armed    int64            // when it fires, in nanoseconds on the loop's clock; 0 is unset
 	job      eventloop.Job    // of an HTTP/2 stream
-	lease    upstream.Lease
 	filters  filter.Chain
 	shadows  []*shadow // whose requests are not whole
 
 	redirects []route.Redirected // that were followed in place of the client
 
+	*attempt // the one at hand
 	exchangeState
 }
 
@@ -73,10 +72,8 @@ type exchangeState struct {
 	hash       route.Hash        // made for a cluster of consistent hashing
 	overrides  int               // addresses that attempts have taken from the fields for override_host
 	routed     *upstream.Cluster // where the target leads
-	cluster    *upstream.Cluster // that serves the attempt: routed, or a member of it
 	named      route.Target      // by the request (cluster_header)
 	authority  []byte            // of the request before it had that of a host (auto_host_rewrite), nil while it has not
-	up         upstream.Stream
 
 	retry retry
 
@@ -90,10 +87,8 @@ type exchangeState struct {
 	timeout      time.Duration // route timeout, counted from requestEnd
 	maxDuration  time.Duration // of the stream, counted from started
 	streamIdle   time.Duration
-	marks        marks
 
 	// Progress.
-	connected     bool
 	hostAsked     bool // a connection to a host was there, in some attempt
 	hostHTTP2     bool // and spoke HTTP/2, in the last
 	requestDone   bool // the request was read to its end
@@ -179,7 +174,7 @@ func (x *exchange) clear() {
 	x.tried = x.tried[:0]
 	clear(x.redirects)
 	x.redirects = x.redirects[:0]
-	x.lease = upstream.Lease{}
+	x.attempt.clear()
 	if x.trailers.Len() > 0 {
 		x.trailers.Reset()
 	}

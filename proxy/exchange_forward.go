@@ -162,7 +162,7 @@ func (x *exchange) checkConnected() verdict {
 	}
 	done, err := x.up.Connected()
 	if done {
-		x.connected, x.retry.began = true, x.worker.loop.Now()
+		x.connected, x.began = true, x.worker.loop.Now()
 		x.hostAsked, x.hostHTTP2 = true, x.lease.HTTP2() != nil
 	}
 	if err != nil {

@@ -15,9 +15,7 @@ type retry struct {
 	on      config.RetryOn // 0: there are none, or no more
 	left    uint32         // retries that are still allowed
 	done    uint32         // retries that were begun
-	counted bool           // one is in flight in the circuit breaker
 	at      int64          // when the next attempt begins, with stageBackOff
-	began   int64          // when the attempt at hand had its connection
 	refused Flags          // why the policy has allowed no more
 	late    bool           // the attempt before has taken too long
 
@@ -121,16 +119,16 @@ func (x *exchange) tryDeadlines(f func(at int64, v verdict)) {
 		return
 	}
 	if limit := x.cluster.Config().MaxStreamDuration; limit > 0 {
-		f(r.began+int64(limit), verdictUpstreamMaxDuration)
+		f(x.began+int64(limit), verdictUpstreamMaxDuration)
 	}
 	if x.upgraded {
 		return
 	}
 	if r.perTry > 0 && x.requestDone && !x.headRead {
-		f(max(r.began, x.requestEnd)+int64(r.perTry), verdictPerTryTimeout)
+		f(max(x.began, x.requestEnd)+int64(r.perTry), verdictPerTryTimeout)
 	}
 	if r.perTryIdle > 0 {
-		f(max(r.began, x.lastActivity)+int64(r.perTryIdle), verdictPerTryIdleTimeout)
+		f(max(x.began, x.lastActivity)+int64(r.perTryIdle), verdictPerTryIdleTimeout)
 	}
 }
 
@@ -253,7 +251,7 @@ func grpcCondition(fields *message.Fields) config.RetryOn {
 // breaker of retries is closed.
 func (x *exchange) allowRetry(wanted bool) bool {
 	r, k := &x.retry, x.cluster.Stats()
-	if r.counted && !wanted {
+	if x.counted && !wanted {
 		k.Inc(stats.ClusterUpstreamRqRetrySuccess)
 	}
 	x.releaseRetry()
@@ -275,7 +273,7 @@ func (x *exchange) allowRetry(wanted bool) bool {
 		r.refused = FlagUpstreamOverflow
 		return false
 	}
-	r.counted = true
+	x.counted = true
 	r.done++
 	k.Inc(stats.ClusterUpstreamRqRetry)
 	return true
@@ -283,8 +281,8 @@ func (x *exchange) allowRetry(wanted bool) bool {
 
 // releaseRetry takes the retry in flight off the circuit breaker.
 func (x *exchange) releaseRetry() {
-	if x.retry.counted {
-		x.retry.counted = false
+	if x.counted {
+		x.counted = false
 		x.routed.ReleaseRetry(x.priority())
 	}
 }

@@ -117,7 +117,7 @@ func (w *worker) takeExchange() *exchange {
 		w.exchanges = w.exchanges[:n-1]
 		return x
 	}
-	return &exchange{worker: w}
+	return &exchange{worker: w, attempt: &attempt{}}
 }
 
 func (w *worker) putExchange(x *exchange) {
