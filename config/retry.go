@@ -136,6 +136,12 @@ const (
 	KeyUseRetry = "upstream.use_retry"
 )
 
+// HedgePolicy is envoy.config.route.v3.HedgePolicy.
+type HedgePolicy struct {
+	// OnPerTryTimeout has an attempt that reaches PerTryTimeout go on while a retry races it (hedge_on_per_try_timeout).
+	OnPerTryTimeout bool
+}
+
 // RetryBudget is CircuitBreakers.Thresholds.RetryBudget: how many retries may be in flight follows from how many requests are.
 type RetryBudget struct {
 	Percent        float64 // of the requests that are in flight or wait for a connection

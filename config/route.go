@@ -35,6 +35,8 @@ type VirtualHost struct {
 	RequireTLS TLSRequirement
 	// Retry is of the routes that have no policy of their own; nil for none.
 	Retry *RetryPolicy
+	// Hedge is of the routes that have none of their own; nil for none.
+	Hedge *HedgePolicy
 	// Mirrors are of the routes that have none.
 	Mirrors []MirrorPolicy
 	// BodyBuffer is of the routes that do not say; nil for the listener's.
@@ -238,6 +240,7 @@ type Forward struct {
 	FlushTimeout *time.Duration
 
 	Retry *RetryPolicy // nil for the virtual host's
+	Hedge *HedgePolicy // nil for the virtual host's
 	// Mirrors say where else requests are sent (request_mirror_policies); empty for the virtual host's.
 	Mirrors []MirrorPolicy
 	// InternalRedirect says which redirects in responses are followed here; nil for none.

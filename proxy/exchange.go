@@ -42,7 +42,8 @@ type exchange struct {
 
 	redirects []route.Redirected // that were followed in place of the client
 
-	*attempt // the one at hand
+	*attempt            // the one at hand
+	rivals   []*attempt // that were at hand and go on
 	exchangeState
 }
 
@@ -220,6 +221,7 @@ func (x *exchange) finish() {
 	x.finished = true
 	x.releaseRetry()
 	x.cancelShadows()
+	x.cancelRivals()
 	x.lease.Release(x.outcome(), x.responseDone && x.requestSent && !x.wantsTunnel())
 	micros := uint64(w.loop.Now()-x.started) / uint64(time.Microsecond)
 	http.Dec(stats.HTTPDownstreamRqActive)
@@ -253,6 +255,7 @@ func (x *exchange) tellEnd(status int) {
 func (x *exchange) drop() {
 	x.releaseRetry()
 	x.cancelShadows()
+	x.cancelRivals()
 	x.lease.Release(upstream.ServerError, false)
 	x.logs.leave()
 	x.chain.http.Dec(stats.HTTPDownstreamRqActive)

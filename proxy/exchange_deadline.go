@@ -30,6 +30,9 @@ func (x *exchange) deadlines(f func(at int64, v verdict)) {
 func (x *exchange) nextDeadline() int64 {
 	next := int64(math.MaxInt64)
 	x.deadlines(func(at int64, _ verdict) { next = min(next, at) })
+	for _, a := range x.rivals {
+		next = min(next, a.expires())
+	}
 	switch x.stage {
 	case stageBackOff:
 		next = min(next, x.retry.at)
@@ -39,7 +42,7 @@ func (x *exchange) nextDeadline() int64 {
 	return next
 }
 
-// overdue returns the verdict of the limit that was reached first, verdictNone when none was.
+// overdue returns the verdict of the limit that was reached first, verdictNone when none was that ends the attempt at hand.
 func (x *exchange) overdue() verdict {
 	now, first, due := x.worker.loop.Now(), int64(math.MaxInt64), verdictNone
 	x.deadlines(func(at int64, v verdict) {
@@ -47,6 +50,10 @@ func (x *exchange) overdue() verdict {
 			first, due = at, v
 		}
 	})
+	if (due == verdictPerTryTimeout || due == verdictPerTryIdleTimeout) && x.hedges() {
+		x.hedge()
+		return x.overdue() // of another limit: that one is no more
+	}
 	x.countTimeout(due)
 	return due
 }

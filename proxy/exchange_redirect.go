@@ -132,6 +132,7 @@ func (x *exchange) tellHop(was *message.Request) {
 // begins anew.
 func (x *exchange) endHop() {
 	x.releaseRetry()
+	x.cancelRivals()
 	x.leaveHost(upstream.Success, x.response.EndStream)
 	x.filters.Close()
 	clear(x.tried)

@@ -32,6 +32,7 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 	if followed, v := x.followRedirect(); followed {
 		return false, v
 	}
+	x.cancelRivals()
 	x.countUpstream()
 	x.details = "via_upstream"
 	x.headRead = true
@@ -54,6 +55,7 @@ func (x *exchange) takeResponse() (again bool, v verdict) {
 // none is for one of HTTP/1.0 (RFC 9110 section 15.2).
 func (x *exchange) takeInformational() (again bool, v verdict) {
 	x.informational++
+	x.cancelRivals()
 	if x.informational > maxInformational {
 		x.cluster.Stats().Inc(stats.ClusterUpstreamCxProtocolError)
 		return false, verdictUpstreamProtocolError

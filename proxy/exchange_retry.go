@@ -18,6 +18,7 @@ type retry struct {
 	at      int64          // when the next attempt begins, with stageBackOff
 	refused Flags          // why the policy has allowed no more
 	late    bool           // the attempt before has taken too long
+	hedges  bool           // an attempt that takes too long is raced by the next, and goes on
 
 	forgiven int // how many of the hosts that were tried no longer keep attempts away from their priorities
 
@@ -27,8 +28,7 @@ type retry struct {
 	statusCodes, fieldNames []byte
 }
 
-// retryFields are those by which a client chooses how it is tried again. It is never written. Of hedging there is nothing to
-// choose.
+// retryFields are those by which a client chooses how it is tried again. It is never written.
 var retryFields = message.NewNameSet(
 	message.NameXEnvoyRetryOn, message.NameXEnvoyRetryGRPCOn, message.NameXEnvoyMaxRetries,
 	message.NameXEnvoyRetriableStatusCodes, message.NameXEnvoyRetriableHeaderNames,
@@ -39,12 +39,14 @@ var retryFields = message.NewNameSet(
 func (x *exchange) setRetry() {
 	p, r := x.route.Retry(), &x.retry
 	r.on, r.left, r.perTry, r.perTryIdle = p.On, p.NumRetries, p.PerTryTimeout, p.PerTryIdleTimeout
+	r.hedges = x.route.Hedges()
 	if x.request.Fields.HasAny(&retryFields) {
 		x.takeRetryFields()
 	}
 	if r.on != 0 && !p.Allows(&x.request) {
 		r.on = 0
 	}
+	r.hedges = r.hedges && !x.wantsTunnel() // of which nothing is kept to send again
 	if x.timeout > 0 && r.perTry >= x.timeout {
 		r.perTry = 0
 	}
@@ -64,6 +66,12 @@ func (x *exchange) takeRetryFields() {
 		r.perTry = time.Duration(millis) * time.Millisecond
 	}
 	r.statusCodes, r.fieldNames = value(message.NameXEnvoyRetriableStatusCodes), value(message.NameXEnvoyRetriableHeaderNames)
+	switch string(value(message.NameXEnvoyHedgeOnPerTryTimeout)) {
+	case "true":
+		r.hedges = true
+	case "false":
+		r.hedges = false
+	}
 	fields.DelSet(&retryFields)
 }
 
@@ -124,12 +132,23 @@ func (x *exchange) tryDeadlines(f func(at int64, v verdict)) {
 	if x.upgraded {
 		return
 	}
-	if r.perTry > 0 && x.requestDone && !x.headRead {
-		f(max(x.began, x.requestEnd)+int64(r.perTry), verdictPerTryTimeout)
+	if x.slow && !x.headRead {
+		return
+	}
+	if r.perTry > 0 && x.requestDone && !x.headRead && (!r.hedges || x.requestSent) {
+		f(x.tryBegan()+int64(r.perTry), verdictPerTryTimeout)
 	}
 	if r.perTryIdle > 0 {
 		f(max(x.began, x.lastActivity)+int64(r.perTryIdle), verdictPerTryIdleTimeout)
 	}
+}
+
+// tryBegan returns from when on the host could answer: where another attempt may race it, it has to have been sent all of the request.
+func (x *exchange) tryBegan() int64 {
+	if x.retry.hedges {
+		return max(x.began, x.requestEnd, x.marks.sendEnded)
+	}
+	return max(x.began, x.requestEnd)
 }
 
 // passedOn reports whether the client has seen something of a response, after which there is no other one.
@@ -168,10 +187,17 @@ func (x *exchange) retryResponse() bool {
 	if x.retry.on == 0 || x.informational > 0 {
 		return false
 	}
-	if !x.allowRetry(x.responseMeets()) {
-		x.flags |= x.retry.refused
-		return false
+	meets := x.responseMeets()
+	if !x.raced && x.allowRetry(meets) {
+		x.retryResponseAfterWait()
+		return true
 	}
+	x.flags |= x.retry.refused
+	return meets && x.yield(x.responseOutcome(), x.responseWhole())
+}
+
+// retryResponseAfterWait has the request tried again whose response is at hand, when it says so or the policy does.
+func (x *exchange) retryResponseAfterWait() {
 	wait, limited := x.route.Retry().ResetAfter(&x.response.Fields, time.Now().Unix())
 	k, status := x.cluster.Stats(), x.response.Status
 	k.IncStatusOf(stats.ClusterRetryUpstreamRqStatus, status)
@@ -182,13 +208,19 @@ func (x *exchange) retryResponse() bool {
 	default:
 		wait = x.backOff()
 	}
-	outcome := upstream.Success
-	if status >= 500 {
-		outcome = upstream.ServerError
-	}
-	x.retryAfter(wait, outcome, x.response.EndStream && x.requestSent)
-	return true
+	x.retryAfter(wait, x.responseOutcome(), x.responseWhole())
 }
+
+// responseOutcome tells the host of a response that is not passed on what it was.
+func (x *exchange) responseOutcome() upstream.Outcome {
+	if x.response.Status >= 500 {
+		return upstream.ServerError
+	}
+	return upstream.Success
+}
+
+// responseWhole reports whether nothing follows the head of a response that is not passed on, so that its connection is of use.
+func (x *exchange) responseWhole() bool { return x.response.EndStream && x.requestSent }
 
 // responseMeets reports whether the response at hand meets a condition of retry_on.
 func (x *exchange) responseMeets() bool {
@@ -256,10 +288,14 @@ func (x *exchange) allowRetry(wanted bool) bool {
 	}
 	x.releaseRetry()
 	r.refused = 0
-	switch {
-	case !wanted:
-		return false
-	case r.left == 0:
+	return wanted && x.grantRetry()
+}
+
+// grantRetry begins a retry if one is left and the circuit breaker of retries is closed.
+func (x *exchange) grantRetry() bool {
+	r, k := &x.retry, x.cluster.Stats()
+	r.refused = 0
+	if r.left == 0 {
 		k.Inc(stats.ClusterUpstreamRqRetryLimitExceeded)
 		r.refused = FlagUpstreamRetryLimitExceeded
 		return false
@@ -280,9 +316,11 @@ func (x *exchange) allowRetry(wanted bool) bool {
 }
 
 // releaseRetry takes the retry in flight off the circuit breaker.
-func (x *exchange) releaseRetry() {
-	if x.counted {
-		x.counted = false
+func (x *exchange) releaseRetry() { x.releaseRetryOf(x.attempt) }
+
+func (x *exchange) releaseRetryOf(a *attempt) {
+	if a.counted {
+		a.counted = false
 		x.routed.ReleaseRetry(x.priority())
 	}
 }
@@ -306,11 +344,16 @@ func (x *exchange) backOff() time.Duration {
 
 // retryAfter leaves the host at hand, and has the next attempt begin when wait has passed.
 func (x *exchange) retryAfter(wait time.Duration, outcome upstream.Outcome, reuse bool) {
-	if p := x.route.Retry(); p.AvoidPreviousHosts || p.PriorityFrequency > 0 {
-		x.tried = append(x.tried, x.lease.Host())
-	}
+	x.remember(x.lease.Host())
 	x.retry.late = outcome == upstream.TimedOut
 	x.leaveHost(outcome, reuse)
 	x.retry.at = x.worker.loop.Now() + int64(wait)
 	x.stage = stageBackOff
+}
+
+// remember takes note of a host that the next attempt may be to avoid.
+func (x *exchange) remember(h *upstream.Host) {
+	if p := x.route.Retry(); p.AvoidPreviousHosts || p.PriorityFrequency > 0 {
+		x.tried = append(x.tried, h)
+	}
 }

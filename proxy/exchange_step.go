@@ -39,6 +39,9 @@ func (x *exchange) step() (over bool) {
 	if v := x.interrupted(); v != verdictNone {
 		x.fail(v)
 	}
+	if len(x.rivals) > 0 {
+		x.race()
+	}
 	for x.stage != stageOver {
 		v, waits := x.advance()
 		if waits {
@@ -84,19 +87,22 @@ func (x *exchange) advance() (v verdict, waits bool) {
 	}
 }
 
-// fail takes note that the stage at hand has failed: the request is sent once more, or the exchange is over.
+// fail takes note that the stage at hand has failed: the request is sent once more, another attempt goes on, or the exchange is over.
 //
 // The retry policy goes first. Whatever it says, a request that no host has begun to process is sent on another connection: one that went out on a kept connection which the
 // host was closing at the same time (RFC 9112 section 9.3.1), or one that the host says it has refused (RFC 9113 section 8.7).
 func (x *exchange) fail(v verdict) {
 	switch {
-	case x.retryFailure(v):
-	case !x.resent && x.repeatable(v):
+	case !x.raced && x.retryFailure(v):
+	case !x.raced && !x.resent && x.repeatable(v):
 		x.resent = true
 		x.leaveHost(upstream.ServerError, false)
 		x.stage = stageHost
 	default:
 		x.flags |= x.retry.refused
+		if v.upstream() && v != verdictResponseTimeout && x.yield(v.outcome(), false) {
+			return
+		}
 		x.stage = stageOver
 		x.end(v)
 	}
@@ -105,7 +111,7 @@ func (x *exchange) fail(v verdict) {
 // leaveHost ends the part of the exchange with the host at hand, of which nothing was passed on.
 func (x *exchange) leaveHost(outcome upstream.Outcome, reuse bool) {
 	x.lease.Release(outcome, reuse)
-	x.up, x.connected = nil, false
+	x.up, x.connected, x.slow = nil, false, false
 }
 
 // Step implements eventloop.Stepper, for an HTTP/2 stream.

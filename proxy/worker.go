@@ -47,6 +47,7 @@ type worker struct {
 	accepted    uint64 // downstream connections that there have been
 	exchanges   []*exchange
 	shadows     []*shadow
+	attempts    []*attempt
 	replays     replayPool // of request bodies that may have to be sent again
 	http2       *http2.Env
 	http2Stats  *stats.Block

@@ -73,6 +73,10 @@ func TestNoAllocations(t *testing.T) {
 		{"chunked POST", chunked("5\r\nhello\r\n0\r\n\r\n"), harness.OK("x"), nil},
 		{"POST that may be tried again", harness.Head("POST /", "Content-Length: 8192") + strings.Repeat("x", 8192), harness.OK("x"),
 			func(s *harness.Setup) { s.Route(0).Forward.Retry = retryPolicy("5xx,retriable-headers,unavailable") }},
+		{"POST that may be raced", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), func(s *harness.Setup) {
+			s.Route(0).Forward.Retry, s.Route(0).Forward.Hedge = retryPolicy("5xx"), &config.HedgePolicy{OnPerTryTimeout: true}
+			s.Route(0).Forward.Retry.PerTryTimeout = time.Second
+		}},
 		{"POST that may be redirected", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), func(s *harness.Setup) {
 			s.Route(0).Forward.InternalRedirect = &config.InternalRedirect{Max: 1, Statuses: []int{302}}
 		}},

@@ -24,6 +24,7 @@ type Route struct {
 	HashPolicies HashPolicies
 
 	retry            *Retry // of a route that forwards
+	hedges           bool
 	mirrors          []Mirror
 	internalRedirect *InternalRedirect // nil for none
 	filters          []FilterConfig
@@ -119,6 +120,7 @@ func (c *compiler) forward(r *Route) error {
 	if r.retry, err = c.retryOf(r); err != nil {
 		return fmt.Errorf("retry_policy: %w", err)
 	}
+	r.hedges = hedgesOnPerTryTimeout(r)
 	if r.mirrors, err = c.mirrorsOf(r); err != nil {
 		return err
 	}
@@ -139,6 +141,18 @@ func (c *compiler) retryOf(r *Route) (*Retry, error) {
 	}
 	return c.noRetry, nil
 }
+
+// hedgesOnPerTryTimeout returns what a route says of hedging, or its virtual host where it says nothing.
+func hedgesOnPerTryTimeout(r *Route) bool {
+	p := r.Config.Forward.Hedge
+	if p == nil {
+		p = r.VirtualHost.Config.Hedge
+	}
+	return p != nil && p.OnPerTryTimeout
+}
+
+// Hedges reports whether an attempt that reaches its timeout goes on while another is made.
+func (r *Route) Hedges() bool { return r.hedges }
 
 // Retry returns the retry policy, which is not nil for a route that forwards.
 func (r *Route) Retry() *Retry { return r.retry }

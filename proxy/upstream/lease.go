@@ -73,6 +73,7 @@ type Lease struct {
 	open  bool // counted as a request in flight
 
 	answered bool // outlier detection knows the status
+	late     bool // and that it took too long
 	reported bool // the host has told its load
 }
 

@@ -17,10 +17,16 @@ func (l *Lease) Answered(status int) {
 	h.monitor.Answered(status)
 }
 
+// Late takes note of a request that was not answered in time, and whose answer is waited for nevertheless.
+func (l *Lease) Late() {
+	l.unanswered(TimedOut)
+	l.late = true
+}
+
 // unanswered takes note of a request that ended without an answer. One that the client has given up says nothing of the host.
 func (l *Lease) unanswered(outcome Outcome) {
 	h := l.host
-	if h.monitor == nil || l.answered || outcome != ServerError && outcome != TimedOut {
+	if h.monitor == nil || l.answered || l.late && outcome == TimedOut || outcome != ServerError && outcome != TimedOut {
 		return
 	}
 	h.Counts.LocalTotal++

@@ -22,6 +22,8 @@ var (
 		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
 		"internal_redirect_action": decoded, "priority": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
 
+		"hedge_policy": decoded,
+
 		"early_data_policy": noEffect, // nothing is sent before hands are shaken
 
 		// They are for the filter of global rate limits, which there is none of.
@@ -63,6 +65,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 		RegexRewrite:          a.in("regex_rewrite").regexRewrite(r.GetRegexRewrite()),
 		AppendForwardedHost:   r.GetAppendXForwardedHost(),
 		Retry:                 a.in("retry_policy").retryPolicy(r.GetRetryPolicy()),
+		Hedge:                 a.in("hedge_policy").hedgePolicy(r.GetHedgePolicy()),
 		Mirrors:               a.mirrorPolicies(r.GetRequestMirrorPolicies()),
 		InternalRedirect:      a.internalRedirect(r),
 		Timeout:               a.duration("timeout", r.GetTimeout(), config.DefaultRouteTimeout),

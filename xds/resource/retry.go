@@ -40,6 +40,12 @@ var (
 	omitMetadataFields        = fields{"metadata_match": decoded}
 	retryPriorityFields       = fields{"name": decoded, "typed_config": decoded}
 	previousPrioritiesFields  = fields{"update_frequency": decoded}
+	hedgePolicyFields         = fields{
+		"hedge_on_per_try_timeout": decoded,
+
+		// One request is sent at first, as by Envoy, which has them in its API alone.
+		"initial_requests": noEffect, "additional_request_chance": noEffect,
+	}
 )
 
 // retryPolicy decodes when a request is tried again, nil where nothing is said.
@@ -188,4 +194,13 @@ func (a *at) responseMatcher(h *routev3.HeaderMatcher) config.HeaderMatcher {
 	}
 	a.in("name").errorf("%q is not a field of a response", h.GetName())
 	return config.HeaderMatcher{}
+}
+
+// hedgePolicy decodes whether attempts race each other, nil where nothing is said.
+func (a *at) hedgePolicy(p *routev3.HedgePolicy) *config.HedgePolicy {
+	if p == nil {
+		return nil
+	}
+	a.only(p, hedgePolicyFields)
+	return &config.HedgePolicy{OnPerTryTimeout: p.GetHedgeOnPerTryTimeout()}
 }

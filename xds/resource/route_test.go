@@ -208,23 +208,22 @@ func TestRouteAction(t *testing.T) {
 
 func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
-		all + "route: {cluster: c, cors: {}}":                                                                                                    "route.cors: is not supported",
-		all + "route: {cluster: c, hedge_policy: {}}":                                                                                            "route.hedge_policy: is not supported",
-		all + "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}, substitution: b}}":                                   "route.prefix_rewrite: cannot be set together with regex_rewrite",
-		all + "route: {cluster: c, prefix_rewrite: '/a b'}":                                                                                      `route.prefix_rewrite: "/a b" must not contain spaces or control characters`,
-		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\1'}}`:                                                    `route.regex_rewrite.substitution: "\\1" has \1, but the pattern has only 0 groups`,
-		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\n'}}`:                                                    `route.regex_rewrite.substitution: "\\n" has \n; valid are \0 to \9 and \\`,
-		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: 'a\'}}`:                                                    `route.regex_rewrite.substitution: "a\\" ends with a backslash; write \\ for one`,
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT-UDP}]}":                                                              "route.upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field",
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {proxy_protocol_config: {}}}]}":                     "route.upgrade_configs[0].connect_config.proxy_protocol_config: is not supported",
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {allow_post: true}}]}":                              "route.upgrade_configs[0].connect_config.allow_post: true is not supported, only false",
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: websocket, connect_config: {}}]}":                                            "route.upgrade_configs[0].connect_config: must be set with upgrade_type CONNECT only",
-		all + "route: {weighted_clusters: {clusters: [{name: a}]}}":                                                                              "route.weighted_clusters.clusters: the sum of the weights must be more than 0",
-		all + "route: {weighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}}":                                    "route.weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295",
-		all + "route: {weighted_clusters: {total_weight: 7, clusters: [{name: a, weight: 6}]}}":                                                  "route.weighted_clusters.total_weight: is 7, but the sum of the weights is 6",
-		all + "route: {weighted_clusters: {header_name: ':status', clusters: [{name: a, weight: 6}]}}":                                           `route.weighted_clusters.header_name: ":status" is not known, only :authority, :method, :path and :scheme`,
-		all + "route: {weighted_clusters: {clusters: [{weight: 6}]}}":                                                                            "route.weighted_clusters.clusters[0].name: must not be empty",
-		all + "route: {weighted_clusters: {clusters: [{name: a, cluster_header: b, weight: 6}]}}":                                                "route.weighted_clusters.clusters[0].name: cannot be set together with cluster_header",
+		all + "route: {cluster: c, cors: {}}": "route.cors: is not supported",
+		all + "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}, substitution: b}}":               "route.prefix_rewrite: cannot be set together with regex_rewrite",
+		all + "route: {cluster: c, prefix_rewrite: '/a b'}":                                                                  `route.prefix_rewrite: "/a b" must not contain spaces or control characters`,
+		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\1'}}`:                                `route.regex_rewrite.substitution: "\\1" has \1, but the pattern has only 0 groups`,
+		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\n'}}`:                                `route.regex_rewrite.substitution: "\\n" has \n; valid are \0 to \9 and \\`,
+		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: 'a\'}}`:                                `route.regex_rewrite.substitution: "a\\" ends with a backslash; write \\ for one`,
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT-UDP}]}":                                          "route.upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {proxy_protocol_config: {}}}]}": "route.upgrade_configs[0].connect_config.proxy_protocol_config: is not supported",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {allow_post: true}}]}":          "route.upgrade_configs[0].connect_config.allow_post: true is not supported, only false",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: websocket, connect_config: {}}]}":                        "route.upgrade_configs[0].connect_config: must be set with upgrade_type CONNECT only",
+		all + "route: {weighted_clusters: {clusters: [{name: a}]}}":                                                          "route.weighted_clusters.clusters: the sum of the weights must be more than 0",
+		all + "route: {weighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}}":                "route.weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295",
+		all + "route: {weighted_clusters: {total_weight: 7, clusters: [{name: a, weight: 6}]}}":                              "route.weighted_clusters.total_weight: is 7, but the sum of the weights is 6",
+		all + "route: {weighted_clusters: {header_name: ':status', clusters: [{name: a, weight: 6}]}}":                       `route.weighted_clusters.header_name: ":status" is not known, only :authority, :method, :path and :scheme`,
+		all + "route: {weighted_clusters: {clusters: [{weight: 6}]}}":                                                        "route.weighted_clusters.clusters[0].name: must not be empty",
+		all + "route: {weighted_clusters: {clusters: [{name: a, cluster_header: b, weight: 6}]}}":                            "route.weighted_clusters.clusters[0].name: cannot be set together with cluster_header",
 		all + "non_forwarding_action: {}":                                                                                                        "non_forwarding_action: is not supported",
 		all + "direct_response: {status: 200, body: {filename: /etc/passwd}}":                                                                    "direct_response.body.filename: is not supported, only inline_string and inline_bytes",
 		all + "direct_response: {status: 200, body_format: {json_format: {}}}":                                                                   "direct_response.body_format.json_format: is not supported",
@@ -369,4 +368,22 @@ func TestErrorsAreBounded(t *testing.T) {
 	if len(lines) != 17 || lines[16] != `route configuration "rc": and 4 more errors` {
 		t.Errorf("%d lines, the last %q", len(lines), lines[len(lines)-1])
 	}
+}
+
+// TestHedgePolicy holds what is taken of hedge_policy, and that a route's takes the place of its virtual host's.
+func TestHedgePolicy(t *testing.T) {
+	for text, want := range map[string]*config.HedgePolicy{
+		"":                   nil,
+		", hedge_policy: {}": {},
+		", hedge_policy: {hedge_on_per_try_timeout: true}":                                 {OnPerTryTimeout: true},
+		", hedge_policy: {initial_requests: 3, additional_request_chance: {numerator: 5}}": {},
+	} {
+		got, err := decodeRoute(t, all+"route: {cluster: c"+text+"}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkEqual(t, got.Forward.Hedge, want, nil)
+	}
+	_, err := decodeRoute(t, all+"route: {cluster: c, hedge_policy: {initial_requests: 0}}")
+	checkError(t, err, `route configuration "rc": virtual_hosts[0].routes[0].route.hedge_policy.initial_requests: value must be greater than or equal to 1`)
 }
