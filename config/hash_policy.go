@@ -49,6 +49,7 @@ type Hashing struct {
 	// BalanceFactor is hash_balance_factor: how many requests in flight a host may have, in percent of its share of all; 0 is no
 	// bound.
 	BalanceFactor uint32
-	// Policies take the place of those of the route, if there are any.
+	// Policies take the place of those of the route, if there are any: those of the load balancing policy, or else of the cluster
+	// (HttpProtocolOptions.hash_policy).
 	Policies []HashPolicy
 }

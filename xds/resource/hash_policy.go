@@ -25,7 +25,7 @@ var (
 	hashCookieAttributeFields = fields{"name": decoded, "value": decoded}
 )
 
-// hashPolicies decodes hash_policy of a route or of a load balancing policy.
+// hashPolicies decodes hash_policy of a route, a cluster or a load balancing policy.
 func (a *at) hashPolicies(list []*routev3.RouteAction_HashPolicy) []config.HashPolicy {
 	if len(list) > config.MaxHashPolicies {
 		a.in("hash_policy").errorf("has %d entries, at most %d are allowed", len(list), config.MaxHashPolicies)

@@ -24,6 +24,13 @@ const (
 	maglev   = "maglev.v3.Maglev"
 )
 
+// clusterHashes returns options by which the cluster itself hashes a field.
+func clusterHashes(field string) string {
+	return "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {" +
+		"'@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http_protocol_options: {}}, " +
+		"hash_policy: [{header: {header_name: " + field + "}}]}}"
+}
+
 func TestHashing(t *testing.T) {
 	ring := config.Hashing{MinRingSize: 1024, MaxRingSize: 8 << 20}
 	table := config.Hashing{TableSize: 65537}
@@ -69,6 +76,11 @@ func TestHashing(t *testing.T) {
 			func(c *config.Cluster) {
 				c.LB, c.Hashing, c.LocalityWeighted = config.Maglev, config.Hashing{TableSize: 7}, true
 			}},
+		"policies of the cluster": {"lb_policy: MAGLEV\n" + clusterHashes("X-Cluster"),
+			set(config.Maglev, table, func(h *config.Hashing) { h.Policies = []config.HashPolicy{{Name: "x-cluster"}} })},
+		"those of the load balancing policy win over the cluster's": {
+			lbPolicy(maglev, ", consistent_hashing_lb_config: {"+byHeader+"}") + "\n" + clusterHashes("X-Cluster"),
+			set(config.Maglev, table, func(h *config.Hashing) { h.Policies = []config.HashPolicy{{Name: "x-user"}} })},
 		"of no use to another policy": {"ring_hash_lb_config: {}", func(*config.Cluster) {}},
 	}
 	for name, test := range tests {

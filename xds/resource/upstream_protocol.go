@@ -23,7 +23,7 @@ const (
 var (
 	protocolOptionsFields = fields{
 		"common_http_protocol_options": decoded, "explicit_http_config": decoded, "use_downstream_protocol_config": decoded,
-		"auto_config": decoded, "upstream_http_protocol_options": decoded,
+		"auto_config": decoded, "upstream_http_protocol_options": decoded, "hash_policy": decoded,
 	}
 	autoConfigFields = fields{"http_protocol_options": decoded, "http2_protocol_options": decoded}
 	serverNameFields = fields{
@@ -110,6 +110,10 @@ func (a *at) typedProtocol(packed *anypb.Any, out *config.Cluster) {
 	a.only(&o, protocolOptionsFields)
 	a.in("common_http_protocol_options").upstreamOptions(o.GetCommonHttpProtocolOptions(), out)
 	a.in("upstream_http_protocol_options").serverName(o.GetUpstreamHttpProtocolOptions(), out)
+	// As in Envoy, what the load balancing policy itself has goes over them.
+	if policies := a.hashPolicies(o.GetHashPolicy()); len(out.Hashing.Policies) == 0 {
+		out.Hashing.Policies = policies
+	}
 	switch p := o.GetUpstreamProtocolOptions().(type) {
 	case *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		a.in("explicit_http_config").explicitProtocol(p.ExplicitHttpConfig, out)
