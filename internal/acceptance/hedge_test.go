@@ -440,3 +440,27 @@ func TestHedgeWithoutARetry(t *testing.T) {
 		}
 	}
 }
+
+// TestHedgeTellsOutlierDetection holds that an attempt that takes too long counts against its host at once, though its response is
+// still waited for.
+func TestHedgeTellsOutlierDetection(t *testing.T) {
+	for _, pair := range pairs {
+		tr, s := pair.hedging(t, 2)
+		s.Clusters[0].Outlier = outliers()
+		s.Clusters[0].Outlier.Consecutive5xx = 1
+		p := s.Start(t)
+		c := pair.upload(p, "5")
+		c.send("hello", true)
+		first := tr.wait(t)
+		p.Advance(time.Second + justBefore)
+		tr.wait(t)
+		if out := untilEjected(t, p); len(out) != 1 {
+			t.Errorf("%v: %v are out, want the first host", pair, out)
+		}
+		first.answer <- harness.H2Response{Status: 200, Body: "first"}
+		if status, body := c.response(); status != 200 || body != "first" {
+			t.Errorf("%v: got %d %q", pair, status, body)
+		}
+		p.Outcome()
+	}
+}
