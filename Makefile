@@ -79,10 +79,11 @@ bench-full: build ## Measure every scenario, and the benchmarks of the packages
 	bin/alb-bench --proxy bin/proxy-alb --scenario $(ALL_SCENARIOS) $(BENCHFLAGS)
 	go test -run '^$$' -bench . -benchmem ./...
 
+README_SCENARIOS := h1-small,h2-h2,h2-h1,grpc-unary,h2-1g,h2-stalled-1k,idle-10k,h2-idle-10k,xds-10k
 .PHONY: tables
 tables: build ## Put the figures of REPORTS, files of bench --json, into README.md and docs/performance.md
 	bin/alb-bench table --into docs/performance.md $(REPORTS)
-	bin/alb-bench table --into README.md --scenario h1-small,h2-h2,h2-h1,grpc-unary,idle-10k,xds-10k $(REPORTS)
+	bin/alb-bench table --into README.md --scenario $(README_SCENARIOS) $(REPORTS)
 
 ##@ Generate and pack
 

@@ -50,8 +50,12 @@ type turn struct {
 // in all slices of a round: rounds are what is independent of each other.
 func (l *lab) turns(ctx context.Context, fresh, old *entry, n int) (rounds [2]Round, err error) {
 	var sides [2]*turn
-	for i, e := range []*entry{fresh, old} {
+	both := [2]*entry{fresh, old}
+	for i, e := range both {
 		rounds[i] = Round{Proxy: e.proxy.label(), Round: n}
+	}
+	for _, i := range order(n) { // so that neither is always the one that has just been warmed up
+		e := both[i]
 		if n == 1 {
 			if err := l.inspect(ctx, e.proxy, e.scenario); err != nil {
 				return rounds, err
@@ -67,7 +71,7 @@ func (l *lab) turns(ctx context.Context, fresh, old *entry, n int) (rounds [2]Ro
 	var logs []float64
 	for i := range max(1, int(l.options.Duration/slice)) {
 		var cost [2]float64
-		for _, at := range [][2]int{{0, 1}, {1, 0}}[i%2] {
+		for _, at := range order(i) {
 			if cost[at], err = sides[at].measure(ctx); err != nil {
 				return rounds, err
 			}
@@ -87,6 +91,9 @@ func (l *lab) turns(ctx context.Context, fresh, old *entry, n int) (rounds [2]Ro
 	rounds[0].AgainstBaseline = math.Exp(median(logs))
 	return rounds, nil
 }
+
+// order has each of the two go first in turn.
+func order(i int) [2]int { return [2]int{i % 2, 1 - i%2} }
 
 // openTurn starts a build and warms it up.
 func (l *lab) openTurn(ctx context.Context, e *entry, n int) (_ *turn, err error) {

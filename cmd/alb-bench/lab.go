@@ -62,7 +62,7 @@ func parseLabFlags(args []string, stderr io.Writer) (labFlags, error) {
 	flags.IntVar(&f.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of rounds per proxy and scenario, at most 2 in those of memory; with --baseline %d unless it is given, and in all", defaultCompared))
 	flags.DurationVar(&f.duration, "duration", defaultDuration, fmt.Sprintf("measured `time` of a round, whole seconds; with --baseline %v unless it is given", comparedDuration))
 	flags.DurationVar(&f.warmup, "warmup", defaultWarmup, "`time` before it, whole seconds")
-	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator`: auto, which is wrk for HTTP/1.1 and h2load for HTTP/2 where they can make the load and own elsewhere, wrk, or own for all of it")
+	flags.StringVar(&f.load, "load", string(bench.Auto), "load `generator`: auto, which is wrk for HTTP/1.1 and h2load for HTTP/2 where they can make the load and own elsewhere, wrk, or own for all of it; with --baseline what is measured by turns is by own")
 	flags.BoolVar(&f.check, "cross-check", false, "measure each proxy once more with another generator, and print both")
 	flags.BoolVar(&f.latency, "latency", false, "measure latencies at 50, 80 and 95 % of the lowest peak too")
 	flags.StringVar(&f.json, "json", "", "`file` to write the report to as JSON")
