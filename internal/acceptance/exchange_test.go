@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/internal/harness"
@@ -337,14 +338,28 @@ func TestClientAsksToClose(t *testing.T) {
 	}
 }
 
-// calm is how many looks in a row must find nothing new before a proxy is taken to wait for its peers.
-const calm = 100
+const (
+	// calm is how many looks in a row must find nothing new before a proxy is taken to wait for its peers.
+	calm = 100
+	// calmPause is between two looks. The peers of the test, and the kernel's timers, of which that for a closed window runs for 200 ms,
+	// have to get on meanwhile: looks that follow each other at once are over before them.
+	calmPause = 3 * time.Millisecond
+)
+
+// rest waits until the proxy waits for its peers, and they for it.
+func rest(p *harness.Proxy) {
+	for range calm {
+		p.Sync()
+		time.Sleep(calmPause)
+	}
+}
 
 // untilCalm waits until a statistic of the connection manager has stopped changing, and returns it.
 func untilCalm(p *harness.Proxy, stat string) uint64 {
 	last := uint64(0)
 	for looks := 0; looks < calm; looks++ {
 		p.Sync()
+		time.Sleep(calmPause)
 		if now := p.HTTPStat(stat); now != last {
 			last, looks = now, 0
 		}

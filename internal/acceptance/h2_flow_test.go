@@ -63,6 +63,16 @@ func untilStalled(t *testing.T, p *harness.Proxy, c *harness.H2Conn, id uint32) 
 	}
 }
 
+// untilPending waits until bytes wait for a client that gives no credit.
+func untilPending(t *testing.T, p *harness.Proxy) {
+	t.Helper()
+	for deadline := time.Now().Add(harness.Guard); p.Stat("http2.pending_send_bytes") == 0; p.Sync() {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing waits for the client")
+		}
+	}
+}
+
 // stalledClient is a client that gives credit for its connection and not for streams: each of them stops after 64 KiB.
 func stalledClient(p *harness.Proxy) *harness.H2Client {
 	c := p.DialH2()
@@ -160,6 +170,7 @@ func TestStalledStreamOfHTTP1(t *testing.T) {
 	p := smallBuffers(harness.NewSetup(origin.Addr())).Start(t)
 	c := stalledClient(p)
 	stalled := c.Get("/stalled")
+	untilPending(t, p)
 	for range calm {
 		id := c.Get("/small")
 		if got := c.Response(id); got.Body != "/small" {

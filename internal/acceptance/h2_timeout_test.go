@@ -268,9 +268,7 @@ func TestH2AnswerNotTaken(t *testing.T) {
 				f := c.WaitFrame("data", ofStream(id, http2.FrameData))
 				got += len(f.Payload)
 			}
-			for range calm {
-				p.Sync()
-			}
+			rest(p)
 			if name == "over" { // what the client takes is progress
 				p.Advance(config.DefaultStreamIdle - justBefore)
 				c.WindowUpdate(id, 100)

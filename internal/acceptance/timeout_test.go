@@ -217,9 +217,7 @@ func TestAnswerNotTaken(t *testing.T) {
 			p := s.Start(t)
 			c := p.Dial(harness.ReceiveBuffer(4096))
 			c.Send(test.request)
-			for range calm {
-				p.Sync()
-			}
+			rest(p)
 			p.Advance(config.DefaultStreamIdle - justBefore)
 			if n := p.HTTPStat("downstream_cx_active"); n != 1 {
 				t.Fatalf("%d connections before the time is up, want 1", n)

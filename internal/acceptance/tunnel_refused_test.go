@@ -268,9 +268,7 @@ func TestExtendedConnectWaits(t *testing.T) {
 				p := s.Start(t)
 				asked, end, leave := m.askLater(p)
 				origin.WaitConnections(1)
-				for range calm {
-					p.Sync()
-				}
+				rest(p)
 				if n := p.ClusterStat("http2.streams_active"); n != 0 {
 					t.Errorf("%d streams are open before the settings came, want none", n)
 				}

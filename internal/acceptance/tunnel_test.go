@@ -191,9 +191,7 @@ func TestTunnelsStalled(t *testing.T) {
 			sendAll(c, data)
 			close(written)
 		}()
-		for range calm {
-			p.Sync()
-		}
+		rest(p)
 		close(read)
 		c.Expect(data)
 		<-written

@@ -308,9 +308,7 @@ func TestTunnelEndIsDelivered(t *testing.T) {
 	c.ExpectClosed()
 	c.Send(strings.Repeat("x", total))
 	c.CloseWrite()
-	for range calm {
-		p.Sync()
-	}
+	rest(p)
 	close(read)
 	origin.WaitEnded(0)
 	if o := p.Outcome(); o.BytesReceived != total || o.Flags != "-" {
