@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
@@ -14,6 +15,8 @@ const DefaultDrainTime = 600 * time.Second
 
 // drain is the end of filter chains that were changed or removed. It is over when no worker has a connection of them left.
 type drain struct {
+	// whole is the listener, as it was, that was changed as a whole or removed; nil when it was updated in place.
+	whole   *config.Listener
 	left    atomic.Int64 // chains on workers that are not done
 	manager *stats.Scope // where it is counted
 	gauge   int
@@ -141,7 +144,7 @@ func (s *Server) beginDrains(prev, next *compiled) {
 			}
 			continue
 		}
-		d := &drain{manager: s.manager, gauge: stats.ListenerManagerTotalListenersDraining}
+		d := &drain{whole: l.config, manager: s.manager, gauge: stats.ListenerManagerTotalListenersDraining}
 		for _, id := range begun {
 			id.drain = d
 		}

@@ -112,3 +112,15 @@ func (s *Server) Listeners() []ListenerStatus {
 	}
 	return all
 }
+
+// Draining returns the listeners, as the store had them, that were changed as a whole or removed and have connections left. What
+// goes of a listener that is updated in place are chains: it is not among them. The map is the caller's.
+func (s *Server) Draining() map[*config.Listener]bool {
+	listeners := make(map[*config.Listener]bool)
+	for _, chain := range s.serving().drains {
+		if d := chain.identity.drain; d.whole != nil && !d.over() {
+			listeners[d.whole] = true
+		}
+	}
+	return listeners
+}

@@ -60,10 +60,14 @@ func (m *Manager) commit(base func(*config.Delta) error, ready []candidate, now 
 		}
 		m.install(ready, refused)
 	}
+	var gone []leaving
 	for _, c := range ready {
 		if next := c.parent().warming.value; refused[c] == nil && m.warmups.needs(next) {
 			m.warmups.begin(next.(*config.Cluster))
 			continue
+		}
+		if old := c.parent().active; c.world == m.listeners && old != nil && refused[c] == nil {
+			gone = append(gone, leaving{c.name, old})
 		}
 		c.parent().settle(refused[c], now)
 		if refused[c] != nil {
@@ -71,6 +75,7 @@ func (m *Manager) commit(base func(*config.Delta) error, ready []candidate, now 
 				zap.Error(refused[c]))
 		}
 	}
+	m.drains.add(gone)
 	return refused, nil
 }
 

@@ -175,13 +175,24 @@ func (m *Manager) dumpListeners() *adminv3.ListenersConfigDump {
 		dump.StaticListeners = append(dump.StaticListeners,
 			&adminv3.ListenersConfigDump_StaticListener{Listener: pack(l), LastUpdated: stamp(m.bootApplied)})
 	}
-	for name, p := range byName(m.listeners.parents) {
-		dump.DynamicListeners = append(dump.DynamicListeners, &adminv3.ListenersConfigDump_DynamicListener{
+	draining := m.drains.byName()
+	shown := make(map[string]*adminv3.ListenersConfigDump_DynamicListener, len(m.listeners.parents)+len(draining))
+	for name, p := range m.listeners.parents {
+		shown[name] = &adminv3.ListenersConfigDump_DynamicListener{
 			Name:         name,
 			ActiveState:  dumpListener(p.active),
 			WarmingState: dumpListener(p.warming),
 			ErrorState:   p.failure.dump(),
-		})
+		}
+	}
+	for name, state := range draining {
+		if shown[name] == nil { // it was removed
+			shown[name] = &adminv3.ListenersConfigDump_DynamicListener{Name: name}
+		}
+		shown[name].DrainingState = state
+	}
+	for _, l := range byName(shown) {
+		dump.DynamicListeners = append(dump.DynamicListeners, l)
 	}
 	return dump
 }

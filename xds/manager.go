@@ -37,6 +37,9 @@ type Options struct {
 	// WaitWarm waits until it is known what the hosts of a cluster of the store are and how they are, or ctx ends; nil when there is
 	// nobody who finds that out, and nothing to wait for. It must not call the Manager.
 	WaitWarm func(ctx context.Context, c *config.Cluster)
+	// Draining returns the listeners that the store had and that still have connections to end, for dumps; nil when nobody knows. The
+	// map is the Manager's. It must not call the Manager.
+	Draining func() map[*config.Listener]bool
 	// UnknownFields is what becomes of resources with fields that the API does not have; the zero value warns.
 	UnknownFields UnknownFields
 	// Outbound returns what counts for the cluster of a control plane, nil while there is none; nil counts nothing.
@@ -68,6 +71,7 @@ type Manager struct {
 	listeners   *world
 	tables      map[string]*table // by type URL
 	warmups     *warmups
+	drains      drains
 	phase       phase
 	// phaseDeadline is when the first answer of the phase is not waited for any longer, zero for never.
 	phaseDeadline time.Time
@@ -96,6 +100,7 @@ func New(o Options) (*Manager, error) {
 		unknown:     &unknownFields{policy: o.UnknownFields, log: o.Logger, warned: make(map[string]bool)},
 		tables:      make(map[string]*table),
 		warmups:     newWarmups(o.WaitWarm),
+		drains:      drains{now: o.Draining},
 	}
 	if m.layers, err = newLayers(m, &o); err != nil {
 		return nil, err

@@ -49,6 +49,7 @@ type proxy struct {
 	stop        func()
 	checkSecret func(*config.Secret) error
 	waitWarm    func(context.Context, *config.Cluster) // nil for nobody to wait for
+	draining    func() map[*config.Listener]bool       // nil for nobody who knows
 }
 
 func target(boot *bootstrap.Bootstrap) {
@@ -83,6 +84,7 @@ func run(t *testing.T, change func(*proxy), script func(*proxy)) {
 func (p *proxy) startWith(o xds.Options) {
 	p.t.Helper()
 	o.Bootstrap, o.Store, o.Runtime, o.CheckSecret, o.WaitWarm = p.boot, p.store, p.runtime, p.checkSecret, p.waitWarm
+	o.Draining = p.draining
 	var err error
 	p.Manager, err = xds.New(o)
 	if err != nil {

@@ -117,12 +117,18 @@ func (w *world) apply(r ads.Response, now time.Time) error {
 
 // forget drops what is out of force.
 func (w *world) forget(names []string) {
+	var gone []leaving
 	for _, name := range names {
-		if p := w.parents[name]; p.active != nil || p.warming != nil {
+		p := w.parents[name]
+		if p.active != nil || p.warming != nil {
 			w.removed++
+		}
+		if p.active != nil && w == w.m.listeners {
+			gone = append(gone, leaving{name, p.active})
 		}
 		delete(w.parents, name)
 	}
+	w.m.drains.add(gone)
 }
 
 // gone returns the parents that r removes, of which named has what it sets.

@@ -137,6 +137,7 @@ func (p *process) prepare() error {
 		Bootstrap: p.settings.bootstrap, Store: p.server.Store(), Logger: p.log.Named("xds"), Runtime: p.runtime.SetRTDS,
 		CheckSecret:   func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
 		WaitWarm:      p.server.WaitWarm,
+		Draining:      p.server.Draining,
 		Outbound:      p.server.Outbound,
 		GoogleGRPC:    func(prefix string) *stats.Scope { return p.stats.Scope("grpc."+prefix+".", stats.GoogleGRPC) },
 		UnknownFields: p.settings.flags.unknownDynamicFields(),

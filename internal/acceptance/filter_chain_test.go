@@ -130,6 +130,9 @@ func TestFilterChainUpdatedInPlace(t *testing.T) {
 		}
 	}
 	check(2)
+	if got := p.Server.Draining(); len(got) != 0 {
+		t.Errorf("draining are %v, of a listener that was updated in place", got)
+	}
 	p.Advance(proxy.DefaultDrainTime)
 	idle.ExpectClosed()
 	gone.ExpectClosed()

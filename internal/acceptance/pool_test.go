@@ -402,10 +402,14 @@ func TestDrainKeepsLastAnswer(t *testing.T) {
 func TestListenerRemoved(t *testing.T) {
 	letGo := make(chan struct{})
 	origin := harness.NewOrigin(t, held(letGo))
-	p := harness.NewSetup(origin.Addr()).Start(t)
+	s := harness.NewSetup(origin.Addr())
+	p := s.Start(t)
 	idle, busy := p.Dial(), p.Dial()
 	busy.Send(harness.Get("/busy"))
 	p.Sync()
+	if got := p.Server.Draining(); len(got) != 0 {
+		t.Errorf("%d listeners drain that are in force", len(got))
+	}
 	p.Apply(config.Delta{
 		Listeners: config.Changes[*config.Listener]{Replace: true},
 		Clusters:  config.Changes[*config.Cluster]{Replace: true},
@@ -420,9 +424,18 @@ func TestListenerRemoved(t *testing.T) {
 	if n := p.Stat("listener_manager.total_listeners_draining"); n != 1 {
 		t.Errorf("%d listeners drain, want 1", n)
 	}
+	if got := p.Server.Draining(); len(got) != 1 || !got[s.Listener] {
+		t.Errorf("draining are %v, want the listener that was removed", got)
+	}
+	if got := p.Server.Listeners(); len(got) != 0 {
+		t.Errorf("listeners that accept are %v", got)
+	}
 	p.Advance(proxy.DefaultDrainTime)
 	idle.ExpectClosed()
 	if n := p.Stat("listener_manager.total_listeners_draining"); n != 0 {
 		t.Errorf("%d listeners drain in the end, want none", n)
+	}
+	if got := p.Server.Draining(); len(got) != 0 {
+		t.Errorf("draining are %v in the end", got)
 	}
 }

@@ -183,7 +183,7 @@ func (s *Setup) StartBootstrap(t testing.TB, yaml string) *Proxy {
 	p.run(s)
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	o := xds.Options{
-		Bootstrap: b, Store: p.Server.Store(), Logger: log, WaitWarm: p.Server.WaitWarm,
+		Bootstrap: b, Store: p.Server.Store(), Logger: log, WaitWarm: p.Server.WaitWarm, Draining: p.Server.Draining,
 		Outbound:    p.Server.Outbound,
 		GoogleGRPC:  func(prefix string) *stats.Scope { return p.Store.Scope("grpc."+prefix+".", stats.GoogleGRPC) },
 		CheckSecret: func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
