@@ -129,6 +129,8 @@ type Cluster struct {
 	EDS Discovery
 	// TLS is transport_socket, nil for plaintext: of the hosts that none of SocketMatches is for.
 	TLS *UpstreamTLS
+	// ProxyHeader is what connections to the same hosts begin with, before TLS; nil for nothing.
+	ProxyHeader *ProxyHeader
 	// AutoName is nil where requests do not name the hosts.
 	AutoName *AutoName
 	// SocketMatches are transport_socket_matches.

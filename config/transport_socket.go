@@ -7,6 +7,8 @@ type SocketMatch struct {
 	Name  string
 	Match Labels
 	TLS   *UpstreamTLS // nil for plaintext
+	// ProxyHeader is what connections begin with, nil for nothing.
+	ProxyHeader *ProxyHeader
 }
 
 // Labels are names with values, such as metadata of the name envoy.transport_socket_match has them. Equal values have the same
@@ -24,6 +26,19 @@ func (l *Labels) In(host *Labels) bool {
 		}
 	}
 	return true
+}
+
+// FindSocket returns the first of n matches, whose labels match returns, that is for the labels of a host, else the first for those of its
+// locality, else -1. The labels may be nil for none, which a match without labels is for.
+func FindSocket(n int, match func(i int) *Labels, host, locality *Labels) int {
+	for _, labels := range [...]*Labels{host, locality} {
+		for i := range n {
+			if match(i).In(labels) {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // Sockets yields the transport sockets of a cluster: that of SocketMatches at each index, and TLS at -1. Those in plaintext are

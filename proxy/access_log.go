@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -215,7 +216,11 @@ func (s *Server) logServer(name string) (out accesslog.Server) {
 	k := c.clusters[i]
 	out.Outbound = s.Outbound(name)
 	for _, e := range k.assignment.Endpoints() {
-		out.Hosts = append(out.Hosts, accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)})
+		h := accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)}
+		if header := k.config.ProxyHeaderOf(e.SocketLabels, e.LocalityLabels); header != nil {
+			h.First = header.AppendTo(nil, netip.AddrPort{}, netip.AddrPort{}) // a connection of the proxy itself
+		}
+		out.Hosts = append(out.Hosts, h)
 	}
 	return out
 }

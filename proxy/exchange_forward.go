@@ -40,6 +40,11 @@ func (x *exchange) askHost() verdict {
 	if x.terminatesConnect() {
 		ask.Protocol, ask.Fresh = upstream.HTTP1, true
 	}
+	if h.WantsProxyHeader() {
+		start := len(x.arena)
+		x.arena = h.AppendProxyHeader(x.arena, x.conn.remoteAddr(), x.conn.localAddr())
+		ask.Header = x.added(start)
+	}
 	switch x.cluster.Acquire(&x.lease, h, x.waker, ask) {
 	case upstream.Overflow:
 		return verdictOverflow

@@ -131,7 +131,11 @@ func (c *tcpConn) askHost() {
 		c.close((*eventloop.Conn).Close)
 		return
 	}
-	switch c.cluster.Acquire(&c.lease, h, &c.job, upstream.Ask{TCP: true}) {
+	ask := upstream.Ask{TCP: true}
+	if h.WantsProxyHeader() {
+		ask.Header = h.AppendProxyHeader(nil, c.remoteAddr(), c.localAddr())
+	}
+	switch c.cluster.Acquire(&c.lease, h, &c.job, ask) {
 	case upstream.Overflow:
 		c.flags |= FlagUpstreamOverflow
 		c.close((*eventloop.Conn).Close)

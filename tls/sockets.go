@@ -21,12 +21,8 @@ func (s *Sockets) Of(host, locality *config.Labels) *Upstream {
 	if s == nil {
 		return nil
 	}
-	for _, labels := range [...]*config.Labels{host, locality} {
-		for i := range s.Matches {
-			if s.Matches[i].Labels.In(labels) {
-				return s.Matches[i].Context
-			}
-		}
+	if i := config.FindSocket(len(s.Matches), func(i int) *config.Labels { return s.Matches[i].Labels }, host, locality); i >= 0 {
+		return s.Matches[i].Context
 	}
 	return s.Default
 }

@@ -125,15 +125,24 @@ func (u *Upstream) Client(wire net.Conn, names Names, alpn []string) (Conn, erro
 }
 
 // Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name is the
-// host name of the endpoint, empty for none; alpn is as for Client. shaken, when not nil, is told how hands were shaken. Dial blocks, so
+// host name of the endpoint, empty for none; first is sent before anything else; alpn is as for Client. shaken, when not nil, is told how hands were shaken. Dial blocks, so
 // it is not for traffic.
 func (u *Upstream) Dial(
-	ctx context.Context, network, address, name string, alpn []string, shaken func(Conn, error),
+	ctx context.Context, network, address, name string, first []byte, alpn []string, shaken func(Conn, error),
 ) (net.Conn, error) {
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, address)
-	if err != nil || u == nil {
-		return raw, err
+	if err != nil {
+		return nil, err
+	}
+	if len(first) > 0 {
+		if _, err := raw.Write(first); err != nil { // a new socket has room for it, so this does not wait
+			_ = raw.Close()
+			return nil, err
+		}
+	}
+	if u == nil {
+		return raw, nil
 	}
 	c, err := u.Client(raw, Names{Host: name}, alpn)
 	if err == nil {

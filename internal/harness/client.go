@@ -102,6 +102,9 @@ func (c *Client) Send(parts ...string) {
 	}
 }
 
+// LocalAddr returns the address that the proxy sees the client at, empty for a Unix domain socket.
+func (c *Client) LocalAddr() string { return c.conn.LocalAddr().String() }
+
 // Write writes s and returns how that went. It may be called on any goroutine.
 func (c *Client) Write(s string) error {
 	if err := c.conn.SetWriteDeadline(time.Now().Add(Guard)); err != nil {

@@ -22,7 +22,6 @@ var withoutTable = map[string]string{
 	"xds.type.matcher.v3.RegexMatcher.google_re2":                           "RE2 is the only engine",
 	"envoy.type.matcher.v3.RegexMatcher.google_re2":                         "RE2 is the only engine",
 	"envoy.config.core.v3.RuntimeDouble.runtime_key":                        "the tables of docs/compatibility.md say that default_value holds",
-	"envoy.config.core.v3.Metadata.typed_filter_metadata":                   "only extensions that do not exist have typed metadata",
 	"envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig": "how to ask is the resolver's own affair, whom is refused",
 }
 

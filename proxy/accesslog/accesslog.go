@@ -75,6 +75,7 @@ type Server struct {
 type Host struct {
 	Address config.Address
 	TLS     *tls.Upstream // nil for plaintext
+	First   []byte        // what connections begin with, before TLS: a PROXY header, or nothing
 }
 
 // Logger is told of requests, on the threads of workers, several at a time. It must not block.

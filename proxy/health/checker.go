@@ -42,7 +42,7 @@ type Publish func(map[*config.Cluster]*config.ClusterHealth)
 type Checker struct {
 	publish   Publish
 	log       *zap.Logger
-	newProber func(*config.Cluster, *config.Endpoint, *tls.Upstream) prober
+	newProber func(*config.Cluster, *config.Endpoint, *tls.Upstream, *config.ProxyHeader) prober
 	random    below
 	places    chan struct{} // a place for each probe that runs
 	pause     time.Duration // publishPause

@@ -53,16 +53,16 @@ func (g *group) check(e *config.Endpoint, sameCheck bool) {
 	if own := g.target.Config.HealthCheck.SocketLabels; own != nil {
 		labels = own
 	}
-	socket := g.target.TLS.Of(labels, e.LocalityLabels)
+	socket, header := g.target.TLS.Of(labels, e.LocalityLabels), g.target.Config.ProxyHeaderOf(labels, e.LocalityLabels)
 	first := newState()
 	if before != nil {
-		if sameCheck && before.endpoint.HealthCheck == e.HealthCheck && before.socket == socket {
+		if sameCheck && before.endpoint.HealthCheck == e.HealthCheck && before.socket == socket && before.header.SameAs(header) {
 			return
 		}
 		first = newStateAfter(&before.state)
 		g.drop(e.Address, before)
 	}
-	s := newSession(g, e, socket, first)
+	s := newSession(g, e, socket, header, first)
 	g.sessions[e.Address] = s
 	g.weigh(first.flags, 1)
 	g.checker.running.Go(s.run)

@@ -16,6 +16,7 @@ type keeper struct {
 	reuse    bool
 	tls      *tls.Upstream // nil for plaintext
 	hostname string        // of the endpoint
+	first    []byte        // what connections begin with, before TLS
 	alpn     []string      // what is going to be spoken, where that has a name
 	kept     *conn
 }
@@ -51,7 +52,7 @@ func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
 			return a.result
 		}
 	}
-	raw, err := k.tls.Dial(ctx, k.address.Network(), k.address.String(), k.hostname, k.alpn, nil)
+	raw, err := k.tls.Dial(ctx, k.address.Network(), k.address.String(), k.hostname, k.first, k.alpn, nil)
 	if err != nil {
 		return broken(err, true).result
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"net/netip"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -20,10 +21,14 @@ type prober interface {
 	close()
 }
 
-// newProber returns the prober for an endpoint of a cluster with a health check. context is the endpoint's TLS, nil for none.
-func newProber(k *config.Cluster, e *config.Endpoint, context *tls.Upstream) prober {
+// newProber returns the prober for an endpoint of a cluster with a health check. context is the endpoint's TLS, nil for none, and
+// header what connections to it begin with, nil for nothing.
+func newProber(k *config.Cluster, e *config.Endpoint, context *tls.Upstream, header *config.ProxyHeader) prober {
 	check := k.HealthCheck
 	kept := keeper{address: e.CheckedAt(), reuse: check.ReuseConnection, tls: context, hostname: e.Hostname}
+	if header != nil {
+		kept.first = header.AppendTo(nil, netip.AddrPort{}, netip.AddrPort{}) // it is asked for nobody but this proxy
+	}
 	switch {
 	case check.TCP != nil:
 	case check.GRPC != nil || check.HTTP.HTTP2:

@@ -19,7 +19,8 @@ type session struct {
 	group    *group
 	cluster  string // its name
 	endpoint config.Endpoint
-	socket   *tls.Upstream // nil for plaintext
+	socket   *tls.Upstream       // nil for plaintext
+	header   *config.ProxyHeader // that connections begin with, nil for none
 	check    *config.HealthCheck
 	scope    *stats.Scope
 	prober   prober
@@ -32,10 +33,10 @@ type session struct {
 	state state // guarded by Checker.mu
 }
 
-func newSession(g *group, e *config.Endpoint, socket *tls.Upstream, first state) *session {
+func newSession(g *group, e *config.Endpoint, socket *tls.Upstream, header *config.ProxyHeader, first state) *session {
 	s := &session{
-		checker: g.checker, group: g, cluster: g.target.Config.Name, endpoint: *e, socket: socket, check: g.target.Config.HealthCheck, scope: g.target.Stats,
-		prober: g.checker.newProber(g.target.Config, e, socket),
+		checker: g.checker, group: g, cluster: g.target.Config.Name, endpoint: *e, socket: socket, header: header, check: g.target.Config.HealthCheck, scope: g.target.Stats,
+		prober: g.checker.newProber(g.target.Config, e, socket, header),
 		state:  first, checked: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(g.checker.ctx)

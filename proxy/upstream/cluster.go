@@ -58,6 +58,7 @@ type Cluster struct {
 	// With a policy override_host: the fields that may name a host, and the hosts by their addresses.
 	overrideFields [][]byte
 	byAddress      map[string]*Host
+	key            []byte // of the pool that is looked for
 	retired        bool
 }
 
@@ -116,6 +117,9 @@ func (k *Cluster) Update(s State) {
 		k.Hosts((*Host).secure)
 	case replaced || rechecked:
 		k.replaceHosts()
+	}
+	if before.Config != s.Config {
+		k.Hosts((*Host).secure) // the hosts may be the same, and what they are told of clients not
 	}
 	k.indexHosts()
 	k.rebalance()

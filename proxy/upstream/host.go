@@ -31,14 +31,15 @@ type Host struct {
 	high    *poolSet // of priority HIGH, nil before there was a request of it
 
 	cluster  *Cluster
-	tls      *tls.Upstream    // nil for plaintext
-	monitor  *outlier.Monitor // nil without outlier detection
-	at       config.Address   // by which hosts are told apart
-	address  netip.AddrPort   // the same, the zero value for a Unix domain socket
-	tcp      []*Lease         // that have a connection of their own, in no order
-	logical  bool             // the address is one of Hostname's, and may change
-	gone     bool             // left the cluster: its connections end with their requests
-	reported bool             // its wish to fail was passed on
+	tls      *tls.Upstream       // nil for plaintext
+	header   *config.ProxyHeader // that connections begin with, nil for none
+	monitor  *outlier.Monitor    // nil without outlier detection
+	at       config.Address      // by which hosts are told apart
+	address  netip.AddrPort      // the same, the zero value for a Unix domain socket
+	tcp      []*Lease            // that have a connection of their own, in no order
+	logical  bool                // the address is one of Hostname's, and may change
+	gone     bool                // left the cluster: its connections end with their requests
+	reported bool                // its wish to fail was passed on
 
 	socketLabels, localityLabels *config.Labels // which tls goes by
 
@@ -88,6 +89,18 @@ func (h *Host) Addr() netip.AddrPort { return h.address }
 
 // At returns the host's address.
 func (h *Host) At() config.Address { return h.at }
+
+// WantsProxyHeader reports whether connections to the host begin with a header that tells whose connection they are made for.
+func (h *Host) WantsProxyHeader() bool { return h.header != nil }
+
+// AppendProxyHeader appends that header, nothing where the host wants none. source and destination are the ends of the client's connection,
+// not valid where it has no addresses.
+func (h *Host) AppendProxyHeader(b []byte, source, destination netip.AddrPort) []byte {
+	if h.header == nil {
+		return b
+	}
+	return h.header.AppendTo(b, source, destination)
+}
 
 // Secure reports whether the host is spoken to in TLS.
 func (h *Host) Secure() bool { return h.tls != nil }

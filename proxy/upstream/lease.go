@@ -46,6 +46,9 @@ type Ask struct {
 	// Name is what the host is asked for in TLS, or must have a certificate for, in lower case, empty for what the context says.
 	// It is not kept. Connections for one name are never used for another.
 	Name []byte
+	// Header is what a connection begins with where the host wants that (Host.AppendProxyHeader); without one it hears of no client. It is
+	// not kept. Connections with one header are never used for another.
+	Header []byte
 	// Priority is that of the route: whose circuit breakers count the request, and whose connections it gets.
 	Priority config.RoutingPriority
 	// Again asks for another connection than that of the lease before, whose stream was refused.
@@ -89,12 +92,8 @@ func (k *Cluster) Acquire(l *Lease, h *Host, w eventloop.Waker, ask Ask) Verdict
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
-	pools := h.of(ask.Priority)
-	p := &pools.pool
-	if len(ask.Name) > 0 {
-		p = pools.named(ask.Name)
-		ask.Name = nil
-	}
+	p := h.of(ask.Priority).poolFor(&ask)
+	ask.Name, ask.Header = nil, nil
 	*l = Lease{host: h, pool: p, waker: w, open: true, ask: ask, avoid: avoid}
 	p.acquired()
 	h.Active++

@@ -26,12 +26,18 @@ func (k *Cluster) Secure(sockets *tls.Sockets, block, factory *stats.Block) {
 	k.Hosts((*Host).secure)
 }
 
-// secure gives the host its context.
+// secure gives the host its transport socket: its context, and the PROXY header that comes before TLS.
 func (h *Host) secure() {
 	context := h.cluster.tls.Of(h.socketLabels, h.localityLabels)
-	if h.tls != context {
+	header := h.cluster.config.ProxyHeaderOf(h.socketLabels, h.localityLabels)
+	same := h.header.SameAs(header)
+	h.header = header
+	if h.tls != context || !same {
 		h.tls = context
 		h.outdate()
+	}
+	if !same {
+		h.forgetNames() // which have headers of before
 	}
 }
 
@@ -43,14 +49,24 @@ var (
 	alpnAny   = []string{"h2", "http/1.1"}
 )
 
-// secure has a connection that was just dialled begin with a handshake, where the host is under TLS.
+// secure has a connection that was just dialled begin with the PROXY header of its pool, where the host wants one, and with a handshake,
+// where it is under TLS.
 func (l *link) secure(offered []string) {
 	cluster := l.host.cluster
 	context, block, factory, names := l.host.tls, cluster.tlsStats, cluster.tlsFactory, l.pool.names()
+	header := l.pool.header()
 	if context == nil {
+		if header != "" {
+			l.raw.Write([]byte(header))
+		}
 		return
 	}
 	l.raw.Handshake(func(w *eventloop.Wire) (eventloop.Layer, error) {
+		if header != "" {
+			if _, err := w.Write([]byte(header)); err != nil {
+				return nil, ErrHandshake{err}
+			}
+		}
 		conn, err := context.Client(w, names, offered)
 		if err != nil {
 			factory.Inc(stats.SSLSocketFactoryUpstreamContextSecretsNotReady)

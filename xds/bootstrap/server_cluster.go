@@ -72,6 +72,9 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 		return // it is reported with the static clusters
 	}
 	x.ConnectTimeout = cluster.ConnectTimeout
+	if cluster.ProxyHeader != nil {
+		d.errorf(path+".transport_socket", "ProxyProtocolUpstreamTransport is not supported to a control plane, only RawBuffer and UpstreamTlsContext")
+	}
 	x.TLS = d.serverTLS(path, cluster.TLS)
 	x.HTTP2 = speaksHTTP2(clusters[i])
 	d.serverFilters(path, clusters[i], written, x)

@@ -61,7 +61,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 		ConnectTimeout: root.positive("connect_timeout", c.GetConnectTimeout(), config.DefaultConnectTimeout),
 		BufferLimit:    orUint32(c.GetPerConnectionBufferLimitBytes(), config.DefaultBufferLimit),
 	}
-	out.TLS = root.upstreamSocket(c.GetTransportSocket())
+	out.TLS, out.ProxyHeader = root.upstreamSocket(c.GetTransportSocket())
 	out.SocketMatches = root.socketMatches(c.GetTransportSocketMatches())
 	root.discovery(c, out)
 	root.balancing(c, out)

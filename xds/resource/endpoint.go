@@ -161,6 +161,7 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpo
 	out.HashKey, out.Canary = hashKey(e.GetMetadata()), isCanary(e.GetMetadata())
 	out.SocketLabels = a.in("metadata").socketLabels(e.GetMetadata())
 	out.SubsetLabels = a.in("metadata").subsetLabels(e.GetMetadata())
+	a.in("metadata").noHostTLVs(e.GetMetadata())
 	return out
 }
 

@@ -7,6 +7,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	proxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -36,8 +37,26 @@ func (a *at) downstreamSocket(socket *corev3.TransportSocket) *config.Downstream
 	return place.downstreamTLS(&c)
 }
 
-// upstreamSocket decodes the transport socket of a cluster, nil for plaintext.
-func (a *at) upstreamSocket(socket *corev3.TransportSocket) *config.UpstreamTLS {
+// upstreamSocket decodes the transport socket of a cluster: its TLS, nil for plaintext, and the PROXY header before it, nil for none.
+func (a *at) upstreamSocket(socket *corev3.TransportSocket) (*config.UpstreamTLS, *config.ProxyHeader) {
+	packed := socket.GetTypedConfig()
+	if packed == nil || messageName(packed) != upstreamProxyMessage {
+		return a.upstreamTLSSocket(socket), nil
+	}
+	place := a.in("transport_socket.typed_config")
+	var c proxyv3.ProxyProtocolUpstreamTransport
+	if !place.unpack(packed, &c) {
+		return nil, nil
+	}
+	place.only(&c, upstreamProxyFields)
+	if c.GetTransportSocket() == nil {
+		place.in("transport_socket").errorf("must be set")
+	}
+	return place.upstreamTLSSocket(c.GetTransportSocket()), place.in("config").proxyHeader(c.GetConfig())
+}
+
+// upstreamTLSSocket decodes a transport socket below which there is no other, nil for plaintext.
+func (a *at) upstreamTLSSocket(socket *corev3.TransportSocket) *config.UpstreamTLS {
 	packed := socket.GetTypedConfig()
 	if packed == nil || messageName(packed) != upstreamTLSMessage {
 		a.transportSocket(socket)
@@ -74,10 +93,9 @@ func (a *at) socketMatches(matches []*clusterv3.Cluster_TransportSocketMatch) (o
 			place.in("transport_socket").errorf("must be set")
 			continue
 		}
-		out = append(out, config.SocketMatch{
-			Name: m.GetName(), Match: config.Labels{Values: place.in("match").labels(m.GetMatch())},
-			TLS: place.upstreamSocket(m.GetTransportSocket()),
-		})
+		one := config.SocketMatch{Name: m.GetName(), Match: config.Labels{Values: place.in("match").labels(m.GetMatch())}}
+		one.TLS, one.ProxyHeader = place.upstreamSocket(m.GetTransportSocket())
+		out = append(out, one)
 	}
 	return out
 }

@@ -193,7 +193,7 @@ func (k *Client) dial(server accesslog.Server) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return server.Outbound.Dial(ctx, host.Address.String(), func(ctx context.Context) (net.Conn, error) {
-				return host.TLS.Dial(ctx, host.Address.Network(), host.Address.String(), "", []string{"h2"}, server.Outbound.CountHandshake)
+				return host.TLS.Dial(ctx, host.Address.Network(), host.Address.String(), "", host.First, []string{"h2"}, server.Outbound.CountHandshake)
 			})
 		}))...)
 }
