@@ -86,6 +86,10 @@ type Thresholds struct {
 	MaxPending     uint32
 	MaxRequests    uint32
 	MaxRetries     uint32
+	// MaxPerHost bounds the connections to each host (per_host_thresholds.max_connections); nil does not.
+	MaxPerHost *uint32
+	// TrackRemaining has the statistics tell how far the breakers are from opening.
+	TrackRemaining bool
 	// RetryBudget takes the place of MaxRetries; nil for none.
 	RetryBudget *RetryBudget
 }

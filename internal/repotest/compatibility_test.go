@@ -125,6 +125,8 @@ var sides = map[string]string{
 	"socketAddressFields":    "of others",
 	"listenPipeFields":       "to listen on",
 	"pipeFields":             "to connect to",
+	"thresholdsFields":       "of a cluster",
+	"perHostFields":          "of each host",
 	"grpcServiceFields":      "of a control plane",
 	"envoyGRPCFields":        "of a control plane",
 	"logServiceFields":       "of a log server",

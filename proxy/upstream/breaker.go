@@ -15,8 +15,9 @@ type Shared struct {
 	high     Breakers
 	carried  atomic.Bool
 
-	mu      sync.Mutex             // guards members
+	mu      sync.Mutex             // guards what follows
 	members map[netip.AddrPort]int // of a cluster of type ORIGINAL_DST: how many workers have the host
+	hosts   map[config.Address]*hostBreaker
 }
 
 // Breakers are the circuit breakers of one priority: what is in flight over all workers, and how much of it may be.
@@ -56,8 +57,8 @@ func (s *Shared) Of(priority config.RoutingPriority) *Breakers {
 func (b *Breakers) SetLimits(t config.Thresholds) {
 	if b.limits.Load().Thresholds != t {
 		batch := int64(t.MaxRequests) / (batchShare * b.workers)
-		if t.RetryBudget != nil {
-			batch = 1 // the budget is a share of the requests that are in flight, not of the permits that are taken
+		if t.RetryBudget != nil || t.TrackRemaining {
+			batch = 1 // both go by the requests that are in flight, not by the permits that are taken
 		}
 		b.limits.Store(&limits{Thresholds: t, batch: batch})
 	}

@@ -16,3 +16,30 @@ func (b *Breakers) Open() Open {
 		Retries:     b.retries.Load() >= b.maxRetries(l),
 	}
 }
+
+// Remaining tells how many more connections, pending requests, requests and retries of a priority the breakers allow. It may be
+// called from any goroutine.
+type Remaining struct {
+	Connections, Pending, Requests uint64
+	Retries                        uint64 // 0 with a retry budget: what it allows follows from other counts
+}
+
+// Remaining returns what is left now, and false when nobody wants to know (track_remaining).
+func (b *Breakers) Remaining() (r Remaining, tracked bool) {
+	l := b.limits.Load()
+	if !l.TrackRemaining {
+		return r, false
+	}
+	r = Remaining{
+		Connections: left(l.MaxConnections, b.connections.Load()),
+		Pending:     left(l.MaxPending, b.pending.Load()),
+		Requests:    left(l.MaxRequests, b.requests.Load()),
+	}
+	if l.RetryBudget == nil {
+		r.Retries = left(l.MaxRetries, b.retries.Load())
+	}
+	return r, true
+}
+
+// left returns what of limit is not taken: connections may be beyond it.
+func left(limit uint32, taken int64) uint64 { return uint64(max(int64(limit)-taken, 0)) }

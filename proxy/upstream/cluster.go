@@ -121,6 +121,9 @@ func (k *Cluster) Update(s State) {
 	if before.Config != s.Config {
 		k.Hosts((*Host).secure) // the hosts may be the same, and what they are told of clients not
 	}
+	if is := bounds(s.Config); is || bounds(before.Config) {
+		k.Hosts(func(h *Host) { h.bound(is) })
+	}
 	k.indexHosts()
 	k.rebalance()
 	if a, b := before.Config.AutoName, s.Config.AutoName; a != b && (a == nil || b == nil || *a != *b) {

@@ -30,6 +30,8 @@ type Host struct {
 	poolSet          // of priority DEFAULT
 	high    *poolSet // of priority HIGH, nil before there was a request of it
 
+	breaker *hostBreaker // nil where connections to each host are not bounded
+
 	cluster  *Cluster
 	tls      *tls.Upstream       // nil for plaintext
 	header   *config.ProxyHeader // that connections begin with, nil for none
@@ -123,6 +125,7 @@ func (h *Host) dial() (*eventloop.Conn, error) {
 // leave takes the host out of use: idle connections close now, the others when their requests end.
 func (h *Host) leave() {
 	h.gone = true
+	h.bound(false)
 	h.outdate()
 }
 

@@ -120,7 +120,7 @@ func (l *Lease) dialled(err error) bool {
 	if err == nil {
 		return true
 	}
-	l.pool.breakers().connections.Add(-1)
+	l.pool.returnConnection()
 	l.host.countConnectFailure()
 	l.Err = err
 	return false

@@ -127,7 +127,7 @@ func (l *link) closed(reason closeReason) {
 		l.pool.connections--
 	}
 	h.Stats.CxActive--
-	l.pool.breakers().connections.Add(-1)
+	l.pool.returnConnection()
 	k.stats.Dec(stats.ClusterUpstreamCxActive)
 	k.stats.Inc(stats.ClusterUpstreamCxDestroy)
 	if reason == closedLocally {

@@ -77,6 +77,7 @@ func (o *originalHosts) add(at netip.AddrPort) *originalHost {
 	h.locate(config.Address{IP: at.Addr().String(), Port: uint32(at.Port())})
 	h.Weight, h.Health, h.HealthySince = 1, balancer.Healthy, k.loop.Now()
 	h.secure()
+	h.bound(bounds(k.config))
 	if len(o.hosts) == 0 {
 		k.loop.SetTimer(&o.cleanup, k.config.OriginalDst.Cleanup, o)
 	}

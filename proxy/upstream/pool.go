@@ -87,19 +87,18 @@ func (p *pool) lastResort(l *Lease) bool {
 	return true
 }
 
-// reserve counts one more connection unless the breaker is open, which is an overflow. One that nobody uses makes room: it was
+// reserve counts one more connection unless a breaker is open, which is an overflow. One that nobody uses makes room: it was
 // no use to who asks. That is not true of keep, which may be nil: it has refused a request, and may not refuse it twice. A pool
 // without a connection that requests may be given may always open one, so that nobody waits for those that were let go of.
 func (p *pool) reserve(keep *sharedConn) (reserved, overflow bool) {
-	breakers := p.breakers()
-	for !take(&breakers.connections, 1, int64(breakers.limits.Load().MaxConnections)) {
+	for !p.takeConnection() {
 		if p.makeRoom(keep) {
 			continue
 		}
 		if p.connections > 0 {
 			return false, true
 		}
-		breakers.connections.Add(1)
+		p.forceConnection()
 		return true, true
 	}
 	return true, false

@@ -34,11 +34,11 @@ var (
 
 	edsFields         = fields{"eds_config": decoded, "service_name": decoded}
 	retryBudgetFields = fields{"budget_percent": decoded, "min_retry_concurrency": decoded}
-	breakerFields     = fields{"thresholds": decoded}
+	breakerFields     = fields{"thresholds": decoded, "per_host_thresholds": decoded}
+	perHostFields     = fields{"priority": decoded, "max_connections": decoded}
 	thresholdsFields  = fields{
 		"priority": decoded, "max_connections": decoded, "max_pending_requests": decoded, "max_requests": decoded,
-		"max_retries": decoded, "retry_budget": decoded,
-		"track_remaining": noEffect, // a choice of statistics
+		"max_retries": decoded, "retry_budget": decoded, "track_remaining": decoded,
 	}
 )
 
@@ -172,11 +172,35 @@ func (a *at) circuitBreakers(cb *clusterv3.CircuitBreakers, out *config.Cluster)
 			MaxRequests:    orUint32(t.GetMaxRequests(), defaults.MaxRequests),
 			MaxRetries:     orUint32(t.GetMaxRetries(), defaults.MaxRetries),
 			RetryBudget:    place.in("retry_budget").retryBudget(t.GetRetryBudget()),
+			TrackRemaining: t.GetTrackRemaining(),
 		}
 		if t.GetPriority() == corev3.RoutingPriority_HIGH {
 			out.HighBreakers = thresholds
 		} else {
 			out.Breakers = thresholds
+		}
+	}
+	a.perHostBreakers(cb.GetPerHostThresholds(), out)
+}
+
+// perHostBreakers decodes per_host_thresholds of both priorities.
+func (a *at) perHostBreakers(list []*clusterv3.CircuitBreakers_Thresholds, out *config.Cluster) {
+	seen := make(map[corev3.RoutingPriority]bool)
+	for i, t := range list {
+		place := a.item("per_host_thresholds", i)
+		place.only(t, perHostFields)
+		if seen[t.GetPriority()] {
+			place.in("priority").errorf("%s is listed twice", t.GetPriority())
+		}
+		seen[t.GetPriority()] = true
+		if t.GetMaxConnections() == nil {
+			continue
+		}
+		limit := t.GetMaxConnections().GetValue()
+		if t.GetPriority() == corev3.RoutingPriority_HIGH {
+			out.HighBreakers.MaxPerHost = &limit
+		} else {
+			out.Breakers.MaxPerHost = &limit
 		}
 	}
 }

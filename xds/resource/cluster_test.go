@@ -106,9 +106,14 @@ func TestCluster(t *testing.T) {
 			}
 		}},
 		"breakers": {"circuit_breakers: {thresholds: [{max_connections: 1, max_pending_requests: 2, max_requests: 3, max_retries: 4, track_remaining: true}, {priority: HIGH, max_retries: 5}]}", func(c *config.Cluster) {
-			c.Breakers = config.Thresholds{MaxConnections: 1, MaxPending: 2, MaxRequests: 3, MaxRetries: 4}
+			c.Breakers = config.Thresholds{MaxConnections: 1, MaxPending: 2, MaxRequests: 3, MaxRetries: 4, TrackRemaining: true}
 			c.HighBreakers.MaxRetries = 5
 		}},
+		"breakers of each host": {"circuit_breakers: {per_host_thresholds: [{max_connections: 1}, {priority: HIGH, max_connections: 0}]}", func(c *config.Cluster) {
+			one, none := uint32(1), uint32(0)
+			c.Breakers.MaxPerHost, c.HighBreakers.MaxPerHost = &one, &none
+		}},
+		"breakers of each host that say nothing": {"circuit_breakers: {per_host_thresholds: [{}]}", func(*config.Cluster) {}},
 		"old http options": {"common_http_protocol_options: {idle_timeout: 0s, max_connection_duration: 4s, max_stream_duration: 8s, max_headers_count: 5, max_response_headers_kb: 6, max_requests_per_connection: 7}\nhttp_protocol_options: {enable_trailers: true}", func(c *config.Cluster) {
 			c.IdleTimeout, c.MaxConnectionDuration, c.MaxStreamDuration = 0, 4*time.Second, 8*time.Second
 			c.MaxHeaderCount, c.MaxHeaderKB, c.MaxRequestsPerConnection, c.EnableTrailers = 5, 6, 7, true
@@ -197,7 +202,8 @@ func TestClusterRefused(t *testing.T) {
 		"least_request_lb_config: {choice_count: 2000}":                                                  "least_request_lb_config.choice_count: 2000 must be from 2 to 1024",
 		"least_request_lb_config: {active_request_bias: {default_value: -1, runtime_key: k}}":            "least_request_lb_config.active_request_bias.default_value: -1 must be a number that is not negative",
 		"circuit_breakers: {thresholds: [{}, {}]}":                                                       "circuit_breakers.thresholds[1].priority: DEFAULT is listed twice",
-		"circuit_breakers: {per_host_thresholds: [{max_connections: 1}]}":                                "circuit_breakers.per_host_thresholds[0]: is not supported",
+		"circuit_breakers: {per_host_thresholds: [{max_requests: 1}]}":                                   "circuit_breakers.per_host_thresholds[0].max_requests: is not supported",
+		"circuit_breakers: {per_host_thresholds: [{priority: HIGH}, {priority: HIGH}]}":                  "circuit_breakers.per_host_thresholds[1].priority: HIGH is listed twice",
 		"http2_protocol_options: {max_concurrent_streams: 0}":                                            "http2_protocol_options.max_concurrent_streams: value must be inside range [1, 2147483647]",
 		"http2_protocol_options: {custom_settings_parameters: [{identifier: 9, value: 1}]}":              "http2_protocol_options.custom_settings_parameters[0]: is not supported",
 		"http2_protocol_options: {connection_keepalive: {interval: 1s}}":                                 "http2_protocol_options.connection_keepalive.timeout: value is required",
