@@ -56,6 +56,7 @@ type driver struct {
 	// Of a given rate: the time between two requests and between two beats, and when the first is due, in nanoseconds.
 	interval float64
 	beat     int64
+	first    int64 // beat, on the loop's clock
 	started  int64
 	due      int64 // number of the request that is due next, from 0
 	stopping bool
@@ -110,6 +111,7 @@ func (d *driver) codec() {
 func (d *driver) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { d.loop.Post(d.stop) })
 	defer stop()
+	d.first = d.clock()
 	if d.idle == nil {
 		d.loop.Post(d.begin)
 	}
@@ -136,6 +138,9 @@ func (d *driver) begin() {
 		d.codec()
 	}
 	d.started = d.loop.Now()
+	if d.beat > 0 {
+		d.started = d.lastBeat(d.started)
+	}
 	d.loop.SetTimer(&d.sweep, sweepEvery, d)
 	for _, s := range d.slots {
 		d.release(s)
@@ -174,7 +179,7 @@ func (d *driver) end() {
 func (d *driver) pace(done chan<- struct{}) {
 	defer close(done)
 	look := d.look
-	for next := d.clock(); ; next = max(next+d.beat, d.clock()) {
+	for next := d.first; ; next = max(next+d.beat, d.lastBeat(d.clock())) {
 		if wait := next - d.clock(); wait > 0 {
 			pause := unix.NsecToTimespec(wait)
 			unix.Nanosleep(&pause, nil) // one that is cut short is a look too early
@@ -184,6 +189,10 @@ func (d *driver) pace(done chan<- struct{}) {
 		}
 	}
 }
+
+// lastBeat returns the beat at a time, or the one before it. What is due at a beat is looked for at that beat: beats of another phase would
+// have all of it late by the difference.
+func (d *driver) lastBeat(at int64) int64 { return at - (at-d.first)%d.beat }
 
 // dueAt is when request k is due: at the end of its beat.
 func (d *driver) dueAt(k int64) int64 {

@@ -144,6 +144,22 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
+// TestBeats has requests be due at the times at which they are looked for.
+func TestBeats(t *testing.T) {
+	d := &driver{first: 1_000_300, beat: 500, interval: 200}
+	for at, want := range map[int64]int64{1_000_300: 1_000_300, 1_000_799: 1_000_300, 1_000_800: 1_000_800, 1_001_799: 1_001_300} {
+		if got := d.lastBeat(at); got != want {
+			t.Errorf("the beat before %d is %d, want %d", at, got, want)
+		}
+	}
+	d.started = d.lastBeat(1_000_700)
+	for k := range int64(20) {
+		if due := d.dueAt(k); due != d.lastBeat(due) || due <= 1_000_700 {
+			t.Errorf("request %d is due at %d, which is no beat to come", k, due)
+		}
+	}
+}
+
 // TestRateIsKept looks at how many requests a rate comes to: never more than were due.
 func TestRateIsKept(t *testing.T) {
 	server := serve(t, -1, nil, hello)
