@@ -26,6 +26,12 @@ type HealthCheck struct {
 	// SocketLabels choose the transport socket instead of the endpoint's (transport_socket_match_criteria), nil for the endpoint's.
 	SocketLabels *Labels
 
+	// EventLogs are the paths of the files that events are written to, each once (event_log_path, event_logger).
+	EventLogs []string
+	// LogFailures and LogSuccesses have every probe in them (always_log_health_check_failures and _success), not only those that
+	// change something or are the first.
+	LogFailures, LogSuccesses bool
+
 	HTTP *HTTPHealthCheck
 	GRPC *GRPCHealthCheck
 	TCP  *TCPHealthCheck

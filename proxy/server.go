@@ -26,6 +26,9 @@ import (
 // MaxWorkers bounds the worker threads; more than any machine has cores is a mistake in the configuration.
 const MaxWorkers = 1024
 
+// EventLog is a file of events of health checks.
+type EventLog = health.EventLog
+
 // Options are what a Server needs from outside.
 type Options struct {
 	Workers int // 1 to MaxWorkers
@@ -38,6 +41,8 @@ type Options struct {
 	// OpenAccessLog opens the log that is configured so. server returns where the log server is, with cfg.GRPC, and may differ from
 	// call to call. It is required where connection managers have access logs.
 	OpenAccessLog func(cfg *config.AccessLog, server func() accesslog.Server) (accesslog.Logger, error)
+	// OpenEventLog opens a file for events of health checks. It is required where health checks have such logs.
+	OpenEventLog func(path string) (EventLog, error)
 	// Clock returns monotonic nanoseconds; nil means the system's. It must be safe for concurrent use.
 	Clock func() int64
 	// Lookup resolves the names of STRICT_DNS and LOGICAL_DNS clusters; nil means the system's resolver.
@@ -134,7 +139,7 @@ func NewServer(o Options) (*Server, error) {
 	})
 	s.outliers = outlier.New(s.sampleHosts, s.publishEjected)
 	s.weigher = orca.New(s.sampleLoads, s.publishWeights)
-	s.checker = health.New(o.Logger, s.publishHealth)
+	s.checker = health.New(o.Logger, s.publishHealth, o.OpenEventLog)
 	for id := range o.Workers {
 		w, err := newWorker(s, id)
 		if err != nil {

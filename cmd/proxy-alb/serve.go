@@ -120,6 +120,7 @@ func (p *process) prepare() error {
 		LocalAddress:     localAddress(p.settings.flags.addressVersion == "v6"),
 		NoAcceptSteering: p.settings.env.noAcceptSteering,
 		OpenAccessLog:    p.openAccessLog,
+		OpenEventLog:     func(path string) (proxy.EventLog, error) { return p.accessLogs.OpenLines(path) },
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,8 @@ type Setup struct {
 	Log accesslog.Logger
 	// OpenLog opens access logs, where one is not enough.
 	OpenLog func(*config.AccessLog) (accesslog.Logger, error)
+	// OpenEventLog opens the files of events of health checks.
+	OpenEventLog func(path string) (proxy.EventLog, error)
 	// Quiet keeps errors that the proxy logs out of the test's output, where they are expected.
 	Quiet bool
 	// SystemClock lets time pass by itself.

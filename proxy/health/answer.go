@@ -25,11 +25,11 @@ type answer struct {
 // judge says what the answer means.
 func (a *answer) judge(check *config.HTTPHealthCheck) result {
 	if !found(check.Receive, a.body[:min(len(a.body), check.ResponseBytes)]) {
-		return result{outcome: failed, excluded: a.immediateFail, why: fmt.Sprintf(
+		return result{outcome: failed, excluded: a.immediateFail, status: a.status, why: fmt.Sprintf(
 			"status %d, and what is expected is not among the first %d bytes of the body", a.status, check.ResponseBytes)}
 	}
 	if !within(a.status, check.Expected) {
-		r := result{outcome: failed, excluded: a.immediateFail, why: fmt.Sprintf("status %d", a.status)}
+		r := result{outcome: failed, excluded: a.immediateFail, status: a.status, why: fmt.Sprintf("status %d", a.status)}
 		if within(a.status, check.Retriable) {
 			r.outcome = retriable
 		}
@@ -37,7 +37,7 @@ func (a *answer) judge(check *config.HTTPHealthCheck) result {
 	}
 	r := result{outcome: passed, verified: check.ServiceName != nil}
 	if r.verified && !check.ServiceName.Matches(a.cluster) {
-		return result{outcome: failed, verified: true, why: fmt.Sprintf("it says that it is of the service %q", a.cluster)}
+		return result{outcome: failed, verified: true, status: a.status, why: fmt.Sprintf("it says that it is of the service %q", a.cluster)}
 	}
 	if a.degraded {
 		r.outcome = degraded

@@ -41,6 +41,7 @@ type Publish func(map[*config.Cluster]*config.ClusterHealth)
 // Checker checks the hosts of clusters for as long as they are served. Its methods may be called from any goroutine.
 type Checker struct {
 	publish   Publish
+	openLog   OpenEventLog
 	log       *zap.Logger
 	newProber func(*config.Cluster, *config.Endpoint, *tls.Upstream, *config.ProxyHeader) prober
 	random    below
@@ -61,9 +62,10 @@ type Checker struct {
 	closed     bool
 }
 
-// New returns a Checker without clusters.
-func New(log *zap.Logger, publish Publish) *Checker {
+// New returns a Checker without clusters. open is required where health checks have logs of events.
+func New(log *zap.Logger, publish Publish, open OpenEventLog) *Checker {
 	c := newChecker(log, publish)
+	c.openLog = open
 	c.start()
 	return c
 }

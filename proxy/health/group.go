@@ -12,6 +12,7 @@ type group struct {
 	checker  *Checker
 	target   Target
 	sessions map[config.Address]*session // by the endpoint's address
+	events   events
 
 	healthy, degraded uint64 // sessions that pass
 }
@@ -23,6 +24,7 @@ func (g *group) update(t *Target) bool {
 	if before.Config == t.Config && before.Assignment == t.Assignment && before.TLS == t.TLS && before.Warming == t.Warming {
 		return false
 	}
+	g.events.reopen(g.checker, t.Config)
 	same := before.Config != nil &&
 		(before.Config.HealthCheck == t.Config.HealthCheck || reflect.DeepEqual(before.Config.HealthCheck, t.Config.HealthCheck))
 	listed := make(map[config.Address]bool)
@@ -80,6 +82,7 @@ func (g *group) end() {
 	for address, s := range g.sessions {
 		g.drop(address, s)
 	}
+	g.events.close()
 }
 
 // weigh adds n to the counts of what the flags stand for.

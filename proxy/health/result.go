@@ -50,6 +50,7 @@ type result struct {
 	outcome outcome
 	// excluded tells that the host asked to be left out of the count for panic.
 	excluded bool
+	status   int    // of an HTTP answer that is a failure, 0 for none
 	verified bool   // it was asked which service the host is of
 	why      string // of a failure, for the log
 }

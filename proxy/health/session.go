@@ -127,9 +127,10 @@ func (s *session) settle(r result) (wait time.Duration, going bool) {
 
 // take changes the state by an outcome, and lets it be known. The caller holds Checker.mu.
 func (s *session) take(r result) transition {
-	before, news := s.state.flags, !s.state.known()
+	before, first, news := s.state.flags, s.state.first, !s.state.known()
 	t := s.state.take(r, s.check)
 	s.countOutcome(r.outcome)
+	s.group.events.tell(s, r, before, first)
 	if s.state.flags != before || news {
 		s.group.weigh(before, ^uint64(0))
 		s.group.weigh(s.state.flags, 1)

@@ -29,8 +29,8 @@ var (
 		"unhealthy_interval": decoded, "unhealthy_edge_interval": decoded, "healthy_edge_interval": decoded,
 		"transport_socket_match_criteria": decoded,
 		"http_health_check":               decoded, "grpc_health_check": decoded, "tcp_health_check": decoded,
-		// What the log of events, which is refused, would have in it.
-		"always_log_health_check_failures": noEffect, "always_log_health_check_success": noEffect,
+		"always_log_health_check_failures": decoded, "always_log_health_check_success": decoded,
+		"event_log_path": decoded, "event_logger": decoded,
 	}
 	httpHealthCheckFields = fields{
 		"host": decoded, "path": decoded, "send": decoded, "receive": decoded, "response_buffer_size": decoded,
@@ -66,6 +66,9 @@ func (a *at) healthCheck(h *corev3.HealthCheck, protocol config.Protocol) *confi
 		HealthyThreshold:   a.threshold("healthy_threshold", h.GetHealthyThreshold().GetValue()),
 		ReuseConnection:    orBool(h.GetReuseConnection(), true),
 		Intervals:          a.healthIntervals(h),
+		EventLogs:          a.eventLogs(h),
+		LogFailures:        h.GetAlwaysLogHealthCheckFailures(),
+		LogSuccesses:       h.GetAlwaysLogHealthCheckSuccess(),
 	}
 	if criteria := h.GetTransportSocketMatchCriteria(); criteria != nil {
 		out.SocketLabels = &config.Labels{Values: a.in("transport_socket_match_criteria").labels(criteria)}

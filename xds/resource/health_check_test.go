@@ -27,6 +27,10 @@ func defaultHealthCheck() *config.HealthCheck {
 	}
 }
 
+func eventSink(path string) string {
+	return "{name: f, typed_config: {'@type': type.googleapis.com/envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink, event_log_path: " + path + "}}"
+}
+
 func httpDefaults() *config.HTTPHealthCheck {
 	return &config.HTTPHealthCheck{Path: "/h", Method: "GET", ResponseBytes: 1024, Expected: []config.StatusRange{{Start: 200, End: 201}}}
 }
@@ -54,8 +58,11 @@ func TestHealthCheck(t *testing.T) {
 			}
 		}},
 		"more intervals": {"tcp_health_check: {}, no_traffic_healthy_interval: 5s, unhealthy_edge_interval: 6s, healthy_edge_interval: 7s, always_log_health_check_failures: true, always_log_health_check_success: true", func(c *config.HealthCheck) {
-			c.TCP = &config.TCPHealthCheck{}
+			c.TCP, c.LogFailures, c.LogSuccesses = &config.TCPHealthCheck{}, true, true
 			c.Intervals.NoTrafficHealthy, c.Intervals.UnhealthyEdge, c.Intervals.HealthyEdge = 5*time.Second, 6*time.Second, 7*time.Second
+		}},
+		"logs of events": {"tcp_health_check: {}, event_log_path: /tmp/a, event_logger: [" + eventSink("/tmp//a") + ", " + eventSink("/tmp/b") + "]", func(c *config.HealthCheck) {
+			c.TCP, c.EventLogs = &config.TCPHealthCheck{}, []string{"/tmp/a", "/tmp/b"}
 		}},
 		"HTTP": {"http_health_check: {path: /h}", http(func(*config.HTTPHealthCheck) {})},
 		"HTTP with all": {"http_health_check: {path: /h, host: '*', method: POST, codec_client_type: HTTP2, send: {text: '70'}, receive: [{text: '6f'}, {text: '6b'}], response_buffer_size: 2, " +
@@ -109,13 +116,13 @@ func TestHealthCheckRefused(t *testing.T) {
 		of(tcp, "") + "\n": "",
 		healthCheck("tcp_health_check: {}, name: first"):                                                                     "health_checks[0].name: is not supported",
 		healthCheck("tcp_health_check: {}, alt_port: 80"):                                                                    "health_checks[0].alt_port: is not supported",
-		healthCheck("tcp_health_check: {}, event_log_path: /dev/stdout"):                                                     "health_checks[0].event_log_path: is not supported",
+		healthCheck("tcp_health_check: {}, event_service: {grpc_service: {envoy_grpc: {cluster_name: c}}}"):                  "health_checks[0].event_service: is not supported",
 		healthCheck("tcp_health_check: {}, tls_options: {}"):                                                                 "health_checks[0].tls_options: is not supported",
 		healthCheck("tcp_health_check: {}, interval_jitter_percent: 1001"):                                                   "health_checks[0].interval_jitter_percent: 1001 is too large, it must be from 0 to 1000",
 		healthCheck("tcp_health_check: {}, initial_jitter: -1s"):                                                             "health_checks[0].initial_jitter: must be from 0s to 87600h0m0s",
 		healthCheck("tcp_health_check: {}, unhealthy_interval: 400000000s"):                                                  "health_checks[0].unhealthy_interval: must be from 0s to 87600h0m0s",
 		healthCheck("custom_health_check: {name: redis}"):                                                                    "health_checks[0].custom_health_check: is not supported",
-		healthCheck("tcp_health_check: {}, event_logger: [{name: f, typed_config: {'@type': type.googleapis.com/no.Such}}]"): "health_checks[0].event_logger[0]: 'f' with type URL 'type.googleapis.com/no.Such' is not supported",
+		healthCheck("tcp_health_check: {}, event_logger: [{name: f, typed_config: {'@type': type.googleapis.com/no.Such}}]"): "health_checks[0].event_logger[0]: 'f' with type URL 'type.googleapis.com/no.Such' is not supported, only type.googleapis.com/envoy.extensions.health_check.event_sinks.file.v3.HealthCheckEventFileSink",
 		of(tcp, "proxy_protocol_config: {}"):                                                                                 "health_checks[0].tcp_health_check.proxy_protocol_config: is not supported",
 		of(tcp, "send: {text: '0'}"):                                                                                         "health_checks[0].tcp_health_check.send.text: invalid hex string '0'",
 		of(tcp, "receive: [{text: aa}, {text: xy}]"):                                                                         "health_checks[0].tcp_health_check.receive[1].text: invalid hex string 'xy'",

@@ -50,9 +50,19 @@ func newFile(path string, out *os.File, o *Options) *file {
 
 // add adds the line of an entry.
 func (f *file) add(lines *formatter.Formatter, e *accesslog.Entry) {
-	if f.shards[e.Worker].add(lines, e) < f.options.FlushBytes {
-		return
+	if f.shards[e.Worker].add(lines, e) >= f.options.FlushBytes {
+		f.wakeWriter()
 	}
+}
+
+// addLine adds a line that is no worker's.
+func (f *file) addLine(line []byte) {
+	if f.shards[0].addLine(line) >= f.options.FlushBytes {
+		f.wakeWriter()
+	}
+}
+
+func (f *file) wakeWriter() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -65,6 +75,21 @@ func (s *shard) add(lines *formatter.Formatter, e *accesslog.Entry) int {
 	defer s.mu.Unlock()
 	before := len(s.lines)
 	s.lines = lines.Append(s.lines, e)
+	return s.bound(before)
+}
+
+// addLine returns how many bytes wait.
+func (s *shard) addLine(line []byte) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.lines)
+	s.lines = append(s.lines, line...)
+	return s.bound(before)
+}
+
+// bound takes the line after the first before bytes out again when it is too much, and returns how many bytes wait. The caller
+// holds mu.
+func (s *shard) bound(before int) int {
 	if len(s.lines) > maxBuffered {
 		s.lines = s.lines[:before]
 		s.dropped++
@@ -117,10 +142,7 @@ func (f *file) run() {
 // replace has the writer go on with out.
 func (f *file) replace(out *os.File) {
 	closeFile(f.next.Swap(out))
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
+	f.wakeWriter()
 }
 
 // flush writes what waits and reports whether there was anything.

@@ -64,7 +64,25 @@ func (f *Files) Open(c *config.FileAccessLog) (accesslog.Logger, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Clean(c.Path)
+	to, err := f.use(c.Path)
+	if err != nil {
+		return nil, err
+	}
+	return &logger{files: f, file: to, formatter: lines}, nil
+}
+
+// OpenLines returns a writer of lines to the file of a path, which may be that of an access log too.
+func (f *Files) OpenLines(path string) (*Lines, error) {
+	to, err := f.use(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Lines{files: f, file: to}, nil
+}
+
+// use returns the file of a path for one more logger.
+func (f *Files) use(path string) (*file, error) {
+	path = filepath.Clean(path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	to := f.open[path]
@@ -78,7 +96,7 @@ func (f *Files) Open(c *config.FileAccessLog) (accesslog.Logger, error) {
 		f.running.Go(to.run)
 	}
 	to.loggers++
-	return &logger{files: f, file: to, formatter: lines}, nil
+	return to, nil
 }
 
 // openPath opens a file to append to. A FIFO that nobody reads is an error and not a wait.
@@ -153,3 +171,17 @@ func (l *logger) Log(e *accesslog.Entry) { l.file.add(l.formatter, e) }
 
 // Close implements accesslog.Logger. What waits is written, in the background.
 func (l *logger) Close() { l.closing.Do(func() { l.files.release(l.file) }) }
+
+// Lines writes lines that are made elsewhere. Its methods may be called from any goroutine.
+type Lines struct {
+	files   *Files
+	file    *file
+	closing sync.Once
+}
+
+// WriteLine adds a line, which ends with a line feed and stays the caller's. It does not wait; what a disk cannot take is dropped
+// and counted.
+func (l *Lines) WriteLine(line []byte) { l.file.addLine(line) }
+
+// Close ends the use of the file. What waits is written, in the background.
+func (l *Lines) Close() { l.closing.Do(func() { l.files.release(l.file) }) }
