@@ -41,7 +41,7 @@ type Options struct {
 	// OpenAccessLog opens the log that is configured so. server returns where the log server is, with cfg.GRPC, and may differ from
 	// call to call. It is required where connection managers have access logs.
 	OpenAccessLog func(cfg *config.AccessLog, server func() accesslog.Server) (accesslog.Logger, error)
-	// OpenEventLog opens a file for events of health checks. It is required where health checks have such logs.
+	// OpenEventLog opens a file for events of health checks; nil opens none.
 	OpenEventLog func(path string) (EventLog, error)
 	// Clock returns monotonic nanoseconds; nil means the system's. It must be safe for concurrent use.
 	Clock func() int64

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -62,10 +63,15 @@ type Checker struct {
 	closed     bool
 }
 
-// New returns a Checker without clusters. open is required where health checks have logs of events.
+// errNoEventLogs is for logs of events where nobody can open them.
+var errNoEventLogs = errors.New("logs of health check events cannot be opened here")
+
+// New returns a Checker without clusters. open opens the logs of their events; nil for none.
 func New(log *zap.Logger, publish Publish, open OpenEventLog) *Checker {
 	c := newChecker(log, publish)
-	c.openLog = open
+	if c.openLog = open; open == nil {
+		c.openLog = func(string) (EventLog, error) { return nil, errNoEventLogs }
+	}
 	c.start()
 	return c
 }
