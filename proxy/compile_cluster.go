@@ -48,6 +48,7 @@ type clusterScopes struct {
 	ssl      *stats.Scope // with TLS
 	// sslFactory is of what makes the TLS of connections.
 	sslFactory *stats.Scope
+	zones      map[string]*stats.Scope // by the zones of hosts; never written once its generation is in force
 }
 
 // extend adds what the configuration asks for.
@@ -79,6 +80,9 @@ func (c *clusterScopes) release() {
 		if scope != nil {
 			scope.Release()
 		}
+	}
+	for _, scope := range c.zones {
+		scope.Release()
 	}
 }
 
@@ -151,6 +155,7 @@ func (s *Server) compileCluster(c, prev *compiled, i int, old *compiledCluster, 
 	}
 	k.known(next, old)
 	k.stabilize(old)
+	k.scopes.extendZones(s, cfg, k.assignment, undo)
 	if k.follows(old) {
 		k.hashing, k.hashPolicies, k.subsets = old.hashing, old.hashPolicies, old.subsets
 		return k, nil

@@ -25,6 +25,9 @@ func (x *exchange) replyVerdict(v verdict) {
 	resp.Status = a.status
 	body := v.body(x.retry.done > 0)
 	x.arenaReply(v, &body)
+	if v.inPlaceOfHost() && x.cluster != nil {
+		x.countReply()
+	}
 	x.reply(body, a.close)
 }
 

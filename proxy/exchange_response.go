@@ -72,29 +72,68 @@ func (x *exchange) countUpstream() {
 	if x.requestDone {
 		took = x.worker.loop.Now() - x.requestEnd
 	}
-	countResponse(x.cluster.Stats(), &x.response, x.lease.Host(), took)
+	countResponse(x.cluster.Stats(), &x.response, x.lease.Host(), origin(x.internal), took)
 }
 
 // untimed is the time that a response took which came before its request had ended.
 const untimed = int64(-1)
 
-// countResponse counts a response in the cluster of its host, and once more where it is one of a canary. took is how long it took from
-// the end of the request on, in nanoseconds.
-func countResponse(k *stats.Block, resp *message.Response, host *upstream.Host, took int64) {
-	k.IncStatusOf(stats.ClusterUpstreamRqStatus, resp.Status)
-	if took != untimed {
-		k.Record(stats.ClusterUpstreamRqTime, uint64(took)/1000)
+// responseStats are statistics of responses: how many had which status, and how long they took.
+type responseStats struct{ status, time int }
+
+// Of all responses of a cluster, and of parts of them. They are never written.
+var (
+	allResponses      = responseStats{stats.ClusterUpstreamRqStatus, stats.ClusterUpstreamRqTime}
+	internalResponses = responseStats{stats.ClusterInternalUpstreamRqStatus, stats.ClusterInternalUpstreamRqTime}
+	externalResponses = responseStats{stats.ClusterExternalUpstreamRqStatus, stats.ClusterExternalUpstreamRqTime}
+	canaryResponses   = responseStats{stats.ClusterCanaryUpstreamRqStatus, stats.ClusterCanaryUpstreamRqTime}
+	zoneResponses     = responseStats{stats.ZoneUpstreamRqStatus, stats.ZoneUpstreamRqTime}
+)
+
+// origin returns the part that responses to requests are in which come from inside, or do not.
+func origin(internal bool) responseStats {
+	if internal {
+		return internalResponses
 	}
-	if !host.Canary && !resp.Fields.Has(message.NameXEnvoyUpstreamCanary) {
+	return externalResponses
+}
+
+// count counts a response. took is how long it took from the end of the request on, in nanoseconds, or untimed.
+func (s responseStats) count(b *stats.Block, status int, took int64) {
+	b.IncStatusOf(s.status, status)
+	if took != untimed {
+		b.Record(s.time, uint64(took)/1000)
+	}
+}
+
+// countResponse counts a response in the cluster of its host, by where the request comes from, once more where it is one of a canary,
+// and by zones where these are known.
+func countResponse(k *stats.Block, resp *message.Response, host *upstream.Host, from responseStats, took int64) {
+	allResponses.count(k, resp.Status, took)
+	from.count(k, resp.Status, took)
+	if host == nil {
 		return
 	}
-	if told, _ := resp.Fields.Get(message.NameXEnvoyUpstreamCanary); !host.Canary && string(told) != "true" {
-		return
+	if zone := host.ZoneStats(); zone != nil {
+		zoneResponses.count(zone, resp.Status, took)
 	}
-	k.IncStatusOf(stats.ClusterCanaryUpstreamRqStatus, resp.Status)
-	if took != untimed {
-		k.Record(stats.ClusterCanaryUpstreamRqTime, uint64(took)/1000)
+	if host.Canary || saysCanary(resp) {
+		canaryResponses.count(k, resp.Status, took)
 	}
+}
+
+// saysCanary reports whether a response says to be of a version on trial.
+func saysCanary(resp *message.Response) bool {
+	if !resp.Fields.Has(message.NameXEnvoyUpstreamCanary) {
+		return false
+	}
+	told, _ := resp.Fields.Get(message.NameXEnvoyUpstreamCanary)
+	return string(told) == "true"
+}
+
+// countReply counts an answer of our own that takes the place of a host's, as one of its cluster.
+func (x *exchange) countReply() {
+	countResponse(x.cluster.Stats(), &x.response, x.lease.Host(), origin(x.internal), untimed)
 }
 
 // mustClose reports whether the response is to tell the client that the connection ends.

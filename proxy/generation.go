@@ -77,6 +77,7 @@ func (w *worker) stageClusters(c *compiled, indexes []int) {
 		if k.scopes.ssl != nil {
 			live.Secure(k.tls, w.shard.Block(k.scopes.ssl), w.shard.Block(k.scopes.sslFactory))
 		}
+		live.CountZones(w.zoneBlocks(k))
 		live.Update(k.state())
 	}
 }

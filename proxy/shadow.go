@@ -292,7 +292,7 @@ func (s *shadow) takeHead() {
 	if s.whole {
 		took = s.worker.loop.Now() - s.requestEnd
 	}
-	countResponse(k, resp, s.lease.Host(), took)
+	countResponse(k, resp, s.lease.Host(), internalResponses, took)
 }
 
 // end lets go of everything.

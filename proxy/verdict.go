@@ -202,6 +202,12 @@ func (v verdict) upstream() bool {
 	return v >= verdictNoHealthyUpstream && v <= verdictPerTryIdleTimeout
 }
 
+// inPlaceOfHost reports whether the answer counts as one of the cluster (Envoy's chargeUpstreamCode). One to a stream that has lasted as
+// long as it may does not.
+func (v verdict) inPlaceOfHost() bool {
+	return v.upstream() && v != verdictUpstreamMaxDuration || v == verdictDropOverload
+}
+
 // timedOut reports whether the host was too slow.
 func (v verdict) timedOut() bool {
 	return v == verdictResponseTimeout || v == verdictPerTryTimeout || v == verdictPerTryIdleTimeout

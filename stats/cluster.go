@@ -344,6 +344,18 @@ var HealthCheck = NewSchema([]Def{
 	HealthCheckHealthy:        {Name: "healthy", Kind: Gauge, Merge: Max},
 }...)
 
+// The statistics of Zone.
+const (
+	ZoneUpstreamRqStatus = iota
+	ZoneUpstreamRqTime
+)
+
+// Zone is the schema of "cluster.<name>.zone.<from>.<to>.": of responses that come from the hosts of a zone to a proxy of one.
+var Zone = NewSchema([]Def{
+	ZoneUpstreamRqStatus: {Name: "upstream_rq_", Kind: StatusCode, Dynamic: true},
+	ZoneUpstreamRqTime:   {Name: "upstream_rq_time", Kind: Histogram, Unit: Milliseconds, Dynamic: true},
+}...)
+
 // The statistics of RingHash.
 const (
 	RingHashSize = iota

@@ -1,8 +1,8 @@
 package health
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"

@@ -28,6 +28,7 @@ type Cluster struct {
 	http2        *http2.Env
 	http2Options *http2.Options // of the configuration in force; connections keep theirs
 	http2Stats   *stats.Block
+	zoneStats    map[string]*stats.Block // by the zones of hosts; nil where zones are not known
 
 	tls                  *tls.Sockets // nil for plaintext
 	tlsStats, tlsFactory *stats.Block
@@ -83,6 +84,9 @@ func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Clus
 // CountHTTP2 has the codec of HTTP/2 connections count in block, of stats.HTTP2Codec. It comes before the configuration that
 // first asks for that protocol.
 func (k *Cluster) CountHTTP2(block *stats.Block) { k.http2Stats = block }
+
+// CountZones has responses of the hosts in each zone counted in its block, of stats.Zone. It comes before the assignment that has them.
+func (k *Cluster) CountZones(blocks map[string]*stats.Block) { k.zoneStats = blocks }
 
 // State is what a cluster is made of at a time.
 type State struct {
@@ -238,6 +242,7 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 	if monitors := h.cluster.state.Monitors; monitors != nil {
 		h.monitor = monitors.Of(h.at)
 	}
+	h.zone = h.cluster.zoneStats[locality.Zone]
 	h.subsetLabels, h.Canary = e.SubsetLabels, e.Canary
 	h.socketLabels, h.localityLabels = e.SocketLabels, e.LocalityLabels
 	h.secure()

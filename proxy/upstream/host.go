@@ -8,6 +8,7 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/orca"
 	"github.com/penguintechinc/marchproxy-alb/proxy/outlier"
+	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
@@ -33,6 +34,7 @@ type Host struct {
 	breaker *hostBreaker // nil where connections to each host are not bounded
 
 	cluster  *Cluster
+	zone     *stats.Block        // that responses are counted in by zones, nil for none
 	tls      *tls.Upstream       // nil for plaintext
 	header   *config.ProxyHeader // that connections begin with, nil for none
 	monitor  *outlier.Monitor    // nil without outlier detection
@@ -103,6 +105,9 @@ func (h *Host) AppendProxyHeader(b []byte, source, destination netip.AddrPort) [
 	}
 	return h.header.AppendTo(b, source, destination)
 }
+
+// ZoneStats returns the block of stats.Zone that responses of the host are counted in, nil for none.
+func (h *Host) ZoneStats() *stats.Block { return h.zone }
 
 // Secure reports whether the host is spoken to in TLS.
 func (h *Host) Secure() bool { return h.tls != nil }
