@@ -15,7 +15,8 @@ FUZZTIME ?= 30s
 IMAGE ?= proxy-alb
 PLATFORMS ?= linux/amd64,linux/arm64
 
-GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags '-s -w -X main.version=$(RELEASE)'
+# The profile is of HTTP/2 and gRPC under load, see docs/performance.md. It is not called default.pgo: tests need not wait for it.
+GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -pgo=$(CURDIR)/cmd/proxy-alb/http2.pgo -ldflags '-s -w -X main.version=$(RELEASE)'
 # The tools are pinned in a module file of their own, so that they are no dependency of whoever imports this module.
 TOOL := go tool -modfile=tools/go.mod
 
