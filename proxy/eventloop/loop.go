@@ -144,7 +144,7 @@ func (l *Loop) turn() error {
 	for i := range l.events[:n] {
 		l.dispatch(&l.events[i])
 	}
-	if l.mailbox.pending.Load() {
+	if l.mailbox.pending() {
 		l.runPosted()
 	}
 	if l.timers.due(l.now) {
@@ -183,7 +183,7 @@ func (l *Loop) poll() (int, error) {
 
 // busy reports whether there is something to do whatever the kernel says.
 func (l *Loop) busy() bool {
-	return len(l.queued) > 0 || l.costly.busy() || len(l.ending) > 0 || len(l.dirty) > 0 || l.mailbox.pending.Load() || l.stopping.Load()
+	return len(l.queued) > 0 || l.costly.busy() || len(l.ending) > 0 || len(l.dirty) > 0 || l.mailbox.pending() || l.stopping.Load()
 }
 
 // sleepMillis returns how long the loop may wait at time now, at most limit, rounded up to whole milliseconds.

@@ -51,6 +51,26 @@ func TestPostWakesAnIdleLoop(t *testing.T) {
 	}
 }
 
+// TestStalledPoster runs what is posted though the poster has lost its processor while it wakes the loop, which is where that
+// happens: the loop's thread takes it over.
+func TestStalledPoster(t *testing.T) {
+	s := newSteppedLoop(t)
+	ran := false
+	s.mailbox.mu.Lock()
+	posted := make(chan bool, 1)
+	go func() { posted <- s.Post(func() { ran = true }) }()
+	for !s.mailbox.pending() {
+		runtime.Gosched()
+	}
+	if s.turnOnce(); !ran {
+		t.Error("what was posted did not run")
+	}
+	s.mailbox.mu.Unlock()
+	if !receive(t, posted) {
+		t.Error("Post says that the loop has ended")
+	}
+}
+
 // TestPostFromTheLoop runs in the next turn what is posted by what was posted.
 func TestPostFromTheLoop(t *testing.T) {
 	s := newSteppedLoop(t)

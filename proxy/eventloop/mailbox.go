@@ -10,15 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mailbox is how other goroutines reach a loop: a queue and an eventfd that wakes the loop when the queue was empty.
-// The queue is bounded by its writers: each of the control plane's goroutines waits for what it posted.
+// mailbox is how other goroutines reach a loop: a list and an eventfd that wakes the loop when the list was empty. The loop takes
+// no lock for it: who posts may lose its processor at any moment, most likely when it has just woken the loop.
+// The list is bounded by its writers: each of the control plane's goroutines waits for what it posted.
 type mailbox struct {
-	fd      int32
-	pending atomic.Bool // the queue is not empty
+	fd int32
+	// posted is the newest posting, nil when there is none, &m.end when there will be none any more.
+	posted atomic.Pointer[posting]
+	end    posting
 
-	mu     sync.Mutex // guards the fields below and fd's being open
-	queue  []func()
+	mu     sync.Mutex // guards fd's being open, among those who ring and the end of the loop
 	closed bool
+}
+
+// posting is a function that waits to be run, before it those that wait for longer.
+type posting struct {
+	run    func()
+	before *posting
 }
 
 func (m *mailbox) open(epoll int) error {
@@ -39,10 +47,6 @@ func (m *mailbox) open(epoll int) error {
 func (m *mailbox) ring() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ringLocked()
-}
-
-func (m *mailbox) ringLocked() {
 	if m.closed {
 		return
 	}
@@ -57,33 +61,43 @@ func (m *mailbox) drain() {
 	_, _ = unix.Read(int(m.fd), count[:])
 }
 
-func (m *mailbox) put(f func()) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return false
-	}
-	m.queue = append(m.queue, f)
-	if !m.pending.Swap(true) {
-		m.ringLocked()
-	}
-	return true
+// pending says whether something is posted.
+func (m *mailbox) pending() bool {
+	newest := m.posted.Load()
+	return newest != nil && newest != &m.end
 }
 
-func (m *mailbox) take() []func() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	queue := m.queue
-	m.queue = nil
-	m.pending.Store(false)
-	return queue
+func (m *mailbox) put(f func()) bool {
+	p := &posting{run: f}
+	for {
+		newest := m.posted.Load()
+		if newest == &m.end {
+			return false
+		}
+		p.before = newest
+		if !m.posted.CompareAndSwap(newest, p) {
+			continue
+		}
+		if newest == nil { // p is the loop's from here on
+			m.ring()
+		}
+		return true
+	}
+}
+
+// take returns what is posted, the oldest first. It is called by the loop alone.
+func (m *mailbox) take() (oldest *posting) {
+	for p := m.posted.Swap(nil); p != nil; {
+		p, p.before, oldest = p.before, oldest, p
+	}
+	return oldest
 }
 
 func (m *mailbox) close() {
+	m.posted.Store(&m.end)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.closed, m.queue = true, nil
-	m.pending.Store(false)
+	m.closed = true
 	_ = unix.Close(int(m.fd))
 }
 
@@ -92,8 +106,8 @@ func (m *mailbox) close() {
 func (l *Loop) Post(f func()) bool { return l.mailbox.put(f) }
 
 func (l *Loop) runPosted() {
-	for _, f := range l.mailbox.take() {
-		l.guard(f)
+	for p := l.mailbox.take(); p != nil; p = p.before {
+		l.guard(p.run)
 	}
 }
 
