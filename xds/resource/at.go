@@ -16,7 +16,6 @@ type report struct {
 	resource string // such as `listener "l"`
 	errs     []error
 	dropped  int // errors past maxErrors
-	checker  fieldChecker
 }
 
 // at is a place in a resource: the path of fields that leads to it.

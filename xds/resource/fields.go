@@ -32,36 +32,26 @@ type fields map[protoreflect.Name]use
 // only refuses every field set in m that known does not list.
 func (a *at) only(m proto.Message, known fields) {
 	r := m.ProtoReflect()
-	unknown := a.report.checker.unlisted(r, known)
-	slices.SortFunc(unknown, func(x, y protoreflect.FieldDescriptor) int { return int(x.Number()) - int(y.Number()) })
-	for _, fd := range unknown {
+	for _, fd := range unlisted(r, known) {
 		a.unsupported(fd, r.Get(fd), known[fd.Name()])
 	}
 }
 
-// fieldChecker finds the fields of messages that a list does not have. A resource has one for all its messages: a function made for
-// each is an eighth of the objects that a large push makes.
-type fieldChecker struct {
-	known   fields
-	found   []protoreflect.FieldDescriptor
-	checked func(protoreflect.FieldDescriptor, protoreflect.Value) bool // check
-}
-
-// unlisted returns the fields set in m that known does not list, in no order. They are the caller's.
-func (c *fieldChecker) unlisted(m protoreflect.Message, known fields) []protoreflect.FieldDescriptor {
-	if c.checked == nil {
-		c.checked = c.check
+// unlisted returns the fields set in m that known does not list, in order of their numbers. It asks for each field whether it is set:
+// protoreflect's Range would make an interface value of each that is, which are a good part of the objects that a large push makes.
+func unlisted(m protoreflect.Message, known fields) (found []protoreflect.FieldDescriptor) {
+	all := m.Descriptor().Fields()
+	for i := range all.Len() {
+		fd := all.Get(i)
+		if !m.Has(fd) {
+			continue
+		}
+		if u, ok := known[fd.Name()]; !ok || u != decoded && !u.allows(fd, m.Get(fd)) {
+			found = append(found, fd)
+		}
 	}
-	c.known, c.found = known, nil
-	m.Range(c.checked)
-	return c.found
-}
-
-func (c *fieldChecker) check(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-	if u, ok := c.known[fd.Name()]; !ok || !u.allows(fd, v) {
-		c.found = append(c.found, fd)
-	}
-	return true
+	slices.SortFunc(found, func(x, y protoreflect.FieldDescriptor) int { return int(x.Number()) - int(y.Number()) })
+	return found
 }
 
 // allows reports whether the value v of a listed field may be set.
