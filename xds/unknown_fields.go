@@ -33,6 +33,7 @@ const maxUnknownWarnings = 256
 type unknownFields struct {
 	policy UnknownFields
 	log    *zap.Logger
+	screen protofile.Screen
 
 	mu     sync.Mutex // guards what follows
 	found  uint64
@@ -44,6 +45,9 @@ func (u *unknownFields) decode(url string, packed *anypb.Any) (string, proto.Mes
 	name, message, err := resource.Unmarshal(url, packed)
 	if err != nil || u.policy == IgnoreUnknownFields {
 		return name, message, err
+	}
+	if packed.GetTypeUrl() == url && u.screen.Clean(message.ProtoReflect().Descriptor(), packed.GetValue()) {
+		return name, message, nil
 	}
 	fields := protofile.Unknown(message)
 	if len(fields) == 0 {
