@@ -27,7 +27,7 @@ func (m *Manager) ready(arriving map[*child]*revision, now time.Time) []candidat
 			if p.warming == nil {
 				continue
 			}
-			waits := m.unmet(w.of(p.warming.value, nil), p.warming.updated, arriving)
+			waits := m.unmet(p.warming.needs, p.warming.updated, arriving)
 			if m.warmups.begun(p.warming.value) || slices.ContainsFunc(waits, func(n missing) bool { return !n.overdue(n.since, now) }) {
 				continue
 			}

@@ -41,7 +41,7 @@ func (n *need) overdue(since, now time.Time) bool {
 
 // missing is a need that is not met yet, and since when it is waited for.
 type missing struct {
-	need
+	*need
 	since time.Time
 }
 
@@ -56,7 +56,7 @@ func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revi
 		t := m.tables[n.url]
 		c := m.child(n)
 		if c == nil {
-			found = append(found, missing{*n, since})
+			found = append(found, missing{n, since})
 			continue
 		}
 		held := c.held
@@ -67,7 +67,7 @@ func (m *Manager) unmet(needs []need, since time.Time, arriving map[*child]*revi
 		case held != nil:
 			found = append(found, m.unmet(t.of(held.value, n), c.since, arriving)...)
 		case !c.absent && !c.failed:
-			found = append(found, missing{*n, since})
+			found = append(found, missing{n, since})
 		}
 	}
 	return found

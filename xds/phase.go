@@ -112,7 +112,7 @@ func (w *world) waitingFor(now time.Time) string {
 		if p.warming == nil || w.m.warmups.begun(p.warming.value) {
 			continue
 		}
-		if waits := w.m.unmet(w.of(p.warming.value, nil), p.warming.updated, nil); len(waits) > 0 {
+		if waits := w.m.unmet(p.warming.needs, p.warming.updated, nil); len(waits) > 0 {
 			return word(&waits[0], name)
 		}
 	}
@@ -159,7 +159,7 @@ func (w *world) nextDeadline(now time.Time) (next time.Time) {
 
 // patienceEnds returns when nothing that r warms for is waited for any longer, zero for never.
 func (w *world) patienceEnds(r *revision) (last time.Time) {
-	for _, n := range w.m.unmet(w.of(r.value, nil), r.updated, nil) {
+	for _, n := range w.m.unmet(r.needs, r.updated, nil) {
 		d := n.deadline(n.since)
 		if d.IsZero() {
 			return d

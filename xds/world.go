@@ -45,6 +45,8 @@ type revision struct {
 	packed  *anypb.Any // as it was received, read-only
 	version string
 	updated time.Time // or, while it warms, since when
+	// needs are what a resource of a world asks for by discovery. They are looked at with every event, of all resources.
+	needs []need
 	// members are the resources of a collection by name, nil for a single resource.
 	members map[string]*revision
 	// stale tells that value has taken the place of what packed says, until that comes anew.
@@ -170,9 +172,11 @@ func (w *world) warmAll(r ads.Response, now time.Time) (faults []string) {
 		if p.settled(res.Packed) {
 			continue
 		}
+		var needs []need
 		value, err := w.decode(res.Message)
 		if err == nil {
-			err = w.m.checkNeeds(w.of(value, nil))
+			needs = w.of(value, nil)
+			err = w.m.checkNeeds(needs)
 		}
 		if err == nil {
 			err = w.m.boot.CheckSecrets(secretsOf(value))
@@ -186,7 +190,7 @@ func (w *world) warmAll(r ads.Response, now time.Time) (faults []string) {
 			faults = append(faults, fmt.Sprintf("%s: %v", res.Name, err))
 			continue
 		}
-		w.warm(p, &revision{value: value, packed: res.Packed, version: res.Version, updated: now})
+		w.warm(p, &revision{value: value, packed: res.Packed, version: res.Version, updated: now, needs: needs})
 	}
 	return faults
 }
@@ -225,10 +229,10 @@ func (w *world) eachNeeds(do func([]need)) {
 	}
 	for _, p := range w.parents {
 		if p.active != nil {
-			do(w.of(p.active.value, nil))
+			do(p.active.needs)
 		}
 		if p.warming != nil {
-			do(w.of(p.warming.value, nil))
+			do(p.warming.needs)
 		}
 	}
 }
@@ -239,7 +243,7 @@ func (w *world) expire(now time.Time) {
 		if p.warming == nil || w.m.warmups.begun(p.warming.value) {
 			continue
 		}
-		waits := w.m.unmet(w.of(p.warming.value, nil), p.warming.updated, nil)
+		waits := w.m.unmet(p.warming.needs, p.warming.updated, nil)
 		if slices.ContainsFunc(waits, func(n missing) bool { return !n.overdue(n.since, now) }) {
 			continue
 		}
@@ -252,7 +256,7 @@ func (w *world) expire(now time.Time) {
 	}
 	for name, value := range w.static {
 		for _, n := range w.m.unmet(w.of(value, nil), w.staticSince, nil) {
-			if c := w.m.child(&n.need); n.overdue(n.since, now) && c != nil && c.fetchTimeouts == 0 {
+			if c := w.m.child(n.need); n.overdue(n.since, now) && c != nil && c.fetchTimeouts == 0 {
 				w.gaveUp(name, &n)
 			}
 		}
@@ -261,7 +265,7 @@ func (w *world) expire(now time.Time) {
 
 // gaveUp counts that a parent does not wait for n any longer.
 func (w *world) gaveUp(name string, n *missing) {
-	if c := w.m.child(&n.need); c != nil {
+	if c := w.m.child(n.need); c != nil {
 		c.fetchTimeouts++
 		c.stats.UpdateAttempt++
 	}
