@@ -40,6 +40,9 @@ type Options struct {
 	// Draining returns the listeners that the store had and that still have connections to end, for dumps; nil when nobody knows. The
 	// map is the Manager's. It must not call the Manager.
 	Draining func() map[*config.Listener]bool
+	// Take, when not nil, is told how many bytes of resources a response has before they are decoded. It returns what is called when
+	// they are in force or refused.
+	Take func(bytes int) (taken func())
 	// UnknownFields is what becomes of resources with fields that the API does not have; the zero value warns.
 	UnknownFields UnknownFields
 	// Outbound returns what counts for the cluster of a control plane, nil while there is none; nil counts nothing.
@@ -57,6 +60,7 @@ type Manager struct {
 	log   *zap.Logger
 
 	checkSecret func(*config.Secret) error // nil for no check
+	take        func(int) func()           // Options.Take
 
 	events      chan event    // handled by Run, one after the other
 	initialized chan struct{} // closed when phase becomes phaseLive
@@ -95,6 +99,7 @@ func New(o Options) (*Manager, error) {
 		boot:        o.Bootstrap,
 		log:         o.Logger,
 		checkSecret: o.CheckSecret,
+		take:        o.Take,
 		events:      make(chan event, maxEvents),
 		initialized: make(chan struct{}),
 		unknown:     &unknownFields{policy: o.UnknownFields, log: o.Logger, warned: make(map[string]bool)},

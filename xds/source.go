@@ -195,6 +195,7 @@ func (s *sources) typeOf(by *source, k *kind, from config.ConfigSource) ads.Type
 		URL:        k.url,
 		Wildcard:   s.m.tables[k.url] == nil || k.wildcard,
 		Namespaces: k.url == resource.HostType,
+		Take:       s.m.take,
 		Decode:     func(packed *anypb.Any) (string, proto.Message, error) { return s.m.unknown.decode(k.url, packed) },
 		Handle: func(ctx context.Context, r ads.Response) error {
 			return s.m.await(ctx, func() error {

@@ -139,6 +139,7 @@ func (p *process) prepare() error {
 		CheckSecret:   func(s *config.Secret) error { return tls.CheckSecret(s, time.Now) },
 		WaitWarm:      p.server.WaitWarm,
 		Draining:      p.server.Draining,
+		Take:          newCollector().take,
 		Outbound:      p.server.Outbound,
 		GoogleGRPC:    func(prefix string) *stats.Scope { return p.stats.Scope("grpc."+prefix+".", stats.GoogleGRPC) },
 		UnknownFields: p.settings.flags.unknownDynamicFields(),

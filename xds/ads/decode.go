@@ -19,6 +19,21 @@ type contents struct {
 	heartbeats int
 }
 
+// taking tells Take of a response, and returns what is to be called when it is taken.
+func (t *Type) taking(r *response) (taken func()) {
+	if t.Take == nil {
+		return func() {}
+	}
+	bytes := 0
+	for _, packed := range r.world {
+		bytes += len(packed.GetValue())
+	}
+	for _, wrapper := range r.changed {
+		bytes += len(wrapper.GetResource().GetValue())
+	}
+	return t.Take(bytes)
+}
+
 // decode returns what is in a response, or the first fault in any of it. holds tells whether a resource without a body is a
 // heartbeat; nil means that there are none.
 func (t *Type) decode(r *response, holds func(name, version string) bool) (contents, error) {

@@ -174,6 +174,7 @@ func (c *Client) take(ctx context.Context, r *response) {
 	}
 	c.handling.Lock()
 	defer c.handling.Unlock()
+	defer s.taking(r)()
 	found, err := s.decode(r, func(name, version string) bool { return c.holds(s, name, version) })
 	if err != nil {
 		if s.Refused != nil {

@@ -23,6 +23,9 @@ type Type struct {
 	// Namespaces tells that a name that is asked for stands for every resource whose name has it before the last slash, as a
 	// route configuration's name does in VHDS.
 	Namespaces bool
+	// Take, when not nil, is told how many bytes of resources a response has before they are decoded. It returns what is called
+	// when Handle or Refused has returned.
+	Take func(bytes int) (taken func())
 	// Decode returns the name and the message of a resource, whose type URL is already known to be URL. An error refuses
 	// the whole response.
 	Decode func(*anypb.Any) (name string, message proto.Message, err error)

@@ -129,7 +129,9 @@ func (u *Unary) Unchanged() {
 func (u *Unary) Take(ctx context.Context, r *discoveryv3.DiscoveryResponse) error {
 	names := u.noteResponse(r)
 	decoded := Response{Version: r.GetVersionInfo()}
-	found, err := u.typ.decode(&response{version: r.GetVersionInfo(), world: r.GetResources()}, nil)
+	whole := &response{version: r.GetVersionInfo(), world: r.GetResources()}
+	defer u.typ.taking(whole)()
+	found, err := u.typ.decode(whole, nil)
 	decoded.Resources = found.resources
 	if err == nil {
 		if !u.typ.Wildcard || len(names) > 0 {
