@@ -154,7 +154,7 @@ func (u *updating) push(ctx context.Context) error {
 		u.result.Acknowledged = time.Since(began)
 		acknowledged <- err
 	}()
-	err := u.await(ctx, bulk.Before)
+	err := u.await(ctx, bulk.Before, awaitPush)
 	u.result.Applied = time.Since(began)
 	stop()
 	during := <-paced
@@ -169,13 +169,13 @@ func (u *updating) move(ctx context.Context) error {
 	if err := u.step(ctx, bulk.Move); err != nil {
 		return err
 	}
-	err := u.await(ctx, bulk.After)
+	err := u.await(ctx, bulk.After, awaitMove)
 	u.result.Visible = time.Since(began)
 	return err
 }
 
-// await asks for the last cluster until the body comes.
-func (u *updating) await(ctx context.Context, body string) error {
+// await asks for the last cluster every so often until the body comes.
+func (u *updating) await(ctx context.Context, body string, every time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	last := u.scenario.Push.Clusters - 1
@@ -186,7 +186,7 @@ func (u *updating) await(ctx context.Context, body string) error {
 	request.Host = u.scenario.Push.Host(last)
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	for pause := time.NewTicker(awaitEvery); ; <-pause.C {
+	for pause := time.NewTicker(every); ; <-pause.C {
 		got, err := fetch(transport, request)
 		if err == nil && got == "200 "+body {
 			pause.Stop()
@@ -198,8 +198,12 @@ func (u *updating) await(ctx context.Context, body string) error {
 	}
 }
 
-// awaitEvery is the pause between two questions, well below what is measured.
-const awaitEvery = 200 * time.Microsecond
+// The pauses between two questions are well below what is measured, and during a push no shorter than between the requests whose
+// latency is.
+const (
+	awaitPush = paceInterval
+	awaitMove = 200 * time.Microsecond
+)
 
 // step has the control plane take a step.
 func (u *updating) step(ctx context.Context, path string) error {

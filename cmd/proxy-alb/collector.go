@@ -18,7 +18,7 @@ const (
 	largeResponse = 256 << 10
 	// maxDeferred bounds the garbage that is let be while large responses are taken. 10,000 clusters, 10,000 routes and 50,000
 	// endpoints make less.
-	maxDeferred = 256 << 20
+	maxDeferred = 384 << 20
 	// deferredShare is which part of the memory that the process may have garbage may take at most.
 	deferredShare = 4
 	// lastResponse is after how long without a large response the one before was the last one. A push is several, and the control
@@ -102,24 +102,27 @@ type collected struct{ _ *byte }
 func (c *collector) collected(hold int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.hold == hold {
+	if c.hold == hold && c.off {
 		c.resume()
 	}
 }
 
+// end has what was put off done at once. Go itself would begin with the next that is allocated, which may be the next change of
+// the configuration, and then that would be late.
 func (c *collector) end() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.taking == 0 {
+	ended := c.taking == 0 && c.off
+	if ended {
 		c.resume()
+	}
+	c.mu.Unlock()
+	if ended {
+		runtime.GC()
 	}
 }
 
-// resume is called with the lock held.
+// resume is called with the lock held, while it is off.
 func (c *collector) resume() {
-	if !c.off {
-		return
-	}
 	c.off = false
 	debug.SetMemoryLimit(c.limit)
 	debug.SetGCPercent(c.percent)

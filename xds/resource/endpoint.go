@@ -121,13 +121,18 @@ type endpointDecoder struct {
 // endpoints appends the endpoints of a locality that were not seen before.
 func (a *at) endpoints(l *endpointv3.LocalityLbEndpoints, list []config.Endpoint, d *endpointDecoder) []config.Endpoint {
 	field, endpoints := "lb_endpoints", l.GetLbEndpoints()
-	place, labels := a, a.in("metadata").socketLabels(l.GetMetadata())
+	var labels *config.Labels
+	if m := l.GetMetadata(); m != nil {
+		labels = a.in("metadata").socketLabels(m)
+	}
+	place := a
 	if grouped := l.GetLoadBalancerEndpoints(); grouped != nil {
 		if len(endpoints) > 0 {
 			a.in("lb_endpoints").errorf("cannot be set together with load_balancer_endpoints")
 		}
 		place, endpoints = a.in("load_balancer_endpoints"), grouped.GetLbEndpoints()
 	}
+	list = slices.Grow(list, len(endpoints))
 	for i, e := range endpoints {
 		decodedEndpoint := place.item(field, i).endpoint(e, d)
 		decodedEndpoint.LocalityLabels = labels
@@ -158,10 +163,12 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpo
 	}
 	out.Weight = max(e.GetLoadBalancingWeight().GetValue(), 1)
 	out.Health = healthStatus(e.GetHealthStatus())
-	out.HashKey, out.Canary = hashKey(e.GetMetadata()), isCanary(e.GetMetadata())
-	out.SocketLabels = a.in("metadata").socketLabels(e.GetMetadata())
-	out.SubsetLabels = a.in("metadata").subsetLabels(e.GetMetadata())
-	a.in("metadata").noHostTLVs(e.GetMetadata())
+	if m := e.GetMetadata(); m != nil {
+		place := a.in("metadata")
+		out.HashKey, out.Canary = hashKey(m), isCanary(m)
+		out.SocketLabels, out.SubsetLabels = place.socketLabels(m), place.subsetLabels(m)
+		place.noHostTLVs(m)
+	}
 	return out
 }
 
@@ -169,9 +176,11 @@ func (a *at) endpoint(e *endpointv3.LbEndpoint, d *endpointDecoder) config.Endpo
 func (a *at) hostEndpoint(e *endpointv3.Endpoint, allowed hosts) config.Endpoint {
 	a.only(e, endpointFields)
 	out := config.Endpoint{
-		Address:     a.in("address").address(e.GetAddress(), allowed),
-		Hostname:    e.GetHostname(),
-		HealthCheck: a.in("health_check_config").endpointHealthCheck(e.GetHealthCheckConfig()),
+		Address:  a.in("address").address(e.GetAddress(), allowed),
+		Hostname: e.GetHostname(),
+	}
+	if check := e.GetHealthCheckConfig(); check != nil {
+		out.HealthCheck = a.in("health_check_config").endpointHealthCheck(check)
 	}
 	if out.Address.Path != "" && e.GetHealthCheckConfig().GetPortValue() != 0 {
 		a.in("health_check_config").in("port_value").errorf("cannot be set for a pipe, which has no ports")
