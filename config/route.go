@@ -37,6 +37,8 @@ type VirtualHost struct {
 	Retry *RetryPolicy
 	// Hedge is of the routes that have none of their own; nil for none.
 	Hedge *HedgePolicy
+	// VirtualClusters are groups of requests with statistics of their own. The first that matches counts.
+	VirtualClusters []VirtualCluster
 	// Mirrors are of the routes that have none.
 	Mirrors []MirrorPolicy
 	// BodyBuffer is of the routes that do not say; nil for the listener's.
@@ -46,6 +48,12 @@ type VirtualHost struct {
 	// IncludeIsTimeoutRetry tells hosts of a further attempt whether the one before has taken too long
 	// (include_is_timeout_retry_header).
 	IncludeIsTimeoutRetry bool
+}
+
+// VirtualCluster is envoy.config.route.v3.VirtualCluster.
+type VirtualCluster struct {
+	Name    string
+	Headers []HeaderMatcher // at least one, and all must match
 }
 
 // TLSRequirement is VirtualHost.require_tls.
@@ -67,6 +75,9 @@ type Route struct {
 	Forward  *Forward
 	Redirect *Redirect
 	Direct   *DirectResponse
+
+	// StatPrefix names the statistics of the route's requests, empty for none beside those of their clusters.
+	StatPrefix string
 
 	BodyBuffer *BodyBuffer // nil for the virtual host's
 	Filters    FilterConfigs

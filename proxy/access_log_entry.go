@@ -105,6 +105,7 @@ func (x *exchange) entry(t config.LogType, status int) *accesslog.Entry {
 	e := x.conn.entry(t, x.flags, x.started)
 	e.Request, e.Status, e.Details, e.DownstreamRemote = &x.request, status, x.details, x.client()
 	e.Route, e.Cluster, e.Attempts = x.routeName(), x.clusterName(), x.attempts
+	e.VirtualCluster = x.virtualClusterName()
 	e.HealthCheck, e.Random = x.healthCheck, x.random
 	e.BytesReceived, e.BytesSent = x.bytesReceived, x.bytesSent
 	if status != 0 {

@@ -44,6 +44,7 @@ type compiledTable struct {
 	scopes  []*stats.Scope      // by Route.Index
 	buckets []*ratelimit.Bucket // by Route.Index, nil entries: no limit
 	matches []*upstream.Match   // by route.Target.Subset - 1
+	groups  []*stats.Scope      // by route.StatGroup.Index
 }
 
 // namedBucket is a token bucket with the limit it was made for.
@@ -146,6 +147,9 @@ func (s *Server) compileTable(c, prev *compiled, rc *config.RouteConfiguration, 
 		t.scopes = append(t.scopes, scope)
 		t.buckets = append(t.buckets, c.buckets[r.Name].bucket)
 	}
+	for _, group := range table.StatGroups() {
+		t.groups = append(t.groups, s.scope(undo, group.Prefix, stats.Virtual))
+	}
 	for _, subset := range table.Subsets() {
 		t.matches = append(t.matches, s.match(c, prev, subset.Cluster, subset.Match))
 	}
@@ -197,7 +201,7 @@ func (c *compiled) release(next *compiled) {
 		if next.tables[rc] == t {
 			continue
 		}
-		for _, scope := range t.scopes {
+		for _, scope := range slices.Concat(t.scopes, t.groups) {
 			scope.Release()
 		}
 	}

@@ -69,12 +69,14 @@ type exchangeState struct {
 	random     uint64
 	route      *route.Route
 	routeState *routeState
-	target     *route.Target
-	hash       route.Hash        // made for a cluster of consistent hashing
-	overrides  int               // addresses that attempts have taken from the fields for override_host
-	routed     *upstream.Cluster // where the target leads
-	named      route.Target      // by the request (cluster_header)
-	authority  []byte            // of the request before it had that of a host (auto_host_rewrite), nil while it has not
+	// virtualCluster is what the virtual host counts the request in, nil for nothing.
+	virtualCluster *route.StatGroup
+	target         *route.Target
+	hash           route.Hash        // made for a cluster of consistent hashing
+	overrides      int               // addresses that attempts have taken from the fields for override_host
+	routed         *upstream.Cluster // where the target leads
+	named          route.Target      // by the request (cluster_header)
+	authority      []byte            // of the request before it had that of a host (auto_host_rewrite), nil while it has not
 
 	retry retry
 

@@ -63,6 +63,7 @@ func (x *exchange) countTimeout(v verdict) {
 	switch v {
 	case verdictResponseTimeout:
 		x.cluster.Stats().Inc(stats.ClusterUpstreamRqTimeout)
+		x.countInGroups(stats.VirtualUpstreamRqTimeout)
 	case verdictPerTryTimeout:
 		x.cluster.Stats().Inc(stats.ClusterUpstreamRqPerTryTimeout)
 	case verdictPerTryIdleTimeout:

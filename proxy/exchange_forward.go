@@ -169,6 +169,9 @@ func (x *exchange) checkConnected() verdict {
 	if done {
 		x.connected, x.began = true, x.worker.loop.Now()
 		x.hostAsked, x.hostHTTP2 = true, x.lease.HTTP2() != nil
+		if err == nil {
+			x.countInGroups(stats.VirtualUpstreamRqTotal)
+		}
 	}
 	if err != nil {
 		x.keepFailure(err)

@@ -136,6 +136,7 @@ func (x *exchange) cancelRivals() {
 	for i, a := range x.rivals {
 		if outcome == upstream.TimedOut {
 			a.cluster.Stats().Inc(stats.ClusterUpstreamRqTimeout)
+			x.countInGroups(stats.VirtualUpstreamRqTimeout)
 		}
 		x.releaseRetryOf(a)
 		a.lease.Release(outcome, false)

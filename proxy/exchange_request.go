@@ -153,6 +153,7 @@ func (x *exchange) takeRoute(found route.Result) verdict {
 	if !x.routeState.allow(x.worker.loop.Now()) {
 		return verdictRateLimited
 	}
+	x.virtualCluster = found.VirtualHost.VirtualCluster(&x.request)
 	if x.route.Config.Forward != nil {
 		x.target = x.route.Target(&x.request, x.splitValue(), &x.named)
 	}

@@ -73,6 +73,7 @@ func (x *exchange) countUpstream() {
 		took = x.worker.loop.Now() - x.requestEnd
 	}
 	countResponse(x.cluster.Stats(), &x.response, x.lease.Host(), origin(x.internal), took)
+	x.countResponseInGroups(took)
 }
 
 // untimed is the time that a response took which came before its request had ended.
@@ -134,6 +135,7 @@ func saysCanary(resp *message.Response) bool {
 // countReply counts an answer of our own that takes the place of a host's, as one of its cluster.
 func (x *exchange) countReply() {
 	countResponse(x.cluster.Stats(), &x.response, x.lease.Host(), origin(x.internal), untimed)
+	x.countResponseInGroups(untimed)
 }
 
 // mustClose reports whether the response is to tell the client that the connection ends.

@@ -285,6 +285,7 @@ func (x *exchange) allowRetry(wanted bool) bool {
 	r, k := &x.retry, x.cluster.Stats()
 	if x.counted && !wanted {
 		k.Inc(stats.ClusterUpstreamRqRetrySuccess)
+		x.countInGroups(stats.VirtualUpstreamRqRetrySuccess)
 	}
 	x.releaseRetry()
 	r.refused = 0
@@ -297,6 +298,7 @@ func (x *exchange) grantRetry() bool {
 	r.refused = 0
 	if r.left == 0 {
 		k.Inc(stats.ClusterUpstreamRqRetryLimitExceeded)
+		x.countInGroups(stats.VirtualUpstreamRqRetryLimitExceeded)
 		r.refused = FlagUpstreamRetryLimitExceeded
 		return false
 	}
@@ -306,12 +308,14 @@ func (x *exchange) grantRetry() bool {
 	}
 	if !x.routed.AcquireRetry(x.priority()) {
 		k.Inc(stats.ClusterUpstreamRqRetryOverflow)
+		x.countInGroups(stats.VirtualUpstreamRqRetryOverflow)
 		r.refused = FlagUpstreamOverflow
 		return false
 	}
 	x.counted = true
 	r.done++
 	k.Inc(stats.ClusterUpstreamRqRetry)
+	x.countInGroups(stats.VirtualUpstreamRqRetry)
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/ratelimit"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -12,7 +13,8 @@ import (
 // tableState is what one worker keeps for a route table.
 type tableState struct {
 	*compiledTable
-	routes []routeState // by Route.Index, filled when a route is first used
+	routes []routeState   // by Route.Index, filled when a route is first used
+	groups []*stats.Block // by route.StatGroup.Index, filled when a group is first counted
 }
 
 // routeState is what one worker keeps for a route.
@@ -31,6 +33,16 @@ func (t *tableState) route(w *worker, i int) *routeState {
 		}
 	}
 	return r
+}
+
+// group returns what the requests of g are counted in.
+func (t *tableState) group(w *worker, g *route.StatGroup) *stats.Block {
+	b := t.groups[g.Index]
+	if b == nil {
+		b = w.shard.Block(t.compiledTable.groups[g.Index])
+		t.groups[g.Index] = b
+	}
+	return b
 }
 
 // retire gives unused tokens back.
@@ -117,7 +129,9 @@ func (w *worker) installTables(c *compiled) {
 	for _, t := range c.tables {
 		state := w.tables[t]
 		if state == nil {
-			state = &tableState{compiledTable: t, routes: make([]routeState, len(t.Routes()))}
+			state = &tableState{
+				compiledTable: t, routes: make([]routeState, len(t.Routes())), groups: make([]*stats.Block, len(t.StatGroups())),
+			}
 		}
 		tables[t] = state
 	}

@@ -225,8 +225,6 @@ var HTTP2Codec = NewSchema([]Def{
 // The statistics of Virtual.
 const (
 	VirtualUpstreamRqRetry = iota
-	VirtualUpstreamRqRetryBackoffExponential
-	VirtualUpstreamRqRetryBackoffRatelimited
 	VirtualUpstreamRqRetryLimitExceeded
 	VirtualUpstreamRqRetryOverflow
 	VirtualUpstreamRqRetrySuccess
@@ -238,16 +236,14 @@ const (
 
 // Virtual is the schema of "vhost.<virtual host>.vcluster.<name>." and "vhost.<virtual host>.route.<stat_prefix>.".
 var Virtual = NewSchema([]Def{
-	VirtualUpstreamRqRetry:                   {Name: "upstream_rq_retry"},
-	VirtualUpstreamRqRetryBackoffExponential: {Name: "upstream_rq_retry_backoff_exponential"},
-	VirtualUpstreamRqRetryBackoffRatelimited: {Name: "upstream_rq_retry_backoff_ratelimited"},
-	VirtualUpstreamRqRetryLimitExceeded:      {Name: "upstream_rq_retry_limit_exceeded"},
-	VirtualUpstreamRqRetryOverflow:           {Name: "upstream_rq_retry_overflow"},
-	VirtualUpstreamRqRetrySuccess:            {Name: "upstream_rq_retry_success"},
-	VirtualUpstreamRqTimeout:                 {Name: "upstream_rq_timeout"},
-	VirtualUpstreamRqTotal:                   {Name: "upstream_rq_total"},
-	VirtualUpstreamRqTime:                    {Name: "upstream_rq_time", Kind: Histogram, Unit: Milliseconds, Dynamic: true},
-	VirtualUpstreamRqStatus:                  {Name: "upstream_rq_", Kind: StatusCode, Dynamic: true},
+	VirtualUpstreamRqRetry:              {Name: "upstream_rq_retry"},
+	VirtualUpstreamRqRetryLimitExceeded: {Name: "upstream_rq_retry_limit_exceeded"},
+	VirtualUpstreamRqRetryOverflow:      {Name: "upstream_rq_retry_overflow"},
+	VirtualUpstreamRqRetrySuccess:       {Name: "upstream_rq_retry_success"},
+	VirtualUpstreamRqTimeout:            {Name: "upstream_rq_timeout"},
+	VirtualUpstreamRqTotal:              {Name: "upstream_rq_total"},
+	VirtualUpstreamRqTime:               {Name: "upstream_rq_time", Kind: Histogram, Unit: Milliseconds, Dynamic: true},
+	VirtualUpstreamRqStatus:             {Name: "upstream_rq_", Kind: StatusCode, Dynamic: true},
 }...)
 
 // The statistics of Route. RouteErrors are responses of 500 and above.

@@ -31,10 +31,8 @@ var harmless = map[string]string{
 	"reuse_port":                 "every worker has a socket of its own, always",
 	"enable_reuse_port":          "every worker has a socket of its own, always",
 	"tcp_fast_open_queue_length": "a first packet without data is always possible",
-	"virtual_clusters":           "statistics beside those of the virtual host's clusters",
 	"decorator":                  "there is no tracing",
 	"tracing":                    "there is no tracing",
-	"stat_prefix":                "statistics of single routes beside those of their clusters",
 	"observability_name":         "a label for operators",
 	"max_connections_to_accept_per_socket_event": "connections are accepted until there are none, a bounded number per turn",
 }

@@ -20,12 +20,14 @@ type Entry struct {
 	Response *message.Response // nil when none was sent
 	Trailers *message.Fields   // of the response, nil without any
 
-	Status   int // 0 when no response was sent
-	Details  string
-	Flags    []string // Envoy's short names of response flags
-	Route    string
-	Cluster  string
-	Attempts int // to get a response
+	Status  int // 0 when no response was sent
+	Details string
+	Flags   []string // Envoy's short names of response flags
+	Route   string
+	// VirtualCluster is the group of requests that the virtual host counts this one in, empty without one.
+	VirtualCluster string
+	Cluster        string
+	Attempts       int // to get a response
 
 	// LocalReply says that the answer is one of the proxy's own which is yet to be sent, and LocalReplyBody is its body so far.
 	LocalReply     bool

@@ -23,7 +23,8 @@ type Route struct {
 	// HashPolicies make the hash that clusters of consistent hashing go by.
 	HashPolicies HashPolicies
 
-	retry            *Retry // of a route that forwards
+	group            *StatGroup // of its stat_prefix, nil without one
+	retry            *Retry     // of a route that forwards
 	hedges           bool
 	mirrors          []Mirror
 	internalRedirect *InternalRedirect // nil for none
@@ -54,6 +55,9 @@ func (c *compiler) route(vh *VirtualHost, rc *config.Route) (*Route, error) {
 	}
 	if err := c.action(r); err != nil {
 		return nil, err
+	}
+	if rc.StatPrefix != "" {
+		r.group = c.statGroup(vh.Name, "route", rc.StatPrefix)
 	}
 	if err := c.routeFilters(r); err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ type Table struct {
 	retryRuntime retryRuntime
 	runtime      *config.Runtime
 	subsets      []Subset
+	groups       []*StatGroup
 }
 
 // VirtualHost is a compiled virtual host.
@@ -42,6 +43,9 @@ type VirtualHost struct {
 	connect []*Route   // those of them that match CONNECT
 	index   *pathIndex // nil when the routes are too few to be worth one, and with a matcher
 	matcher *matcher   // nil where the first route that matches is taken
+
+	clusters []virtualCluster
+	others   *StatGroup // of requests that none of clusters matches; nil without any
 
 	retry             *Retry // nil when there is none
 	mirrors           []Mirror
@@ -144,6 +148,9 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 		if vh.retry, err = c.retry(vc.Retry); err != nil {
 			return nil, fmt.Errorf("retry_policy: %w", err)
 		}
+	}
+	if err = c.virtualClusters(vh); err != nil {
+		return nil, err
 	}
 	vh.routes = make([]*Route, len(vc.Routes))
 	for i, rc := range vc.Routes {

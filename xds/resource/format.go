@@ -38,6 +38,7 @@ var operators = map[string]argument{
 	"DOWNSTREAM_TLS_CIPHER":                         noArgument,
 	"REQUESTED_SERVER_NAME":                         noArgument,
 	"HOSTNAME":                                      noArgument,
+	"VIRTUAL_CLUSTER_NAME":                          noArgument,
 	"ROUTE_NAME":                                    noArgument,
 	"UPSTREAM_CLUSTER":                              noArgument,
 	"UPSTREAM_REMOTE_ADDRESS":                       noArgument,

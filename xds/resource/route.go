@@ -33,19 +33,20 @@ var (
 		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded, "include_is_timeout_retry_header": decoded,
 		"include_attempt_count_in_response": decoded, "retry_policy": decoded, "per_request_buffer_limit_bytes": decoded,
 		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded, "request_mirror_policies": decoded,
-		"matcher": decoded, "hedge_policy": decoded,
+		"matcher": decoded, "hedge_policy": decoded, "virtual_clusters": decoded,
 
-		"metadata": noEffect, "virtual_clusters": noEffect,
+		"metadata":    noEffect,
 		"rate_limits": noEffect, // they are for the filter of global rate limits, which there is none of
 	}
 	routeFields = fields{
 		"name": decoded, "match": decoded, "route": decoded, "redirect": decoded, "direct_response": decoded,
 		"response_headers_to_add": decoded, "response_headers_to_remove": decoded, "request_headers_to_add": decoded,
 		"request_headers_to_remove": decoded, "per_request_buffer_limit_bytes": decoded, "request_body_buffer_limit": decoded,
-		"typed_per_filter_config": decoded,
+		"typed_per_filter_config": decoded, "stat_prefix": decoded,
 
-		"metadata": noEffect, "decorator": noEffect, "tracing": noEffect, "stat_prefix": noEffect,
+		"metadata": noEffect, "decorator": noEffect, "tracing": noEffect,
 	}
+	virtualClusterFields = fields{"headers": decoded, "name": decoded}
 )
 
 // RouteConfiguration decodes a route configuration. Routes without a name get one that routeNames makes.
@@ -146,6 +147,7 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		Hedge:                         a.in("hedge_policy").hedgePolicy(vh.GetHedgePolicy()),
 		BodyBuffer:                    a.bodyBuffer(vh),
 		Mirrors:                       a.mirrorPolicies(vh.GetRequestMirrorPolicies()),
+		VirtualClusters:               a.virtualClusters(vh.GetVirtualClusters()),
 	}
 	for i, domain := range vh.GetDomains() {
 		out.Domains = append(out.Domains, a.item("domains", i).domain(domain, vh.GetName(), taken))
@@ -159,6 +161,23 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		}
 		d := routeMatcherDecoder{host: out, maxBody: maxBody}
 		out.Matcher = d.matcher(a.in("matcher"), vh.GetMatcher())
+	}
+	return out
+}
+
+// virtualClusters decodes the groups of requests that a virtual host has statistics of.
+func (a *at) virtualClusters(list []*routev3.VirtualCluster) (out []config.VirtualCluster) {
+	for i, vc := range list {
+		place := a.item("virtual_clusters", i)
+		place.only(vc, virtualClusterFields)
+		if len(vc.GetHeaders()) == 0 {
+			place.in("headers").errorf("must have at least one, such as of :path or :method")
+		}
+		cluster := config.VirtualCluster{Name: vc.GetName()}
+		for j, h := range vc.GetHeaders() {
+			cluster.Headers = append(cluster.Headers, place.item("headers", j).headerMatcher(h))
+		}
+		out = append(out, cluster)
 	}
 	return out
 }
@@ -188,6 +207,7 @@ func (a *at) route(r *routev3.Route, maxBody uint32) *config.Route {
 	a.only(r, routeFields)
 	out := &config.Route{
 		Name:            r.GetName(),
+		StatPrefix:      r.GetStatPrefix(),
 		Match:           a.in("match").routeMatch(r.GetMatch()),
 		BodyBuffer:      a.bodyBuffer(r),
 		Filters:         a.filterConfigs(r.GetTypedPerFilterConfig()),

@@ -178,7 +178,7 @@ func TestRouteAction(t *testing.T) {
 		"direct_response: {status: 200}":                                                                       {Direct: &config.DirectResponse{Status: 200}},
 		"direct_response: {status: 404, body: {inline_string: hello}}":                                         {Direct: &config.DirectResponse{Status: 404, Body: []byte("hello")}},
 		"direct_response: {status: 404, body: {inline_bytes: aGVsbG8=}}":                                       {Direct: &config.DirectResponse{Status: 404, Body: []byte("hello")}},
-		"direct_response: {status: 200}\nmetadata: {}\ndecorator: {operation: o}\ntracing: {}\nstat_prefix: s": {Direct: &config.DirectResponse{Status: 200}},
+		"direct_response: {status: 200}\nmetadata: {}\ndecorator: {operation: o}\ntracing: {}\nstat_prefix: s": {StatPrefix: "s", Direct: &config.DirectResponse{Status: 200}},
 		"direct_response: {status: 200}\nrequest_headers_to_add: [{header: {key: X-A, value: '%REQ(:PATH?x-b):10% 5%%'}, append_action: ADD_IF_ABSENT}]\nrequest_headers_to_remove: [X-B]": {
 			Direct:          &config.DirectResponse{Status: 200},
 			HeaderMutations: config.HeaderMutations{RequestAdd: add("x-a", "%REQ(:PATH?x-b):10% 5%%", config.AddIfAbsent), RequestRemove: []string{"x-b"}},
@@ -289,6 +289,7 @@ virtual_hosts:
 				Name: "v", Domains: []string{"a.example", "a.example:*", "*.b", "c.*"}, RequireTLS: config.TLSAll,
 				IncludeRequestAttemptCount: true, IncludeAttemptCountInResponse: true,
 				HeaderMutations: config.HeaderMutations{ResponseRemove: []string{"b"}},
+				VirtualClusters: []config.VirtualCluster{{Name: "vc", Headers: []config.HeaderMatcher{{Name: "x", Present: true}}}},
 				Routes: []*config.Route{{
 					Name: "v/prefix:/", Match: config.RouteMatch{Path: "/", CaseSensitive: true, Fraction: config.RuntimeFraction{Default: config.FractionAll}},
 					Direct: &config.DirectResponse{Status: 200, Body: []byte(strings.Repeat("a", 5000))},
@@ -320,6 +321,7 @@ func TestRouteConfigurationRefused(t *testing.T) {
 		"ignore_path_parameters_in_path_matching: true":                                                          "ignore_path_parameters_in_path_matching: is not supported",
 		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]": "cluster_specifier_plugins[0]: is not supported",
 		"virtual_hosts: [{name: v, domains: [a], cors: {}}]":                                                     "virtual_hosts[0].cors: is not supported",
+		"virtual_hosts: [{name: v, domains: [a], virtual_clusters: [{name: c}]}]":                                "virtual_hosts[0].virtual_clusters[0].headers: must have at least one, such as of :path or :method",
 		"virtual_hosts: [{name: v}]":                                                                             "virtual_hosts[0].domains: value must contain at least 1 item(s)",
 	}
 	for text, want := range tests {

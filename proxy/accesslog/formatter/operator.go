@@ -207,6 +207,8 @@ func textOperator(name string) func(dst []byte, e *accesslog.Entry) ([]byte, boo
 		return field(func(e *accesslog.Entry) string { return e.Details })
 	case "ROUTE_NAME":
 		return field(func(e *accesslog.Entry) string { return e.Route })
+	case "VIRTUAL_CLUSTER_NAME":
+		return field(func(e *accesslog.Entry) string { return e.VirtualCluster })
 	case "VIRTUAL_HOST_NAME":
 		return field(func(e *accesslog.Entry) string { return e.VirtualHost })
 	case "FILTER_CHAIN_NAME":
