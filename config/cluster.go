@@ -183,6 +183,9 @@ type Cluster struct {
 	// to its Max. DNSRefresh where Base is 0.
 	DNSFailure Backoff
 
+	// Bind is where connections to hosts begin, nil for where the bootstrap says they do.
+	Bind *Bind
+
 	Breakers Thresholds // of priority DEFAULT
 	// HighBreakers are those of priority HIGH.
 	HighBreakers Thresholds

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -216,7 +217,7 @@ func (s *Server) logServer(name string) (out accesslog.Server) {
 	k := c.clusters[i]
 	out.Outbound = s.Outbound(name)
 	for _, e := range k.assignment.Endpoints() {
-		h := accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels)}
+		h := accesslog.Host{Address: e.Address, TLS: k.tls.Of(e.SocketLabels, e.LocalityLabels), Bind: cmp.Or(k.config.Bind, s.options.Bind)}
 		if header := k.config.ProxyHeaderOf(e.SocketLabels, e.LocalityLabels); header != nil {
 			h.First = header.AppendTo(nil, netip.AddrPort{}, netip.AddrPort{}) // a connection of the proxy itself
 		}

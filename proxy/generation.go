@@ -75,7 +75,7 @@ func (w *worker) install(c *compiled) {
 // stageClusters makes the clusters of c at the given indexes, or brings them up to date. A new one is not used before
 // install; one in use changes as a whole.
 func (w *worker) stageClusters(c *compiled, indexes []int) {
-	env := upstream.Env{Worker: w.id, Loop: w.loop, Random: w.random, HTTP2: w.http2}
+	env := upstream.Env{Worker: w.id, Loop: w.loop, Random: w.random, HTTP2: w.http2, Bind: w.server.options.Bind}
 	for _, i := range indexes {
 		k, name := c.clusters[i], c.clusterNames[i]
 		live := w.byName[name]

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+
 	"go.uber.org/zap"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
@@ -12,12 +14,13 @@ import (
 // fieldImmediateFail is the field by which a host asks, in any response, to be taken out at once.
 var fieldImmediateFail = []byte("x-envoy-immediate-health-check-fail")
 
-// checkTargets returns the clusters of c that have a health check.
-func (c *compiled) checkTargets() (targets []health.Target) {
+// checkTargets returns the clusters of c that have a health check. Those that do not say begin their connections at from.
+func (c *compiled) checkTargets(from *config.Bind) (targets []health.Target) {
 	add := func(k *compiledCluster, carried func() bool, warming bool) {
 		if k.config.HealthCheck != nil {
 			targets = append(targets, health.Target{
 				Config: k.config, Assignment: k.assignment, Stats: k.scopes.health, Carried: carried, TLS: k.tls, Warming: warming,
+				Bind: cmp.Or(k.config.Bind, from),
 			})
 		}
 	}

@@ -49,6 +49,8 @@ type Options struct {
 	Lookup upstream.Lookup
 	// ServiceCluster is the name of the cluster that this proxy is of (node.cluster).
 	ServiceCluster string
+	// Bind is where connections to hosts of clusters begin that do not say, nil for anywhere.
+	Bind *config.Bind
 	// LocalCluster is the name of the cluster whose hosts are this proxy and its like, empty where there is none, and Locality is
 	// where this proxy runs: what zone aware routing goes by (local_cluster_name, node.locality).
 	LocalCluster string
@@ -200,7 +202,7 @@ func (s *Server) install(_, next *config.Snapshot, d *config.Delta) error {
 	if d.Clusters.Any() || d.Warming.Any() {
 		s.resolver.Update(c.resolveTargets())
 	}
-	s.checker.Update(c.checkTargets())
+	s.checker.Update(c.checkTargets(s.options.Bind))
 	s.outliers.Update(c.outlierTargets())
 	s.weigher.Update(c.loadTargets())
 	return nil

@@ -58,7 +58,7 @@ func TestDial(t *testing.T) {
 		serve func(net.Conn) net.Conn
 	}{"TLS": {trusting(a), server}, "plaintext": {nil, plain}} {
 		address, read := accept(t, test.serve)
-		c, err := test.u.Dial(t.Context(), "tcp", address, "", nil, nil, nil)
+		c, err := test.u.Dial(t.Context(), &net.Dialer{}, "tcp", address, "", nil, nil, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -71,7 +71,7 @@ func TestDial(t *testing.T) {
 		}
 	}
 	address, read := accept(t, server)
-	if c, err := trusting(newAuthority(t, "other")).Dial(t.Context(), "tcp", address, "", nil, nil, nil); c != nil || RefusalOf(err) != NotVerified {
+	if c, err := trusting(newAuthority(t, "other")).Dial(t.Context(), &net.Dialer{}, "tcp", address, "", nil, nil, nil); c != nil || RefusalOf(err) != NotVerified {
 		t.Errorf("another authority: %v", err)
 	}
 	if got := <-read; got != "" { // it comes to an end, for the connection is closed
@@ -93,7 +93,7 @@ func TestDialEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err := u.Dial(ctx, "tcp", address, "", nil, nil, nil); c != nil || !errors.Is(err, context.Canceled) {
+	if c, err := u.Dial(ctx, &net.Dialer{}, "tcp", address, "", nil, nil, nil); c != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	<-read

@@ -124,13 +124,12 @@ func (u *Upstream) Client(wire net.Conn, names Names, alpn []string) (Conn, erro
 	return Conn{Conn: tls.Client(wire, own)}, nil
 }
 
-// Dial opens a connection to a host and shakes hands on it, both before ctx ends; a nil u is plaintext. name is the
+// Dial opens a connection to a host by the dialer and shakes hands on it, both before ctx ends; a nil u is plaintext. name is the
 // host name of the endpoint, empty for none; first is sent before anything else; alpn is as for Client. shaken, when not nil, is told how hands were shaken. Dial blocks, so
 // it is not for traffic.
 func (u *Upstream) Dial(
-	ctx context.Context, network, address, name string, first []byte, alpn []string, shaken func(Conn, error),
+	ctx context.Context, dialer *net.Dialer, network, address, name string, first []byte, alpn []string, shaken func(Conn, error),
 ) (net.Conn, error) {
-	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err

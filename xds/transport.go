@@ -14,6 +14,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/outbound"
+	"github.com/penguintechinc/marchproxy-alb/outbound/bind"
 	"github.com/penguintechinc/marchproxy-alb/outbound/grpcstats"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 	"github.com/penguintechinc/marchproxy-alb/tls"
@@ -106,7 +107,7 @@ func (s *sources) server(x *bootstrap.Server) (ads.Server, error) {
 func (s *sources) counting(x *bootstrap.Server) ([]grpc.DialOption, *stats.Scope) {
 	switch {
 	case x.Cluster != "":
-		return grpcstats.DialOptions(s.counts(x)), nil
+		return grpcstats.DialOptions(s.counts(x), bind.Dialer(x.Bind)), nil
 	case s.google != nil:
 		scope := s.google(x.StatPrefix)
 		return grpcstats.GoogleOptions(scope), scope
@@ -150,7 +151,7 @@ func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config
 			return nil, err
 		}
 	}
-	counts := s.counts(server)
+	counts, dialer := s.counts(server), bind.Dialer(server.Bind)
 	opened, err := rest.New(rest.Options{
 		Targets:         targets(server),
 		Host:            server.Cluster,
@@ -162,7 +163,7 @@ func (s *sources) polls(x *bootstrap.ControlPlane, types []ads.Type, from config
 		HTTP2:           server.HTTP2,
 		Begin:           func() *outbound.Request { return counts().Begin() },
 		Dial: func(ctx context.Context, target string) (net.Conn, error) {
-			return counts().Dial(ctx, target, func(ctx context.Context) (net.Conn, error) { return secured.Dial(ctx, target, server.HTTP2) })
+			return counts().Dial(ctx, target, func(ctx context.Context) (net.Conn, error) { return secured.Dial(ctx, dialer, target, server.HTTP2) })
 		},
 
 		RejectUnknownFields: s.m.unknown.policy == RejectUnknownFields,

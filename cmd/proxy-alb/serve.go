@@ -114,6 +114,7 @@ func (p *process) prepare() error {
 	p.server, err = proxy.NewServer(proxy.Options{
 		Workers: workers, Logger: p.log, Stats: p.stats, Hostname: hostname, ServiceCluster: p.settings.bootstrap.Node.GetCluster(),
 		MaxConnections: p.settings.bootstrap.MaxConnections,
+		Bind:           p.settings.bootstrap.Bind,
 		LocalCluster:   p.settings.bootstrap.LocalCluster, Locality: p.settings.bootstrap.Locality(),
 		// Without any time there is still a moment: 0 is the default there.
 		DrainTime:        max(time.Duration(p.settings.flags.drainTime)*time.Second, time.Nanosecond),

@@ -83,7 +83,7 @@ func (p *Proxy) run(s *Setup) {
 	p.Store = stats.NewStore(stats.Options{})
 	options := proxy.Options{
 		Workers: s.Workers, Stats: p.Store, Lookup: s.Lookup, Observe: s.Observe, Hostname: "proxy.test",
-		LocalAddress: s.LocalAddress, LocalCluster: s.LocalCluster, Locality: s.Locality, OpenEventLog: s.OpenEventLog,
+		LocalAddress: s.LocalAddress, LocalCluster: s.LocalCluster, Bind: s.Bind, Locality: s.Locality, OpenEventLog: s.OpenEventLog,
 		Logger: zaptest.NewLogger(p.t, zaptest.Level(zap.ErrorLevel)),
 	}
 	switch {

@@ -24,6 +24,8 @@ type Setup struct {
 
 	Workers int // 1 unless set, so that all connections meet
 	Lookup  upstream.Lookup
+	// Bind is where connections to hosts of clusters begin that do not say, nil for anywhere.
+	Bind *config.Bind
 	// LocalCluster is the name of the cluster that the proxy is one of, and Locality is where it runs.
 	LocalCluster string
 	Locality     config.Locality

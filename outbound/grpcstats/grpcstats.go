@@ -17,12 +17,11 @@ import (
 )
 
 // DialOptions returns options of a client whose connections and streams count for a cluster, which is asked for at each of
-// them; it is nil while there is no such cluster, and nothing counts. The dialer is among the options, for targets as gRPC names them.
-func DialOptions(cluster func() *outbound.Cluster) []grpc.DialOption {
+// them; it is nil while there is no such cluster, and nothing counts. The dialer, which opens the connections, is among the options, for targets as gRPC names them.
+func DialOptions(cluster func() *outbound.Cluster, dialer *net.Dialer) []grpc.DialOption {
 	dial := func(ctx context.Context, target string) (net.Conn, error) {
 		network, address := split(target)
 		return cluster().Dial(ctx, address, func(ctx context.Context) (net.Conn, error) {
-			var dialer net.Dialer
 			return dialer.DialContext(ctx, network, address)
 		})
 	}

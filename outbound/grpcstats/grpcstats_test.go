@@ -41,7 +41,7 @@ func (r *recorder) value(name string) uint64 {
 // call makes one call to target over a connection of its own.
 func (r *recorder) call(ctx context.Context, t *testing.T, target string) error {
 	t.Helper()
-	conn, err := grpc.NewClient(target, append(DialOptions(func() *outbound.Cluster { return r.cluster }),
+	conn, err := grpc.NewClient(target, append(DialOptions(func() *outbound.Cluster { return r.cluster }, &net.Dialer{}),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())...)
 	if err != nil {
 		t.Fatal(err)

@@ -78,6 +78,7 @@ type Host struct {
 	Address config.Address
 	TLS     *tls.Upstream // nil for plaintext
 	First   []byte        // what connections begin with, before TLS: a PROXY header, or nothing
+	Bind    *config.Bind  // where connections begin, nil for anywhere
 }
 
 // Logger is told of requests, on the threads of workers, several at a time. It must not block.

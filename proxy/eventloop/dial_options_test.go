@@ -17,8 +17,8 @@ func TestDialOptions(t *testing.T) {
 	}
 	defer unix.Close(fd)
 	address := SocketAddress(fd)
-	keepalive := DialOption{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}
-	c, err := s.Dial(address, keepalive, DialOption{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 7})
+	keepalive := DialOption{Level: unix.SOL_SOCKET, Name: unix.SO_KEEPALIVE, Value: 1}
+	c, err := s.Dial(address, keepalive, DialOption{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPIDLE, Value: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestDialOptions(t *testing.T) {
 			t.Errorf("option %v is %d, %v, want %d", name, got, err, want)
 		}
 	}
-	_, err = s.Dial(address, keepalive, DialOption{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 1 << 20})
+	_, err = s.Dial(address, keepalive, DialOption{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPIDLE, Value: 1 << 20})
 	if err == nil || !strings.Contains(err.Error(), "setsockopt level 6, name 4 to 1048576: invalid argument") {
 		t.Errorf("an option that the kernel does not take: %v", err)
 	}

@@ -21,7 +21,7 @@ func TestDialPath(t *testing.T) {
 		}
 		defer l.Close()
 		s := newSteppedLoop(t)
-		c, err := s.DialPath(path, DialOption{unix.SOL_SOCKET, unix.SO_SNDBUF, 8192}, DialOption{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 7})
+		c, err := s.DialPath(path, DialOption{Level: unix.SOL_SOCKET, Name: unix.SO_SNDBUF, Value: 8192}, DialOption{Level: unix.IPPROTO_TCP, Name: unix.TCP_KEEPIDLE, Value: 7})
 		if err != nil {
 			t.Fatal(err)
 		}

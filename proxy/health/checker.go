@@ -32,6 +32,8 @@ type Target struct {
 	TLS        *tls.Sockets                  // nil for plaintext
 	// Carried reports whether the cluster has ever had a connection for traffic. It is called from any goroutine.
 	Carried func() bool
+	// Bind is where connections begin, nil for anywhere.
+	Bind *config.Bind
 	// Warming tells that the cluster is not served yet: gauges are those of the one that is.
 	Warming bool
 }
@@ -44,7 +46,7 @@ type Checker struct {
 	publish   Publish
 	openLog   OpenEventLog
 	log       *zap.Logger
-	newProber func(*config.Cluster, *config.Endpoint, *tls.Upstream, *config.ProxyHeader) prober
+	newProber func(*config.Cluster, *config.Endpoint, *tls.Upstream, *config.ProxyHeader, *config.Bind) prober
 	random    below
 	places    chan struct{} // a place for each probe that runs
 	pause     time.Duration // publishPause

@@ -26,7 +26,8 @@ func (g *group) update(t *Target) bool {
 	}
 	g.events.reopen(g.checker, t.Config)
 	same := before.Config != nil &&
-		(before.Config.HealthCheck == t.Config.HealthCheck || reflect.DeepEqual(before.Config.HealthCheck, t.Config.HealthCheck))
+		(before.Config.HealthCheck == t.Config.HealthCheck || reflect.DeepEqual(before.Config.HealthCheck, t.Config.HealthCheck)) &&
+		(before.Bind == t.Bind || reflect.DeepEqual(before.Bind, t.Bind))
 	listed := make(map[config.Address]bool)
 	localities := t.Assignment.All()
 	for i := range localities {

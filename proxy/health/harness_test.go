@@ -67,7 +67,7 @@ type scripted struct {
 	address string
 }
 
-func (e *estate) newProber(_ *config.Cluster, endpoint *config.Endpoint, _ *tls.Upstream, _ *config.ProxyHeader) prober {
+func (e *estate) newProber(_ *config.Cluster, endpoint *config.Endpoint, _ *tls.Upstream, _ *config.ProxyHeader, _ *config.Bind) prober {
 	return &scripted{e, endpoint.CheckedAt().String()}
 }
 

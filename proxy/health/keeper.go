@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penguintechinc/marchproxy-alb/config"
+	"github.com/penguintechinc/marchproxy-alb/outbound/bind"
 	"github.com/penguintechinc/marchproxy-alb/tls"
 )
 
@@ -17,6 +18,7 @@ type keeper struct {
 	tls      *tls.Upstream // nil for plaintext
 	hostname string        // of the endpoint
 	first    []byte        // what connections begin with, before TLS
+	bind     *config.Bind  // where connections begin, nil for anywhere
 	alpn     []string      // what is going to be spoken, where that has a name
 	kept     *conn
 }
@@ -52,7 +54,7 @@ func (k *keeper) probe(ctx context.Context, speak func(*conn) attempt) result {
 			return a.result
 		}
 	}
-	raw, err := k.tls.Dial(ctx, k.address.Network(), k.address.String(), k.hostname, k.first, k.alpn, nil)
+	raw, err := k.tls.Dial(ctx, bind.Dialer(k.bind), k.address.Network(), k.address.String(), k.hostname, k.first, k.alpn, nil)
 	if err != nil {
 		return broken(err, true).result
 	}

@@ -91,7 +91,7 @@ func (o *origin) endpoint() *config.Endpoint {
 
 // prober returns a prober of the origin, as an endpoint of cluster "k", which is closed with the test.
 func (o *origin) prober(check *config.HealthCheck) prober {
-	p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, o.endpoint(), nil, nil)
+	p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, o.endpoint(), nil, nil, nil)
 	o.t.Cleanup(p.close)
 	return p
 }
@@ -190,7 +190,7 @@ func everyKind() map[string]*config.HealthCheck {
 func TestRefusedConnection(t *testing.T) {
 	for kind, check := range everyKind() {
 		t.Run(kind, func(t *testing.T) {
-			p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, refusing(t), nil, nil)
+			p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, refusing(t), nil, nil, nil)
 			defer p.close()
 			wantOutcome(t, p, networkFailure)
 		})
@@ -242,7 +242,7 @@ func TestEndpointOverrides(t *testing.T) {
 	e.Address = config.Address{IP: "192.0.2.1", Port: 1}
 	check := everyKind()["HTTP/1"]
 	check.HTTP.Host = "of.all"
-	p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, e, nil, nil)
+	p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, e, nil, nil, nil)
 	defer p.close()
 	wantOutcome(t, p, passed)
 	if got, want := fmt.Sprint(o.notes()), fmt.Sprint([]string{"GET / HTTP/1.1\r\nhost: its.own\r\nuser-agent: Envoy/HC\r\n\r\n"}); got != want {

@@ -22,10 +22,11 @@ type prober interface {
 }
 
 // newProber returns the prober for an endpoint of a cluster with a health check. context is the endpoint's TLS, nil for none, and
-// header what connections to it begin with, nil for nothing.
-func newProber(k *config.Cluster, e *config.Endpoint, context *tls.Upstream, header *config.ProxyHeader) prober {
+// header what connections to it begin with, nil for nothing;
+// from is where they begin, nil for anywhere.
+func newProber(k *config.Cluster, e *config.Endpoint, context *tls.Upstream, header *config.ProxyHeader, from *config.Bind) prober {
 	check := k.HealthCheck
-	kept := keeper{address: e.CheckedAt(), reuse: check.ReuseConnection, tls: context, hostname: e.Hostname}
+	kept := keeper{address: e.CheckedAt(), reuse: check.ReuseConnection, tls: context, hostname: e.Hostname, bind: from}
 	if header != nil {
 		kept.first = header.AppendTo(nil, netip.AddrPort{}, netip.AddrPort{}) // it is asked for nobody but this proxy
 	}

@@ -60,7 +60,7 @@ func TestGRPCServer(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			server.SetServingStatus(tc.service, tc.status)
-			p := newProber(&config.Cluster{Name: "k", HealthCheck: grpcCheck(tc.service)}, e, nil, nil)
+			p := newProber(&config.Cluster{Name: "k", HealthCheck: grpcCheck(tc.service)}, e, nil, nil, nil)
 			defer p.close()
 			for range 2 {
 				if why := wantOutcome(t, p, tc.want); why != tc.why {
@@ -70,7 +70,7 @@ func TestGRPCServer(t *testing.T) {
 		})
 	}
 	t.Run("no such service", func(t *testing.T) {
-		p := newProber(&config.Cluster{Name: "k", HealthCheck: grpcCheck("none")}, e, nil, nil)
+		p := newProber(&config.Cluster{Name: "k", HealthCheck: grpcCheck("none")}, e, nil, nil, nil)
 		defer p.close()
 		if why := wantOutcome(t, p, failed); why != `grpc-status 5 "unknown service"` {
 			t.Errorf("why: %q", why)
@@ -80,7 +80,7 @@ func TestGRPCServer(t *testing.T) {
 
 func TestGRPCUnimplemented(t *testing.T) {
 	e := startGRPC(t, func(*grpc.Server) {})
-	p := newProber(&config.Cluster{Name: "k", HealthCheck: grpcCheck("")}, e, nil, nil)
+	p := newProber(&config.Cluster{Name: "k", HealthCheck: grpcCheck("")}, e, nil, nil, nil)
 	defer p.close()
 	if why := wantOutcome(t, p, failed); !strings.HasPrefix(why, "grpc-status 12 ") {
 		t.Errorf("why: %q, want one of status 12", why)
@@ -129,7 +129,7 @@ func TestGRPCCall(t *testing.T) {
 			check, endpoint := grpcCheck(tc.service), *e
 			check.Timeout = 5 * time.Second
 			tc.change(check.GRPC, &endpoint)
-			p := newProber(&config.Cluster{Name: "a/b", HealthCheck: check}, &endpoint, nil, nil)
+			p := newProber(&config.Cluster{Name: "a/b", HealthCheck: check}, &endpoint, nil, nil, nil)
 			defer p.close()
 			if why := wantOutcome(t, p, failed); why != `grpc-status 14 "busy"` {
 				t.Errorf("why: %q", why)

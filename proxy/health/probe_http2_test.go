@@ -122,7 +122,7 @@ func TestHTTP2Server(t *testing.T) {
 	})
 	at := netip.MustParseAddrPort(s.Listener.Addr().String())
 	e := &config.Endpoint{Address: config.Address{IP: at.Addr().String(), Port: uint32(at.Port())}}
-	p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, e, nil, nil)
+	p := newProber(&config.Cluster{Name: "k", HealthCheck: check}, e, nil, nil, nil)
 	for range 3 {
 		wantOutcome(t, p, degraded)
 	}

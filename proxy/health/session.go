@@ -36,7 +36,7 @@ type session struct {
 func newSession(g *group, e *config.Endpoint, socket *tls.Upstream, header *config.ProxyHeader, first state) *session {
 	s := &session{
 		checker: g.checker, group: g, cluster: g.target.Config.Name, endpoint: *e, socket: socket, header: header, check: g.target.Config.HealthCheck, scope: g.target.Stats,
-		prober: g.checker.newProber(g.target.Config, e, socket, header),
+		prober: g.checker.newProber(g.target.Config, e, socket, header, g.target.Bind),
 		state:  first, checked: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(g.checker.ctx)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"math/rand/v2"
 
 	"github.com/penguintechinc/marchproxy-alb/balancer"
@@ -42,6 +43,9 @@ type Cluster struct {
 	withouts map[withoutKey]*balancer.Picker // of attempts that stay away from priorities; nil until there are some
 
 	dialOptions []eventloop.DialOption // of sockets to hosts
+	bind        *config.Bind           // of Env
+	// source4 and source6 are where sockets to hosts of each family begin, nil for anywhere.
+	source4, source6 *eventloop.DialSource
 
 	aggregate *aggregate // of a cluster of type aggregate
 	subsets   *subsets   // nil while hosts are not divided
@@ -69,12 +73,14 @@ type Env struct {
 	Loop   *eventloop.Loop
 	Random *rand.PCG
 	HTTP2  *http2.Env
+	Bind   *config.Bind // of clusters that have none, nil for none
 }
 
 // New returns a cluster without hosts. block counts for it on this worker.
 func New(cfg *config.Cluster, shared *Shared, block *stats.Block, env Env) *Cluster {
 	k := &Cluster{
 		state: State{Config: cfg}, shared: shared, worker: env.Worker, loop: env.Loop, random: env.Random, http2: env.HTTP2, stats: block,
+		bind: env.Bind,
 	}
 	k.configure(cfg)
 	k.rebalance()
@@ -155,6 +161,7 @@ func (k *Cluster) configure(cfg *config.Cluster) {
 	for _, o := range cfg.SocketOptions {
 		k.dialOptions = append(k.dialOptions, eventloop.DialOption{Level: o.Level, Name: o.Name, Value: o.Int})
 	}
+	k.bindSources(cmp.Or(cfg.Bind, k.bind))
 	k.overrideFields = nil
 	for _, name := range cfg.OverrideHeaders {
 		k.overrideFields = append(k.overrideFields, []byte(name))

@@ -124,7 +124,11 @@ func (h *Host) dial() (*eventloop.Conn, error) {
 	if h.at.Path != "" {
 		return k.loop.DialPath(h.at.Path, k.dialOptions...)
 	}
-	return k.loop.Dial(h.address, k.dialOptions...)
+	from := k.source6
+	if h.address.Addr().Is4() {
+		from = k.source4
+	}
+	return k.loop.DialFrom(from, h.address, k.dialOptions...)
 }
 
 // leave takes the host out of use: idle connections close now, the others when their requests end.

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"errors"
+
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 	"github.com/penguintechinc/marchproxy-alb/proxy/http2"
@@ -122,6 +124,9 @@ func (l *Lease) dialled(err error) bool {
 	}
 	l.pool.returnConnection()
 	l.host.countConnectFailure()
+	if unbound := (*eventloop.BindError)(nil); errors.As(err, &unbound) {
+		l.host.cluster.stats.Inc(stats.ClusterBindErrors)
+	}
 	l.Err = err
 	return false
 }

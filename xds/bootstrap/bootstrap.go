@@ -36,6 +36,8 @@ type Bootstrap struct {
 	// Listeners and Clusters are the static resources. The clusters of control planes are among Clusters.
 	Listeners []*config.Listener
 	Clusters  []*config.Cluster
+	// Bind is where connections to hosts of clusters begin that do not say, nil for anywhere.
+	Bind *config.Bind
 	// LocalCluster is the name of the one of Clusters that this proxy is one of, empty where that is not said.
 	LocalCluster string
 	// Secrets are the static secrets that TLS contexts can name. generic_secret is not among them.

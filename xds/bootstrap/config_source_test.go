@@ -108,6 +108,33 @@ func TestSourceRefused(t *testing.T) {
 }
 
 // TestControlPlanePipe holds that a stream may go to a Unix domain socket, of a path that a gRPC target can hold, and polls may not.
+// TestControlPlaneBind holds where connections to a control plane begin: as its cluster says, or else the cluster manager.
+func TestControlPlaneBind(t *testing.T) {
+	const at = "upstream_bind_config: {source_address: {address: %s, port_value: 0}}"
+	bound := func(ip string) string { return fmt.Sprintf(at, ip) }
+	for want, cluster := range map[string]string{"127.0.0.2": bound("127.0.0.2"), "127.0.0.3": ""} {
+		b, err := Parse("f", []byte(`
+dynamic_resources: {ads_config: {api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: cp}}]}}
+cluster_manager:
+  `+bound("127.0.0.3")+`
+static_resources:
+  clusters:
+  - name: cp
+    type: STATIC
+    http2_protocol_options: {}
+    load_assignment: {cluster_name: cp, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}}]}]}
+    `+cluster+`
+`), protofile.YAML, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.ADS.Servers[0].Bind; got == nil || got.V4.Address.Addr().String() != want {
+			t.Errorf("connections begin at %+v, want %s", got, want)
+		}
+		equal(t, b.Warnings, []string(nil))
+	}
+}
+
 func TestControlPlanePipe(t *testing.T) {
 	parse := func(path, source string) (*Bootstrap, error) {
 		text := strings.Replace(sourced("api_config_source: {"+source+"}"), "socket_address: {address: 10.0.0.2, port_value: 80}", "pipe: {path: '"+path+"'}", 1)

@@ -51,6 +51,8 @@ type Server struct {
 	MaxReceiveBytes int
 	// BackoffBase and BackoffMax bound the wait before a new attempt (retry_back_off), both 0 for the defaults.
 	BackoffBase, BackoffMax time.Duration
+	// Bind is where connections begin, nil for anywhere.
+	Bind *config.Bind
 	// TLS is that of the connections, nil for plaintext. Its secrets come from files.
 	TLS *config.UpstreamTLS
 	// Credential is nil for none. A control plane that is polled has none.

@@ -59,7 +59,7 @@ var (
 		"ignore_global_conn_limit": handled, // there is no such limit
 	}
 	clusterManagerFields = map[protoreflect.Name]string{
-		"local_cluster_name": handled, "outlier_detection": noEvents, "load_stats_config": noLRS,
+		"local_cluster_name": handled, "upstream_bind_config": handled, "outlier_detection": noEvents, "load_stats_config": noLRS,
 		"enable_deferred_cluster_creation": allAtOnce,
 	}
 	staticFields = map[protoreflect.Name]string{
@@ -84,6 +84,7 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 	d.constraints(written)
 	d.fields("", written, topFields)
 	d.fields("cluster_manager", written.GetClusterManager(), clusterManagerFields)
+	d.bind(written.GetClusterManager().GetUpstreamBindConfig())
 	d.dnsResolver(written.GetTypedDnsResolverConfig())
 	d.overload(written.GetOverloadManager())
 	d.admin(written.GetAdmin())
@@ -99,6 +100,14 @@ func decode(written *bootstrapv3.Bootstrap) (*Bootstrap, error) {
 		return nil, err
 	}
 	return d.out, nil
+}
+
+// bind decodes where connections to hosts begin.
+func (d *decoder) bind(written *corev3.BindConfig) {
+	var err error
+	if d.out.Bind, err = resource.UpstreamBind("cluster_manager.upstream_bind_config", written); err != nil {
+		d.errs = append(d.errs, err)
+	}
 }
 
 // errorf reports an error at a path.

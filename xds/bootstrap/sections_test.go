@@ -58,7 +58,7 @@ func TestSectionsRefused(t *testing.T) {
 		"xds_delegate_extension: {}":                                                                 "f: xds_delegate_extension: is not supported",
 		"use_tcp_for_dns_lookups: true":                                                              "f: use_tcp_for_dns_lookups: is not supported",
 		"dynamic_resources: {lds_resources_locator: 'xdstp://a'}":                                    "f: dynamic_resources.lds_resources_locator: is not supported",
-		"cluster_manager: {upstream_bind_config: {}}":                                                "f: cluster_manager.upstream_bind_config: is not supported",
+		"cluster_manager: {upstream_bind_config: {source_address: {address: a, port_value: 0}}}":     "f: cluster_manager.upstream_bind_config: source_address.address: malformed IP address: a (a name needs a cluster of type STRICT_DNS)",
 		"typed_dns_resolver_config: {name: r, typed_config: {'@type': type.googleapis.com/no.Such}}": `f: typed_dns_resolver_config: "r" with type URL "type.googleapis.com/xds.type.v3.TypedStruct" is not supported, only CaresDnsResolverConfig and GetAddrInfoDnsResolverConfig`,
 		"typed_dns_resolver_config: {name: r, typed_config: {'@type': type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig, resolvers: [{socket_address: {address: 1.1.1.1, port_value: 53}}]}}": "f: typed_dns_resolver_config.typed_config.resolvers: is not supported: names are looked up as /etc/resolv.conf says",
 	}

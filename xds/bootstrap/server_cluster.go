@@ -25,7 +25,7 @@ const clientOwned = "has no effect on the connection to the control plane"
 // traffic.
 var ownFields = []protoreflect.Name{
 	"name", "alt_stat_name", "type", "cluster_type", "connect_timeout", "load_assignment", "transport_socket", "dns_refresh_rate",
-	"respect_dns_ttl", "dns_lookup_family", "http2_protocol_options", "typed_extension_protocol_options",
+	"respect_dns_ttl", "dns_lookup_family", "upstream_bind_config", "http2_protocol_options", "typed_extension_protocol_options",
 }
 
 // controlPlaneClusters returns the names of the clusters that are the control planes of dynamic_resources.
@@ -71,7 +71,7 @@ func (d *decoder) backing(named string, written *bootstrapv3.Bootstrap, x *Serve
 	if err != nil {
 		return // it is reported with the static clusters
 	}
-	x.ConnectTimeout = cluster.ConnectTimeout
+	x.ConnectTimeout, x.Bind = cluster.ConnectTimeout, cmp.Or(cluster.Bind, d.out.Bind)
 	if cluster.ProxyHeader != nil {
 		d.errorf(path+".transport_socket", "ProxyProtocolUpstreamTransport is not supported to a control plane, only RawBuffer and UpstreamTlsContext")
 	}
@@ -120,7 +120,7 @@ func clientCluster(c *clusterv3.Cluster) *clusterv3.Cluster {
 	out := &clusterv3.Cluster{
 		Name: c.GetName(), AltStatName: c.GetAltStatName(), ClusterDiscoveryType: c.GetClusterDiscoveryType(),
 		ConnectTimeout: c.GetConnectTimeout(), LoadAssignment: c.GetLoadAssignment(), TransportSocket: c.GetTransportSocket(),
-		DnsLookupFamily: c.GetDnsLookupFamily(), Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+		DnsLookupFamily: c.GetDnsLookupFamily(), UpstreamBindConfig: c.GetUpstreamBindConfig(), Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
 	}
 	if c.GetType() == clusterv3.Cluster_LOGICAL_DNS {
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}

@@ -162,9 +162,8 @@ const (
 	http2 = "h2"
 )
 
-// Dial connects to a target, "host:port", for HTTP/2 or else HTTP/1.1; without TLS for a nil Context.
-func (c *Context) Dial(ctx context.Context, target string, overHTTP2 bool) (net.Conn, error) {
-	var dialer net.Dialer
+// Dial connects to a target, "host:port", by the dialer for HTTP/2 or else HTTP/1.1; without TLS for a nil Context.
+func (c *Context) Dial(ctx context.Context, dialer *net.Dialer, target string, overHTTP2 bool) (net.Conn, error) {
 	wire, err := dialer.DialContext(ctx, "tcp", target)
 	if err != nil || c == nil {
 		return wire, err

@@ -229,7 +229,7 @@ func TestHostNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := secured.Dial(t.Context(), target, true)
+		conn, err := secured.Dial(t.Context(), &net.Dialer{}, target, true)
 		if (err == nil) != good {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -266,7 +266,7 @@ func TestAnotherProtocol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = secured.Dial(t.Context(), listener.Addr().String(), true)
+	_, err = secured.Dial(t.Context(), &net.Dialer{}, listener.Addr().String(), true)
 	if want := `the control plane chose the protocol "http/1.1", want "h2"`; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -326,7 +326,7 @@ func TestPolls(t *testing.T) {
 				Targets: []string{listener.Addr().String()}, Host: "xds_cluster", Node: &corev3.Node{Id: "n", Cluster: "c"}, Types: []ads.Type{typ},
 				RefreshDelay: time.Hour, RequestTimeout: 10 * time.Second, HTTP2: overHTTP2, Logger: zap.NewNop(),
 				Dial: func(ctx context.Context, target string) (net.Conn, error) {
-					return secured.Dial(ctx, target, overHTTP2)
+					return secured.Dial(ctx, &net.Dialer{}, target, overHTTP2)
 				},
 			})
 			if err != nil {

@@ -19,7 +19,7 @@ var (
 		"http2_protocol_options": decoded, "protocol_selection": decoded, "typed_extension_protocol_options": decoded, "dns_refresh_rate": decoded,
 		"dns_failure_refresh_rate": decoded, "dns_jitter": decoded, "respect_dns_ttl": decoded, "dns_lookup_family": decoded, "transport_socket": decoded, "transport_socket_matches": decoded,
 		"health_checks": decoded, "outlier_detection": decoded, "upstream_connection_options": decoded, "ignore_health_on_host_removal": decoded,
-		"close_connections_on_host_health_failure": decoded,
+		"close_connections_on_host_health_failure": decoded, "upstream_bind_config": decoded,
 
 		"metadata":                       noEffect,
 		"upstream_http_protocol_options": decoded,
@@ -73,6 +73,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 		place.only(o, connectionOptionFields)
 		out.SocketOptions = place.tcpKeepalive("tcp_keepalive", o.GetTcpKeepalive())
 	}
+	out.Bind = root.in("upstream_bind_config").bind(c.GetUpstreamBindConfig())
 	out.Outlier = root.in("outlier_detection").outlier(c.GetOutlierDetection())
 	out.RemoveHealthyHosts = c.GetIgnoreHealthOnHostRemoval()
 	out.WithoutWarming = c.GetWaitForWarmOnInit() != nil && !c.GetWaitForWarmOnInit().GetValue()

@@ -20,6 +20,7 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/outbound"
+	"github.com/penguintechinc/marchproxy-alb/outbound/bind"
 	"github.com/penguintechinc/marchproxy-alb/outbound/grpcstats"
 	"github.com/penguintechinc/marchproxy-alb/proxy/accesslog"
 	"github.com/penguintechinc/marchproxy-alb/stats"
@@ -193,7 +194,7 @@ func (k *Client) dial(server accesslog.Server) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return server.Outbound.Dial(ctx, host.Address.String(), func(ctx context.Context) (net.Conn, error) {
-				return host.TLS.Dial(ctx, host.Address.Network(), host.Address.String(), "", host.First, []string{"h2"}, server.Outbound.CountHandshake)
+				return host.TLS.Dial(ctx, bind.Dialer(host.Bind), host.Address.Network(), host.Address.String(), "", host.First, []string{"h2"}, server.Outbound.CountHandshake)
 			})
 		}))...)
 }
