@@ -37,6 +37,9 @@ type VirtualHost struct {
 	Retry *RetryPolicy
 	// Hedge is of the routes that have none of their own; nil for none.
 	Hedge *HedgePolicy
+	// CORS is the deprecated field cors: what the filter cors goes by, after that of the route, where nothing is said to the filter in
+	// Filters; nil for nothing.
+	CORS *CORSPolicy
 	// VirtualClusters are groups of requests with statistics of their own. The first that matches counts.
 	VirtualClusters []VirtualCluster
 	// Mirrors are of the routes that have none.
@@ -203,6 +206,8 @@ type CookieMatcher struct {
 
 // Forward sends a request to a cluster.
 type Forward struct {
+	// CORS is the deprecated field cors, as VirtualHost.CORS is.
+	CORS *CORSPolicy
 	// Clusters are the targets and their weights; a plain cluster is one entry of weight 1.
 	Clusters []WeightedCluster
 	// ClusterHeader is the field of a request that names its cluster, lower-case, in place of Clusters (cluster_header).

@@ -133,3 +133,30 @@ func corsOnRoute(s *harness.Setup) {
 	s.HTTP().Filters = []config.HTTPFilter{{Name: "cors", Config: config.CORS{}}}
 	s.Route(0).Filters = config.FilterConfigs{"cors": {Config: corsPolicy(func(p *config.CORSPolicy) { p.AllowMethods, p.ExposeHeaders = "*", "x" })}}
 }
+
+// TestDeprecatedCORS has policies in the deprecated fields cors: that of the route counts, what it leaves out is as the virtual host
+// says, and neither counts where something is said to the filter.
+func TestDeprecatedCORS(t *testing.T) {
+	exposing := func(field string) *config.CORSPolicy {
+		return corsPolicy(func(p *config.CORSPolicy) { p.ExposeHeaders = field })
+	}
+	ages := corsPolicy(func(p *config.CORSPolicy) { p.AllowCredentials = new(true) })
+	for name, test := range map[string]struct {
+		host, route, typed *config.CORSPolicy
+		want               string
+	}{
+		"of the virtual host": {exposing("x-h"), nil, nil, "allow-origin: http://a.test; expose-headers: x-h"},
+		"of the route":        {exposing("x-h"), exposing("x-r"), nil, "allow-origin: http://a.test; expose-headers: x-r"},
+		"of both":             {ages, exposing("x-r"), nil, "allow-origin: http://a.test; allow-credentials: true; expose-headers: x-r"},
+		"of neither":          {ages, exposing("x-r"), exposing("x-t"), "allow-origin: http://a.test; expose-headers: x-t"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := corsSetup(t, nil, test.typed)
+			s.VirtualHost().CORS, s.Route(0).Forward.CORS = test.host, test.route
+			resp := s.Start(t).Dial().Get("/", "Origin: http://a.test")
+			if got := accessControl(resp.Fields); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

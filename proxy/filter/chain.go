@@ -57,6 +57,9 @@ func (c *Chain) open(f *Entry, i int, r *route.Route, o *Opening, count *stats.B
 	if disabled {
 		return nil
 	}
+	if _, ok := f.Filter.(corsFilter); ok && r != nil && len(o.Configs) == 0 {
+		o.Configs = r.CORS()
+	}
 	return f.Open(o, c.keptAt(i))
 }
 

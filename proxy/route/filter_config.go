@@ -68,6 +68,9 @@ func (c *compiler) routeFilters(r *Route) error {
 		return err
 	}
 	r.filters = mergeFilters(own, r.VirtualHost.filters, c.filters)
+	if err := c.routeCORS(r); err != nil {
+		return err
+	}
 	for i := range r.targets {
 		t := &r.targets[i]
 		specific, err := c.compileFilters(t.Config.Filters)
@@ -80,6 +83,38 @@ func (c *compiler) routeFilters(r *Route) error {
 	}
 	return nil
 }
+
+// compileCORS compiles a deprecated field cors, to nil where there is none.
+func (c *compiler) compileCORS(p *config.CORSPolicy) (any, error) {
+	if p == nil || c.options.CompileFilter == nil {
+		return nil, nil
+	}
+	made, err := c.options.CompileFilter(p, c.fraction)
+	if err != nil {
+		return nil, fmt.Errorf("cors: %w", err)
+	}
+	return made, nil
+}
+
+// routeCORS gathers what the deprecated fields cors say about a route.
+func (c *compiler) routeCORS(r *Route) error {
+	if r.Config.Forward != nil {
+		own, err := c.compileCORS(r.Config.Forward.CORS)
+		if err != nil {
+			return err
+		}
+		if own != nil {
+			r.cors = append(r.cors, own)
+		}
+	}
+	if r.VirtualHost.cors != nil {
+		r.cors = append(r.cors, r.VirtualHost.cors)
+	}
+	return nil
+}
+
+// CORS returns what the filter cors goes by where nothing is said to it: the deprecated fields cors, that of the route first.
+func (r *Route) CORS() []any { return r.cors }
 
 // Filter returns what is said to the filter of that name for requests to target, which is nil where it is not known; nil for nothing.
 func (r *Route) Filter(name string, target *Target) *FilterConfig {

@@ -29,6 +29,7 @@ type Route struct {
 	mirrors          []Mirror
 	internalRedirect *InternalRedirect // nil for none
 	filters          []FilterConfig
+	cors             []any // compiled
 	body             format // of a direct response with a format
 
 	splitField   requestField                  // header_name of weighted_clusters; no name for none

@@ -50,6 +50,7 @@ type VirtualHost struct {
 	retry             *Retry // nil when there is none
 	mirrors           []Mirror
 	filters           map[string]FilterConfig
+	cors              any        // compiled, nil for none
 	request, response *mutations // nil when there are none
 }
 
@@ -139,6 +140,9 @@ func (c *compiler) virtualHost(vc *config.VirtualHost) (*VirtualHost, error) {
 		return nil, err
 	}
 	if vh.filters, err = c.compileFilters(vc.Filters); err != nil {
+		return nil, err
+	}
+	if vh.cors, err = c.compileCORS(vc.CORS); err != nil {
 		return nil, err
 	}
 	if vh.mirrors, err = c.mirrors(vc.Mirrors); err != nil {

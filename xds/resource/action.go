@@ -22,7 +22,7 @@ var (
 		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
 		"internal_redirect_action": decoded, "priority": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
 
-		"hedge_policy": decoded,
+		"hedge_policy": decoded, "cors": decoded,
 
 		"early_data_policy": noEffect, // nothing is sent before hands are shaken
 
@@ -67,6 +67,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 		Retry:                 a.in("retry_policy").retryPolicy(r.GetRetryPolicy()),
 		Hedge:                 a.in("hedge_policy").hedgePolicy(r.GetHedgePolicy()),
 		Mirrors:               a.mirrorPolicies(r.GetRequestMirrorPolicies()),
+		CORS:                  a.in("cors").deprecatedCORS(r.GetCors()),
 		InternalRedirect:      a.internalRedirect(r),
 		Timeout:               a.duration("timeout", r.GetTimeout(), config.DefaultRouteTimeout),
 	}

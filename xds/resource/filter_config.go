@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 control planes still send the deprecated fields
+
 package resource
 
 import (
@@ -80,6 +82,20 @@ func (a *at) filterConfig(packed *anypb.Any, optional bool) (c any, ok bool) {
 		}
 		return nil, false
 	}
+}
+
+// deprecatedCORS decodes a field cors of a virtual host or route, which has the fields of the filter's message; nil for a nil p.
+func (a *at) deprecatedCORS(p *routev3.CorsPolicy) *config.CORSPolicy {
+	if p == nil {
+		return nil
+	}
+	a.only(p, corsPolicyFields)
+	return a.corsPolicy(&corsv3.CorsPolicy{
+		AllowOriginStringMatch: p.GetAllowOriginStringMatch(), AllowMethods: p.GetAllowMethods(), AllowHeaders: p.GetAllowHeaders(),
+		ExposeHeaders: p.GetExposeHeaders(), MaxAge: p.GetMaxAge(), AllowCredentials: p.GetAllowCredentials(),
+		FilterEnabled: p.GetFilterEnabled(), ShadowEnabled: p.GetShadowEnabled(), AllowPrivateNetworkAccess: p.GetAllowPrivateNetworkAccess(),
+		ForwardNotMatchingPreflights: p.GetForwardNotMatchingPreflights(),
+	})
 }
 
 // corsPolicy decodes what scripts of other origins may do.

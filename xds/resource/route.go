@@ -33,7 +33,7 @@ var (
 		"request_headers_to_remove": decoded, "include_request_attempt_count": decoded, "include_is_timeout_retry_header": decoded,
 		"include_attempt_count_in_response": decoded, "retry_policy": decoded, "per_request_buffer_limit_bytes": decoded,
 		"request_body_buffer_limit": decoded, "typed_per_filter_config": decoded, "request_mirror_policies": decoded,
-		"matcher": decoded, "hedge_policy": decoded, "virtual_clusters": decoded,
+		"matcher": decoded, "hedge_policy": decoded, "virtual_clusters": decoded, "cors": decoded,
 
 		"metadata":    noEffect,
 		"rate_limits": noEffect, // they are for the filter of global rate limits, which there is none of
@@ -148,6 +148,7 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		BodyBuffer:                    a.bodyBuffer(vh),
 		Mirrors:                       a.mirrorPolicies(vh.GetRequestMirrorPolicies()),
 		VirtualClusters:               a.virtualClusters(vh.GetVirtualClusters()),
+		CORS:                          a.in("cors").deprecatedCORS(vh.GetCors()),
 	}
 	for i, domain := range vh.GetDomains() {
 		out.Domains = append(out.Domains, a.item("domains", i).domain(domain, vh.GetName(), taken))

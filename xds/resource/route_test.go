@@ -169,6 +169,9 @@ func TestRouteAction(t *testing.T) {
 			f.Clusters, f.SplitHeader = []config.WeightedCluster{{Header: "x-c", Weight: 1}}, "x-n"
 		}),
 		"route: {cluster: c, early_data_policy: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}": forward(func(*config.Forward) {}),
+		"route: {cluster: c, cors: {allow_methods: GET}}": forward(func(f *config.Forward) {
+			f.CORS = &config.CORSPolicy{AllowMethods: "GET", Enabled: config.RuntimeFraction{Default: config.FractionAll}}
+		}),
 		"route: {cluster_header: X-C}": forward(func(f *config.Forward) { f.Clusters, f.ClusterHeader = nil, "x-c" }),
 		"route: {cluster: c, include_vh_rate_limits: true, rate_limits: [{actions: [{remote_address: {}}]}]}": forward(func(*config.Forward) {}),
 		"direct_response: {status: 200, body_format: {text_format: '%PROTOCOL% 5%%', content_type: a/b}}": {
@@ -208,22 +211,22 @@ func TestRouteAction(t *testing.T) {
 
 func TestRouteRefused(t *testing.T) {
 	tests := map[string]string{
-		all + "route: {cluster: c, cors: {}}": "route.cors: is not supported",
-		all + "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}, substitution: b}}":               "route.prefix_rewrite: cannot be set together with regex_rewrite",
-		all + "route: {cluster: c, prefix_rewrite: '/a b'}":                                                                  `route.prefix_rewrite: "/a b" must not contain spaces or control characters`,
-		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\1'}}`:                                `route.regex_rewrite.substitution: "\\1" has \1, but the pattern has only 0 groups`,
-		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\n'}}`:                                `route.regex_rewrite.substitution: "\\n" has \n; valid are \0 to \9 and \\`,
-		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: 'a\'}}`:                                `route.regex_rewrite.substitution: "a\\" ends with a backslash; write \\ for one`,
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT-UDP}]}":                                          "route.upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field",
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {proxy_protocol_config: {}}}]}": "route.upgrade_configs[0].connect_config.proxy_protocol_config: is not supported",
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {allow_post: true}}]}":          "route.upgrade_configs[0].connect_config.allow_post: true is not supported, only false",
-		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: websocket, connect_config: {}}]}":                        "route.upgrade_configs[0].connect_config: must be set with upgrade_type CONNECT only",
-		all + "route: {weighted_clusters: {clusters: [{name: a}]}}":                                                          "route.weighted_clusters.clusters: the sum of the weights must be more than 0",
-		all + "route: {weighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}}":                "route.weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295",
-		all + "route: {weighted_clusters: {total_weight: 7, clusters: [{name: a, weight: 6}]}}":                              "route.weighted_clusters.total_weight: is 7, but the sum of the weights is 6",
-		all + "route: {weighted_clusters: {header_name: ':status', clusters: [{name: a, weight: 6}]}}":                       `route.weighted_clusters.header_name: ":status" is not known, only :authority, :method, :path and :scheme`,
-		all + "route: {weighted_clusters: {clusters: [{weight: 6}]}}":                                                        "route.weighted_clusters.clusters[0].name: must not be empty",
-		all + "route: {weighted_clusters: {clusters: [{name: a, cluster_header: b, weight: 6}]}}":                            "route.weighted_clusters.clusters[0].name: cannot be set together with cluster_header",
+		all + "route: {cluster: c, cors: {max_age: \"a\\nb\"}}":                                                                                  `route.cors.max_age: "a\nb" must not contain control characters`,
+		all + "route: {cluster: c, prefix_rewrite: /a, regex_rewrite: {pattern: {regex: a}, substitution: b}}":                                   "route.prefix_rewrite: cannot be set together with regex_rewrite",
+		all + "route: {cluster: c, prefix_rewrite: '/a b'}":                                                                                      `route.prefix_rewrite: "/a b" must not contain spaces or control characters`,
+		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\1'}}`:                                                    `route.regex_rewrite.substitution: "\\1" has \1, but the pattern has only 0 groups`,
+		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: '\n'}}`:                                                    `route.regex_rewrite.substitution: "\\n" has \n; valid are \0 to \9 and \\`,
+		all + `route: {cluster: c, regex_rewrite: {pattern: {regex: a}, substitution: 'a\'}}`:                                                    `route.regex_rewrite.substitution: "a\\" ends with a backslash; write \\ for one`,
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT-UDP}]}":                                                              "route.upgrade_configs[0].upgrade_type: CONNECT-UDP is not supported, only CONNECT and protocols of the Upgrade field",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {proxy_protocol_config: {}}}]}":                     "route.upgrade_configs[0].connect_config.proxy_protocol_config: is not supported",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: CONNECT, connect_config: {allow_post: true}}]}":                              "route.upgrade_configs[0].connect_config.allow_post: true is not supported, only false",
+		all + "route: {cluster: c, upgrade_configs: [{upgrade_type: websocket, connect_config: {}}]}":                                            "route.upgrade_configs[0].connect_config: must be set with upgrade_type CONNECT only",
+		all + "route: {weighted_clusters: {clusters: [{name: a}]}}":                                                                              "route.weighted_clusters.clusters: the sum of the weights must be more than 0",
+		all + "route: {weighted_clusters: {clusters: [{name: a, weight: 4294967295}, {name: b, weight: 1}]}}":                                    "route.weighted_clusters.clusters: the sum of the weights is 4294967296, it must be at most 4294967295",
+		all + "route: {weighted_clusters: {total_weight: 7, clusters: [{name: a, weight: 6}]}}":                                                  "route.weighted_clusters.total_weight: is 7, but the sum of the weights is 6",
+		all + "route: {weighted_clusters: {header_name: ':status', clusters: [{name: a, weight: 6}]}}":                                           `route.weighted_clusters.header_name: ":status" is not known, only :authority, :method, :path and :scheme`,
+		all + "route: {weighted_clusters: {clusters: [{weight: 6}]}}":                                                                            "route.weighted_clusters.clusters[0].name: must not be empty",
+		all + "route: {weighted_clusters: {clusters: [{name: a, cluster_header: b, weight: 6}]}}":                                                "route.weighted_clusters.clusters[0].name: cannot be set together with cluster_header",
 		all + "non_forwarding_action: {}":                                                                                                        "non_forwarding_action: is not supported",
 		all + "direct_response: {status: 200, body: {filename: /etc/passwd}}":                                                                    "direct_response.body.filename: is not supported, only inline_string and inline_bytes",
 		all + "direct_response: {status: 200, body_format: {json_format: {}}}":                                                                   "direct_response.body_format.json_format: is not supported",
@@ -318,11 +321,11 @@ func TestRouteConfigurationRefused(t *testing.T) {
 		"vhds: {config_source: {}}":      "vhds.config_source.config_source_specifier: value is required",
 		"validate_clusters: true":        "validate_clusters: true is not supported, only false",
 		"internal_only_headers: ['a b']": `internal_only_headers[0]: "a b" is not a field name`,
-		"ignore_path_parameters_in_path_matching: true":                                                          "ignore_path_parameters_in_path_matching: is not supported",
-		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]": "cluster_specifier_plugins[0]: is not supported",
-		"virtual_hosts: [{name: v, domains: [a], cors: {}}]":                                                     "virtual_hosts[0].cors: is not supported",
-		"virtual_hosts: [{name: v, domains: [a], virtual_clusters: [{name: c}]}]":                                "virtual_hosts[0].virtual_clusters[0].headers: must have at least one, such as of :path or :method",
-		"virtual_hosts: [{name: v}]":                                                                             "virtual_hosts[0].domains: value must contain at least 1 item(s)",
+		"ignore_path_parameters_in_path_matching: true":                                                               "ignore_path_parameters_in_path_matching: is not supported",
+		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]":      "cluster_specifier_plugins[0]: is not supported",
+		"virtual_hosts: [{name: v, domains: [a], cors: {allow_origin_string_match: [{safe_regex: {regex: '*.a'}}]}}]": "virtual_hosts[0].cors.allow_origin_string_match[0].safe_regex.regex: error parsing regexp: missing argument to repetition operator: `*`",
+		"virtual_hosts: [{name: v, domains: [a], virtual_clusters: [{name: c}]}]":                                     "virtual_hosts[0].virtual_clusters[0].headers: must have at least one, such as of :path or :method",
+		"virtual_hosts: [{name: v}]": "virtual_hosts[0].domains: value must contain at least 1 item(s)",
 	}
 	for text, want := range tests {
 		t.Run(want, func(t *testing.T) {
