@@ -171,6 +171,9 @@ type Cluster struct {
 	Subsets *Subsets
 	// Hashing says how RingHash and Maglev hash requests and hosts.
 	Hashing Hashing
+	// Retry and Mirrors are of HttpProtocolOptions and take the place of those of a route, as a whole; nil leaves those in force.
+	Retry   *RetryPolicy
+	Mirrors []MirrorPolicy
 
 	DNSFamily  DNSFamily
 	DNSRefresh time.Duration

@@ -25,7 +25,7 @@ type compiled struct {
 	localCluster string                               // that this proxy is one of, empty for none
 	peers        *balancer.Peers                      // what there is in it; nil without
 	aggregates   []int                                // indexes of clusters of that type
-	hashPolicies []route.HashPolicies                 // of clusters, by that index; nil when none has any
+	policies     []*route.ClusterPolicies             // by that index, nil entries: none; nil when no cluster has any
 	warming      map[*config.Cluster]*compiledCluster // which are not served yet
 	changed      []int                                // indexes of the clusters that are not as in the generation before
 	listeners    map[string]*compiledListener

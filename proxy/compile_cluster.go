@@ -130,7 +130,7 @@ func (s *Server) compileClusters(c, prev *compiled, d *config.Delta, undo *clean
 		}
 		c.index(i)
 	}
-	return nil
+	return c.compilePolicies(prev)
 }
 
 // compileCluster makes the cluster at index i ready. old is what it was before, nil for a new one.
@@ -193,12 +193,6 @@ func (c *compiled) index(i int) {
 	k := c.clusters[i]
 	if k.config.Type == config.ClusterAggregate {
 		c.aggregates = append(c.aggregates, i)
-	}
-	if k.hashPolicies != nil {
-		if c.hashPolicies == nil {
-			c.hashPolicies = make([]route.HashPolicies, len(c.clusterNames))
-		}
-		c.hashPolicies[i] = k.hashPolicies
 	}
 }
 

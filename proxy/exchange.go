@@ -63,8 +63,8 @@ type exchangeState struct {
 	table    *tableState
 	scopes   []*tableState // table is one of them when the manager has scoped routes
 	clusters []*upstream.Cluster
-	// What clusters, by their index, hash requests by in place of the route; nil when none does.
-	hashPolicies []route.HashPolicies
+	// What clusters, by their index, have in place of what the route says, nil for nothing; nil when none has anything.
+	policies []*route.ClusterPolicies
 
 	random     uint64
 	route      *route.Route
@@ -147,7 +147,7 @@ func (x *exchange) begin(c *httpConnection, down downstream, waker eventloop.Wak
 	x.waker, x.conn, x.down, x.chain = waker, c, down, chain
 	x.manager, x.table, x.scopes, x.clusters = &chain.compiled.manager, chain.table, chain.scopes, w.clusters
 	x.counts, x.logs = chain.filters, chain.logs.join()
-	x.hashPolicies = w.serving.hashPolicies
+	x.policies = w.serving.policies
 	x.started = w.loop.Now()
 	x.lastActivity = x.started
 	x.streamIdle = x.manager.config.StreamIdle

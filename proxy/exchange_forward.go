@@ -27,7 +27,7 @@ func (x *exchange) askHost() verdict {
 	if x.manager.config.SchemeOfHost {
 		x.request.Scheme = schemeValue(h.Secure())
 	}
-	if x.attempts == 1 && len(x.route.Mirrors()) > 0 {
+	if x.attempts == 1 && len(x.mirrors()) > 0 {
 		x.mirror()
 	}
 	name, ok := x.serverName()

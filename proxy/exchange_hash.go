@@ -42,10 +42,18 @@ func (x *exchange) wanted() *upstream.Match {
 
 // hashedBy returns the policies for a request to the target cluster: its own or the route's.
 func (x *exchange) hashedBy() route.HashPolicies {
-	if x.hashPolicies != nil && x.hashPolicies[x.target.Index] != nil {
-		return x.hashPolicies[x.target.Index]
+	if p := x.clusterPolicies(); p != nil && p.Hash != nil {
+		return p.Hash
 	}
 	return x.route.HashPolicies
+}
+
+// clusterPolicies returns what the target cluster has in place of what the route says, nil for nothing.
+func (x *exchange) clusterPolicies() *route.ClusterPolicies {
+	if x.policies == nil {
+		return nil
+	}
+	return x.policies[x.target.Index]
 }
 
 // splitValue returns what decides which of the route's clusters the request goes to.

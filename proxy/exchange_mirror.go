@@ -10,13 +10,21 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
-// mirror sends the request, as its target is about to get it, to the other clusters that the route says. As in Envoy, what asks
+// mirrors returns where else the request is sent: what the target cluster says, or else the route.
+func (x *exchange) mirrors() []route.Mirror {
+	if own := x.clusterPolicies(); own != nil && own.Mirrors != nil {
+		return own.Mirrors
+	}
+	return x.route.Mirrors()
+}
+
+// mirror sends the request, as its target is about to get it, to the other clusters that mirrors says. As in Envoy, what asks
 // for a tunnel goes to its target alone.
 func (x *exchange) mirror() {
 	if x.wantsTunnel() {
 		return
 	}
-	mirrors := x.route.Mirrors()
+	mirrors := x.mirrors()
 	for i := range mirrors {
 		m := &mirrors[i]
 		if !m.Takes(x.worker.random.Uint64()) {

@@ -6,12 +6,15 @@ import (
 
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/message"
+	"github.com/penguintechinc/marchproxy-alb/proxy/route"
 	"github.com/penguintechinc/marchproxy-alb/proxy/upstream"
 	"github.com/penguintechinc/marchproxy-alb/stats"
 )
 
 // retry is what an exchange knows of the attempts that its retry policy allows.
 type retry struct {
+	policy *route.Retry // the target cluster's, or the route's where it has none
+
 	on      config.RetryOn // 0: there are none, or no more
 	left    uint32         // retries that are still allowed
 	done    uint32         // retries that were begun
@@ -35,9 +38,15 @@ var retryFields = message.NewNameSet(
 	message.NameXEnvoyUpstreamRqPerTryTimeoutMs, message.NameXEnvoyHedgeOnPerTryTimeout,
 )
 
-// setRetry takes the route's retry policy, and what an internal client adds to it; the fields of others were taken out.
+// setRetry takes the retry policy of the target cluster or else of the route, and what an internal client adds to it; the fields of
+// others were taken out.
 func (x *exchange) setRetry() {
-	p, r := x.route.Retry(), &x.retry
+	r := &x.retry
+	r.policy = x.route.Retry()
+	if own := x.clusterPolicies(); own != nil && own.Retry != nil {
+		r.policy = own.Retry
+	}
+	p := r.policy
 	r.on, r.left, r.perTry, r.perTryIdle = p.On, p.NumRetries, p.PerTryTimeout, p.PerTryIdleTimeout
 	r.hedges = x.route.Hedges()
 	if x.request.Fields.HasAny(&retryFields) {
@@ -198,7 +207,7 @@ func (x *exchange) retryResponse() bool {
 
 // retryResponseAfterWait has the request tried again whose response is at hand, when it says so or the policy does.
 func (x *exchange) retryResponseAfterWait() {
-	wait, limited := x.route.Retry().ResetAfter(&x.response.Fields, time.Now().Unix())
+	wait, limited := x.retry.policy.ResetAfter(&x.response.Fields, time.Now().Unix())
 	k, status := x.cluster.Stats(), x.response.Status
 	k.IncStatusOf(stats.ClusterRetryUpstreamRqStatus, status)
 	switch {
@@ -224,7 +233,7 @@ func (x *exchange) responseWhole() bool { return x.response.EndStream && x.reque
 
 // responseMeets reports whether the response at hand meets a condition of retry_on.
 func (x *exchange) responseMeets() bool {
-	fields, status, on, p := &x.response.Fields, x.response.Status, x.retry.on, x.route.Retry()
+	fields, status, on, p := &x.response.Fields, x.response.Status, x.retry.on, x.retry.policy
 	if fields.Has(message.NameXEnvoyRateLimited) {
 		return on&config.RetryOnEnvoyRateLimited != 0
 	}
@@ -303,7 +312,7 @@ func (x *exchange) grantRetry() bool {
 		return false
 	}
 	r.left--
-	if percent := x.route.Retry().Percent; percent < 100 && x.worker.random.Uint64()%100 >= percent {
+	if percent := x.retry.policy.Percent; percent < 100 && x.worker.random.Uint64()%100 >= percent {
 		return false
 	}
 	if !x.routed.AcquireRetry(x.priority()) {
@@ -343,7 +352,7 @@ func (x *exchange) abandonRetry() {
 // which have failed together do not come back together.
 func (x *exchange) backOff() time.Duration {
 	x.cluster.Stats().Inc(stats.ClusterUpstreamRqRetryBackoffExponential)
-	return time.Duration(x.worker.random.Uint64() % uint64(x.route.Retry().BackOffRange(x.retry.done)))
+	return time.Duration(x.worker.random.Uint64() % uint64(x.retry.policy.BackOffRange(x.retry.done)))
 }
 
 // retryAfter leaves the host at hand, and has the next attempt begin when wait has passed.
@@ -357,7 +366,7 @@ func (x *exchange) retryAfter(wait time.Duration, outcome upstream.Outcome, reus
 
 // remember takes note of a host that the next attempt may be to avoid.
 func (x *exchange) remember(h *upstream.Host) {
-	if p := x.route.Retry(); p.AvoidPreviousHosts || p.PriorityFrequency > 0 {
+	if p := x.retry.policy; p.AvoidPreviousHosts || p.PriorityFrequency > 0 {
 		x.tried = append(x.tried, h)
 	}
 }

@@ -12,7 +12,7 @@ func (x *exchange) pickUntried() *upstream.Host {
 	if x.retry.done == 0 {
 		return h
 	}
-	for again := range x.route.Retry().HostAttempts {
+	for again := range x.retry.policy.HostAttempts {
 		if h == nil || !x.omits(h) {
 			break
 		}
@@ -23,7 +23,7 @@ func (x *exchange) pickUntried() *upstream.Host {
 
 // omits reports whether the policy has something against h for a further attempt.
 func (x *exchange) omits(h *upstream.Host) bool {
-	p := x.route.Retry()
+	p := x.retry.policy
 	if p.AvoidPreviousHosts && slices.Contains(x.tried, h) || p.OmitCanary && h.Canary {
 		return true
 	}
@@ -52,7 +52,7 @@ func (x *exchange) chooseMember() {
 // avoided returns the hosts that were tried whose priorities the attempt stays away from, nil for none: all of them as of the last
 // time that the policy has looked at them.
 func (x *exchange) avoided() []*upstream.Host {
-	every := x.route.Retry().PriorityFrequency
+	every := x.retry.policy.PriorityFrequency
 	if every == 0 {
 		return nil
 	}

@@ -107,6 +107,9 @@ func TestNoAllocations(t *testing.T) {
 			s.Clusters = append(s.Clusters, mirror)
 			s.Route(0).Forward.Mirrors = []config.MirrorPolicy{mirrorTo(mirrorName)}
 		}},
+		{"policies of the cluster", harness.Head("POST /", "Content-Length: 5") + "hello", harness.OK("x"), func(s *harness.Setup) {
+			s.Clusters[0].Retry, s.Clusters[0].Mirrors = retryPolicy("5xx"), []config.MirrorPolicy{mirrorTo("none")}
+		}},
 		{"load reports", harness.Get("/"), "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nendpoint-load-metrics: TEXT cpu_utilization:0.5,rps_fractional:9\r\n\r\nx",
 			func(s *harness.Setup) {
 				s.Clusters[0].LoadReports = loadReports()

@@ -24,6 +24,7 @@ var (
 	protocolOptionsFields = fields{
 		"common_http_protocol_options": decoded, "explicit_http_config": decoded, "use_downstream_protocol_config": decoded,
 		"auto_config": decoded, "upstream_http_protocol_options": decoded, "hash_policy": decoded,
+		"retry_policy": decoded, "request_mirror_policies": decoded,
 	}
 	autoConfigFields = fields{"http_protocol_options": decoded, "http2_protocol_options": decoded}
 	serverNameFields = fields{
@@ -114,6 +115,8 @@ func (a *at) typedProtocol(packed *anypb.Any, out *config.Cluster) {
 	if policies := a.hashPolicies(o.GetHashPolicy()); len(out.Hashing.Policies) == 0 {
 		out.Hashing.Policies = policies
 	}
+	out.Retry = a.in("retry_policy").retryPolicy(o.GetRetryPolicy())
+	out.Mirrors = a.mirrorPolicies(o.GetRequestMirrorPolicies())
 	switch p := o.GetUpstreamProtocolOptions().(type) {
 	case *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_:
 		a.in("explicit_http_config").explicitProtocol(p.ExplicitHttpConfig, out)

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
@@ -61,5 +62,28 @@ func TestServerNames(t *testing.T) {
 		if _, err := resource.Cluster(parse(t, "name: c\n"+text, &clusterv3.Cluster{})); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
+	}
+}
+
+// TestClusterPolicies decodes what a cluster has in place of what routes say.
+func TestClusterPolicies(t *testing.T) {
+	const options = httpOptions + "explicit_http_config: {http_protocol_options: {}}\n    "
+	text := options + "retry_policy: {retry_on: 5xx, per_try_timeout: 2s}\n    request_mirror_policies: [{cluster: m}]"
+	k, err := resource.Cluster(parse(t, "name: c\n"+text, &clusterv3.Cluster{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, k.Retry, &config.RetryPolicy{On: config.RetryOn5xx, NumRetries: 1, HostAttempts: 1, PerTryTimeout: 2 * time.Second}, nil)
+	checkEqual(t, k.Mirrors, []config.MirrorPolicy{{Cluster: "m", Fraction: config.RuntimeFraction{Default: config.FractionAll}}}, nil)
+	k, err = resource.Cluster(parse(t, "name: c\n"+options, &clusterv3.Cluster{}))
+	if err != nil || k.Retry != nil || k.Mirrors != nil {
+		t.Errorf("without policies: %v, %v, %v", k.Retry, k.Mirrors, err)
+	}
+	for text, want := range map[string]string{
+		"retry_policy: {retry_back_off: {base_interval: 2s, max_interval: 1s}}": "retry_policy.retry_back_off.max_interval: is 1s, it must be at least base_interval, which is 2s",
+		"request_mirror_policies: [{cluster: m}, {}]":                           "request_mirror_policies[1]: must have a cluster or a cluster_header",
+	} {
+		_, err := resource.Cluster(parse(t, "name: c\n"+options+text, &clusterv3.Cluster{}))
+		checkError(t, err, `cluster "c": `+optionsPath+want)
 	}
 }
