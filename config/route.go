@@ -210,6 +210,9 @@ type Forward struct {
 	CORS *CORSPolicy
 	// Clusters are the targets and their weights; a plain cluster is one entry of weight 1.
 	Clusters []WeightedCluster
+	// ClusterMatcher leads to the one of Clusters that a request is for, in place of their weights; nil for none
+	// (MatcherClusterSpecifier).
+	ClusterMatcher *RouteMatcher
 	// ClusterHeader is the field of a request that names its cluster, lower-case, in place of Clusters (cluster_header).
 	ClusterHeader string
 	// RuntimeKeyPrefix, a dot and the name of a cluster are the key of the runtime that may replace its weight; empty for none.

@@ -1,6 +1,7 @@
 package config
 
-// RouteMatcher is the matcher of a virtual host: what leads to its routes, in place of their order. It has Branches or a Tree.
+// RouteMatcher leads requests to what is in a list: the routes of a virtual host, in place of their order, or the clusters of a route. It
+// has Branches or a Tree.
 type RouteMatcher struct {
 	// Branches are tried in order (matcher_list).
 	Branches []RouteBranch
@@ -30,8 +31,8 @@ type RouteTree struct {
 	Prefixes bool
 }
 
-// RouteOutcome is where a matcher leads: to another one, or to the routes of the virtual host from index First up to, and not with,
-// index End, of which the first that matches is taken.
+// RouteOutcome is where a matcher leads: to another one, or to what is in the list from index First up to, and not with, index End. Of
+// routes the first that matches is taken; of clusters there is one.
 type RouteOutcome struct {
 	Matcher    *RouteMatcher
 	First, End int

@@ -7,29 +7,29 @@ import (
 	"github.com/penguintechinc/marchproxy-alb/config"
 )
 
-// matcher is a compiled config.RouteMatcher.
-type matcher struct {
-	branches  []branch
-	tree      *matchTree
-	otherwise *outcome // nil for nowhere
+// matcher is a compiled config.RouteMatcher that leads to values of a type.
+type matcher[T any] struct {
+	branches  []branch[T]
+	tree      *matchTree[T]
+	otherwise *outcome[T] // nil for nowhere
 }
 
 // branch is a compiled config.RouteBranch.
-type branch struct {
+type branch[T any] struct {
 	when predicate
-	then outcome
+	then outcome[T]
 }
 
 // outcome is a compiled config.RouteOutcome.
-type outcome struct {
-	matcher *matcher
-	routes  []*Route // instead of matcher
+type outcome[T any] struct {
+	matcher *matcher[T]
+	leads   []T // instead of matcher
 }
 
 // matchTree is a compiled config.RouteTree.
-type matchTree struct {
+type matchTree[T any] struct {
 	field    requestField
-	outcomes map[string]*outcome
+	outcomes map[string]*outcome[T]
 	lengths  []int // of the prefixes, descending, each once; nil when values are whole
 }
 
@@ -41,28 +41,28 @@ type predicate struct {
 	not    bool // the one of parts must not hold
 }
 
-// compileMatcher compiles a matcher that leads to routes.
-func compileMatcher(c *config.RouteMatcher, routes []*Route) (*matcher, error) {
-	m := &matcher{}
+// compileMatcher compiles a matcher that leads to what is in the list.
+func compileMatcher[T any](c *config.RouteMatcher, list []T) (*matcher[T], error) {
+	m := &matcher[T]{}
 	for i := range c.Branches {
-		var b branch
+		var b branch[T]
 		var err error
 		if b.when, err = compilePredicate(&c.Branches[i].When); err != nil {
 			return nil, fmt.Errorf("matchers[%d]: %w", i, err)
 		}
-		if b.then, err = compileOutcome(&c.Branches[i].Then, routes); err != nil {
+		if b.then, err = compileOutcome(&c.Branches[i].Then, list); err != nil {
 			return nil, fmt.Errorf("matchers[%d]: %w", i, err)
 		}
 		m.branches = append(m.branches, b)
 	}
 	if c.Tree != nil {
 		var err error
-		if m.tree, err = compileMatchTree(c.Tree, routes); err != nil {
+		if m.tree, err = compileMatchTree(c.Tree, list); err != nil {
 			return nil, err
 		}
 	}
 	if c.Otherwise != nil {
-		otherwise, err := compileOutcome(c.Otherwise, routes)
+		otherwise, err := compileOutcome(c.Otherwise, list)
 		if err != nil {
 			return nil, fmt.Errorf("on_no_match: %w", err)
 		}
@@ -71,23 +71,23 @@ func compileMatcher(c *config.RouteMatcher, routes []*Route) (*matcher, error) {
 	return m, nil
 }
 
-func compileOutcome(c *config.RouteOutcome, routes []*Route) (o outcome, err error) {
+func compileOutcome[T any](c *config.RouteOutcome, list []T) (o outcome[T], err error) {
 	switch {
 	case c.Matcher != nil:
-		o.matcher, err = compileMatcher(c.Matcher, routes)
-	case c.First < 0 || c.First > c.End || c.End > len(routes):
-		err = fmt.Errorf("routes from %d to %d of %d", c.First, c.End, len(routes))
+		o.matcher, err = compileMatcher(c.Matcher, list)
+	case c.First < 0 || c.First > c.End || c.End > len(list):
+		err = fmt.Errorf("what it leads to is from %d to %d of %d", c.First, c.End, len(list))
 	default:
-		o.routes = routes[c.First:c.End:c.End]
+		o.leads = list[c.First:c.End:c.End]
 	}
 	return o, err
 }
 
-func compileMatchTree(c *config.RouteTree, routes []*Route) (*matchTree, error) {
-	t := &matchTree{field: newRequestField(c.Header), outcomes: make(map[string]*outcome, len(c.Outcomes))}
+func compileMatchTree[T any](c *config.RouteTree, list []T) (*matchTree[T], error) {
+	t := &matchTree[T]{field: newRequestField(c.Header), outcomes: make(map[string]*outcome[T], len(c.Outcomes))}
 	for value := range c.Outcomes {
 		one := c.Outcomes[value]
-		compiled, err := compileOutcome(&one, routes)
+		compiled, err := compileOutcome(&one, list)
 		if err != nil {
 			return nil, fmt.Errorf("map[%q]: %w", value, err)
 		}
@@ -141,37 +141,37 @@ func (p *predicate) holds(h *head) bool {
 	return !p.any
 }
 
-// find returns the routes that the request leads to. What leads to a matcher that leads nowhere is passed over. ok is false when
+// find returns what the request leads to. What leads to a matcher that leads nowhere is passed over. ok is false when
 // nothing is left.
-func (m *matcher) find(h *head) (routes []*Route, ok bool) {
+func (m *matcher[T]) find(h *head) (leads []T, ok bool) {
 	for i := range m.branches {
 		b := &m.branches[i]
 		if !b.when.holds(h) {
 			continue
 		}
-		if routes, ok = b.then.find(h); ok {
-			return routes, true
+		if leads, ok = b.then.find(h); ok {
+			return leads, true
 		}
 	}
 	if m.tree != nil {
-		if routes, ok = m.tree.find(h); ok {
-			return routes, true
+		if leads, ok = m.tree.find(h); ok {
+			return leads, true
 		}
 	}
 	return m.otherwise.find(h)
 }
 
-func (o *outcome) find(h *head) (routes []*Route, ok bool) {
+func (o *outcome[T]) find(h *head) (leads []T, ok bool) {
 	switch {
 	case o == nil:
 		return nil, false
 	case o.matcher != nil:
 		return o.matcher.find(h)
 	}
-	return o.routes, true
+	return o.leads, true
 }
 
-func (t *matchTree) find(h *head) (routes []*Route, ok bool) {
+func (t *matchTree[T]) find(h *head) (leads []T, ok bool) {
 	value, count := t.field.values(h.request)
 	var buffer [joinBuffer]byte
 	switch {
@@ -187,8 +187,8 @@ func (t *matchTree) find(h *head) (routes []*Route, ok bool) {
 		if n > len(value) {
 			continue
 		}
-		if routes, ok = t.outcomes[string(value[:n])].find(h); ok {
-			return routes, true
+		if leads, ok = t.outcomes[string(value[:n])].find(h); ok {
+			return leads, true
 		}
 	}
 	return nil, false

@@ -29,12 +29,13 @@ type Route struct {
 	mirrors          []Mirror
 	internalRedirect *InternalRedirect // nil for none
 	filters          []FilterConfig
-	cors             []any // compiled
+	cors             []any  // compiled
 	body             format // of a direct response with a format
 
-	splitField   requestField                  // header_name of weighted_clusters; no name for none
-	clusterField requestField                  // cluster_header
-	clusterIndex func(name string) (int, bool) // nil without cluster_header
+	clusterMatcher *matcher[*Target]             // that leads to one of targets; nil where their weights do
+	splitField     requestField                  // header_name of weighted_clusters; no name for none
+	clusterField   requestField                  // cluster_header
+	clusterIndex   func(name string) (int, bool) // nil without cluster_header
 
 	rewrite   rewriter
 	redirect  redirect

@@ -40,9 +40,9 @@ type VirtualHost struct {
 	Config *config.VirtualHost
 
 	routes  []*Route
-	connect []*Route   // those of them that match CONNECT
-	index   *pathIndex // nil when the routes are too few to be worth one, and with a matcher
-	matcher *matcher   // nil where the first route that matches is taken
+	connect []*Route         // those of them that match CONNECT
+	index   *pathIndex       // nil when the routes are too few to be worth one, and with a matcher
+	matcher *matcher[*Route] // nil where the first route that matches is taken
 
 	clusters []virtualCluster
 	others   *StatGroup // of requests that none of clusters matches; nil without any

@@ -32,7 +32,8 @@ type Target struct {
 // targets compiles the split of a forwarding route, or the one laid over it.
 func (c *compiler) targets(r *Route) error {
 	split := r.Config.Forward.Clusters
-	if overlay, ok := c.options.Weights[r.Name]; ok {
+	overlay, overlaid := c.options.Weights[r.Name]
+	if overlaid {
 		split = overlaySplit(split, overlay)
 	}
 	split = c.runtimeWeights(r.Config.Forward.RuntimeKeyPrefix, split)
@@ -57,12 +58,27 @@ func (c *compiler) targets(r *Route) error {
 		r.total += uint64(split[i].Weight)
 		target.end = r.total
 	}
+	if m := r.Config.Forward.ClusterMatcher; m != nil && !overlaid {
+		return c.clusterMatcher(r, m)
+	}
 	if header := r.Config.Forward.ClusterHeader; header != "" && len(split) == 0 {
 		r.clusterField, r.clusterIndex = newRequestField(header), c.options.ClusterIndex
 		return nil
 	}
 	if r.total == 0 {
 		return errors.New("the weights of its clusters add up to 0, want at least 1")
+	}
+	return nil
+}
+
+// clusterMatcher compiles what leads to the targets of a route.
+func (c *compiler) clusterMatcher(r *Route, m *config.RouteMatcher) (err error) {
+	list := make([]*Target, len(r.targets))
+	for i := range list {
+		list[i] = &r.targets[i]
+	}
+	if r.clusterMatcher, err = compileMatcher(m, list); err != nil {
+		return fmt.Errorf("cluster_matcher: %w", err)
 	}
 	return nil
 }
@@ -129,9 +145,12 @@ func overlaySplit(split, overlay []config.WeightedCluster) []config.WeightedClus
 // named is what a route with cluster_header sends to, but for the cluster. It is never written.
 var named = Target{Index: -1, Config: &config.WeightedCluster{Weight: 1}}
 
-// Target returns where a request goes. split decides among several clusters, as in PickCluster. Where the request names its cluster,
+// Target returns where a request goes, nil for nowhere. split decides among several clusters, as in PickCluster. Where the request names its cluster,
 // that is put into target, and it and what it has are valid as long as the request is.
 func (r *Route) Target(req *message.Request, split uint64, target *Target) *Target {
+	if r.clusterMatcher != nil {
+		return r.matchedTarget(req)
+	}
 	if r.clusterIndex == nil {
 		return r.PickCluster(split)
 	}
@@ -152,6 +171,16 @@ func (r *Route) Target(req *message.Request, split uint64, target *Target) *Targ
 		target.Index = i
 	}
 	return target
+}
+
+// matchedTarget returns the target that the request leads to, nil for none.
+func (r *Route) matchedTarget(req *message.Request) *Target {
+	_, query := splitTarget(req.Path)
+	leads, _ := r.clusterMatcher.find(&head{request: req, query: query})
+	if len(leads) == 0 {
+		return nil
+	}
+	return leads[0]
 }
 
 // PickCluster returns the cluster that random falls on, each in proportion to its weight; those of weight 0 get nothing.

@@ -22,7 +22,7 @@ var (
 		"retry_policy": decoded, "request_mirror_policies": decoded, "internal_redirect_policy": decoded,
 		"internal_redirect_action": decoded, "priority": decoded, "max_internal_redirects": decoded, "metadata_match": decoded,
 
-		"hedge_policy": decoded, "cors": decoded,
+		"hedge_policy": decoded, "cors": decoded, "cluster_specifier_plugin": decoded, "inline_cluster_specifier_plugin": decoded,
 
 		"early_data_policy": noEffect, // nothing is sent before hands are shaken
 
@@ -74,6 +74,7 @@ func (a *at) forward(r *routev3.RouteAction) *config.Forward {
 	if r.GetPriority() == corev3.RoutingPriority_HIGH {
 		out.Priority = config.PriorityHigh
 	}
+	a.specifiedCluster(r, out)
 	switch r.GetClusterNotFoundResponseCode() {
 	case routev3.RouteAction_NOT_FOUND:
 		out.ClusterNotFoundStatus = http.StatusNotFound
@@ -166,7 +167,7 @@ func (a *at) targets(r *routev3.RouteAction) []config.WeightedCluster {
 		return []config.WeightedCluster{{Name: c.Cluster, Weight: 1}}
 	case *routev3.RouteAction_WeightedClusters:
 		return a.in("weighted_clusters").weightedClusters(c.WeightedClusters)
-	default: // cluster_header, or refused as a field
+	default: // cluster_header, or what a plugin says
 		return nil
 	}
 }

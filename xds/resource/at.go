@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 )
 
 // maxErrors bounds how many errors of one resource are reported: the text travels back to the control plane in a NACK
@@ -16,6 +18,8 @@ type report struct {
 	resource string // such as `listener "l"`
 	errs     []error
 	dropped  int // errors past maxErrors
+	// specifiers are the cluster_specifier_plugins of a route configuration, by their names.
+	specifiers map[string]*routev3.ClusterSpecifierPlugin
 }
 
 // at is a place in a resource: the path of fields that leads to it.

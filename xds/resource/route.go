@@ -22,6 +22,8 @@ var (
 		"max_direct_response_body_size_bytes": decoded, "vhds": decoded, "typed_per_filter_config": decoded,
 		"request_mirror_policies": decoded,
 
+		"cluster_specifier_plugins": decoded,
+
 		"metadata": noEffect,
 		// A route to a cluster that does not exist is legal; it answers with cluster_not_found_response_code.
 		"validate_clusters": onlyFalse,
@@ -120,6 +122,7 @@ func (a *at) routeConfiguration(rc *routev3.RouteConfiguration) *config.RouteCon
 	for i, name := range rc.GetInternalOnlyHeaders() {
 		out.InternalOnlyHeaders = append(out.InternalOnlyHeaders, a.item("internal_only_headers", i).fieldName(name))
 	}
+	a.clusterSpecifiers(rc.GetClusterSpecifierPlugins())
 	maxBody := orUint32(rc.GetMaxDirectResponseBodySizeBytes(), defaultMaxBody)
 	taken := make(map[string]string)
 	for i, vh := range rc.GetVirtualHosts() {
@@ -160,8 +163,7 @@ func (a *at) virtualHost(vh *routev3.VirtualHost, taken map[string]string, maxBo
 		if len(out.Routes) > 0 {
 			a.in("matcher").errorf("cannot be set together with routes")
 		}
-		d := routeMatcherDecoder{host: out, maxBody: maxBody}
-		out.Matcher = d.matcher(a.in("matcher"), vh.GetMatcher())
+		out.Matcher = newHostMatcher(out, maxBody).matcher(a.in("matcher"), vh.GetMatcher())
 	}
 	return out
 }

@@ -42,11 +42,22 @@ var (
 	routeListFields   = fields{"routes": decoded}
 )
 
-// routeMatcherDecoder decodes the matcher of a virtual host, to which it adds the routes.
+// routeMatcherDecoder decodes a matcher, and gathers in a list what it leads to.
 type routeMatcherDecoder struct {
-	host         *config.VirtualHost
-	maxBody      uint32
+	// action adds what an action is to the list, and says how long that is.
+	action       func(a *at, action *xdscorev3.TypedExtensionConfig)
+	length       func() int
 	nodes, depth int
+}
+
+// newHostMatcher returns a decoder of the matcher of a virtual host, to which it adds the routes.
+func newHostMatcher(host *config.VirtualHost, maxBody uint32) *routeMatcherDecoder {
+	return &routeMatcherDecoder{
+		action: func(a *at, action *xdscorev3.TypedExtensionConfig) {
+			host.Routes = append(host.Routes, a.matchedRoutes(action, maxBody)...)
+		},
+		length: func() int { return len(host.Routes) },
+	}
 }
 
 // enter counts a node at a, and reports whether it is one too many.
@@ -119,33 +130,34 @@ func (d *routeMatcherDecoder) outcome(a *at, o *treev3.Matcher_OnMatch) (out con
 		out.Matcher = d.matcher(a.in("matcher"), o.GetMatcher())
 		return out
 	}
-	out.First = len(d.host.Routes)
+	out.First = d.length()
 	d.action(a.in("action"), o.GetAction())
-	out.End = len(d.host.Routes)
+	out.End = d.length()
 	return out
 }
 
-// action decodes a route or several.
-func (d *routeMatcherDecoder) action(a *at, action *xdscorev3.TypedExtensionConfig) {
+// matchedRoutes decodes a route or several.
+func (a *at) matchedRoutes(action *xdscorev3.TypedExtensionConfig, maxBody uint32) (out []*config.Route) {
 	packed := action.GetTypedConfig()
 	switch place := a.in("typed_config"); messageName(packed) {
 	case routeMessage:
 		var r routev3.Route
 		if place.unpack(packed, &r) {
-			d.host.Routes = append(d.host.Routes, place.route(&r, d.maxBody))
+			out = append(out, place.route(&r, maxBody))
 		}
 	case routeListMessage:
 		var list routev3.RouteList
 		if !place.unpack(packed, &list) {
-			return
+			return nil
 		}
 		place.only(&list, routeListFields)
 		for i, r := range list.GetRoutes() {
-			d.host.Routes = append(d.host.Routes, place.item("routes", i).route(r, d.maxBody))
+			out = append(out, place.item("routes", i).route(r, maxBody))
 		}
 	default:
 		a.errorf("%sis not supported, only %s", describe(action.ProtoReflect()), typePrefix+routeMessage+", "+typePrefix+routeListMessage)
 	}
+	return out
 }
 
 func (d *routeMatcherDecoder) predicate(a *at, p *treev3.Matcher_MatcherList_Predicate) (out config.RoutePredicate) {

@@ -322,7 +322,7 @@ func TestRouteConfigurationRefused(t *testing.T) {
 		"validate_clusters: true":        "validate_clusters: true is not supported, only false",
 		"internal_only_headers: ['a b']": `internal_only_headers[0]: "a b" is not a field name`,
 		"ignore_path_parameters_in_path_matching: true":                                                               "ignore_path_parameters_in_path_matching: is not supported",
-		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]":      "cluster_specifier_plugins[0]: is not supported",
+		"cluster_specifier_plugins: [{extension: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}]":      "cluster_specifier_plugins[0].extension: 'p' with type URL 'type.googleapis.com/no.P' is not supported, only type.googleapis.com/envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier",
 		"virtual_hosts: [{name: v, domains: [a], cors: {allow_origin_string_match: [{safe_regex: {regex: '*.a'}}]}}]": "virtual_hosts[0].cors.allow_origin_string_match[0].safe_regex.regex: error parsing regexp: missing argument to repetition operator: `*`",
 		"virtual_hosts: [{name: v, domains: [a], virtual_clusters: [{name: c}]}]":                                     "virtual_hosts[0].virtual_clusters[0].headers: must have at least one, such as of :path or :method",
 		"virtual_hosts: [{name: v}]": "virtual_hosts[0].domains: value must contain at least 1 item(s)",
