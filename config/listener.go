@@ -254,10 +254,12 @@ type HTTPConnectionManager struct {
 	RequestTimeout        time.Duration  // request_timeout
 	RequestHeadersTimeout time.Duration  // request_headers_timeout
 	MaxConnectionDuration time.Duration  // max_connection_duration
-	MaxStreamDuration     time.Duration  // max_stream_duration
-	DrainTimeout          time.Duration
-	DrainJitter           float64       // how much longer that may be by chance, in percent of it, 0 to 100 (drain_timeout_jitter)
-	DelayedClose          time.Duration // delayed_close_timeout
+	// ConnectionDurationJitter is how much longer that may be by chance, in percent of it, 0 to 100 (max_connection_duration_jitter).
+	ConnectionDurationJitter float64
+	MaxStreamDuration        time.Duration // max_stream_duration
+	DrainTimeout             time.Duration
+	DrainJitter              float64       // how much longer that may be by chance, in percent of it, 0 to 100 (drain_timeout_jitter)
+	DelayedClose             time.Duration // delayed_close_timeout
 	// MaxRequestsPerConnection closes a connection after so many requests, 0 means never.
 	MaxRequestsPerConnection uint32
 

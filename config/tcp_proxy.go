@@ -20,6 +20,9 @@ type TCPProxy struct {
 	IdleTimeout time.Duration
 	// MaxConnectionDuration ends a connection after that time (max_downstream_connection_duration); 0 means never.
 	MaxConnectionDuration time.Duration
+	// ConnectionDurationJitter is how much longer that may be by chance, in percent of it, 0 to 100
+	// (max_downstream_connection_duration_jitter_percentage).
+	ConnectionDurationJitter float64
 	// MaxConnectAttempts is how many hosts are tried, at least 1.
 	MaxConnectAttempts uint32
 

@@ -22,6 +22,7 @@ type connection struct {
 
 	secure   *secure // what TLS knows of the client, nil in plaintext
 	accepted int64
+	spared   time.Duration      // how much longer it may live by chance than the configured duration
 	id       uint64             // which no other connection of a client has
 	asserted *assertedAddresses // nil where the addresses are those of the socket
 	counted  struct{ read, written uint64 }

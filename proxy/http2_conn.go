@@ -182,11 +182,7 @@ func (c *http2Conn) drain() {
 // drainTime returns how long the client may open streams after it was told not to.
 func (c *http2Conn) drainTime() time.Duration {
 	m := c.manager().config
-	longer := uint64(float64(m.DrainTimeout) * m.DrainJitter / 100)
-	if longer == 0 {
-		return m.DrainTimeout
-	}
-	return m.DrainTimeout + time.Duration(c.listener.worker.random.Uint64()%(longer+1))
+	return m.DrainTimeout + c.listener.worker.jitter(m.DrainTimeout, m.DrainJitter)
 }
 
 // leave implements connectionServer.

@@ -38,7 +38,7 @@ func (c *http2Conn) deadlines(f func(at int64, why http2Deadline)) {
 		f(c.drainAt, http2DrainEnd)
 	}
 	if c.state == http2Serving && m.MaxConnectionDuration > 0 {
-		f(c.accepted+int64(m.MaxConnectionDuration), http2Duration)
+		f(c.lastMoment(), http2Duration)
 	}
 }
 

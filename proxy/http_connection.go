@@ -29,6 +29,8 @@ var (
 // open counts a connection of a filter chain that has a connection manager.
 func (c *httpConnection) open(chain *chainState, server connectionServer) {
 	c.connection.open(chain, server)
+	m := c.manager().config
+	c.spared = c.listener.worker.jitter(m.MaxConnectionDuration, m.ConnectionDurationJitter)
 	chain.http.Inc(stats.HTTPDownstreamCxTotal)
 	chain.http.Inc(stats.HTTPDownstreamCxActive)
 	if c.secure != nil {
@@ -107,7 +109,12 @@ func (c *httpConnection) exhausted() bool {
 	if m.MaxRequestsPerConnection > 0 && c.requests >= m.MaxRequestsPerConnection {
 		return true
 	}
-	return m.MaxConnectionDuration > 0 && c.raw.Loop().Now()-c.accepted >= int64(m.MaxConnectionDuration)
+	return m.MaxConnectionDuration > 0 && c.raw.Loop().Now() >= c.lastMoment()
+}
+
+// lastMoment returns when the connection has lived for as long as it may, where that is bounded.
+func (c *httpConnection) lastMoment() int64 {
+	return c.accepted + int64(c.manager().config.MaxConnectionDuration+c.spared)
 }
 
 // forwardedText returns what x-forwarded-for says of the client: its address or, for one on this machine, the machine's own,

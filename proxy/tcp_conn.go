@@ -54,6 +54,7 @@ const (
 func newTCPConn(chain *chainState, accepted connection) {
 	tcp, w := chain.compiled.tcp, accepted.listener.worker
 	c := &tcpConn{connection: accepted, config: tcp.config, activeAt: w.loop.Now()}
+	c.spared = w.jitter(tcp.config.MaxConnectionDuration, tcp.config.ConnectionDurationJitter)
 	c.open(chain, c)
 	chain.tcp.Inc(stats.TCPDownstreamCxTotal)
 	c.raw.SetWaker(&c.job)
@@ -296,7 +297,7 @@ func (c *tcpConn) deadline() (at int64, statistic int) {
 		at, statistic = c.activeAt+int64(c.config.IdleTimeout), stats.TCPIdleTimeout
 	}
 	if limit := c.config.MaxConnectionDuration; limit > 0 {
-		if last := c.accepted + int64(limit); at == 0 || last <= at {
+		if last := c.accepted + int64(limit+c.spared); at == 0 || last <= at {
 			at, statistic = last, stats.TCPMaxDownstreamConnectionDuration
 		}
 	}

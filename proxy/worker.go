@@ -147,6 +147,15 @@ func (w *worker) stopListening() {
 	}
 }
 
+// jitter returns what chance adds to d: up to so many percent of it.
+func (w *worker) jitter(d time.Duration, percent float64) time.Duration {
+	most := uint64(float64(d) * percent / 100)
+	if most == 0 {
+		return 0
+	}
+	return time.Duration(w.random.Uint64() % (most + 1))
+}
+
 // wallClock keeps the text of the date field, which changes once a second.
 type wallClock struct {
 	until int64 // on the loop's clock

@@ -34,7 +34,8 @@ var (
 	}
 	downstreamOptionFields = fields{
 		"idle_timeout": decoded, "max_connection_duration": decoded, "max_stream_duration": decoded,
-		"max_headers_count": decoded, "headers_with_underscores_action": decoded, "max_requests_per_connection": decoded,
+		"max_connection_duration_jitter": decoded,
+		"max_headers_count":              decoded, "headers_with_underscores_action": decoded, "max_requests_per_connection": decoded,
 		"max_response_headers_kb": noEffect, // of upstreams
 	}
 	http1Fields = fields{
@@ -188,6 +189,7 @@ func (a *at) downstreamOptions(o *corev3.HttpProtocolOptions, out *config.HTTPCo
 	}
 	out.ConnectionIdle = a.duration("idle_timeout", o.GetIdleTimeout(), config.DefaultConnectionIdle)
 	out.MaxConnectionDuration = a.duration("max_connection_duration", o.GetMaxConnectionDuration(), 0)
+	out.ConnectionDurationJitter = o.GetMaxConnectionDurationJitter().GetValue()
 	out.MaxStreamDuration = a.duration("max_stream_duration", o.GetMaxStreamDuration(), 0)
 	out.MaxHeaderCount = orUint32(o.GetMaxHeadersCount(), config.DefaultMaxHeaderCount)
 	out.MaxRequestsPerConnection = o.GetMaxRequestsPerConnection().GetValue()

@@ -115,6 +115,8 @@ func TestConnectionManager(t *testing.T) {
 			func(h *hcm) {
 				h.StreamIdle, h.RequestTimeout, h.RequestHeadersTimeout, h.DrainTimeout, h.DelayedClose, h.MaxHeaderKB = 0, time.Second, 2*time.Second, 3*time.Second, 0, 96
 			}},
+		"connection duration jitter": {"common_http_protocol_options: {max_connection_duration: 1s, max_connection_duration_jitter: {value: 12.5}}" + rds + router,
+			func(h *hcm) { h.MaxConnectionDuration, h.ConnectionDurationJitter = time.Second, 12.5 }},
 		"common options": {"common_http_protocol_options: {idle_timeout: 0s, max_connection_duration: 1s, max_stream_duration: 2s, max_headers_count: 3, max_requests_per_connection: 4, headers_with_underscores_action: DROP_HEADER}" + rds + router,
 			func(h *hcm) {
 				h.ConnectionIdle, h.MaxConnectionDuration, h.MaxStreamDuration, h.MaxHeaderCount, h.MaxRequestsPerConnection, h.Underscores = 0, time.Second, 2*time.Second, 3, 4, config.UnderscoreDrop
@@ -182,6 +184,8 @@ func TestConnectionManagerRefused(t *testing.T) {
 			"early_header_mutation_extensions[0].typed_config.mutations: makes it more than 256 mutations, which is the most that are allowed"},
 		"request id extension": {"request_id_extension: {typed_config: {'@type': type.googleapis.com/no.X}}" + rds + router,
 			"request_id_extension.typed_config: type URL 'type.googleapis.com/no.X' is not supported, only type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"},
+		"duration jitter": {"common_http_protocol_options: {max_connection_duration_jitter: {value: 101}}" + rds + router,
+			"common_http_protocol_options.max_connection_duration_jitter.value: value must be inside range [0, 100]"},
 		"drain jitter":     {"drain_timeout_jitter: {value: 101}" + rds + router, "drain_timeout_jitter.value: value must be inside range [0, 100]"},
 		"preserve case":    {"http_protocol_options: {header_key_format: {stateful_formatter: {name: p, typed_config: {'@type': type.googleapis.com/no.P}}}}" + rds + router, "http_protocol_options.header_key_format.stateful_formatter: 'p' with type URL 'type.googleapis.com/no.P' is not supported, only type.googleapis.com/envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"},
 		"no header format": {"http_protocol_options: {header_key_format: {}}" + rds + router, "http_protocol_options.header_key_format.header_format: value is required"},

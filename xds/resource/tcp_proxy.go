@@ -16,6 +16,7 @@ var (
 	tcpProxyFields = fields{
 		"stat_prefix": decoded, "cluster": decoded, "weighted_clusters": decoded, "idle_timeout": decoded,
 		"max_downstream_connection_duration": decoded, "max_connect_attempts": decoded,
+		"max_downstream_connection_duration_jitter_percentage": decoded,
 		"access_log": decoded, "access_log_options": decoded, "access_log_flush_interval": decoded, "flush_access_log_on_connected": decoded,
 		"metadata_match": decoded,
 	}
@@ -30,10 +31,11 @@ var (
 func (a *at) tcpProxy(p *tcpproxyv3.TcpProxy) *config.TCPProxy {
 	a.only(p, tcpProxyFields)
 	out := &config.TCPProxy{
-		StatPrefix:            p.GetStatPrefix(),
-		IdleTimeout:           a.duration("idle_timeout", p.GetIdleTimeout(), config.DefaultTCPIdle),
-		MaxConnectionDuration: a.duration("max_downstream_connection_duration", p.GetMaxDownstreamConnectionDuration(), 0),
-		MaxConnectAttempts:    orUint32(p.GetMaxConnectAttempts(), config.DefaultMaxConnectAttempts),
+		StatPrefix:               p.GetStatPrefix(),
+		IdleTimeout:              a.duration("idle_timeout", p.GetIdleTimeout(), config.DefaultTCPIdle),
+		MaxConnectionDuration:    a.duration("max_downstream_connection_duration", p.GetMaxDownstreamConnectionDuration(), 0),
+		ConnectionDurationJitter: p.GetMaxDownstreamConnectionDurationJitterPercentage().GetValue(),
+		MaxConnectAttempts:       orUint32(p.GetMaxConnectAttempts(), config.DefaultMaxConnectAttempts),
 	}
 	switch c := p.GetClusterSpecifier().(type) {
 	case *tcpproxyv3.TcpProxy_Cluster:

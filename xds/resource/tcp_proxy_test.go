@@ -30,6 +30,9 @@ func TestTCPProxy(t *testing.T) {
 		"limits": {"stat_prefix: s\ncluster: c\nidle_timeout: 0s\nmax_downstream_connection_duration: 2s\nmax_connect_attempts: 3", func(p *tcp) {
 			p.IdleTimeout, p.MaxConnectionDuration, p.MaxConnectAttempts = 0, 2*time.Second, 3
 		}},
+		"jitter": {"stat_prefix: s\ncluster: c\nmax_downstream_connection_duration: 2s\nmax_downstream_connection_duration_jitter_percentage: {value: 50}", func(p *tcp) {
+			p.MaxConnectionDuration, p.ConnectionDurationJitter = 2*time.Second, 50
+		}},
 		"logs": {"stat_prefix: s\ncluster: c\naccess_log: [{name: o, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog}}]\n" +
 			"access_log_options: {access_log_flush_interval: 3s, flush_access_log_on_connected: true, flush_access_log_on_start: true}", func(p *tcp) {
 			p.AccessLogs = []*config.AccessLog{{File: &config.FileAccessLog{Path: config.StdoutPath, Format: config.LogFormat{Text: config.DefaultLogFormat}}}}

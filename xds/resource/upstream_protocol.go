@@ -34,8 +34,9 @@ var (
 	upstreamOptionFields = fields{
 		"idle_timeout": decoded, "max_connection_duration": decoded, "max_headers_count": decoded,
 		"max_response_headers_kb": decoded, "max_requests_per_connection": decoded,
-		"max_stream_duration":             decoded,
-		"headers_with_underscores_action": noEffect, // of downstreams
+		"max_stream_duration": decoded,
+		// Of downstreams.
+		"headers_with_underscores_action": noEffect, "max_connection_duration_jitter": noEffect,
 	}
 	upstreamHTTP1Fields = fields{
 		"enable_trailers": decoded, "header_key_format": decoded,
