@@ -135,6 +135,7 @@ func (p *Proxy) stop() {
 	p.Sync()
 	if !p.t.Failed() {
 		p.awaitHosts()
+		p.awaitMirrors()
 		p.checkNothingLeft()
 	}
 	p.Server.Close()
@@ -143,6 +144,21 @@ func (p *Proxy) stop() {
 // awaitHosts waits until no connection is left: of a TCP proxy or a tunnel, a host ends its side after the client has.
 func (p *Proxy) awaitHosts() {
 	for end := time.Now().Add(Guard); p.Server.Connections() != 0 && time.Now().Before(end); {
+		p.Sync()
+	}
+}
+
+// awaitMirrors waits until no copy of a request is under way, which outlives the request.
+func (p *Proxy) awaitMirrors() {
+	active := func() bool {
+		for sample := range p.snapshot().All() {
+			if strings.HasSuffix(sample.Name, ".upstream_rq_active") && sample.Value != 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for end := time.Now().Add(Guard); active() && time.Now().Before(end); {
 		p.Sync()
 	}
 }
