@@ -211,6 +211,8 @@ type Cluster struct {
 	SocketOptions []SocketOption
 	// Outlier is outlier_detection; nil when no host is ejected.
 	Outlier *OutlierDetection
+	// Errors says which answers outlier detection takes for errors (error_matcher); nil for those of 5xx.
+	Errors *ResponseMatch
 	// HealthCheck is the one of health_checks; nil means that hosts are not checked.
 	HealthCheck *HealthCheck
 	// IgnoreNewHosts leaves hosts whose first check is still to come out of balancing and of the count for panic

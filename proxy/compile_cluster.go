@@ -23,13 +23,14 @@ type compiledCluster struct {
 	health       *config.ClusterHealth         // of checked and ejected
 	checked      *config.ClusterHealth
 	ejected      map[config.Address]bool
-	monitors     *outlier.Monitors  // nil without outlier detection
-	hashing      *balancer.Hashing  // nil unless the cluster balances by consistent hashing
-	peers        *balancer.Peers    // nil unless it may balance by zones
-	hashPolicies route.HashPolicies // instead of those of the route
-	tls          *tls.Sockets       // nil for plaintext
-	contexts     []clusterContext   // that tls has
-	subsets      map[string]bool    // that its hosts are in; nil where they are not divided
+	monitors     *outlier.Monitors      // nil without outlier detection
+	hashing      *balancer.Hashing      // nil unless the cluster balances by consistent hashing
+	peers        *balancer.Peers        // nil unless it may balance by zones
+	hashPolicies route.HashPolicies     // instead of those of the route
+	errors       *route.ResponseMatcher // what outlier detection takes for one; nil for answers of 5xx
+	tls          *tls.Sockets           // nil for plaintext
+	contexts     []clusterContext       // that tls has
+	subsets      map[string]bool        // that its hosts are in; nil where they are not divided
 	shared       *upstream.Shared
 	scopes       clusterScopes
 
@@ -157,8 +158,12 @@ func (s *Server) compileCluster(c, prev *compiled, i int, old *compiledCluster, 
 	k.stabilize(old)
 	k.scopes.extendZones(s, cfg, k.assignment, undo)
 	if k.follows(old) {
-		k.hashing, k.hashPolicies, k.subsets = old.hashing, old.hashPolicies, old.subsets
+		k.hashing, k.hashPolicies, k.subsets, k.errors = old.hashing, old.hashPolicies, old.subsets, old.errors
 		return k, nil
+	}
+	var err error
+	if k.errors, err = route.CompileResponseMatch(cfg.Errors); err != nil {
+		return nil, fmt.Errorf("error_matcher: %w", err)
 	}
 	k.moved = old != nil && old.assignment != k.assignment
 	k.nameSubsets(old)

@@ -90,6 +90,7 @@ func (w *worker) stageClusters(c *compiled, indexes []int) {
 			live.Secure(k.tls, w.shard.Block(k.scopes.ssl), w.shard.Block(k.scopes.sslFactory))
 		}
 		live.CountZones(w.zoneBlocks(k))
+		live.JudgeBy(k.judge())
 		live.Update(k.state())
 	}
 }

@@ -57,10 +57,28 @@ func (s *Server) publishEjected(cluster string, ejected map[config.Address]bool)
 }
 
 // answered tells outlier detection of the response head that has come.
-func (x *exchange) answered() { x.lease.Answered(judgedStatus(&x.response, x.grpc)) }
+func (x *exchange) answered() { x.lease.Answered(judgedStatus(x.cluster, &x.response, x.grpc)) }
 
-// judgedStatus returns the status that a host is judged by. A gRPC call that has failed at once says so in the head of its response.
-func judgedStatus(resp *message.Response, grpc bool) int {
+// judge returns what outlier detection takes for an error, nil where it goes by statuses.
+func (k *compiledCluster) judge() func(*message.Response) bool {
+	if k.errors == nil || k.monitors == nil {
+		return nil
+	}
+	return k.errors.Match
+}
+
+// judgedStatus returns the status that a host of a cluster is judged by: with error_matcher it is one of 5xx for an error and 200 for
+// anything else. A gRPC call that has failed at once says so in the head of its response.
+func judgedStatus(k *upstream.Cluster, resp *message.Response, grpc bool) int {
+	if failed := k.Judge(); failed != nil {
+		switch {
+		case !failed(resp):
+			return 200
+		case resp.Status < 500:
+			return 500
+		}
+		return resp.Status
+	}
 	if grpc && resp.Status == 200 {
 		if value, told := resp.Fields.Get(message.NameGRPCStatus); told {
 			if code, err := strconv.ParseUint(string(value), 10, 8); err == nil {

@@ -285,7 +285,7 @@ var errUnwanted = errors.New("unwanted response")
 // takeHead takes note of a final response head.
 func (s *shadow) takeHead() {
 	resp, k := &s.response, s.cluster.Stats()
-	s.lease.Answered(judgedStatus(resp, s.grpc))
+	s.lease.Answered(judgedStatus(s.cluster, resp, s.grpc))
 	s.lease.Reported(&resp.Fields)
 	s.worker.passFailureOn(s.cluster, s.lease.Host(), resp)
 	took := untimed

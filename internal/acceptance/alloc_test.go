@@ -94,6 +94,9 @@ func TestNoAllocations(t *testing.T) {
 		{"larger response", harness.Get("/"), harness.OK(strings.Repeat("x", 48<<10)), nil},
 		{"hashed", harness.Get("/?q=1", "X-A: 1", "X-A: 2"), harness.OK("x"), hashed},
 		{"watched", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) { s.Clusters[0].Outlier = outliers() }},
+		{"watched by its head", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) {
+			s.Clusters[0].Outlier, s.Clusters[0].Errors = outliers(), either(headMatch(statusFrom(500, 600)), headMatch(config.HeaderMatcher{Name: "x-failed", Kind: config.HeaderPresent, Present: true}))
+		}},
 		{"original destination", harness.Get("/", "X-Envoy-Original-Dst-Host: 127.0.0.1:1"), harness.OK("x"), func(s *harness.Setup) {
 			k := s.Clusters[0]
 			port := k.Assignment.Localities[0].Endpoints[0].Address.Port

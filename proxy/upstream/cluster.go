@@ -31,6 +31,8 @@ type Cluster struct {
 	http2Stats   *stats.Block
 	zoneStats    map[string]*stats.Block // by the zones of hosts; nil where zones are not known
 
+	failed func(*message.Response) bool // see JudgeBy
+
 	tls                  *tls.Sockets // nil for plaintext
 	tlsStats, tlsFactory *stats.Block
 

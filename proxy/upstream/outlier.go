@@ -1,5 +1,13 @@
 package upstream
 
+import "github.com/penguintechinc/marchproxy-alb/proxy/message"
+
+// JudgeBy has outlier detection take the answers for errors of whose heads failed says so; with nil it goes by their statuses.
+func (k *Cluster) JudgeBy(failed func(*message.Response) bool) { k.failed = failed }
+
+// Judge returns what outlier detection takes for an error, nil where it goes by statuses.
+func (k *Cluster) Judge() (failed func(*message.Response) bool) { return k.failed }
+
 // Answered takes note of the status that the host has answered with, for outlier detection. It is called once for a request; one
 // that was not answered is taken note of by Release.
 func (l *Lease) Answered(status int) {

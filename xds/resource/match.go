@@ -97,9 +97,14 @@ func (a *at) separatedPrefix(prefix string) {
 
 // headerMatcher decodes one entry of headers, in the current or the deprecated form.
 func (a *at) headerMatcher(h *routev3.HeaderMatcher) config.HeaderMatcher {
+	return a.namedMatcher(h, a.in("name").matchedName(h.GetName()))
+}
+
+// namedMatcher is headerMatcher for a name that was checked.
+func (a *at) namedMatcher(h *routev3.HeaderMatcher, name string) config.HeaderMatcher {
 	a.only(h, headerMatcherFields)
 	out := config.HeaderMatcher{
-		Name:                a.in("name").matchedName(h.GetName()),
+		Name:                name,
 		Kind:                config.HeaderString,
 		Invert:              h.GetInvertMatch(),
 		TreatMissingAsEmpty: h.GetTreatMissingHeaderAsEmpty(),

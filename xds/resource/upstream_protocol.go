@@ -24,7 +24,7 @@ var (
 	protocolOptionsFields = fields{
 		"common_http_protocol_options": decoded, "explicit_http_config": decoded, "use_downstream_protocol_config": decoded,
 		"auto_config": decoded, "upstream_http_protocol_options": decoded, "hash_policy": decoded,
-		"retry_policy": decoded, "request_mirror_policies": decoded,
+		"retry_policy": decoded, "request_mirror_policies": decoded, "outlier_detection": decoded,
 	}
 	autoConfigFields = fields{"http_protocol_options": decoded, "http2_protocol_options": decoded}
 	serverNameFields = fields{
@@ -117,6 +117,7 @@ func (a *at) typedProtocol(packed *anypb.Any, out *config.Cluster) {
 		out.Hashing.Policies = policies
 	}
 	out.Retry = a.in("retry_policy").retryPolicy(o.GetRetryPolicy())
+	out.Errors = a.in("outlier_detection").httpOutlier(o.GetOutlierDetection())
 	out.Mirrors = a.mirrorPolicies(o.GetRequestMirrorPolicies())
 	switch p := o.GetUpstreamProtocolOptions().(type) {
 	case *upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_:

@@ -87,3 +87,45 @@ func TestClusterPolicies(t *testing.T) {
 		checkError(t, err, `cluster "c": `+optionsPath+want)
 	}
 }
+
+// TestErrorMatcher decodes which answers outlier detection takes for errors.
+func TestErrorMatcher(t *testing.T) {
+	const options = httpOptions + "explicit_http_config: {http_protocol_options: {}}\n    outlier_detection: "
+	status := config.HeaderMatcher{Name: ":status", Kind: config.HeaderRange, Start: 400, End: 500}
+	failed := config.HeaderMatcher{Name: "x-failed", Kind: config.HeaderString, String: config.StringMatcher{Value: "yes"}}
+	head := func(h ...config.HeaderMatcher) *config.ResponseMatch {
+		return &config.ResponseMatch{Kind: config.ResponseMatchHeaders, Headers: h}
+	}
+	const (
+		statusText = "{name: ':status', range_match: {start: 400, end: 500}}"
+		failedText = "{name: X-Failed, string_match: {exact: 'yes'}}"
+	)
+	for text, want := range map[string]*config.ResponseMatch{
+		"{error_matcher: {any_match: true}}": {Kind: config.ResponseMatchAny},
+		"{error_matcher: {http_response_headers_match: {headers: [" + statusText + ", " + failedText + "]}}}": head(status, failed),
+		"{error_matcher: {or_match: {rules: [{http_response_headers_match: {headers: [" + statusText + "]}}, {not_match: {http_response_headers_match: {headers: [" + failedText + "]}}}]}}}": {
+			Kind: config.ResponseMatchOr, Rules: []*config.ResponseMatch{head(status), {Kind: config.ResponseMatchNot, Rules: []*config.ResponseMatch{head(failed)}}},
+		},
+		"{error_matcher: {and_match: {rules: [{any_match: true}, {any_match: true}]}}}": {
+			Kind: config.ResponseMatchAnd, Rules: []*config.ResponseMatch{{Kind: config.ResponseMatchAny}, {Kind: config.ResponseMatchAny}},
+		},
+	} {
+		k, err := resource.Cluster(parse(t, "name: c\n"+options+text, &clusterv3.Cluster{}))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		checkEqual(t, k.Errors, want, nil)
+	}
+	for text, want := range map[string]string{
+		"{http_request_headers_match: {headers: [{name: a}]}}":                                   "http_request_headers_match: is not supported",
+		"{http_response_headers_match: {headers: [{name: ':path'}]}}":                            `http_response_headers_match.headers[0].name: ":path" is not a field of a response`,
+		strings.Repeat("{not_match: ", 9) + "{any_match: true}" + strings.Repeat("}", 9):         strings.Repeat("not_match.", 8) + "not_match: more than 64 rules, or rules that are more than 8 deep within others, are not supported",
+		"{or_match: {rules: [" + strings.Repeat("{any_match: true}, ", 64) + "]}}":               "or_match.rules[63]: more than 64 rules, or rules that are more than 8 deep within others, are not supported",
+		"{or_match: {rules: [{any_match: true}, {http_response_trailers_match: {}}]}}":           "or_match.rules[1].http_response_trailers_match: is not supported",
+		"{http_response_headers_match: {headers: [{name: a, range_match: {start: 2, end: 1}}]}}": "http_response_headers_match.headers[0].range_match: start 2 must be less than end 1",
+	} {
+		_, err := resource.Cluster(parse(t, "name: c\n"+options+"{error_matcher: "+text+"}", &clusterv3.Cluster{}))
+		checkError(t, err, `cluster "c": `+optionsPath+"outlier_detection.error_matcher."+want)
+	}
+}
