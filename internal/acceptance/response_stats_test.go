@@ -67,12 +67,34 @@ func TestResponseStatsByZone(t *testing.T) {
 	}
 }
 
-// TestReplyStats holds that answers which take the place of a host's count as those of its cluster.
+// TestReplyStats holds that answers which take the place of a host's count as those of its cluster, and others do not.
 func TestReplyStats(t *testing.T) {
-	s := harness.NewSetup()
-	p := s.Start(t)
-	if resp := p.Dial().Get("/"); resp.Status != 503 {
-		t.Fatalf("got %q", resp.Raw)
+	for name, test := range map[string]struct {
+		setup   func(*harness.Setup)
+		status  int
+		counted uint64
+	}{
+		"no host":           {func(s *harness.Setup) { s.Clusters[0].Assignment = &config.ClusterLoadAssignment{} }, 503, 1},
+		"overflow":          {func(s *harness.Setup) { s.Clusters[0].Breakers.MaxRequests = 0 }, 503, 1},
+		"dropped":           {func(s *harness.Setup) { s.Clusters[0].Assignment.Drop = config.FractionAll }, 503, 1},
+		"host out of order": {func(s *harness.Setup) { s.Clusters[0].Bind = bindTo("192.0.2.1:0", "") }, 503, 1},
+		"direct response":   {func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 503, "")) }, 503, 0},
+		"no cluster":        {func(s *harness.Setup) { s.SetRoutes(harness.Forward("/", "none")) }, 503, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := harness.NewSetup(answering(t, statusOnly(200)))
+			test.setup(s)
+			p := s.Start(t)
+			if resp := p.Dial().Get("/"); resp.Status != test.status {
+				t.Fatalf("got %q", resp.Raw)
+			}
+			wantStats(t, p, map[string]uint64{"upstream_rq_completed": test.counted})
+			if test.counted > 0 {
+				wantStats(t, p, map[string]uint64{"upstream_rq_503": 1, "upstream_rq_5xx": 1, "external.upstream_rq_503": 1})
+			}
+			if n := timesOf(t, p, "upstream_rq_time"); n != 0 {
+				t.Errorf("%d times of answers that no host gave", n)
+			}
+		})
 	}
-	wantStats(t, p, map[string]uint64{"upstream_rq_503": 1, "upstream_rq_5xx": 1, "external.upstream_rq_503": 1})
 }
