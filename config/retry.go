@@ -146,4 +146,6 @@ type HedgePolicy struct {
 type RetryBudget struct {
 	Percent        float64 // of the requests that are in flight or wait for a connection
 	MinConcurrency uint32  // always allowed
+	// Interval has Percent be of the requests that have begun within it, whether they have ended or not; 0 does not.
+	Interval time.Duration
 }

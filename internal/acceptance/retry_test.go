@@ -286,6 +286,45 @@ func TestRetryBreaker(t *testing.T) {
 	}
 }
 
+// TestRetryBudgetInterval holds that a budget may be of the requests that have begun within a time, also of those that have ended.
+func TestRetryBudgetInterval(t *testing.T) {
+	for name, test := range map[string]struct {
+		before  int           // requests that have ended
+		ago     time.Duration // and how long ago
+		allowed bool          // a retry of the next
+	}{
+		"too few":     {2, 0, false},
+		"enough":      {3, 0, true},
+		"still count": {9, time.Hour - time.Second, true},
+		"no longer":   {9, time.Hour * 9 / 8, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var script []func(*harness.Peer)
+			for range test.before {
+				script = append(script, once(harness.OK("x")))
+			}
+			origin := harness.NewOrigin(t, harness.InTurn(append(script, once(statusOnly(503)))...))
+			s := retrying("5xx", origin.Addr())
+			s.SystemClock = false
+			s.HTTP().ConnectionIdle, s.HTTP().StreamIdle = 0, 0
+			s.Clusters[0].Breakers.RetryBudget = &config.RetryBudget{Percent: 25, Interval: time.Hour}
+			p := s.Start(t)
+			c := p.Dial()
+			for range test.before {
+				c.Get("/")
+				p.Outcome()
+			}
+			p.Advance(test.ago)
+			c.Send(harness.Get("/"))
+			if test.allowed {
+				untilStat(t, p, "upstream_rq_retry", 1)
+			} else if o := p.Outcome(); o.String() != "503 UO via_upstream" {
+				t.Errorf("outcome %v, want 503 UO via_upstream", o)
+			}
+		})
+	}
+}
+
 // TestPreviousHosts holds that a host that has failed is not picked again while there is another.
 func TestPreviousHosts(t *testing.T) {
 	bad := harness.NewOrigin(t, harness.Respond(statusOnly(503)))

@@ -31,6 +31,20 @@ type Breakers struct {
 type limits struct {
 	config.Thresholds
 	batch int64 // permits for requests that a worker takes at once; 0 and 1 mean one by one
+	// window is what the budget for retries is of, nil where that is what is in flight.
+	window *requestWindow
+}
+
+// windowFor returns the window of new thresholds, which goes on where it is the same.
+func (l *limits) windowFor(t *config.Thresholds) *requestWindow {
+	switch {
+	case t.RetryBudget == nil || t.RetryBudget.Interval == 0:
+		return nil
+	case l.window != nil && l.window.interval == t.RetryBudget.Interval:
+		return l.window
+	default:
+		return newRequestWindow(t.RetryBudget.Interval)
+	}
 }
 
 // NewShared returns the shared part of a cluster served by so many workers. It allows nothing until SetLimits.
@@ -55,32 +69,44 @@ func (s *Shared) Of(priority config.RoutingPriority) *Breakers {
 // SetLimits replaces the thresholds. What is in flight above a lowered one is left to finish; a worker holds to a lowered
 // one from its next Cluster.Update on.
 func (b *Breakers) SetLimits(t config.Thresholds) {
-	if b.limits.Load().Thresholds != t {
+	if old := b.limits.Load(); old.Thresholds != t {
 		batch := int64(t.MaxRequests) / (batchShare * b.workers)
 		if t.RetryBudget != nil || t.TrackRemaining {
 			batch = 1 // both go by the requests that are in flight, not by the permits that are taken
 		}
-		b.limits.Store(&limits{Thresholds: t, batch: batch})
+		b.limits.Store(&limits{Thresholds: t, batch: batch, window: old.windowFor(&t)})
 	}
 }
 
 // Limits returns the thresholds.
 func (b *Breakers) Limits() config.Thresholds { return b.limits.Load().Thresholds }
 
-// maxRetries returns how many retries may be in flight now.
-func (b *Breakers) maxRetries(l *limits) int64 {
+// maxRetries returns how many retries may be in flight at the time now.
+func (b *Breakers) maxRetries(l *limits, now int64) int64 {
 	budget := l.RetryBudget
 	if budget == nil {
 		return int64(l.MaxRetries)
 	}
-	share := float64(b.requests.Load()+b.pending.Load()) * budget.Percent / 100
-	return max(int64(share), int64(budget.MinConcurrency))
+	var requests int64
+	if l.window != nil {
+		requests = l.window.count(now)
+	} else {
+		requests = b.requests.Load() + b.pending.Load()
+	}
+	return max(int64(float64(requests)*budget.Percent/100), int64(budget.MinConcurrency))
+}
+
+// countBegun counts a request that has begun for the budget of retries.
+func (k *Cluster) countBegun(priority config.RoutingPriority) {
+	if w := k.shared.Of(priority).limits.Load().window; w != nil {
+		w.add(k.loop.Now())
+	}
 }
 
 // AcquireRetry counts one more retry of a priority in flight, unless the breaker is open. ReleaseRetry ends it.
 func (k *Cluster) AcquireRetry(priority config.RoutingPriority) bool {
 	b := k.shared.Of(priority)
-	return take(&b.retries, 1, b.maxRetries(b.limits.Load()))
+	return take(&b.retries, 1, b.maxRetries(b.limits.Load(), k.loop.Now()))
 }
 
 // ReleaseRetry ends a retry that AcquireRetry has counted.

@@ -1,19 +1,22 @@
 package upstream
 
 // Open tells which circuit breakers of a priority are open: at its limit, so that the next connection, pending request,
-// request or retry is refused. It may be called from any goroutine.
+// request or retry is refused. It may be called from any goroutine. A budget for retries with a time is as of the last request.
 type Open struct {
 	Connections, Pending, Requests, Retries bool
 }
 
 // Open returns the state of the breakers now.
 func (b *Breakers) Open() Open {
-	l := b.limits.Load()
+	l, now := b.limits.Load(), int64(0)
+	if l.window != nil {
+		now = l.window.last.Load()
+	}
 	return Open{
 		Connections: b.connections.Load() >= int64(l.MaxConnections),
 		Pending:     b.pending.Load() >= int64(l.MaxPending),
 		Requests:    b.requests.Load() >= int64(l.MaxRequests),
-		Retries:     b.retries.Load() >= b.maxRetries(l),
+		Retries:     b.retries.Load() >= b.maxRetries(l, now),
 	}
 }
 

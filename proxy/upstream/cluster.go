@@ -41,6 +41,8 @@ type Cluster struct {
 	picker  balancer.Picker
 	hashes  balancer.HashPicker // instead of picker, where state has Hashing
 	permits [config.RoutingPriorities]requestPermits
+	// budgeted says where retries go by how many requests have begun.
+	budgeted [config.RoutingPriorities]bool
 
 	withouts map[withoutKey]*balancer.Picker // of attempts that stay away from priorities; nil until there are some
 
@@ -147,6 +149,9 @@ func (k *Cluster) Update(s State) {
 func (k *Cluster) configure(cfg *config.Cluster) {
 	k.configureLoads(cfg.LoadReports)
 	k.config = cfg
+	for priority, t := range [...]*config.Thresholds{config.PriorityDefault: &cfg.Breakers, config.PriorityHigh: &cfg.HighBreakers} {
+		k.budgeted[priority] = t.RetryBudget != nil && t.RetryBudget.Interval > 0
+	}
 	k.limits = http1.Limits{
 		HeaderBytes:    int(cfg.MaxHeaderKB) << 10,
 		BufferBytes:    int(cfg.BufferLimit),

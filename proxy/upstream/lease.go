@@ -94,6 +94,9 @@ func (k *Cluster) Acquire(l *Lease, h *Host, w eventloop.Waker, ask Ask) Verdict
 		k.stats.Inc(stats.ClusterUpstreamRqActiveOverflow)
 		return Overflow
 	}
+	if k.budgeted[ask.Priority] {
+		k.countBegun(ask.Priority)
+	}
 	p := h.of(ask.Priority).poolFor(&ask)
 	ask.Name, ask.Header = nil, nil
 	*l = Lease{host: h, pool: p, waker: w, open: true, ask: ask, avoid: avoid}

@@ -33,7 +33,7 @@ var (
 	connectionOptionFields = fields{"tcp_keepalive": decoded, "set_local_interface_name_on_upstream_connections": onlyFalse}
 
 	edsFields         = fields{"eds_config": decoded, "service_name": decoded}
-	retryBudgetFields = fields{"budget_percent": decoded, "min_retry_concurrency": decoded}
+	retryBudgetFields = fields{"budget_percent": decoded, "min_retry_concurrency": decoded, "budget_interval": decoded}
 	breakerFields     = fields{"thresholds": decoded, "per_host_thresholds": decoded}
 	perHostFields     = fields{"priority": decoded, "max_connections": decoded}
 	thresholdsFields  = fields{
@@ -215,6 +215,7 @@ func (a *at) retryBudget(b *clusterv3.CircuitBreakers_Thresholds_RetryBudget) *c
 	out := &config.RetryBudget{
 		Percent:        config.DefaultBudgetPercent,
 		MinConcurrency: orUint32(b.GetMinRetryConcurrency(), config.DefaultBudgetConcurrency),
+		Interval:       a.duration("budget_interval", b.GetBudgetInterval(), 0),
 	}
 	if p := b.GetBudgetPercent(); p != nil {
 		out.Percent = p.GetValue()

@@ -95,6 +95,9 @@ func TestCluster(t *testing.T) {
       "@type": type.googleapis.com/envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality
       endpoint_picking_policy: {policies: [{typed_extension_config: {name: z, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random}}}]}`),
 			func(c *config.Cluster) { c.LB, c.LocalityWeighted = config.Random, true }},
+		"retry budget of a time": {"circuit_breakers: {thresholds: [{retry_budget: {budget_interval: 2s}}]}", func(c *config.Cluster) {
+			c.Breakers.RetryBudget = &config.RetryBudget{Percent: 20, MinConcurrency: 3, Interval: 2 * time.Second}
+		}},
 		"retry budget": {"circuit_breakers: {thresholds: [{retry_budget: {}}, {priority: HIGH, retry_budget: {budget_percent: {value: 12.5}, min_retry_concurrency: 7}}]}", func(c *config.Cluster) {
 			c.Breakers.RetryBudget = &config.RetryBudget{Percent: 20, MinConcurrency: 3}
 			c.HighBreakers.RetryBudget = &config.RetryBudget{Percent: 12.5, MinConcurrency: 7}
