@@ -186,6 +186,8 @@ type Cluster struct {
 	// to its Max. DNSRefresh where Base is 0.
 	DNSFailure Backoff
 
+	// HappyEyeballs says in which order the addresses of hosts with several are tried.
+	HappyEyeballs HappyEyeballs
 	// Bind is where connections to hosts begin, nil for where the bootstrap says they do.
 	Bind *Bind
 
@@ -282,8 +284,10 @@ type Endpoint struct {
 	// Address is an IP except in a STRICT_DNS cluster's inline assignment, where IP holds the name to resolve.
 	Address  Address
 	Hostname string
-	Weight   uint32 // at least 1
-	Health   HealthStatus
+	// Additional are further addresses of the host, which are connected to where Address does not answer; nil for none.
+	Additional *MoreAddresses
+	Weight     uint32 // at least 1
+	Health     HealthStatus
 	// Logical says that the address stands for the host named Hostname, and may change without that the host does: of
 	// LOGICAL_DNS.
 	Logical bool

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,6 +69,7 @@ type Conn struct {
 	writeFailure error // why it cannot be written any more
 
 	remote, local netip.AddrPort
+	race          *race // while there are other addresses to connect to, or attempts under way
 
 	bytesRead, bytesWritten uint64
 }
@@ -170,7 +170,9 @@ func (c *Conn) handleEvents(events uint32) {
 		if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 			return
 		}
-		c.finishConnect()
+		if !c.finishConnect() {
+			return
+		}
 		if c.over != nil && c.failure == nil {
 			c.beginHandshake()
 			return
@@ -202,15 +204,20 @@ func (c *Conn) wake() {
 	}
 }
 
-func (c *Conn) finishConnect() {
+// finishConnect reports whether it is decided what has become of connecting: with another attempt it is not.
+func (c *Conn) finishConnect() bool {
+	err, remote := connectError(c.fd), c.remote
+	if c.race != nil {
+		if err != nil && c.race.replace() {
+			return false
+		}
+		c.race.end()
+	}
 	c.flags &^= flagConnecting
-	code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && code != 0 {
-		err = syscall.Errno(code)
-	}
 	if err != nil {
-		c.fail(fmt.Errorf("connect to %s: %w", c.remote, err))
+		c.fail(fmt.Errorf("connect to %s: %w", remote, err))
 	}
+	return true
 }
 
 // fail makes err the answer to every later read and write and drops the gathered output.
@@ -326,6 +333,9 @@ func (c *Conn) Abort() {
 }
 
 func (c *Conn) release() {
+	if c.race != nil {
+		c.race.end()
+	}
 	c.dropOutput()
 	c.flags |= flagClosed
 	if c.failure == nil {

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"net/netip"
+
 	"github.com/penguintechinc/marchproxy-alb/config"
 	"github.com/penguintechinc/marchproxy-alb/proxy/eventloop"
 )
@@ -11,6 +13,14 @@ func (k *Cluster) bindSources(b *config.Bind) {
 	if b != nil {
 		k.source4, k.source6 = dialSource(&b.V4), dialSource(&b.V6)
 	}
+}
+
+// sourceFor returns where a connection to an address begins, nil for anywhere.
+func (k *Cluster) sourceFor(at netip.AddrPort) *eventloop.DialSource {
+	if at.Addr().Is4() {
+		return k.source4
+	}
+	return k.source6
 }
 
 func dialSource(b *config.BindSource) *eventloop.DialSource {

@@ -257,6 +257,7 @@ func (h *Host) describe(locality *config.LocalityEndpoints, e *config.Endpoint) 
 		h.monitor = monitors.Of(h.at)
 	}
 	h.zone = h.cluster.zoneStats[locality.Zone]
+	h.more = e.Additional
 	h.subsetLabels, h.Canary = e.SubsetLabels, e.Canary
 	h.socketLabels, h.localityLabels = e.SocketLabels, e.LocalityLabels
 	h.secure()

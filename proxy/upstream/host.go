@@ -34,16 +34,17 @@ type Host struct {
 	breaker *hostBreaker // nil where connections to each host are not bounded
 
 	cluster  *Cluster
-	zone     *stats.Block        // that responses are counted in by zones, nil for none
-	tls      *tls.Upstream       // nil for plaintext
-	header   *config.ProxyHeader // that connections begin with, nil for none
-	monitor  *outlier.Monitor    // nil without outlier detection
-	at       config.Address      // by which hosts are told apart
-	address  netip.AddrPort      // the same, the zero value for a Unix domain socket
-	tcp      []*Lease            // that have a connection of their own, in no order
-	logical  bool                // the address is one of Hostname's, and may change
-	gone     bool                // left the cluster: its connections end with their requests
-	reported bool                // its wish to fail was passed on
+	zone     *stats.Block          // that responses are counted in by zones, nil for none
+	tls      *tls.Upstream         // nil for plaintext
+	header   *config.ProxyHeader   // that connections begin with, nil for none
+	monitor  *outlier.Monitor      // nil without outlier detection
+	at       config.Address        // by which hosts are told apart
+	address  netip.AddrPort        // the same, the zero value for a Unix domain socket
+	more     *config.MoreAddresses // where it can be reached as well, nil for nowhere
+	tcp      []*Lease              // that have a connection of their own, in no order
+	logical  bool                  // the address is one of Hostname's, and may change
+	gone     bool                  // left the cluster: its connections end with their requests
+	reported bool                  // its wish to fail was passed on
 
 	socketLabels, localityLabels *config.Labels // which tls goes by
 
@@ -124,11 +125,14 @@ func (h *Host) dial() (*eventloop.Conn, error) {
 	if h.at.Path != "" {
 		return k.loop.DialPath(h.at.Path, k.dialOptions...)
 	}
-	from := k.source6
-	if h.address.Addr().Is4() {
-		from = k.source4
+	if h.more != nil {
+		var candidates []eventloop.Candidate
+		for _, at := range k.config.HappyEyeballs.Order(h.address, h.more) {
+			candidates = append(candidates, eventloop.Candidate{Address: at, From: k.sourceFor(at)})
+		}
+		return k.loop.DialFirst(candidates, k.dialOptions...)
 	}
-	return k.loop.DialFrom(from, h.address, k.dialOptions...)
+	return k.loop.DialFrom(k.sourceFor(h.address), h.address, k.dialOptions...)
 }
 
 // leave takes the host out of use: idle connections close now, the others when their requests end.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 )
 
 // maxErrors bounds how many errors of one resource are reported: the text travels back to the control plane in a NACK
@@ -19,7 +17,7 @@ type report struct {
 	errs     []error
 	dropped  int // errors past maxErrors
 	// specifiers are the cluster_specifier_plugins of a route configuration, by their names.
-	specifiers map[string]*routev3.ClusterSpecifierPlugin
+	specifiers map[string]clusterSpecifier
 }
 
 // at is a place in a resource: the path of fields that leads to it.

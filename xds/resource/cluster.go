@@ -30,7 +30,9 @@ var (
 		"wait_for_warm_on_init": decoded, "use_tcp_for_dns_lookups": onlyFalse,
 		"connection_pool_per_downstream_connection": onlyFalse,
 	}
-	connectionOptionFields = fields{"tcp_keepalive": decoded, "set_local_interface_name_on_upstream_connections": onlyFalse}
+	connectionOptionFields = fields{"tcp_keepalive": decoded, "happy_eyeballs_config": decoded, "set_local_interface_name_on_upstream_connections": onlyFalse}
+
+	happyEyeballsFields = fields{"first_address_family_version": decoded, "first_address_family_count": decoded}
 
 	edsFields         = fields{"eds_config": decoded, "service_name": decoded}
 	retryBudgetFields = fields{"budget_percent": decoded, "min_retry_concurrency": decoded, "budget_interval": decoded}
@@ -72,6 +74,7 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 		place := root.in("upstream_connection_options")
 		place.only(o, connectionOptionFields)
 		out.SocketOptions = place.tcpKeepalive("tcp_keepalive", o.GetTcpKeepalive())
+		out.HappyEyeballs = place.happyEyeballs(o.GetHappyEyeballsConfig())
 	}
 	out.Bind = root.in("upstream_bind_config").bind(c.GetUpstreamBindConfig())
 	out.Outlier = root.in("outlier_detection").outlier(c.GetOutlierDetection())
@@ -82,6 +85,22 @@ func Cluster(c *clusterv3.Cluster) (*config.Cluster, error) {
 		return nil, root.err()
 	}
 	return out, nil
+}
+
+// happyEyeballs decodes in which order addresses of a host are tried.
+func (a *at) happyEyeballs(c *clusterv3.UpstreamConnectionOptions_HappyEyeballsConfig) (out config.HappyEyeballs) {
+	if c == nil {
+		return out
+	}
+	a.in("happy_eyeballs_config").only(c, happyEyeballsFields)
+	out.Count = c.GetFirstAddressFamilyCount().GetValue()
+	switch c.GetFirstAddressFamilyVersion() {
+	case clusterv3.UpstreamConnectionOptions_V4:
+		out.First = config.FamilyIPv4
+	case clusterv3.UpstreamConnectionOptions_V6:
+		out.First = config.FamilyIPv6
+	}
+	return out
 }
 
 // discovery decodes where the endpoints come from.

@@ -19,56 +19,63 @@ var (
 	clusterActionFields    = fields{"cluster": decoded}
 )
 
-// clusterSpecifiers takes the plugins of a route configuration, which its routes name. What they say is decoded where that is done.
+// clusterSpecifier is a decoded plugin: clusters, and what leads to them.
+type clusterSpecifier struct {
+	clusters []config.WeightedCluster
+	matcher  *config.RouteMatcher
+}
+
+// clusterSpecifiers decodes the plugins of a route configuration, which its routes name.
 func (a *at) clusterSpecifiers(list []*routev3.ClusterSpecifierPlugin) {
-	a.report.specifiers = make(map[string]*routev3.ClusterSpecifierPlugin, len(list))
+	a.report.specifiers = make(map[string]clusterSpecifier, len(list))
 	for i, p := range list {
-		name := p.GetExtension().GetName()
-		if a.report.specifiers[name] != nil {
-			a.item("cluster_specifier_plugins", i).in("extension").errorf("name %q is that of another plugin, too", name)
+		place, name := a.item("cluster_specifier_plugins", i), p.GetExtension().GetName()
+		if _, ok := a.report.specifiers[name]; ok {
+			place.in("extension").errorf("name %q is that of another plugin, too", name)
 		}
-		a.report.specifiers[name] = p
-		var unused config.Forward
-		a.item("cluster_specifier_plugins", i).clusterSpecifier(p, &unused)
+		a.report.specifiers[name] = place.clusterSpecifier(p)
 	}
 }
 
 // specifiedCluster decodes which cluster a plugin picks for the requests of a route, if there is one.
 func (a *at) specifiedCluster(r *routev3.RouteAction, out *config.Forward) {
+	var found clusterSpecifier
 	switch c := r.GetClusterSpecifier().(type) {
 	case *routev3.RouteAction_InlineClusterSpecifierPlugin:
-		a.in("inline_cluster_specifier_plugin").clusterSpecifier(c.InlineClusterSpecifierPlugin, out)
+		found = a.in("inline_cluster_specifier_plugin").clusterSpecifier(c.InlineClusterSpecifierPlugin)
 	case *routev3.RouteAction_ClusterSpecifierPlugin:
-		place, p := a.in("cluster_specifier_plugin"), a.report.specifiers[c.ClusterSpecifierPlugin]
-		if p == nil {
-			place.errorf("%q is not among the cluster_specifier_plugins of the route configuration", c.ClusterSpecifierPlugin)
-			return
+		var known bool
+		if found, known = a.report.specifiers[c.ClusterSpecifierPlugin]; !known {
+			a.in("cluster_specifier_plugin").errorf("%q is not among the cluster_specifier_plugins of the route configuration", c.ClusterSpecifierPlugin)
 		}
-		place.clusterSpecifier(p, out)
+	default:
+		return
 	}
+	out.Clusters, out.ClusterMatcher = found.clusters, found.matcher
 }
 
 // clusterSpecifier decodes a plugin, of which there is one kind: a matcher that leads to clusters.
-func (a *at) clusterSpecifier(p *routev3.ClusterSpecifierPlugin, out *config.Forward) {
+func (a *at) clusterSpecifier(p *routev3.ClusterSpecifierPlugin) (out clusterSpecifier) {
 	a.only(p, specifierPluginFields)
 	packed := p.GetExtension().GetTypedConfig()
 	place := a.in("extension")
 	if messageName(packed) != matcherSpecifierMessage {
 		place.errorf("%sis not supported, only %s", describe(p.GetExtension().ProtoReflect()), typePrefix+matcherSpecifierMessage)
-		return
+		return out
 	}
 	var m specifierv3.MatcherClusterSpecifier
 	if place = place.in("typed_config"); !place.unpack(packed, &m) {
-		return
+		return out
 	}
 	place.only(&m, matcherSpecifierFields)
 	d := routeMatcherDecoder{
 		action: func(a *at, action *xdscorev3.TypedExtensionConfig) {
-			out.Clusters = append(out.Clusters, config.WeightedCluster{Name: a.clusterAction(action), Weight: 1})
+			out.clusters = append(out.clusters, config.WeightedCluster{Name: a.clusterAction(action), Weight: 1})
 		},
-		length: func() int { return len(out.Clusters) },
+		length: func() int { return len(out.clusters) },
 	}
-	out.ClusterMatcher = d.matcher(place.in("cluster_matcher"), m.GetClusterMatcher())
+	out.matcher = d.matcher(place.in("cluster_matcher"), m.GetClusterMatcher())
+	return out
 }
 
 // clusterAction decodes the cluster that a matcher leads to.

@@ -95,6 +95,9 @@ func TestCluster(t *testing.T) {
       "@type": type.googleapis.com/envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality
       endpoint_picking_policy: {policies: [{typed_extension_config: {name: z, typed_config: {"@type": type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random}}}]}`),
 			func(c *config.Cluster) { c.LB, c.LocalityWeighted = config.Random, true }},
+		"happy eyeballs": {"upstream_connection_options: {happy_eyeballs_config: {first_address_family_version: V6, first_address_family_count: 2}}", func(c *config.Cluster) {
+			c.HappyEyeballs = config.HappyEyeballs{First: config.FamilyIPv6, Count: 2}
+		}},
 		"retry budget of a time": {"circuit_breakers: {thresholds: [{retry_budget: {budget_interval: 2s}}]}", func(c *config.Cluster) {
 			c.Breakers.RetryBudget = &config.RetryBudget{Percent: 20, MinConcurrency: 3, Interval: 2 * time.Second}
 		}},
@@ -202,7 +205,7 @@ func TestClusterRefused(t *testing.T) {
 		bound("local_address_selector: {name: s, typed_config: {'@type': type.googleapis.com/envoy.config.core.v3.Locality}}"):                                  `upstream_bind_config.local_address_selector: "type.googleapis.com/envoy.config.core.v3.Locality" is not supported, only DefaultLocalAddressSelector`,
 		"preconnect_policy: {}": "preconnect_policy: is not supported",
 		"dns_resolvers: [{socket_address: {address: 1.1.1.1, port_value: 53}}]":                          "dns_resolvers[0]: is not supported",
-		"upstream_connection_options: {happy_eyeballs_config: {}}":                                       "upstream_connection_options.happy_eyeballs_config: is not supported",
+		"upstream_connection_options: {happy_eyeballs_config: {first_address_family_count: 0}}":          "upstream_connection_options.happy_eyeballs_config.first_address_family_count: value must be greater than or equal to 1",
 		"upstream_connection_options: {set_local_interface_name_on_upstream_connections: true}":          "upstream_connection_options.set_local_interface_name_on_upstream_connections: true is not supported, only false",
 		"upstream_connection_options: {tcp_keepalive: {keepalive_time: 40000}}":                          "upstream_connection_options.tcp_keepalive.keepalive_time: 40000 must be from 1 to 32767",
 		"connection_pool_per_downstream_connection: true":                                                "connection_pool_per_downstream_connection: true is not supported, only false",

@@ -31,8 +31,9 @@ var (
 	lbEndpointFields = fields{
 		"endpoint": decoded, "endpoint_name": decoded, "health_status": decoded, "load_balancing_weight": decoded, "metadata": decoded,
 	}
-	endpointFields = fields{
-		"address": decoded, "hostname": decoded, "health_check_config": decoded,
+	moreAddressFields = fields{"address": decoded}
+	endpointFields    = fields{
+		"address": decoded, "hostname": decoded, "health_check_config": decoded, "additional_addresses": decoded,
 		"observability_name": noEffect,
 	}
 )
@@ -179,11 +180,41 @@ func (a *at) hostEndpoint(e *endpointv3.Endpoint, allowed hosts) config.Endpoint
 		Address:  a.in("address").address(e.GetAddress(), allowed),
 		Hostname: e.GetHostname(),
 	}
+	out.Additional = a.moreAddresses(e, allowed)
 	if check := e.GetHealthCheckConfig(); check != nil {
 		out.HealthCheck = a.in("health_check_config").endpointHealthCheck(check)
 	}
 	if out.Address.Path != "" && e.GetHealthCheckConfig().GetPortValue() != 0 {
 		a.in("health_check_config").in("port_value").errorf("cannot be set for a pipe, which has no ports")
+	}
+	return out
+}
+
+// maxAdditionalAddresses bounds the further addresses of an endpoint: a connection may try all of them, each with a socket. Hosts have an
+// address of each family, or one on each of a few networks.
+const maxAdditionalAddresses = 7
+
+// moreAddresses decodes where an endpoint can be reached as well, nil for nowhere.
+func (a *at) moreAddresses(e *endpointv3.Endpoint, allowed hosts) *config.MoreAddresses {
+	list := e.GetAdditionalAddresses()
+	switch {
+	case len(list) == 0:
+		return nil
+	case len(list) > maxAdditionalAddresses:
+		a.in("additional_addresses").errorf("there are %d, there may be %d", len(list), maxAdditionalAddresses)
+		return nil
+	case e.GetAddress().GetPipe() != nil:
+		a.in("additional_addresses").errorf("cannot be set beside a pipe")
+		return nil
+	case allowed == nameOrIP:
+		a.in("additional_addresses").errorf("cannot be set on an endpoint whose name is resolved")
+		return nil
+	}
+	out := &config.MoreAddresses{}
+	for i, more := range list {
+		place := a.item("additional_addresses", i)
+		place.only(more, moreAddressFields)
+		out.List = append(out.List, place.in("address").address(more.GetAddress(), onlyIP))
 	}
 	return out
 }

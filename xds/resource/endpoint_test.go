@@ -154,7 +154,10 @@ func TestAssignmentRefused(t *testing.T) {
 		"endpoints: [{load_balancing_weight: 4294967295}, {locality: {zone: z}, load_balancing_weight: 1}]": "endpoints: the sum of the locality weights of priority 0 is 4294967296, it must be at most 4294967295",
 		"endpoints: [{lb_endpoints: [{load_balancing_weight: 4294967295, " + onePort + "}, {endpoint: {address: {socket_address: {address: 10.0.0.2, port_value: 80}}}}]}]": `endpoints: the sum of the weights in locality ""/""/"" of priority 0 is 4294967296, it must be at most 4294967295`,
 		"endpoints: [{leds_cluster_locality_config: {leds_config: {ads: {}}}}]":                                                                                             "endpoints[0].leds_cluster_locality_config: is not supported",
-		"endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}, additional_addresses: [{}]}}]}]":                             "endpoints[0].lb_endpoints[0].endpoint.additional_addresses[0]: is not supported",
+		"endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}, additional_addresses: [{}]}}]}]":                             "endpoints[0].lb_endpoints[0].endpoint.additional_addresses[0].address: must have a socket_address",
+		"endpoints: [{lb_endpoints: [{endpoint: {address: {pipe: {path: /x}}, additional_addresses: [{address: {socket_address: {address: 1.1.1.2, port_value: 1}}}]}}]}]":  "endpoints[0].lb_endpoints[0].endpoint.additional_addresses: cannot be set beside a pipe",
+		"endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}, additional_addresses: [{address: {socket_address: {address: 1.1.1.2, port_value: 1}}}, {address: {socket_address: {address: 1.1.1.2, port_value: 1}}}, {address: {socket_address: {address: 1.1.1.2, port_value: 1}}}, {address: {socket_address: {address: 1.1.1.2, port_value: 1}}}, {address: {socket_address: {address: 1.1.1.2, port_value: 1}}}, {address: {socket_address: {address: 1.1.1.2, port_value: 1}}}, {address: {socket_address: {address: 1.1.1.2, port_value: 1}}}, {address: {socket_address: {address: 1.1.1.2, port_value: 1}}}]}}]}]": "endpoints[0].lb_endpoints[0].endpoint.additional_addresses: there are 8, there may be 7",
+		"endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 1.1.1.1, port_value: 1}}, additional_addresses: [{address: {socket_address: {address: name, port_value: 1}}}]}}]}]": "endpoints[0].lb_endpoints[0].endpoint.additional_addresses[0].address.socket_address.address: malformed IP address: name (a name needs a cluster of type STRICT_DNS)",
 	}
 	for text, want := range tests {
 		t.Run(want, func(t *testing.T) {
@@ -195,4 +198,21 @@ func TestDropOverloads(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", text, cla.Drop, want)
 		}
 	}
+}
+
+func TestAdditionalAddresses(t *testing.T) {
+	a, err := resource.Assignment(parse(t, `
+cluster_name: c
+endpoints:
+- lb_endpoints:
+  - endpoint:
+      address: {socket_address: {address: 192.0.2.1, port_value: 80}}
+      additional_addresses: [{address: {socket_address: {address: "2001:db8:0::1", port_value: 81}}}]
+`, &endpointv3.ClusterLoadAssignment{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := a.Localities[0].Endpoints[0]
+	checkEqual(t, e.Address, config.Address{IP: "192.0.2.1", Port: 80}, nil)
+	checkEqual(t, e.Additional, &config.MoreAddresses{List: []config.Address{{IP: "2001:db8::1", Port: 81}}}, nil)
 }
