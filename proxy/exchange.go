@@ -108,6 +108,7 @@ type exchangeState struct {
 	grpc          bool // the client expects errors as gRPC status
 	internal      bool // the request comes from inside (internal_address_config)
 	healthCheck   bool // the request is one of this proxy
+	grouped       bool // it is counted in the statistics of a virtual cluster or of its route
 	verdict       verdict
 	refused       refusal       // with verdictCodecError, and the status of verdictNoOriginalIP
 	filterReplied *filter.Reply // with verdictFilterReply

@@ -8,28 +8,31 @@ import (
 // groupResponses are the statistics of the responses to a group's requests.
 var groupResponses = responseStats{stats.VirtualUpstreamRqStatus, stats.VirtualUpstreamRqTime}
 
-// statGroups returns the groups that the request is counted in: of its virtual cluster and of its route, nil where there is none.
-func (x *exchange) statGroups() [2]*route.StatGroup {
-	if x.route == nil {
-		return [2]*route.StatGroup{}
-	}
-	return [...]*route.StatGroup{x.virtualCluster, x.route.StatGroup()}
+// setStatGroups finds the groups that the request is counted in. Most are in none, which is all that is asked for them later.
+func (x *exchange) setStatGroups(vh *route.VirtualHost) {
+	x.virtualCluster = vh.VirtualCluster(&x.request)
+	x.grouped = x.virtualCluster != nil || x.route.StatGroup() != nil
 }
 
 // countInGroups counts one in a statistic of stats.Virtual.
 func (x *exchange) countInGroups(stat int) {
-	for _, g := range x.statGroups() {
-		if g != nil {
-			x.table.group(x.worker, g).Inc(stat)
-		}
+	if x.grouped {
+		x.eachStatGroup(func(b *stats.Block) { b.Inc(stat) })
 	}
 }
 
 // countResponseInGroups counts the response at hand.
 func (x *exchange) countResponseInGroups(took int64) {
-	for _, g := range x.statGroups() {
+	if x.grouped {
+		x.eachStatGroup(func(b *stats.Block) { groupResponses.count(b, x.response.Status, took) })
+	}
+}
+
+// eachStatGroup calls do with what the groups of the request are counted in: that of its virtual cluster, that of its route.
+func (x *exchange) eachStatGroup(do func(*stats.Block)) {
+	for _, g := range [...]*route.StatGroup{x.virtualCluster, x.route.StatGroup()} {
 		if g != nil {
-			groupResponses.count(x.table.group(x.worker, g), x.response.Status, took)
+			do(x.table.group(x.worker, g))
 		}
 	}
 }

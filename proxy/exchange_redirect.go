@@ -138,7 +138,7 @@ func (x *exchange) endHop() {
 	clear(x.tried)
 	x.tried = x.tried[:0]
 	x.retry, x.hash, x.overrides = retry{}, route.Hash{}, 0
-	x.route, x.routeState, x.target, x.virtualCluster = nil, nil, nil, nil
+	x.route, x.routeState, x.target, x.virtualCluster, x.grouped = nil, nil, nil, nil, false
 	x.attempts, x.resent = 0, false
 	x.flags, x.details = 0, ""
 	x.timeout, x.timeoutStatus = 0, 0

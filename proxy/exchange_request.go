@@ -153,7 +153,7 @@ func (x *exchange) takeRoute(found route.Result) verdict {
 	if !x.routeState.allow(x.worker.loop.Now()) {
 		return verdictRateLimited
 	}
-	x.virtualCluster = found.VirtualHost.VirtualCluster(&x.request)
+	x.setStatGroups(found.VirtualHost)
 	if x.route.Config.Forward != nil {
 		x.target = x.route.Target(&x.request, x.splitValue(), &x.named)
 	}

@@ -129,6 +129,7 @@ func TestNoAllocations(t *testing.T) {
 			s.Clusters[0].Assignment.Localities[0].Endpoints[0].SubsetLabels = subsetLabels("1")
 			s.Route(0).Forward.Match = wantsVersion("1")
 		}},
+		{"counted in groups", harness.Get("/"), harness.OK("x"), func(s *harness.Setup) { grouped(s) }},
 		{"no content", harness.Get("/"), "HTTP/1.1 304 Not Modified\r\n\r\n", nil},
 		{"direct response", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes(harness.Direct("/", 200, "hello")) }},
 		{"no route", harness.Get("/"), "", func(s *harness.Setup) { s.SetRoutes() }},
