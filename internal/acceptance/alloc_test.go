@@ -106,8 +106,7 @@ func TestNoAllocations(t *testing.T) {
 		{"mirrored", harness.Head("POST /", "Content-Length: 5", "X-A: 1") + "hello", harness.OK("x"), func(s *harness.Setup) {
 			_, address := harness.NewServer(t, harness.OK("y")) // of one connection
 			mirror := harness.Cluster(mirrorName, address)
-			// As many copies as ever are under way at a time are there from the beginning.
-			mirror.Breakers.MaxConnections, mirror.Breakers.MaxPending = 1, 1
+			mirror.Breakers.MaxConnections, mirror.Breakers.MaxPending = 1, 1 // all copies that there ever are at a time are there soon
 			s.Clusters = append(s.Clusters, mirror)
 			s.Route(0).Forward.Mirrors = []config.MirrorPolicy{mirrorTo(mirrorName)}
 		}},
